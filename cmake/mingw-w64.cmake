@@ -1,0 +1,23 @@
+# Toolchain: MinGW-w64 with POSIX threads, RINGSOCK_MINGW_ARCH = x86_64 (default) or i686. Everything is linked static, so
+# a program needs nothing beside it but ringsock.dll. Test programs run through cmake/wine-run.
+set(RINGSOCK_MINGW_ARCH x86_64 CACHE STRING "x86_64 or i686")
+list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES RINGSOCK_MINGW_ARCH)
+
+set(CMAKE_SYSTEM_NAME Windows)
+set(CMAKE_SYSTEM_PROCESSOR ${RINGSOCK_MINGW_ARCH})
+set(CMAKE_C_COMPILER ${RINGSOCK_MINGW_ARCH}-w64-mingw32-gcc-posix)
+set(CMAKE_CXX_COMPILER ${RINGSOCK_MINGW_ARCH}-w64-mingw32-g++-posix)
+set(CMAKE_RC_COMPILER ${RINGSOCK_MINGW_ARCH}-w64-mingw32-windres)
+# Windows 10 is the oldest system we serve; the UCRT-free CRT needs the ANSI printf for %zu and %llu.
+set(CMAKE_C_FLAGS_INIT "-D_WIN32_WINNT=0x0A00 -D__USE_MINGW_ANSI_STDIO=1")
+set(CMAKE_CXX_FLAGS_INIT "${CMAKE_C_FLAGS_INIT}")
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-static -Wl,--gc-sections")
+set(CMAKE_SHARED_LINKER_FLAGS_INIT "-static -Wl,--gc-sections")
+set(CMAKE_SHARED_LIBRARY_PREFIX "")
+
+set(CMAKE_FIND_ROOT_PATH /usr/${RINGSOCK_MINGW_ARCH}-w64-mingw32)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(CMAKE_CROSSCOMPILING_EMULATOR ${CMAKE_CURRENT_LIST_DIR}/wine-run)
