@@ -1,6 +1,8 @@
 /*
- * One configuration file = one NIC queue, in INI form, read with rte_cfgfile before anything runs. Every key has a type, a unit, a default and a
- * range (configs/README.md lists them); an unknown section or key, a bad value, a conflict gives file, section, key and what would be right. Start-up thread only.
+ * One configuration file = one NIC queue, in INI form, read with rte_cfgfile before anything runs.
+ * Every key has a type, a unit, a default and a range (configs/README.md lists them); an unknown
+ * section or key, a bad value, a conflict gives file, section, key and what would be right.
+ * Start-up thread only.
  */
 #ifndef RINGSOCK_DATAPLANE_CONFIG_H
 #define RINGSOCK_DATAPLANE_CONFIG_H
@@ -15,25 +17,25 @@
 struct queue_config {
     char file[256];
     /* [nic] */
-    char device[256];            /* "loopback", a PCI address, or a vdev such as "net_tap0,iface=tap7" */
+    char device[256]; /* "loopback", a PCI address, or a vdev such as "net_tap0,iface=tap7" */
     bool loopback;
-    uint32_t queue_idx;          /* of the NIC */
+    uint32_t queue_idx; /* of the NIC */
     uint32_t mtu_bytes;
     uint8_t mac[6];
     bool mac_set;
     uint32_t rx_descriptors, tx_descriptors, mbufs;
     bool promiscuous;
     /* [queue] */
-    int32_t core;                /* -1: not pinned */
-    bool yield;                  /* idle = yield: shared-core profile; idle = spin */
+    int32_t core; /* -1: not pinned */
+    bool yield;   /* idle = yield: shared-core profile; idle = spin */
     /* [ip] [arp] [igmp] [route N] [neighbour N] */
     struct stack_config stack;
     /* [instance]: must agree between the files of one process */
     char instance[32];
-    uint32_t spin_us;            /* RS_SPIN_FOREVER for "forever" */
+    uint32_t spin_us; /* RS_SPIN_FOREVER for "forever" */
     bool client_yield;
     /* [limits] per session unless said */
-    uint32_t limit_sessions;     /* of the process */
+    uint32_t limit_sessions; /* of the process */
     uint32_t limit_sockets, limit_channels, limit_extents, limit_memberships;
     uint32_t slots_per_poll, bytes_per_poll;
     uint32_t recv_ring_bytes, send_ring_bytes; /* defaults, powers of two */
@@ -44,9 +46,12 @@ struct queue_config {
     uint32_t log_level;
 };
 
-/* Reads and checks one file. Messages go to `errors`. RS_CONFIG when rejected (all complaints printed, not only the first). */
-RS_CHECK_RESULT enum rs_status config_load(const char *file, struct queue_config *out, FILE *errors);
+/* Reads and checks one file. Messages go to `errors`. RS_CONFIG when rejected (all complaints
+ * printed, not only the first). */
+RS_CHECK_RESULT enum rs_status config_load(const char *file, struct queue_config *out,
+                                           FILE *errors);
 /* Checks that several files go together (same instance section, no device queue twice). */
-RS_CHECK_RESULT enum rs_status config_check_set(const struct queue_config *configs, uint32_t count, FILE *errors);
+RS_CHECK_RESULT enum rs_status config_check_set(const struct queue_config *configs, uint32_t count,
+                                                FILE *errors);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * A network port as the stack sees it: bursts of frames in, bursts out, nothing of DPDK. Implementations: nic_loopback.c (no frames at
- * all), nic_memory.c (tests: an in-memory wire), nic_dpdk.c (any ethdev). A nic belongs to its queue's thread; the functions marked
- * control may be called by the control thread while the queue runs.
+ * A network port as the stack sees it: bursts of frames in, bursts out, nothing of DPDK.
+ * Implementations: nic_loopback.c (no frames at all), nic_memory.c (tests: an in-memory wire),
+ * nic_dpdk.c (any ethdev). A nic belongs to its queue's thread; the functions marked control may be
+ * called by the control thread while the queue runs.
  */
 #ifndef RINGSOCK_DATAPLANE_NIC_H
 #define RINGSOCK_DATAPLANE_NIC_H
@@ -16,20 +17,20 @@
 
 /* One frame. data points at the Ethernet header; the buffer belongs to whoever holds the pkt. */
 struct pkt {
-    void *handle;       /* the nic's own (an mbuf) */
+    void *handle; /* the nic's own (an mbuf) */
     uint8_t *data;
     uint32_t len_bytes;
-    uint32_t flags;     /* PKT_* */
+    uint32_t flags; /* PKT_* */
     uint64_t rx_tsc;
 };
 
 enum {
-    PKT_RX_IP_CSUM_GOOD = 1,   /* the NIC checked it */
+    PKT_RX_IP_CSUM_GOOD = 1, /* the NIC checked it */
     PKT_RX_IP_CSUM_BAD = 2,
     PKT_RX_L4_CSUM_GOOD = 4,
     PKT_RX_L4_CSUM_BAD = 8,
-    PKT_TX_IP_CSUM = 16,       /* the NIC shall fill it in; only when caps say so */
-    PKT_TX_UDP_CSUM = 32       /* the stack has stored the pseudo-header sum */
+    PKT_TX_IP_CSUM = 16, /* the NIC shall fill it in; only when caps say so */
+    PKT_TX_UDP_CSUM = 32 /* the stack has stored the pseudo-header sum */
 };
 
 enum { NIC_CAP_TX_IP_CSUM = 1, NIC_CAP_TX_UDP_CSUM = 2, NIC_CAP_RX_CSUM = 4 };
@@ -49,11 +50,12 @@ struct nic_ops {
     bool (*tx_alloc)(struct nic *nic, struct pkt *out);
     /* Hands frames over in order; returns how many the NIC took; the rest stay the caller's. */
     uint32_t (*tx_burst)(struct nic *nic, struct pkt *pkts, uint32_t count);
-    void (*tx_free)(struct nic *nic, struct pkt *pkt); /* a frame that is not sent after all */
-    void (*stats)(struct nic *nic, struct nic_stats *out);                                             /* control */
-    bool (*link_up)(struct nic *nic);                                                                  /* control */
-    RS_CHECK_RESULT enum rs_status (*multicast_set)(struct nic *nic, const uint8_t (*macs)[6], uint32_t count); /* control */
-    void (*close)(struct nic *nic);                                                                    /* after the queue stopped */
+    void (*tx_free)(struct nic *nic, struct pkt *pkt);     /* a frame that is not sent after all */
+    void (*stats)(struct nic *nic, struct nic_stats *out); /* control */
+    bool (*link_up)(struct nic *nic);                      /* control */
+    RS_CHECK_RESULT enum rs_status (*multicast_set)(struct nic *nic, const uint8_t (*macs)[6],
+                                                    uint32_t count); /* control */
+    void (*close)(struct nic *nic);                                  /* after the queue stopped */
 };
 
 struct nic { /* first member of each implementation's struct */
@@ -61,8 +63,8 @@ struct nic { /* first member of each implementation's struct */
     char name[64];
     enum rs_nic_kind kind;
     uint8_t mac[6];
-    uint32_t mtu_bytes;  /* of IP packets */
-    uint32_t caps;       /* NIC_CAP_* */
+    uint32_t mtu_bytes; /* of IP packets */
+    uint32_t caps;      /* NIC_CAP_* */
 };
 
 /* "loopback", "bypass", "functional, not bypass": said on every figure and in every status. */

@@ -1,9 +1,11 @@
 /*
- * One stack instance: what a queue's thread owns of the protocols. Frames come in through stack_input, datagrams go out through udp_send,
- * time is given from outside (TSC in production, a virtual clock in tests). No global state, no allocation after stack_create, no DPDK.
+ * One stack instance: what a queue's thread owns of the protocols. Frames come in through
+ * stack_input, datagrams go out through udp_send, time is given from outside (TSC in production, a
+ * virtual clock in tests). No global state, no allocation after stack_create, no DPDK.
  *
- * Way in:  queue_poll -> stack_input -> ethernet -> arp | ipv4 -> icmp | igmp | udp -> upcalls.deliver (the socket's receive ring)
- * Way out: request -> udp_send -> (local: deliver at once) | ipv4_output -> neighbour -> ethernet -> stack_transmit -> nic->tx_burst
+ * Way in:  queue_poll -> stack_input -> ethernet -> arp | ipv4 -> icmp | igmp | udp ->
+ * upcalls.deliver (the socket's receive ring) Way out: request -> udp_send -> (local: deliver at
+ * once) | ipv4_output -> neighbour -> ethernet -> stack_transmit -> nic->tx_burst
  */
 #ifndef RINGSOCK_DATAPLANE_STACK_H
 #define RINGSOCK_DATAPLANE_STACK_H
@@ -18,37 +20,41 @@
 
 struct udp_socket; /* dataplane/udp.h */
 
-/* What comes up to a socket with one datagram. payload may lie in a frame or (local sends) in client-written memory: copy, never trust. */
+/* What comes up to a socket with one datagram. payload may lie in a frame or (local sends) in
+ * client-written memory: copy, never trust. */
 struct udp_datagram {
     const uint8_t *payload;
     uint32_t len_bytes;
     uint32_t src_be32, dst_be32;
     uint16_t src_port_be16, dst_port_be16;
     uint8_t ttl, tos;
-    uint8_t flags;          /* RS_DGRAM_MULTICAST, RS_DGRAM_BROADCAST */
+    uint8_t flags; /* RS_DGRAM_MULTICAST, RS_DGRAM_BROADCAST */
     uint64_t rx_tsc;
 };
 
 struct stack_upcalls {
     void *context;
-    /* Copies the datagram into the socket's receive ring. False: ring or SO_RCVBUF full; the stack counts the drop. */
+    /* Copies the datagram into the socket's receive ring. False: ring or SO_RCVBUF full; the stack
+     * counts the drop. */
     bool (*deliver)(void *context, struct udp_socket *socket, const struct udp_datagram *datagram);
-    /* An ICMP error came for something this socket sent (RS_PORT_UNREACHABLE, RS_HOST_UNREACHABLE, RS_MESSAGE_SIZE ...), or its datagram was
-     * dropped waiting for a neighbour (RS_HOST_UNREACHABLE). */
+    /* An ICMP error came for something this socket sent (RS_PORT_UNREACHABLE, RS_HOST_UNREACHABLE,
+     * RS_MESSAGE_SIZE ...), or its datagram was dropped waiting for a neighbour
+     * (RS_HOST_UNREACHABLE). */
     void (*error)(void *context, struct udp_socket *socket, enum rs_status error);
     /* The set of multicast MACs changed: the control thread shall program the NIC. May be NULL. */
     void (*multicast_changed)(void *context);
-    /* A thing an operator can act on happened (address conflict ...). Called at most once a second per kind; must not block. May be NULL. */
+    /* A thing an operator can act on happened (address conflict ...). Called at most once a second
+     * per kind; must not block. May be NULL. */
     void (*notice)(void *context, enum stack_notice notice, uint32_t ip_be32, const uint8_t mac[6]);
 };
 
-#define STACK_ROUTES_MAX 16u
+#define STACK_ROUTES_MAX            16u
 #define STACK_STATIC_NEIGHBOURS_MAX 32u
 
 struct stack_route {
     uint32_t prefix_be32;
-    uint8_t prefix_len;     /* 0..32 */
-    uint32_t gateway_be32;  /* 0: on link */
+    uint8_t prefix_len;    /* 0..32 */
+    uint32_t gateway_be32; /* 0: on link */
 };
 
 struct stack_static_neighbour {
@@ -58,39 +64,48 @@ struct stack_static_neighbour {
 
 /* All checked by config.c before it comes here. */
 struct stack_config {
-    uint32_t ip_be32;            /* 0 on a pure loopback queue */
+    uint32_t ip_be32; /* 0 on a pure loopback queue */
     uint8_t prefix_len;
-    uint32_t gateway_be32;       /* 0: none */
+    uint32_t gateway_be32; /* 0: none */
     struct stack_route routes[STACK_ROUTES_MAX];
     uint32_t route_count;
     struct stack_static_neighbour neighbours[STACK_STATIC_NEIGHBOURS_MAX];
     uint32_t neighbour_count;
-    uint32_t neighbours_max;     /* cache entries */
-    uint32_t sockets_max;        /* UDP sockets of this queue, sizes the demux table */
+    uint32_t neighbours_max; /* cache entries */
+    uint32_t sockets_max;    /* UDP sockets of this queue, sizes the demux table */
     uint32_t memberships_max;
-    uint64_t arp_reachable_ns;   /* an entry older than this is probed before its next use stays trusted */
-    uint64_t arp_retry_ns;       /* between requests */
+    uint64_t
+        arp_reachable_ns; /* an entry older than this is probed before its next use stays trusted */
+    uint64_t arp_retry_ns; /* between requests */
     uint32_t arp_tries;
-    uint8_t igmp_version;        /* 3 (falls back to 2 when a v2 query is heard) or 2 */
-    uint64_t random_seed;        /* IPv4 identification, report delays */
+    uint8_t igmp_version; /* 3 (falls back to 2 when a v2 query is heard) or 2 */
+    uint64_t random_seed; /* IPv4 identification, report delays */
 };
 
 struct stack; /* dataplane/stack_internal.h */
 
-/* Makes a stack on a nic (borrowed until stack_destroy). Allocates all it will ever need. now_ns: any monotonic origin.
- * Announces its address (gratuitous ARP, RFC 5227 probe first) unless ip is 0. Control thread, before the queue runs. */
-RS_CHECK_RESULT enum rs_status stack_create(const struct stack_config *config, struct nic *nic, const struct stack_upcalls *upcalls,
-                                            uint64_t now_ns, struct stack **out);
+/* Makes a stack on a nic (borrowed until stack_destroy). Allocates all it will ever need. now_ns:
+ * any monotonic origin. Announces its address (gratuitous ARP, RFC 5227 probe first) unless ip is
+ * 0. Control thread, before the queue runs. */
+RS_CHECK_RESULT enum rs_status stack_create(const struct stack_config *config, struct nic *nic,
+                                            const struct stack_upcalls *upcalls, uint64_t now_ns,
+                                            struct stack **out);
 void stack_destroy(struct stack *stack);
 
 /* The rest: queue thread only. */
 void stack_set_now(struct stack *stack, uint64_t now_ns, uint64_t now_tsc); /* once per iteration */
-void stack_input(struct stack *stack, const struct pkt *pkt);  /* one received frame; the caller releases it afterwards */
-void stack_timers(struct stack *stack);                        /* runs what is due; cheap when nothing is (one comparison) */
-uint64_t stack_next_timer_ns(const struct stack *stack);       /* when stack_timers is next needed; UINT64_MAX: never (tests jump there) */
-void stack_flush(struct stack *stack);                         /* hands queued frames to the nic; keeps what it did not take, in order */
-bool stack_tx_ready(const struct stack *stack);                /* false: so much is queued that new sends should wait */
-struct counters *stack_counters(struct stack *stack);          /* written by the queue thread, read by anybody as relaxed 64-bit words */
+void stack_input(struct stack *stack,
+                 const struct pkt *pkt); /* one received frame; the caller releases it afterwards */
+void stack_timers(
+    struct stack *stack); /* runs what is due; cheap when nothing is (one comparison) */
+uint64_t stack_next_timer_ns(const struct stack *stack); /* when stack_timers is next needed;
+                                                            UINT64_MAX: never (tests jump there) */
+void stack_flush(
+    struct stack *stack); /* hands queued frames to the nic; keeps what it did not take, in order */
+bool stack_tx_ready(
+    const struct stack *stack); /* false: so much is queued that new sends should wait */
+struct counters *stack_counters(
+    struct stack *stack); /* written by the queue thread, read by anybody as relaxed 64-bit words */
 bool stack_is_own_address(const struct stack *stack, uint32_t ip_be32); /* own, 127.0.0.0/8 */
 /* The multicast MACs now wanted; for multicast_set. Returns the count (max at most). */
 uint32_t stack_multicast_macs(const struct stack *stack, uint8_t (*macs)[6], uint32_t max);

@@ -1,6 +1,7 @@
 /*
- * UDP sockets of one stack: binding into the demux table, sending, memberships. Which port may be bound by whom is the control thread's
- * decision (ports.c); here the decision is carried out. Queue thread only. A udp_socket is embedded in the dataplane's socket, so nothing here allocates.
+ * UDP sockets of one stack: binding into the demux table, sending, memberships. Which port may be
+ * bound by whom is the control thread's decision (ports.c); here the decision is carried out. Queue
+ * thread only. A udp_socket is embedded in the dataplane's socket, so nothing here allocates.
  */
 #ifndef RINGSOCK_DATAPLANE_UDP_H
 #define RINGSOCK_DATAPLANE_UDP_H
@@ -19,31 +20,40 @@ struct udp_socket {
     uint16_t local_port_be16, peer_port_be16;
     bool bound, connected;
     /* options; set directly by the request code */
-    bool broadcast;        /* may send to broadcast addresses, default false */
-    bool multicast_loop;   /* own multicast sends come back to local members, default true */
-    uint8_t ttl;           /* default 128, as Windows */
+    bool broadcast;      /* may send to broadcast addresses, default false */
+    bool multicast_loop; /* own multicast sends come back to local members, default true */
+    uint8_t ttl;         /* default 128, as Windows */
     uint8_t tos;
     uint8_t multicast_ttl; /* default 1 */
 };
 
 void udp_socket_init(struct udp_socket *socket);
-/* local_be32 0 = any; own, loopback or a multicast group (receive only that group, as on Linux; on Windows 'any' is used). The port is not 0. */
-RS_CHECK_RESULT enum rs_status udp_socket_bind(struct stack *stack, struct udp_socket *socket, uint32_t local_be32, uint16_t local_port_be16);
-/* Sets or (peer_be32 0) dissolves the peer; fixes the local address by the route when it was 'any'. RS_NET_UNREACHABLE without route. */
-RS_CHECK_RESULT enum rs_status udp_socket_connect(struct stack *stack, struct udp_socket *socket, uint32_t peer_be32, uint16_t peer_port_be16);
-void udp_socket_close(struct stack *stack, struct udp_socket *socket); /* leaves the demux table and all groups; harmless when not bound */
-/* op as on the wire (rings/layout.h). RS_ADDR_NOT_AVAILABLE: no such interface, or leaving what was not joined; RS_INVALID: not a group, joined twice;
- * RS_NO_BUFFERS: memberships_max. */
-RS_CHECK_RESULT enum rs_status udp_socket_member(struct stack *stack, struct udp_socket *socket, const struct rs_op_member *op);
+/* local_be32 0 = any; own, loopback or a multicast group (receive only that group, as on Linux; on
+ * Windows 'any' is used). The port is not 0. */
+RS_CHECK_RESULT enum rs_status udp_socket_bind(struct stack *stack, struct udp_socket *socket,
+                                               uint32_t local_be32, uint16_t local_port_be16);
+/* Sets or (peer_be32 0) dissolves the peer; fixes the local address by the route when it was 'any'.
+ * RS_NET_UNREACHABLE without route. */
+RS_CHECK_RESULT enum rs_status udp_socket_connect(struct stack *stack, struct udp_socket *socket,
+                                                  uint32_t peer_be32, uint16_t peer_port_be16);
+void udp_socket_close(
+    struct stack *stack,
+    struct udp_socket *socket); /* leaves the demux table and all groups; harmless when not bound */
+/* op as on the wire (rings/layout.h). RS_ADDR_NOT_AVAILABLE: no such interface, or leaving what was
+ * not joined; RS_INVALID: not a group, joined twice; RS_NO_BUFFERS: memberships_max. */
+RS_CHECK_RESULT enum rs_status udp_socket_member(struct stack *stack, struct udp_socket *socket,
+                                                 const struct rs_op_member *op);
 
 /*
- * Sends one datagram. dst_be32 0: the connected peer. payload may be client-written memory; it is read once. Local destinations are delivered before this
- * returns and never leave the process.
- * RS_OK also when the datagram was dropped and counted (no receiver, receiver full); RS_WOULD_BLOCK: no transmit buffer now, nothing was done, ask again;
- * RS_MESSAGE_SIZE: does not fit the NIC's MTU (local: RS_DGRAM_MAX_BYTES); RS_ACCESS: broadcast not allowed; RS_DEST_REQUIRED;
- * RS_NET_UNREACHABLE; RS_HOST_UNREACHABLE: the neighbour is known dead.
+ * Sends one datagram. dst_be32 0: the connected peer. payload may be client-written memory; it is
+ * read once. Local destinations are delivered before this returns and never leave the process.
+ * RS_OK also when the datagram was dropped and counted (no receiver, receiver full);
+ * RS_WOULD_BLOCK: no transmit buffer now, nothing was done, ask again; RS_MESSAGE_SIZE: does not
+ * fit the NIC's MTU (local: RS_DGRAM_MAX_BYTES); RS_ACCESS: broadcast not allowed;
+ * RS_DEST_REQUIRED; RS_NET_UNREACHABLE; RS_HOST_UNREACHABLE: the neighbour is known dead.
  */
-RS_CHECK_RESULT enum rs_status udp_send(struct stack *stack, struct udp_socket *socket, uint32_t dst_be32, uint16_t dst_port_be16, const void *payload,
-                                        uint32_t len_bytes);
+RS_CHECK_RESULT enum rs_status udp_send(struct stack *stack, struct udp_socket *socket,
+                                        uint32_t dst_be32, uint16_t dst_port_be16,
+                                        const void *payload, uint32_t len_bytes);
 
 #endif

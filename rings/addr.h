@@ -1,6 +1,6 @@
 /*
- * A transport address as it travels in shared memory and through the portable client. IPv4 today; the type carries IPv6 so that no
- * layout changes when it comes. Pure data; any thread.
+ * A transport address as it travels in shared memory and through the portable client. IPv4 today;
+ * the type carries IPv6 so that no layout changes when it comes. Pure data; any thread.
  */
 #ifndef RINGSOCK_RINGS_ADDR_H
 #define RINGSOCK_RINGS_ADDR_H
@@ -11,10 +11,10 @@
 enum { RS_FAMILY_NONE = 0, RS_FAMILY_IPV4 = 4, RS_FAMILY_IPV6 = 6 };
 
 struct rs_addr {
-    uint8_t family;      /* RS_FAMILY_* */
-    uint8_t reserved;    /* zero */
+    uint8_t family;   /* RS_FAMILY_* */
+    uint8_t reserved; /* zero */
     uint16_t port_be16;
-    uint32_t scope_id;   /* IPv6 only, else zero */
+    uint32_t scope_id; /* IPv6 only, else zero */
     union {
         uint32_t v4_be32;
         uint8_t v6[16];
@@ -22,9 +22,9 @@ struct rs_addr {
 };
 static_assert(sizeof(struct rs_addr) == 24, "layout: rs_addr");
 
-static inline struct rs_addr rs_addr_v4(uint32_t ip_be32, uint16_t port_be16)
-{
-    return (struct rs_addr){.family = RS_FAMILY_IPV4, .port_be16 = port_be16, .ip.v4_be32 = ip_be32};
+static inline struct rs_addr rs_addr_v4(uint32_t ip_be32, uint16_t port_be16) {
+    return (struct rs_addr){
+        .family = RS_FAMILY_IPV4, .port_be16 = port_be16, .ip.v4_be32 = ip_be32};
 }
 
 #endif

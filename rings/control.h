@@ -1,7 +1,9 @@
 /*
- * Messages on the control connection between a client process and the dataplane's control thread: attach, open and close a channel, fetch an
- * extent. Everything that passes an operating-system handle goes here; everything else goes through the rings. Strictly
- * request, answer; one at a time per connection; fixed-size structures. A message with another length, type or magic poisons the session.
+ * Messages on the control connection between a client process and the dataplane's control thread:
+ * attach, open and close a channel, fetch an extent. Everything that passes an operating-system
+ * handle goes here; everything else goes through the rings. Strictly request, answer; one at a time
+ * per connection; fixed-size structures. A message with another length, type or magic poisons the
+ * session.
  */
 #ifndef RINGSOCK_RINGS_CONTROL_H
 #define RINGSOCK_RINGS_CONTROL_H
@@ -12,10 +14,11 @@
 #include "rings/layout.h"
 
 enum rs_ctl_type {
-    RS_CTL_ATTACH = 1,    /* arg: the client's RS_LAYOUT_VERSION. Answer: value = session id, handles = extent 0 (dp, read), extent 1 (cl, write) */
+    RS_CTL_ATTACH = 1, /* arg: the client's RS_LAYOUT_VERSION. Answer: value = session id, handles =
+                          extent 0 (dp, read), extent 1 (cl, write) */
     RS_CTL_CHANNEL_OPEN,  /* arg: queue index. Answer: value = channel index, handles = its event */
     RS_CTL_CHANNEL_CLOSE, /* arg: channel index. Its posts are consumed first. */
-    RS_CTL_EXTENT         /* arg: extent index >= 2. Answer: value = size in bytes, handles = the extent */
+    RS_CTL_EXTENT /* arg: extent index >= 2. Answer: value = size in bytes, handles = the extent */
 };
 
 struct rs_ctl_request {
@@ -31,7 +34,7 @@ struct rs_ctl_answer {
     uint32_t status; /* enum rs_status */
     uint64_t value;
     uint64_t sizes_bytes[2]; /* ATTACH: sizes of extents 0 and 1 */
-    char text[216];  /* why, in English, when status is not RS_OK; NUL-terminated */
+    char text[216];          /* why, in English, when status is not RS_OK; NUL-terminated */
 };
 static_assert(sizeof(struct rs_ctl_answer) == 256, "layout: rs_ctl_answer");
 

@@ -1,12 +1,15 @@
 /*
- * The shared-memory contract between one client process and the dataplane: every structure both sides see, byte for byte. The protocol that
- * moves these bytes is in rings/README.md; the code that obeys it in slot_ring.h, dgram_ring.h, stream_ring.h, hint_ring.h and
- * wakeup.h. Both sides link this folder and share nothing else.
+ * The shared-memory contract between one client process and the dataplane: every structure both
+ * sides see, byte for byte. The protocol that moves these bytes is in rings/README.md; the code
+ * that obeys it in slot_ring.h, dgram_ring.h, stream_ring.h, hint_ring.h and wakeup.h. Both sides
+ * link this folder and share nothing else.
  *
- * Two kinds of memory, by writer. 'dp' memory is written by the dataplane only; a client can map it read-only at most. 'cl' memory is
- * written by the client only; the dataplane loads each word of it once, copies it, checks the copy and uses only the copy.
+ * Two kinds of memory, by writer. 'dp' memory is written by the dataplane only; a client can map it
+ * read-only at most. 'cl' memory is written by the client only; the dataplane loads each word of it
+ * once, copies it, checks the copy and uses only the copy.
  *
- * Any change here bumps RS_LAYOUT_VERSION; tests/abi holds the golden sizes and offsets, for 64-bit and 32-bit builds alike.
+ * Any change here bumps RS_LAYOUT_VERSION; tests/abi holds the golden sizes and offsets, for 64-bit
+ * and 32-bit builds alike.
  */
 #ifndef RINGSOCK_RINGS_LAYOUT_H
 #define RINGSOCK_RINGS_LAYOUT_H
@@ -19,18 +22,18 @@
 #include "rings/addr.h"
 #include "rings/status.h"
 
-#define RS_MAGIC 0x4b434f53474e4952ull /* "RINGSOCK" read as little-endian */
+#define RS_MAGIC          0x4b434f53474e4952ull /* "RINGSOCK" read as little-endian */
 #define RS_LAYOUT_VERSION 1u
 
-#define RS_LINE_BYTES 64u
-#define RS_PAGE_BYTES 4096u
-#define RS_EXTENTS_MAX 64u    /* extents of one session */
-#define RS_QUEUES_MAX 8u      /* dataplane queues a session can talk to */
-#define RS_CHANNELS_MAX 64u   /* channels of one session: a bit each in rs_socket_arm.channels */
-#define RS_SOCKETS_MAX 65536u /* upper bound of limits.sockets */
-#define RS_REPLY_CELLS 16u    /* reply cells of one channel */
-#define RS_INLINE_BYTES 40u   /* payload of a request slot */
-#define RS_NO_INDEX 0xffffffffu
+#define RS_LINE_BYTES   64u
+#define RS_PAGE_BYTES   4096u
+#define RS_EXTENTS_MAX  64u    /* extents of one session */
+#define RS_QUEUES_MAX   8u     /* dataplane queues a session can talk to */
+#define RS_CHANNELS_MAX 64u    /* channels of one session: a bit each in rs_socket_arm.channels */
+#define RS_SOCKETS_MAX  65536u /* upper bound of limits.sockets */
+#define RS_REPLY_CELLS  16u    /* reply cells of one channel */
+#define RS_INLINE_BYTES 40u    /* payload of a request slot */
+#define RS_NO_INDEX     0xffffffffu
 
 /* Atomics in shared memory are lock-free 32- and 64-bit words with the layout of the plain type. */
 typedef _Atomic uint32_t rs_atomic_u32;
@@ -38,7 +41,8 @@ typedef _Atomic uint64_t rs_atomic_u64;
 static_assert(sizeof(rs_atomic_u32) == 4 && ATOMIC_INT_LOCK_FREE == 2, "32-bit atomics");
 static_assert(sizeof(rs_atomic_u64) == 8, "64-bit atomics");
 
-/* ---- extents and references --------------------------------------------------------------------------------- */
+/* ---- extents and references
+ * --------------------------------------------------------------------------------- */
 
 enum rs_extent_kind { RS_EXTENT_NONE = 0, RS_EXTENT_DP = 1, RS_EXTENT_CL = 2 };
 
@@ -50,9 +54,9 @@ struct rs_ref {
 
 /* One extent in the header's table. The table only grows while the session lives. */
 struct rs_extent_info {
-    rs_atomic_u32 kind;    /* enum rs_extent_kind, stored last (release) when an extent is added */
+    rs_atomic_u32 kind; /* enum rs_extent_kind, stored last (release) when an extent is added */
     uint32_t generation;
-    uint64_t size_bytes;   /* multiple of RS_PAGE_BYTES, at most 2^32 - RS_PAGE_BYTES */
+    uint64_t size_bytes; /* multiple of RS_PAGE_BYTES, at most 2^32 - RS_PAGE_BYTES */
 };
 static_assert(sizeof(struct rs_extent_info) == 16, "layout: rs_extent_info");
 
@@ -74,15 +78,18 @@ struct rs_region_info {
 };
 static_assert(sizeof(struct rs_region_info) == 16, "layout: rs_region_info");
 
-/* ---- session header: dp, extent 0, offset 0 ------------------------------------------------------------------ */
+/* ---- session header: dp, extent 0, offset 0
+ * ------------------------------------------------------------------ */
 
 struct rs_session_header {
     uint64_t magic;
-    rs_atomic_u32 version;     /* stored last (release) by the dataplane; the client's first load (acquire) */
-    uint32_t header_bytes;     /* sizeof(struct rs_session_header) */
-    uint64_t epoch;            /* random, new at each start of the dataplane */
+    rs_atomic_u32
+        version; /* stored last (release) by the dataplane; the client's first load (acquire) */
+    uint32_t header_bytes; /* sizeof(struct rs_session_header) */
+    uint64_t epoch;        /* random, new at each start of the dataplane */
     uint64_t session_id;
-    /* clock: ns since the UNIX epoch = unix_base_ns + ((tsc - tsc_base) * tsc_mult >> 32), product in 128 bits */
+    /* clock: ns since the UNIX epoch = unix_base_ns + ((tsc - tsc_base) * tsc_mult >> 32), product
+     * in 128 bits */
     uint64_t tsc_base;
     uint64_t unix_base_ns;
     uint64_t tsc_mult;
@@ -90,16 +97,18 @@ struct rs_session_header {
     uint32_t limit_sockets;
     uint32_t limit_channels;
     uint32_t queue_count;
-    uint32_t request_slots;    /* slots of every request ring, a power of two >= limit_sockets + RS_REPLY_CELLS, doubled */
-    uint32_t hint_slots;       /* slots of every hint ring, a power of two */
-    uint32_t recv_ring_bytes;  /* default ring sizes, powers of two */
+    uint32_t request_slots;   /* slots of every request ring, a power of two >= limit_sockets +
+                                 RS_REPLY_CELLS, doubled */
+    uint32_t hint_slots;      /* slots of every hint ring, a power of two */
+    uint32_t recv_ring_bytes; /* default ring sizes, powers of two */
     uint32_t send_ring_bytes;
-    uint32_t spin_us;          /* how long a blocking call spins before it sleeps; RS_SPIN_FOREVER: never sleeps */
-    uint32_t yield_in_spin;    /* 1: shared-core profile, yield the processor in spin loops */
-    uint32_t mtu_bytes;        /* of the NIC of queue 0; 65535 on loopback */
-    rs_atomic_u32 poisoned;    /* enum rs_status once the dataplane has ended this session, else 0 */
+    uint32_t spin_us; /* how long a blocking call spins before it sleeps; RS_SPIN_FOREVER: never
+                         sleeps */
+    uint32_t yield_in_spin; /* 1: shared-core profile, yield the processor in spin loops */
+    uint32_t mtu_bytes;     /* of the NIC of queue 0; 65535 on loopback */
+    rs_atomic_u32 poisoned; /* enum rs_status once the dataplane has ended this session, else 0 */
     uint32_t dataplane_pid;
-    uint8_t instance[32];      /* NUL-terminated */
+    uint8_t instance[32]; /* NUL-terminated */
     struct rs_extent_info extents[RS_EXTENTS_MAX];
     struct rs_region_info regions[RS_REGION_COUNT];
 };
@@ -108,9 +117,12 @@ static_assert(sizeof(struct rs_session_header) <= RS_PAGE_BYTES, "header fits a 
 
 #define RS_SPIN_FOREVER 0xffffffffu
 
-/* ---- queues -------------------------------------------------------------------------------------------------- */
+/* ---- queues
+ * --------------------------------------------------------------------------------------------------
+ */
 
-/* One line per dataplane queue (dp). A spinning client that sees the heartbeat stand still asks the OS. */
+/* One line per dataplane queue (dp). A spinning client that sees the heartbeat stand still asks the
+ * OS. */
 struct rs_queue_state {
     rs_atomic_u64 heartbeat_tsc; /* TSC, stored about every millisecond */
     uint32_t kind;               /* enum rs_nic_kind */
@@ -121,80 +133,98 @@ static_assert(sizeof(struct rs_queue_state) == RS_LINE_BYTES, "layout: rs_queue_
 
 enum rs_nic_kind { RS_NIC_LOOPBACK = 0, RS_NIC_BYPASS = 1, RS_NIC_FUNCTIONAL = 2 };
 
-/* ---- channels ------------------------------------------------------------------------------------------------ */
+/* ---- channels
+ * ------------------------------------------------------------------------------------------------
+ */
 
 /* dp. One per client thread and queue. The cold half is written when the channel is opened. */
 struct rs_channel_state {
     /* line 0: hot */
-    rs_atomic_u32 request_head;  /* requests consumed, published once per batch; partner: the client's room check */
-    rs_atomic_u32 hint_lost;     /* counts hints that found the ring full: the client then scans all it armed */
+    rs_atomic_u32 request_head; /* requests consumed, published once per batch; partner: the
+                                   client's room check */
+    rs_atomic_u32
+        hint_lost; /* counts hints that found the ring full: the client then scans all it armed */
     uint8_t reserved0[56];
     /* line 1: cold */
-    uint32_t generation;         /* 0: closed */
+    uint32_t generation; /* 0: closed */
     uint32_t queue_idx;
-    struct rs_ref requests;      /* cl: struct rs_request[request_slots] */
-    struct rs_ref hints;         /* dp: struct rs_hint[hint_slots] */
-    struct rs_ref replies;       /* dp: struct rs_reply[RS_REPLY_CELLS] */
+    struct rs_ref requests; /* cl: struct rs_request[request_slots] */
+    struct rs_ref hints;    /* dp: struct rs_hint[hint_slots] */
+    struct rs_ref replies;  /* dp: struct rs_reply[RS_REPLY_CELLS] */
     uint8_t reserved1[32];
 };
 static_assert(sizeof(struct rs_channel_state) == 2 * RS_LINE_BYTES, "layout: rs_channel_state");
-static_assert(offsetof(struct rs_channel_state, generation) == RS_LINE_BYTES, "layout: channel lines");
+static_assert(offsetof(struct rs_channel_state, generation) == RS_LINE_BYTES,
+              "layout: channel lines");
 
 /* cl. */
 struct rs_channel_client {
-    rs_atomic_u32 need_wakeup;   /* 0: awake. Else the number of this sleep: the dataplane signals once per number */
-    rs_atomic_u32 hint_head;     /* hints consumed; partner: the dataplane's room check */
+    rs_atomic_u32 need_wakeup; /* 0: awake. Else the number of this sleep: the dataplane signals
+                                  once per number */
+    rs_atomic_u32 hint_head;   /* hints consumed; partner: the dataplane's room check */
     uint8_t reserved[56];
 };
 static_assert(sizeof(struct rs_channel_client) == RS_LINE_BYTES, "layout: rs_channel_client");
 
 enum rs_op {
     RS_OP_NONE = 0,
-    RS_OP_NOP,          /* control: answered by the queue itself; used to measure and to flush */
-    RS_OP_SEND_INLINE,  /* data: one UDP datagram of len_bytes in payload; arg = IPv4 destination (0: the peer), port_be16 */
-    RS_OP_POST,         /* data: the socket's send ring is filled up to the absolute position arg */
-    RS_OP_OPEN,         /* control: struct rs_op_open */
-    RS_OP_BIND,         /* control: struct rs_addr */
-    RS_OP_CONNECT,      /* control: struct rs_addr; RS_FAMILY_NONE dissolves a UDP peer */
-    RS_OP_CLOSE,        /* control */
-    RS_OP_OPTION,       /* control: struct rs_op_option */
-    RS_OP_MEMBER,       /* control: struct rs_op_member */
+    RS_OP_NOP,         /* control: answered by the queue itself; used to measure and to flush */
+    RS_OP_SEND_INLINE, /* data: one UDP datagram of len_bytes in payload; arg = IPv4 destination (0:
+                          the peer), port_be16 */
+    RS_OP_POST,        /* data: the socket's send ring is filled up to the absolute position arg */
+    RS_OP_OPEN,        /* control: struct rs_op_open */
+    RS_OP_BIND,        /* control: struct rs_addr */
+    RS_OP_CONNECT,     /* control: struct rs_addr; RS_FAMILY_NONE dissolves a UDP peer */
+    RS_OP_CLOSE,       /* control */
+    RS_OP_OPTION,      /* control: struct rs_op_option */
+    RS_OP_MEMBER,      /* control: struct rs_op_member */
     RS_OP_COUNT
 };
 
-/* cl. One cache line; seq is stored last (release), the dataplane polls it (acquire). All other fields are plain until then. */
+/* cl. One cache line; seq is stored last (release), the dataplane polls it (acquire). All other
+ * fields are plain until then. */
 struct rs_request {
-    rs_atomic_u32 seq;     /* rs_slot_seq(position): never 0, differs from lap to lap */
-    uint8_t op;            /* enum rs_op */
-    uint8_t len_bytes;     /* bytes used in payload */
-    uint16_t port_be16;    /* SEND_INLINE: destination port */
-    uint32_t socket_idx;   /* RS_NO_INDEX for NOP and OPEN */
-    uint32_t generation;   /* of the socket */
-    uint32_t arg;          /* SEND_INLINE: IPv4 destination (be32); POST: absolute tail; control: reply cell */
-    uint32_t serial;       /* control: echoed in the reply cell, never 0 */
+    rs_atomic_u32 seq;   /* rs_slot_seq(position): never 0, differs from lap to lap */
+    uint8_t op;          /* enum rs_op */
+    uint8_t len_bytes;   /* bytes used in payload */
+    uint16_t port_be16;  /* SEND_INLINE: destination port */
+    uint32_t socket_idx; /* RS_NO_INDEX for NOP and OPEN */
+    uint32_t generation; /* of the socket */
+    uint32_t
+        arg; /* SEND_INLINE: IPv4 destination (be32); POST: absolute tail; control: reply cell */
+    uint32_t serial; /* control: echoed in the reply cell, never 0 */
     uint8_t payload[RS_INLINE_BYTES];
 };
 static_assert(sizeof(struct rs_request) == RS_LINE_BYTES, "layout: rs_request");
 static_assert(offsetof(struct rs_request, payload) == 24, "layout: rs_request payload");
 
-/* dp. The answer to a control request, in the cell the request named. serial is stored last (release). */
+/* dp. The answer to a control request, in the cell the request named. serial is stored last
+ * (release). */
 struct rs_reply {
     rs_atomic_u32 serial;
-    uint32_t status;       /* enum rs_status */
+    uint32_t status; /* enum rs_status */
     uint8_t payload[56];
 };
 static_assert(sizeof(struct rs_reply) == RS_LINE_BYTES, "layout: rs_reply");
 
 /* dp. "Look at this socket": level words say what is true. */
 struct rs_hint {
-    rs_atomic_u32 seq;     /* rs_slot_seq(position), stored last */
+    rs_atomic_u32 seq; /* rs_slot_seq(position), stored last */
     uint32_t socket_idx;
     uint32_t generation;
     uint32_t reserved;
 };
 static_assert(sizeof(struct rs_hint) == 16, "layout: rs_hint");
 
-/* ---- control payloads ---------------------------------------------------------------------------------------- */
+/*
+ * Reuse. A channel's positions go on when its index is opened again: the new producer starts at
+ * request_head, the new hint consumer at its own hint_head. A socket's ring positions start at 0
+ * with each BIND: the client stores 0 into recv_head[], send_level and channels after OPEN's reply
+ * and before it posts BIND (or the CONNECT that binds).
+ */
+
+/* ---- control payloads
+ * ---------------------------------------------------------------------------------------- */
 
 enum rs_socket_type { RS_SOCK_DGRAM = 1, RS_SOCK_STREAM = 2 };
 
@@ -215,17 +245,17 @@ struct rs_open_reply { /* reply of OPEN */
 /* Options the dataplane has to know. Values are 32-bit. */
 enum rs_option {
     RS_OPT_NONE = 0,
-    RS_OPT_RCVBUF,          /* bytes, limit inside the ring */
-    RS_OPT_SNDBUF,          /* bytes, limit inside the ring */
-    RS_OPT_REUSEADDR,       /* 0 or 1, before BIND */
-    RS_OPT_EXCLUSIVEADDR,   /* 0 or 1, before BIND */
-    RS_OPT_BROADCAST,       /* 0 or 1 */
-    RS_OPT_TTL,             /* 1..255 */
-    RS_OPT_TOS,             /* 0..255 */
-    RS_OPT_MCAST_TTL,       /* 0..255 */
-    RS_OPT_MCAST_IF,        /* IPv4 address (be32) of a NIC, 0: default */
-    RS_OPT_MCAST_LOOP,      /* 0 or 1 */
-    RS_OPT_CONNRESET,       /* 0 or 1: surface ICMP port unreachable on UDP receives */
+    RS_OPT_RCVBUF,        /* bytes, limit inside the ring */
+    RS_OPT_SNDBUF,        /* bytes, limit inside the ring */
+    RS_OPT_REUSEADDR,     /* 0 or 1, before BIND */
+    RS_OPT_EXCLUSIVEADDR, /* 0 or 1, before BIND */
+    RS_OPT_BROADCAST,     /* 0 or 1 */
+    RS_OPT_TTL,           /* 1..255 */
+    RS_OPT_TOS,           /* 0..255 */
+    RS_OPT_MCAST_TTL,     /* 0..255 */
+    RS_OPT_MCAST_IF,      /* IPv4 address (be32) of a NIC, 0: default */
+    RS_OPT_MCAST_LOOP,    /* 0 or 1 */
+    RS_OPT_CONNRESET,     /* 0 or 1: surface ICMP port unreachable on UDP receives */
     RS_OPT_COUNT
 };
 
@@ -245,29 +275,36 @@ enum rs_member_action {
 };
 
 struct rs_op_member {
-    uint32_t action;         /* enum rs_member_action */
+    uint32_t action; /* enum rs_member_action */
     uint32_t group_be32;
     uint32_t source_be32;    /* 0 unless the action names a source */
     uint32_t interface_be32; /* address of a NIC, 0: default */
 };
 static_assert(sizeof(struct rs_op_member) == 16, "layout: rs_op_member");
 
-/* ---- sockets ------------------------------------------------------------------------------------------------- */
+/* ---- sockets
+ * -------------------------------------------------------------------------------------------------
+ */
 
-/* dp, one line. Level words; where an edge matters, a counter that only grows, so that reading clears nothing for another reader. */
+/* dp, one line. Level words; where an edge matters, a counter that only grows, so that reading
+ * clears nothing for another reader. */
 struct rs_socket_state {
-    rs_atomic_u32 generation;  /* of the socket now in this place; 0: free */
-    rs_atomic_u32 level;       /* RS_LEVEL_* of stream sockets; datagram sockets read their ring instead (README) */
-    rs_atomic_u32 send_head;   /* send ring consumed (absolute position); partner: the client's room check */
-    rs_atomic_u32 recv_tail;   /* stream receive ring filled (absolute position) */
-    rs_atomic_u32 error_seq;   /* grows with each asynchronous error; error_code stored before it (release) */
-    rs_atomic_u32 error_code;  /* enum rs_status of the newest */
+    rs_atomic_u32 generation; /* of the socket now in this place; 0: free */
+    rs_atomic_u32
+        level; /* RS_LEVEL_* of stream sockets; datagram sockets read their ring instead (README) */
+    rs_atomic_u32
+        send_head; /* send ring consumed (absolute position); partner: the client's room check */
+    rs_atomic_u32 recv_tail; /* stream receive ring filled (absolute position) */
+    rs_atomic_u32
+        error_seq; /* grows with each asynchronous error; error_code stored before it (release) */
+    rs_atomic_u32 error_code; /* enum rs_status of the newest */
     rs_atomic_u32 reset_seq;
     rs_atomic_u32 urgent_seq;
     rs_atomic_u32 connect_seq;
     rs_atomic_u32 accept_seq;
-    rs_atomic_u32 recv_dropped; /* datagrams dropped because the receive ring or SO_RCVBUF was full */
-    rs_atomic_u32 mode;        /* enum rs_socket_mode */
+    rs_atomic_u32
+        recv_dropped;   /* datagrams dropped because the receive ring or SO_RCVBUF was full */
+    rs_atomic_u32 mode; /* enum rs_socket_mode */
     uint8_t reserved[16];
 };
 static_assert(sizeof(struct rs_socket_state) == RS_LINE_BYTES, "layout: rs_socket_state");
@@ -283,15 +320,16 @@ struct rs_ring_ref {
 };
 static_assert(sizeof(struct rs_ring_ref) == 16, "layout: rs_ring_ref");
 
-/* dp, cold. Written before the reply that makes it valid (BIND, CONNECT), copied and checked by the client after that reply. */
+/* dp, cold. Written before the reply that makes it valid (BIND, CONNECT), copied and checked by the
+ * client after that reply. */
 struct rs_socket_desc {
     struct rs_addr local;
     struct rs_addr peer;
     uint32_t generation;
     uint32_t home_queue_idx;
-    uint32_t type;              /* enum rs_socket_type */
+    uint32_t type; /* enum rs_socket_type */
     uint32_t reserved;
-    struct rs_ring_ref send;    /* cl */
+    struct rs_ring_ref send;                /* cl */
     struct rs_ring_ref recv[RS_QUEUES_MAX]; /* dp, one per queue the socket can be hit on */
     uint8_t pad[48];
 };
@@ -299,34 +337,40 @@ static_assert(sizeof(struct rs_socket_desc) == 256, "layout: rs_socket_desc");
 
 /* cl, two lines: what changes with each message, and what changes only around a sleep. */
 struct rs_socket_client {
-    rs_atomic_u32 recv_head[RS_QUEUES_MAX]; /* receive ring consumed (absolute), per queue; partner: the dataplane's room check */
-    rs_atomic_u32 send_level;  /* send ring tail when a post was skipped (slot_ring.h, pressure); else stale */
+    rs_atomic_u32 recv_head[RS_QUEUES_MAX]; /* receive ring consumed (absolute), per queue; partner:
+                                               the dataplane's room check */
+    rs_atomic_u32
+        send_level; /* send ring tail when a post was skipped (slot_ring.h, pressure); else stale */
     uint8_t reserved0[28];
-    rs_atomic_u32 arm_seq;     /* bumped by each arming; the dataplane hints once per value */
-    rs_atomic_u32 arm_events;  /* RS_LEVEL_* bits asked for */
-    rs_atomic_u64 channels;    /* bit i: channel i wants the hint */
+    rs_atomic_u32 arm_seq;    /* bumped by each arming; the dataplane hints once per value */
+    rs_atomic_u32 arm_events; /* RS_LEVEL_* bits asked for */
+    rs_atomic_u64 channels;   /* bit i: channel i wants the hint */
     uint8_t reserved1[48];
 };
 static_assert(sizeof(struct rs_socket_client) == 2 * RS_LINE_BYTES, "layout: rs_socket_client");
-static_assert(offsetof(struct rs_socket_client, arm_seq) == RS_LINE_BYTES, "layout: socket client lines");
+static_assert(offsetof(struct rs_socket_client, arm_seq) == RS_LINE_BYTES,
+              "layout: socket client lines");
 
-/* ---- datagram records ---------------------------------------------------------------------------------------- */
+/* ---- datagram records
+ * ---------------------------------------------------------------------------------------- */
 
 /*
- * dp: a record of a receive ring. Starts on a line, never straddles the end of the ring, and validates itself: seq equals
- * rs_dgram_seq(position) once the record is complete (stored last, release). Before a record becomes valid, the seq word of the line after
- * it is cleared, so that stale payload can never look like a record. 40 bytes of payload fit the first line.
+ * dp: a record of a receive ring. Starts on a line, never straddles the end of the ring, and
+ * validates itself: seq equals rs_dgram_seq(position) once the record is complete (stored last,
+ * release). Before a record becomes valid, the seq word of the line after it is cleared, so that
+ * stale payload can never look like a record. 40 bytes of payload fit the first line.
  */
 struct rs_dgram {
     rs_atomic_u32 seq;
-    uint16_t len_bytes;     /* payload */
-    uint8_t payload_off;    /* RS_DGRAM_SHORT_OFF, or RS_DGRAM_LONG_OFF when struct rs_dgram_ext follows */
-    uint8_t flags;          /* RS_DGRAM_* */
+    uint16_t len_bytes; /* payload */
+    uint8_t
+        payload_off; /* RS_DGRAM_SHORT_OFF, or RS_DGRAM_LONG_OFF when struct rs_dgram_ext follows */
+    uint8_t flags;   /* RS_DGRAM_* */
     uint32_t src_be32;
     uint16_t src_port_be16;
     uint8_t ttl;
     uint8_t tos;
-    uint64_t rx_tsc;        /* when the dataplane (or the NIC) received it */
+    uint64_t rx_tsc; /* when the dataplane (or the NIC) received it */
 };
 static_assert(sizeof(struct rs_dgram) == 24, "layout: rs_dgram");
 
@@ -341,20 +385,21 @@ static_assert(sizeof(struct rs_dgram_ext) == 40, "layout: rs_dgram_ext");
 enum {
     RS_DGRAM_SHORT_OFF = 24,
     RS_DGRAM_LONG_OFF = 64,
-    RS_DGRAM_PAD = 1,       /* no datagram: skip to the start of the ring */
+    RS_DGRAM_PAD = 1, /* no datagram: skip to the start of the ring */
     RS_DGRAM_EXT = 2,
     RS_DGRAM_MULTICAST = 4,
     RS_DGRAM_BROADCAST = 8
 };
 
 /*
- * cl: a record of a send ring. Starts on a line, never straddles the end of the ring; valid up to the tail that a POST slot (or
- * send_level) gives. The dataplane copies the header before it believes any of it.
+ * cl: a record of a send ring. Starts on a line, never straddles the end of the ring; valid up to
+ * the tail that a POST slot (or send_level) gives. The dataplane copies the header before it
+ * believes any of it.
  */
 struct rs_send_dgram {
     uint16_t len_bytes;
-    uint8_t flags;          /* RS_DGRAM_PAD */
-    uint8_t family;         /* RS_FAMILY_NONE: to the peer */
+    uint8_t flags;  /* RS_DGRAM_PAD */
+    uint8_t family; /* RS_FAMILY_NONE: to the peer */
     uint16_t port_be16;
     uint16_t reserved;
     uint32_t dst_be32;

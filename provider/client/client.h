@@ -1,7 +1,8 @@
 /*
- * The portable client core: sockets of one process on the rings of one dataplane. No Winsock type; the operating system only through
- * rings/os and only on slow paths (attach, channel open, sleep). provider/spi and provider/rio are facades over this; native programs, benches
- * and tests call it directly. Any thread may call any function on any socket, unless said otherwise.
+ * The portable client core: sockets of one process on the rings of one dataplane. No Winsock type;
+ * the operating system only through rings/os and only on slow paths (attach, channel open, sleep).
+ * provider/spi and provider/rio are facades over this; native programs, benches and tests call it
+ * directly. Any thread may call any function on any socket, unless said otherwise.
  */
 #ifndef RINGSOCK_PROVIDER_CLIENT_CLIENT_H
 #define RINGSOCK_PROVIDER_CLIENT_CLIENT_H
@@ -14,17 +15,18 @@
 #include "rings/layout.h"
 #include "rings/status.h"
 
-struct client;        /* one attach */
+struct client; /* one attach */
 struct client_socket;
 
 struct client_config {
-    const char *instance;   /* NULL: RINGSOCK_INSTANCE, else "default" */
+    const char *instance;       /* NULL: RINGSOCK_INSTANCE, else "default" */
     uint64_t attach_timeout_ns; /* 0: 2 s */
-    int64_t spin_us;        /* < 0: what the dataplane's config says */
-    int yield_in_spin;      /* < 0: what the dataplane's config says */
+    int64_t spin_us;            /* < 0: what the dataplane's config says */
+    int yield_in_spin;          /* < 0: what the dataplane's config says */
 };
 
-/* Attaches. RS_NOT_READY, RS_VERSION_MISMATCH, RS_ATTACH_REFUSED, RS_CORRUPT, RS_NO_MEMORY, RS_TIMED_OUT; why, in English, by client_last_error_text. */
+/* Attaches. RS_NOT_READY, RS_VERSION_MISMATCH, RS_ATTACH_REFUSED, RS_CORRUPT, RS_NO_MEMORY,
+ * RS_TIMED_OUT; why, in English, by client_last_error_text. */
 RS_CHECK_RESULT enum rs_status client_open(const struct client_config *config, struct client **out);
 /* Closes what is left and detaches. No other thread may be inside the client. */
 void client_close(struct client *client);
@@ -37,50 +39,69 @@ struct client_info {
     char instance[32];
 };
 void client_get_info(const struct client *client, struct client_info *out);
-/* A TSC value (client_recv_info.rx_tsc) in ns since the UNIX epoch, by the session's calibration. */
+/* A TSC value (client_recv_info.rx_tsc) in ns since the UNIX epoch, by the session's calibration.
+ */
 uint64_t client_tsc_to_unix_ns(const struct client *client, uint64_t tsc);
 bool client_alive(const struct client *client); /* false: dataplane gone or session poisoned */
 
 /* ---- sockets ---- */
 
-/* RS_FAMILY_IPV4 with RS_SOCK_DGRAM; others RS_FAMILY_NOT_SUPPORTED / RS_TYPE_NOT_SUPPORTED. Undecided until bind or connect: no request is made. */
-RS_CHECK_RESULT enum rs_status client_socket_create(struct client *client, uint8_t family, enum rs_socket_type type, struct client_socket **out);
-/* Ends the socket: blocked calls of other threads return RS_INTERRUPTED; queued datagrams are still sent. The handle is invalid afterwards. */
+/* RS_FAMILY_IPV4 with RS_SOCK_DGRAM; others RS_FAMILY_NOT_SUPPORTED / RS_TYPE_NOT_SUPPORTED.
+ * Undecided until bind or connect: no request is made. */
+RS_CHECK_RESULT enum rs_status client_socket_create(struct client *client, uint8_t family,
+                                                    enum rs_socket_type type,
+                                                    struct client_socket **out);
+/* Ends the socket: blocked calls of other threads return RS_INTERRUPTED; queued datagrams are still
+ * sent. The handle is invalid afterwards. */
 RS_CHECK_RESULT enum rs_status client_socket_close(struct client_socket *socket);
 
-/* Port 0: an ephemeral one. RS_INVALID bound already; RS_ADDR_IN_USE; RS_ADDR_NOT_AVAILABLE; RS_ACCESS. */
-RS_CHECK_RESULT enum rs_status client_bind(struct client_socket *socket, const struct rs_addr *local);
+/* Port 0: an ephemeral one. RS_INVALID bound already; RS_ADDR_IN_USE; RS_ADDR_NOT_AVAILABLE;
+ * RS_ACCESS. */
+RS_CHECK_RESULT enum rs_status client_bind(struct client_socket *socket,
+                                           const struct rs_addr *local);
 /* UDP: sets the peer (binds first when needed); family RS_FAMILY_NONE or address 0 dissolves it. */
-RS_CHECK_RESULT enum rs_status client_connect(struct client_socket *socket, const struct rs_addr *peer);
+RS_CHECK_RESULT enum rs_status client_connect(struct client_socket *socket,
+                                              const struct rs_addr *peer);
 /* RS_INVALID when not bound. */
 RS_CHECK_RESULT enum rs_status client_local_addr(struct client_socket *socket, struct rs_addr *out);
-RS_CHECK_RESULT enum rs_status client_peer_addr(struct client_socket *socket, struct rs_addr *out); /* RS_NOT_CONNECTED */
+RS_CHECK_RESULT enum rs_status client_peer_addr(struct client_socket *socket,
+                                                struct rs_addr *out); /* RS_NOT_CONNECTED */
 
 struct client_iov {
     void *base;
     size_t len_bytes;
 };
 
-enum { CLIENT_MSG_PEEK = 1, CLIENT_MSG_DONTWAIT = 2, CLIENT_MSG_WAIT = 4 /* block even when the socket is non-blocking */ };
+enum {
+    CLIENT_MSG_PEEK = 1,
+    CLIENT_MSG_DONTWAIT = 2,
+    CLIENT_MSG_WAIT = 4 /* block even when the socket is non-blocking */
+};
 
-/* One datagram from several buffers. to NULL: the peer. Binds an unbound socket when `to` is given. Blocking sockets wait (spin, then sleep) for
- * room up to the send time-out. RS_WOULD_BLOCK, RS_TIMED_OUT, RS_MESSAGE_SIZE, RS_DEST_REQUIRED, RS_NOT_CONNECTED, RS_ACCESS, RS_INTERRUPTED,
+/* One datagram from several buffers. to NULL: the peer. Binds an unbound socket when `to` is given.
+ * Blocking sockets wait (spin, then sleep) for room up to the send time-out. RS_WOULD_BLOCK,
+ * RS_TIMED_OUT, RS_MESSAGE_SIZE, RS_DEST_REQUIRED, RS_NOT_CONNECTED, RS_ACCESS, RS_INTERRUPTED,
  * RS_DATAPLANE_GONE, RS_POISONED. */
-RS_CHECK_RESULT enum rs_status client_send(struct client_socket *socket, const struct client_iov *iov, uint32_t iov_count, uint32_t flags, const struct rs_addr *to,
+RS_CHECK_RESULT enum rs_status client_send(struct client_socket *socket,
+                                           const struct client_iov *iov, uint32_t iov_count,
+                                           uint32_t flags, const struct rs_addr *to,
                                            size_t *sent_bytes);
 
 struct client_recv_info { /* about the datagram received */
     struct rs_addr from;
     uint64_t rx_tsc;
-    uint32_t len_bytes;   /* of the whole datagram, also when it was cut */
+    uint32_t len_bytes;      /* of the whole datagram, also when it was cut */
     uint8_t ttl, tos, flags; /* flags: RS_DGRAM_MULTICAST, RS_DGRAM_BROADCAST */
 };
 
-/* One datagram into several buffers. info may be NULL. RS_MESSAGE_SIZE: it was longer than the buffers; they are filled, the rest is gone (not with PEEK).
- * RS_PORT_UNREACHABLE once per ICMP error when RS_OPT_CONNRESET is on. RS_INVALID not bound; RS_WOULD_BLOCK; RS_TIMED_OUT; RS_SHUTDOWN; RS_INTERRUPTED;
- * RS_DATAPLANE_GONE; RS_POISONED. */
-RS_CHECK_RESULT enum rs_status client_recv(struct client_socket *socket, const struct client_iov *iov, uint32_t iov_count, uint32_t flags,
-                                           struct client_recv_info *info, size_t *received_bytes);
+/* One datagram into several buffers. info may be NULL. RS_MESSAGE_SIZE: it was longer than the
+ * buffers; they are filled, the rest is gone (not with PEEK). RS_PORT_UNREACHABLE once per ICMP
+ * error when RS_OPT_CONNRESET is on. RS_INVALID not bound; RS_WOULD_BLOCK; RS_TIMED_OUT;
+ * RS_SHUTDOWN; RS_INTERRUPTED; RS_DATAPLANE_GONE; RS_POISONED. */
+RS_CHECK_RESULT enum rs_status client_recv(struct client_socket *socket,
+                                           const struct client_iov *iov, uint32_t iov_count,
+                                           uint32_t flags, struct client_recv_info *info,
+                                           size_t *received_bytes);
 
 enum { CLIENT_SHUT_RECV = 1, CLIENT_SHUT_SEND = 2 };
 RS_CHECK_RESULT enum rs_status client_shutdown(struct client_socket *socket, uint32_t how);
@@ -92,11 +113,17 @@ struct client_poll {
     uint32_t want;                /* RS_LEVEL_READABLE, _WRITABLE, _ERROR */
     uint32_t ready;               /* out */
 };
-/* Waits until one is ready or timeout_ns passed (0: only look, UINT64_MAX: for ever). *ready_count items have ready != 0. Reads state lines and ring heads only; no
- * system call while it spins. Time-out: RS_OK with *ready_count 0. RS_INTERRUPTED when one of the sockets is closed while it waits. */
-RS_CHECK_RESULT enum rs_status client_poll(struct client *client, struct client_poll *items, uint32_t count, uint64_t timeout_ns, uint32_t *ready_count);
-/* Payload bytes of the next datagram (0: none), as FIONREAD for datagram sockets gives; *total_bytes (may be NULL): of all queued. */
-RS_CHECK_RESULT enum rs_status client_readable_bytes(struct client_socket *socket, uint32_t *next_bytes, uint64_t *total_bytes);
+/* Waits until one is ready or timeout_ns passed (0: only look, UINT64_MAX: for ever). *ready_count
+ * items have ready != 0. Reads state lines and ring heads only; no system call while it spins.
+ * Time-out: RS_OK with *ready_count 0. RS_INTERRUPTED when one of the sockets is closed while it
+ * waits. */
+RS_CHECK_RESULT enum rs_status client_poll(struct client *client, struct client_poll *items,
+                                           uint32_t count, uint64_t timeout_ns,
+                                           uint32_t *ready_count);
+/* Payload bytes of the next datagram (0: none), as FIONREAD for datagram sockets gives;
+ * *total_bytes (may be NULL): of all queued. */
+RS_CHECK_RESULT enum rs_status client_readable_bytes(struct client_socket *socket,
+                                                     uint32_t *next_bytes, uint64_t *total_bytes);
 
 /* ---- options ---- */
 
@@ -104,22 +131,29 @@ enum client_option {
     CLIENT_OPT_NONBLOCKING = 1000, /* 0 or 1; client side only */
     CLIENT_OPT_RECV_TIMEOUT_MS,    /* 0: for ever */
     CLIENT_OPT_SEND_TIMEOUT_MS
-    /* and every enum rs_option: kept on the client while the socket is undecided, replayed at bind, sent to the dataplane afterwards */
+    /* and every enum rs_option: kept on the client while the socket is undecided, replayed at bind,
+       sent to the dataplane afterwards */
 };
-RS_CHECK_RESULT enum rs_status client_set_option(struct client_socket *socket, uint32_t option, uint32_t value);
-RS_CHECK_RESULT enum rs_status client_get_option(struct client_socket *socket, uint32_t option, uint32_t *value);
+RS_CHECK_RESULT enum rs_status client_set_option(struct client_socket *socket, uint32_t option,
+                                                 uint32_t value);
+RS_CHECK_RESULT enum rs_status client_get_option(struct client_socket *socket, uint32_t option,
+                                                 uint32_t *value);
 /* Membership; binds nothing, works before bind (kept and replayed) and after. */
-RS_CHECK_RESULT enum rs_status client_member(struct client_socket *socket, const struct rs_op_member *op);
-/* The pending asynchronous error (SO_ERROR): returned and cleared for this socket; RS_OK when none. */
+RS_CHECK_RESULT enum rs_status client_member(struct client_socket *socket,
+                                             const struct rs_op_member *op);
+/* The pending asynchronous error (SO_ERROR): returned and cleared for this socket; RS_OK when none.
+ */
 enum rs_status client_take_error(struct client_socket *socket);
 enum rs_socket_type client_socket_type(const struct client_socket *socket);
-uint64_t client_socket_dropped(const struct client_socket *socket); /* datagrams its full ring lost */
+uint64_t
+client_socket_dropped(const struct client_socket *socket); /* datagrams its full ring lost */
 
 /* For facades: a word of their own on each socket. */
 void client_socket_set_user(struct client_socket *socket, void *user);
 void *client_socket_user(const struct client_socket *socket);
 
-/* A request to the queue and back, nothing else (RS_OP_NOP): measures, and flushes all this thread posted before. */
+/* A request to the queue and back, nothing else (RS_OP_NOP): measures, and flushes all this thread
+ * posted before. */
 RS_CHECK_RESULT enum rs_status client_ping(struct client *client);
 
 #endif

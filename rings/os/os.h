@@ -1,11 +1,13 @@
 /*
- * The whole operating-system boundary: shared memory, events, the control connection, threads, clock, process watch, fault guard.
- * Two implementations, chosen in CMake: rings/os/posix_*.c and rings/os/win32_*.c. Everything above this header is free of
- * operating-system names. Called by the dataplane's control thread and by the client's slow paths; nothing here is called per message except
- * os_tsc, os_cpu_relax, os_yield, os_tls_get and os_event_signal.
+ * The whole operating-system boundary: shared memory, events, the control connection, threads,
+ * clock, process watch, fault guard. Two implementations, chosen in CMake: rings/os/posix_*.c and
+ * rings/os/win32_*.c. Everything above this header is free of operating-system names. Called by the
+ * dataplane's control thread and by the client's slow paths; nothing here is called per message
+ * except os_tsc, os_cpu_relax, os_yield, os_tls_get and os_event_signal.
  *
- * Errors: a failing system call gives RS_OS_ERROR (or the more precise status named at the function) and leaves a text for
- * os_last_error_text(), per thread: which call failed and the system's word on it.
+ * Errors: a failing system call gives RS_OS_ERROR (or the more precise status named at the
+ * function) and leaves a text for os_last_error_text(), per thread: which call failed and the
+ * system's word on it.
  */
 #ifndef RINGSOCK_RINGS_OS_OS_H
 #define RINGSOCK_RINGS_OS_OS_H
@@ -21,12 +23,10 @@ const char *os_last_error_text(void);
 /* ---- clock and processor ---- */
 
 #if defined(__x86_64__) || defined(__i386__)
-static inline uint64_t os_tsc(void)
-{
+static inline uint64_t os_tsc(void) {
     return __builtin_ia32_rdtsc();
 }
-static inline void os_cpu_relax(void)
-{
+static inline void os_cpu_relax(void) {
     __builtin_ia32_pause();
 }
 #else
@@ -35,7 +35,8 @@ static inline void os_cpu_relax(void)
 
 uint64_t os_monotonic_ns(void);
 uint64_t os_unix_ns(void);
-/* TSC frequency in Hz, from the system's word or by calibration against the monotonic clock (about 20 ms at the first call; cached). */
+/* TSC frequency in Hz, from the system's word or by calibration against the monotonic clock (about
+ * 20 ms at the first call; cached). */
 uint64_t os_tsc_hz(void);
 void os_yield(void);
 /* For slow paths and tests' pacing only. */
@@ -47,28 +48,35 @@ uint32_t os_process_id(void);
 /* ---- shared memory: one object = one extent ---- */
 
 struct os_shm {
-    void *base;           /* this process's mapping, NULL if none */
+    void *base; /* this process's mapping, NULL if none */
     uint64_t size_bytes;
-    intptr_t handle;      /* fd or HANDLE, -1 if none */
+    intptr_t handle; /* fd or HANDLE, -1 if none */
 };
 
 enum os_shm_kind {
-    OS_SHM_DP, /* the creator writes; others can map it read-only at most (Linux: F_SEAL_FUTURE_WRITE|SHRINK|GROW after mapping;
-                  Windows: duplicated to the client with SECTION_MAP_READ only) */
+    OS_SHM_DP, /* the creator writes; others can map it read-only at most (Linux:
+                  F_SEAL_FUTURE_WRITE|SHRINK|GROW after mapping; Windows: duplicated to the client
+                  with SECTION_MAP_READ only) */
     OS_SHM_CL  /* both write (Linux: sealed SHRINK|GROW) */
 };
 
-/* Makes and maps zeroed memory for sharing. size_bytes: multiple of 4096 (of the 64 KiB granularity where the system wants it; then rounded up
- * inside). Errors: RS_NO_MEMORY, RS_OS_ERROR. Not inherited by forked children (MADV_DONTFORK, close-on-exec). */
-RS_CHECK_RESULT enum rs_status os_shm_create(enum os_shm_kind kind, uint64_t size_bytes, struct os_shm *out);
-/* Maps an object received over a control connection; takes over handle (closed also on failure). Checks that the object really has size_bytes.
- * writable: for OS_SHM_CL. */
-RS_CHECK_RESULT enum rs_status os_shm_map(intptr_t handle, uint64_t size_bytes, bool writable, struct os_shm *out);
-void os_shm_destroy(struct os_shm *shm); /* unmaps and closes; harmless on a zeroed or destroyed one whose base is NULL */
+/* Makes and maps zeroed memory for sharing. size_bytes: multiple of 4096 (of the 64 KiB granularity
+ * where the system wants it; then rounded up inside). Errors: RS_NO_MEMORY, RS_OS_ERROR. Not
+ * inherited by forked children (MADV_DONTFORK, close-on-exec). */
+RS_CHECK_RESULT enum rs_status os_shm_create(enum os_shm_kind kind, uint64_t size_bytes,
+                                             struct os_shm *out);
+/* Maps an object received over a control connection; takes over handle (closed also on failure).
+ * Checks that the object really has size_bytes. writable: for OS_SHM_CL. */
+RS_CHECK_RESULT enum rs_status os_shm_map(intptr_t handle, uint64_t size_bytes, bool writable,
+                                          struct os_shm *out);
+void os_shm_destroy(struct os_shm *shm); /* unmaps and closes; harmless on a zeroed or destroyed one
+                                            whose base is NULL */
 
-/* The dataplane's reads of client-written memory must not kill it. Registers a mapping: a hardware fault inside it (SIGBUS, in-page error) is
- * answered by zero pages in its place, and *faulted is set to 1 (release). At most 1,024 registered; RS_NO_BUFFERS beyond. */
-RS_CHECK_RESULT enum rs_status os_guard_add(void *base, uint64_t size_bytes, _Atomic uint32_t *faulted);
+/* The dataplane's reads of client-written memory must not kill it. Registers a mapping: a hardware
+ * fault inside it (SIGBUS, in-page error) is answered by zero pages in its place, and *faulted is
+ * set to 1 (release). At most 1,024 registered; RS_NO_BUFFERS beyond. */
+RS_CHECK_RESULT enum rs_status os_guard_add(void *base, uint64_t size_bytes,
+                                            _Atomic uint32_t *faulted);
 void os_guard_remove(void *base);
 
 /* ---- events: one waiter, auto-reset, a signal before the wait is remembered ---- */
@@ -80,10 +88,12 @@ struct os_event {
 RS_CHECK_RESULT enum rs_status os_event_create(struct os_event *out);
 void os_event_destroy(struct os_event *event);
 void os_event_signal(struct os_event *event); /* the poll loop's only system call */
-/* Waits for a signal, the end of the watched process (peer may be NULL) or the time-out. timeout_ns UINT64_MAX: for ever.
- * RS_OK signalled, RS_TIMED_OUT, RS_DATAPLANE_GONE the watched process ended, RS_OS_ERROR. */
+/* Waits for a signal, the end of the watched process (peer may be NULL) or the time-out. timeout_ns
+ * UINT64_MAX: for ever. RS_OK signalled, RS_TIMED_OUT, RS_DATAPLANE_GONE the watched process ended,
+ * RS_OS_ERROR. */
 struct os_process;
-RS_CHECK_RESULT enum rs_status os_event_wait(struct os_event *event, const struct os_process *peer, uint64_t timeout_ns);
+RS_CHECK_RESULT enum rs_status os_event_wait(struct os_event *event, const struct os_process *peer,
+                                             uint64_t timeout_ns);
 
 /* ---- processes ---- */
 
@@ -99,11 +109,12 @@ void os_process_close(struct os_process *process);
 /* ---- control connection: Unix seqpacket socket / ACL'd named pipe in message mode ---- */
 
 /*
- * Messages of at most OS_CONN_MESSAGE_BYTES with at most OS_CONN_HANDLES handles. Linux passes them with SCM_RIGHTS; on Windows the sender
- * (always the dataplane) duplicates them into the peer process with the rights that `kind` says.
+ * Messages of at most OS_CONN_MESSAGE_BYTES with at most OS_CONN_HANDLES handles. Linux passes them
+ * with SCM_RIGHTS; on Windows the sender (always the dataplane) duplicates them into the peer
+ * process with the rights that `kind` says.
  */
 #define OS_CONN_MESSAGE_BYTES 1024u
-#define OS_CONN_HANDLES 4u
+#define OS_CONN_HANDLES       4u
 
 enum os_handle_kind { OS_HANDLE_SHM_READ, OS_HANDLE_SHM_WRITE, OS_HANDLE_EVENT_WAIT };
 
@@ -121,25 +132,31 @@ struct os_listener {
 struct os_conn {
     intptr_t handle;   /* -1 if none */
     intptr_t aux[4];   /* system-specific: overlapped event of the pipe and the like */
-    uint32_t peer_pid; /* from the system (SO_PEERCRED, GetNamedPipeClientProcessId / ServerProcessId), never from the peer's word */
+    uint32_t peer_pid; /* from the system (SO_PEERCRED, GetNamedPipeClientProcessId /
+                          ServerProcessId), never from the peer's word */
     uint32_t peer_uid; /* Linux; 0 on Windows */
 };
 
-/* Listens for clients of an instance. name: [A-Za-z0-9_-]{1,31}. Linux: an abstract-free path in $RINGSOCK_RUNTIME_DIR, else /run/ringsock (root) or
- * $XDG_RUNTIME_DIR, else /tmp/ringsock-UID; directory 0755, socket 0666 (who may attach is the dataplane's own check). Windows:
- * \\.\pipe\ringsock-NAME with a security descriptor for the current user, Administrators and SYSTEM. A stale socket file of a dead dataplane is replaced;
- * a live one gives RS_ADDR_IN_USE. */
+/* Listens for clients of an instance. name: [A-Za-z0-9_-]{1,31}. Linux: an abstract-free path in
+ * $RINGSOCK_RUNTIME_DIR, else /run/ringsock (root) or $XDG_RUNTIME_DIR, else /tmp/ringsock-UID;
+ * directory 0755, socket 0666 (who may attach is the dataplane's own check). Windows:
+ * \\.\pipe\ringsock-NAME with a security descriptor for the current user, Administrators and
+ * SYSTEM. A stale socket file of a dead dataplane is replaced; a live one gives RS_ADDR_IN_USE. */
 RS_CHECK_RESULT enum rs_status os_listen(const char *name, struct os_listener *out);
 void os_listener_close(struct os_listener *listener);
 /* RS_NOT_READY when nobody listens; RS_ATTACH_REFUSED when the system denies it; RS_TIMED_OUT. */
-RS_CHECK_RESULT enum rs_status os_connect(const char *name, uint64_t timeout_ns, struct os_conn *out);
+RS_CHECK_RESULT enum rs_status os_connect(const char *name, uint64_t timeout_ns,
+                                          struct os_conn *out);
 void os_conn_close(struct os_conn *conn);
 /* Sends one whole message. RS_DATAPLANE_GONE when the peer is gone. */
-RS_CHECK_RESULT enum rs_status os_conn_send(struct os_conn *conn, const void *message, size_t bytes, const struct os_conn_handle *handles,
+RS_CHECK_RESULT enum rs_status os_conn_send(struct os_conn *conn, const void *message, size_t bytes,
+                                            const struct os_conn_handle *handles,
                                             uint32_t handle_count);
-/* Receives one whole message; *bytes in: capacity, out: length; handles received go to the caller (handles[].kind is not set).
- * RS_TIMED_OUT, RS_DATAPLANE_GONE (peer closed), RS_CORRUPT (too long, too many handles; all received handles are closed). */
-RS_CHECK_RESULT enum rs_status os_conn_recv(struct os_conn *conn, void *message, size_t *bytes, intptr_t handles[OS_CONN_HANDLES],
+/* Receives one whole message; *bytes in: capacity, out: length; handles received go to the caller
+ * (handles[].kind is not set). RS_TIMED_OUT, RS_DATAPLANE_GONE (peer closed), RS_CORRUPT (too long,
+ * too many handles; all received handles are closed). */
+RS_CHECK_RESULT enum rs_status os_conn_recv(struct os_conn *conn, void *message, size_t *bytes,
+                                            intptr_t handles[OS_CONN_HANDLES],
                                             uint32_t *handle_count, uint64_t timeout_ns);
 void os_handle_close(intptr_t handle);
 
@@ -151,12 +168,16 @@ struct os_poller; /* opaque; one thread */
 
 RS_CHECK_RESULT enum rs_status os_poller_create(struct os_poller **out);
 void os_poller_destroy(struct os_poller *poller);
-/* object: the struct os_listener, os_conn, os_process or os_event; stays the caller's and must live until removed. token comes back from the wait. */
-RS_CHECK_RESULT enum rs_status os_poller_add(struct os_poller *poller, enum os_source_kind kind, void *object, uint64_t token);
+/* object: the struct os_listener, os_conn, os_process or os_event; stays the caller's and must live
+ * until removed. token comes back from the wait. */
+RS_CHECK_RESULT enum rs_status os_poller_add(struct os_poller *poller, enum os_source_kind kind,
+                                             void *object, uint64_t token);
 void os_poller_remove(struct os_poller *poller, enum os_source_kind kind, void *object);
-/* Waits until a source is ready (listener: a client connects; conn: a message or its end; process: it ended; event: signalled, and consumed by this)
- * or timeout_ns passed. Returns up to max tokens. Level-triggered but for events. */
-RS_CHECK_RESULT enum rs_status os_poller_wait(struct os_poller *poller, uint64_t timeout_ns, uint64_t *tokens, uint32_t max, uint32_t *count);
+/* Waits until a source is ready (listener: a client connects; conn: a message or its end; process:
+ * it ended; event: signalled, and consumed by this) or timeout_ns passed. Returns up to max tokens.
+ * Level-triggered but for events. */
+RS_CHECK_RESULT enum rs_status os_poller_wait(struct os_poller *poller, uint64_t timeout_ns,
+                                              uint64_t *tokens, uint32_t max, uint32_t *count);
 /* After a listener's token: takes one client. RS_WOULD_BLOCK when it was gone again. */
 RS_CHECK_RESULT enum rs_status os_accept(struct os_listener *listener, struct os_conn *out);
 
@@ -166,7 +187,8 @@ struct os_thread {
     intptr_t handle;
 };
 
-RS_CHECK_RESULT enum rs_status os_thread_start(struct os_thread *out, void (*entry)(void *), void *arg, const char *name);
+RS_CHECK_RESULT enum rs_status os_thread_start(struct os_thread *out, void (*entry)(void *),
+                                               void *arg, const char *name);
 void os_thread_join(struct os_thread *thread);
 /* Binds the calling thread to a processor; RS_INVALID when there is none with that index. */
 RS_CHECK_RESULT enum rs_status os_thread_pin(uint32_t cpu_idx);
@@ -179,7 +201,8 @@ void os_mutex_destroy(struct os_mutex *mutex);
 void os_mutex_lock(struct os_mutex *mutex);
 void os_mutex_unlock(struct os_mutex *mutex);
 
-/* Thread-local slot with a destructor run at the thread's end when its value is not NULL (pthread keys / FLS). */
+/* Thread-local slot with a destructor run at the thread's end when its value is not NULL (pthread
+ * keys / FLS). */
 struct os_tls {
     uintptr_t key;
 };
