@@ -1,19 +1,130 @@
 /*
- * The counters of one queue, and the closing ledger made of them: every frame that came in is
- * delivered, consumed by a protocol, or dropped under one of these names. Written by the queue's
- * thread, read by others as relaxed words. One list; names, ledger and ringsockctl come from it.
+ * The counters of one queue, and the balances that make the closing ledger out of them. Written by
+ * the queue's thread alone (load and store, no lock prefix); read by the control thread and by
+ * ringsockctl as relaxed words. One list: names, groups, texts, ledger and JSON come from it.
+ *
+ * Three balances hold whenever no stack function is running:
+ *
+ *   frames in    Σ IN   == Σ DELIVERED + Σ USED + Σ DROP_IN
+ *                Every received frame ends in exactly one of them. A frame that several sockets
+ *                took is one delivered frame; a frame that found a receiver, but no receiver with
+ *                room, is the drop udp_receivers_full.
+ *   sends        Σ SENT == Σ OUT + Σ LOCAL + Σ WAITING + Σ DROP_OUT
+ *                Every datagram a socket sent and every frame the stack made itself ends in
+ *                exactly one of them. WAITING are levels, not totals. A datagram that goes to
+ *                the wire and to local members ends as OUT; one that stays here ends as LOCAL when
+ *                at least one receiver took it. A send refused with an error is a DROP_OUT: the
+ *                client has posted it and gets no second try. RS_WOULD_BLOCK counts nothing.
+ *   deliveries   Σ OFFERED == Σ TAKEN + Σ REFUSED
+ *                Every attempt to put one datagram into one socket's receive ring.
+ *
+ * INFO counters are part of no balance.
  */
 #ifndef RINGSOCK_DATAPLANE_COUNTERS_H
 #define RINGSOCK_DATAPLANE_COUNTERS_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
-/* X(name, group, "what it means, for an operator") ; group: IN total of frames, USED consumed by a
- * protocol, DROP_IN dropped frame, OUT sent, DROP_OUT a send that did not leave, LOCAL local
- * datagrams, INFO not part of a balance */
-#define COUNTERS(X)                                  \
-    X(rx_frames, IN, "frames received from the NIC") \
-    X(tx_frames, OUT, "frames handed to the NIC")
+enum counter_group {
+    COUNTER_GROUP_IN,
+    COUNTER_GROUP_DELIVERED,
+    COUNTER_GROUP_USED,
+    COUNTER_GROUP_DROP_IN,
+    COUNTER_GROUP_SENT,
+    COUNTER_GROUP_OUT,
+    COUNTER_GROUP_LOCAL,
+    COUNTER_GROUP_WAITING,
+    COUNTER_GROUP_DROP_OUT,
+    COUNTER_GROUP_OFFERED,
+    COUNTER_GROUP_TAKEN,
+    COUNTER_GROUP_REFUSED,
+    COUNTER_GROUP_INFO,
+    COUNTER_GROUP_COUNT
+};
+
+/* clang-format off */
+/* X(name, group, "what it means, for an operator") */
+#define COUNTERS(X)                                                                                \
+    X(rx_frames, IN, "frames received from the NIC")                                               \
+    X(rx_delivered, DELIVERED, "frames whose datagram at least one socket took")                   \
+    X(arp_requests_in, USED, "ARP requests and probes for our address, answered")                  \
+    X(arp_replies_in, USED, "ARP replies and announcements of hosts we know or asked for")         \
+    X(arp_conflicts_in, USED, "ARP packets of another host that claims our address")               \
+    X(icmp_echo_in, USED, "pings answered")                                                        \
+    X(icmp_errors_in, USED, "ICMP errors handed to the socket they quote")                         \
+    X(igmp_queries_in, USED, "IGMP queries of the multicast router")                               \
+    X(igmp_reports_in, USED, "IGMP reports of other hosts for groups we are in")                   \
+    X(eth_truncated, DROP_IN, "frame shorter than an Ethernet header")                             \
+    X(eth_own_source, DROP_IN, "frame with our own MAC as source: our transmission seen again, or a second host with our MAC") \
+    X(eth_source_bad, DROP_IN, "frame with a group address as source MAC")                         \
+    X(eth_not_for_us, DROP_IN, "frame for another MAC; normal on a promiscuous NIC")               \
+    X(eth_vlan, DROP_IN, "802.1Q tagged frame; the queue works on untagged traffic")               \
+    X(eth_other_type, DROP_IN, "neither ARP nor IPv4: IPv6, LLDP and the like")                    \
+    X(arp_malformed, DROP_IN, "ARP packet truncated or not about IPv4 over Ethernet")              \
+    X(arp_not_for_us, DROP_IN, "ARP between other hosts; normal on a shared network")              \
+    X(ip_truncated, DROP_IN, "frame ends inside the IPv4 header")                                  \
+    X(ip_version, DROP_IN, "version field of the IPv4 header is not 4")                            \
+    X(ip_header_length, DROP_IN, "IPv4 header length below 20 bytes or beyond the frame")          \
+    X(ip_total_length, DROP_IN, "IPv4 total length below the header's or beyond the frame")        \
+    X(ip_checksum, DROP_IN, "IPv4 header checksum is wrong")                                       \
+    X(ip_source_own, DROP_IN, "somebody sent a packet with our address as source")                 \
+    X(ip_source_martian, DROP_IN, "IPv4 source no host can have: loopback, multicast, broadcast, 0/8, 240/4") \
+    X(ip_dest_martian, DROP_IN, "IPv4 destination 127/8, 0/8 or 240/4 from the wire")              \
+    X(ip_not_for_us, DROP_IN, "IPv4 packet for another host")                                      \
+    X(ip_link_broadcast, DROP_IN, "IPv4 unicast packet in a broadcast or multicast frame")         \
+    X(ip_fragment, DROP_IN, "IPv4 fragment; fragments are not reassembled")                        \
+    X(ip_protocol, DROP_IN, "IPv4 protocol other than ICMP, IGMP and UDP")                         \
+    X(icmp_malformed, DROP_IN, "ICMP message truncated")                                           \
+    X(icmp_checksum, DROP_IN, "ICMP checksum is wrong")                                            \
+    X(icmp_echo_limited, DROP_IN, "pings beyond the rate limit")                                   \
+    X(icmp_echo_group, DROP_IN, "ping to a broadcast or multicast address, never answered")        \
+    X(icmp_no_socket, DROP_IN, "ICMP error that quotes nothing a socket here sent")                \
+    X(icmp_ignored, DROP_IN, "ICMP message of a kind a host does not act upon")                    \
+    X(igmp_malformed, DROP_IN, "IGMP message truncated, or query to a wrong address")              \
+    X(igmp_checksum, DROP_IN, "IGMP checksum is wrong")                                            \
+    X(igmp_ignored, DROP_IN, "IGMP message for routers, or about groups we are not in")            \
+    X(udp_truncated, DROP_IN, "IPv4 packet ends inside the UDP header")                            \
+    X(udp_length, DROP_IN, "UDP length below 8 or beyond the IPv4 packet")                         \
+    X(udp_checksum, DROP_IN, "UDP checksum is wrong")                                              \
+    X(udp_no_socket, DROP_IN, "UDP datagram to a port nobody has bound")                           \
+    X(udp_no_member, DROP_IN, "multicast datagram no socket has joined group, source and port for") \
+    X(udp_receivers_full, DROP_IN, "datagram lost because the receiving program reads too slowly") \
+    X(udp_sends, SENT, "datagrams sent by sockets")                                                \
+    X(arp_made, SENT, "ARP packets made by the stack")                                             \
+    X(icmp_made, SENT, "ICMP messages made by the stack")                                          \
+    X(igmp_made, SENT, "IGMP messages made by the stack")                                          \
+    X(tx_frames, OUT, "frames handed to the NIC")                                                  \
+    X(local_delivered, LOCAL, "datagrams delivered inside the dataplane, no frame")                \
+    X(waiting_neighbour, WAITING, "frames that wait for an ARP reply now")                         \
+    X(waiting_tx, WAITING, "frames that wait for room in the NIC's transmit ring now")             \
+    X(local_no_socket, DROP_OUT, "local datagrams to a port, or group, nobody has bound or joined") \
+    X(local_receivers_full, DROP_OUT, "local datagrams lost because the receiving program reads too slowly") \
+    X(send_no_destination, DROP_OUT, "send without a destination, or to port 0")                   \
+    X(send_too_big, DROP_OUT, "send larger than the MTU or the largest UDP datagram")              \
+    X(send_broadcast_denied, DROP_OUT, "broadcast by a socket without SO_BROADCAST")               \
+    X(send_bad_source, DROP_OUT, "send from a socket that is not bound, or bound to 127/8, to another host") \
+    X(send_no_route, DROP_OUT, "send to an address without a route")                               \
+    X(send_neighbour_dead, DROP_OUT, "send to a neighbour that does not answer ARP")               \
+    X(neighbour_no_answer, DROP_OUT, "frames dropped when a neighbour did not answer ARP")         \
+    X(neighbour_queue_full, DROP_OUT, "frames dropped because too many waited for one ARP reply")  \
+    X(neighbour_table_full, DROP_OUT, "frames dropped because every neighbour entry was waiting for a reply") \
+    X(tx_no_buffer, DROP_OUT, "ARP, ICMP or IGMP not sent: no transmit buffer")                    \
+    X(tx_queue_full, DROP_OUT, "frames dropped because the transmit queue was full")               \
+    X(reply_no_route, DROP_OUT, "ICMP reply or error without a route back")                        \
+    X(deliveries_offered, OFFERED, "datagrams offered to sockets, each receiver counted")          \
+    X(deliveries, TAKEN, "datagrams put into sockets' receive rings")                              \
+    X(recv_ring_full, REFUSED, "datagrams a socket had no room for: the program reads too slowly") \
+    X(udp_no_checksum, INFO, "datagrams received without a UDP checksum")                          \
+    X(icmp_errors_limited, INFO, "ICMP errors not sent because of the rate limit")                 \
+    X(arp_conflicts, INFO, "times another host claimed our address")                               \
+    X(arp_announcements, INFO, "ARP announcements of our address, defence included")               \
+    X(neighbours_evicted, INFO, "neighbour entries reused for another address")                    \
+    X(neighbours_dead, INFO, "times a neighbour stopped answering ARP")                            \
+    X(igmp_fallbacks, INFO, "times IGMP changed its version because of the querier")               \
+    X(tx_busy, INFO, "times the NIC did not take all frames it was offered")
+/* clang-format on */
 
 enum counter_id {
 #define COUNTER_ENUM(name, group, text) COUNTER_##name,
@@ -22,25 +133,48 @@ enum counter_id {
         COUNTER_COUNT
 };
 
-enum counter_group {
-    COUNTER_GROUP_IN,
-    COUNTER_GROUP_USED,
-    COUNTER_GROUP_DROP_IN,
-    COUNTER_GROUP_OUT,
-    COUNTER_GROUP_DROP_OUT,
-    COUNTER_GROUP_LOCAL,
-    COUNTER_GROUP_INFO
-};
-
 struct counters {
     _Atomic uint64_t value[COUNTER_COUNT];
 };
 
-enum stack_notice {
-    STACK_NOTICE_ADDRESS_CONFLICT,
-    STACK_NOTICE_NEIGHBOUR_DEAD,
-    STACK_NOTICE_SPOOFED_SOURCE,
-    STACK_NOTICE_COUNT
+/* The queue's thread is the only writer, so a plain add in two relaxed halves loses nothing and
+ * costs no lock prefix. Partner: counter_get of any thread. */
+static inline void counter_add(struct counters *counters, enum counter_id id, uint64_t amount) {
+    _Atomic uint64_t *word = &counters->value[id];
+    uint64_t value = atomic_load_explicit(word, memory_order_relaxed);
+    atomic_store_explicit(word, value + amount, memory_order_relaxed);
+}
+
+static inline void counter_sub(struct counters *counters, enum counter_id id, uint64_t amount) {
+    _Atomic uint64_t *word = &counters->value[id];
+    uint64_t value = atomic_load_explicit(word, memory_order_relaxed);
+    atomic_store_explicit(word, value - amount, memory_order_relaxed);
+}
+
+static inline uint64_t counter_get(const struct counters *counters, enum counter_id id) {
+    return atomic_load_explicit(&counters->value[id], memory_order_relaxed);
+}
+
+/* Names, groups and texts; any thread. "?" for an id or group outside the list. */
+const char *counter_name(enum counter_id id);
+const char *counter_text(enum counter_id id);
+enum counter_group counter_group_of(enum counter_id id);
+const char *counter_group_name(enum counter_group group);
+
+struct counters_sums {
+    uint64_t group[COUNTER_GROUP_COUNT];
+    bool frames_balance;
+    bool sends_balance;
+    bool deliveries_balance;
+    uint64_t lost; /* datagrams lost inside: receivers full, transmit buffers or queues exhausted */
 };
+
+/* Adds up the groups and checks the three balances of the opening comment. True: all hold. Exact
+ * only while the queue is between two stack calls; otherwise off by what is under way. */
+bool counters_balance(const struct counters *counters, struct counters_sums *out);
+
+/* total += counters, word by word, for a ledger over several queues. total belongs to the caller.
+ */
+void counters_accumulate(struct counters *total, const struct counters *counters);
 
 #endif

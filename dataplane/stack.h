@@ -3,9 +3,12 @@
  * stack_input, datagrams go out through udp_send, time is given from outside (TSC in production, a
  * virtual clock in tests). No global state, no allocation after stack_create, no DPDK.
  *
- * Way in:  queue_poll -> stack_input -> ethernet -> arp | ipv4 -> icmp | igmp | udp ->
- * upcalls.deliver (the socket's receive ring) Way out: request -> udp_send -> (local: deliver at
- * once) | ipv4_output -> neighbour -> ethernet -> stack_transmit -> nic->tx_burst
+ * Way in:
+ *   queue_poll -> stack_input -> ethernet -> arp | ipv4 -> icmp | igmp | udp
+ *   -> upcalls.deliver (the socket's receive ring)
+ * Way out:
+ *   request -> udp_send -> (local: deliver at once)
+ *                        | ipv4_output -> neighbour -> stack_transmit -> nic->tx_burst
  */
 #ifndef RINGSOCK_DATAPLANE_STACK_H
 #define RINGSOCK_DATAPLANE_STACK_H
@@ -32,6 +35,15 @@ struct udp_datagram {
     uint64_t rx_tsc;
 };
 
+enum stack_notice {
+    STACK_NOTICE_ADDRESS_CONFLICT, /* another host uses our address */
+    STACK_NOTICE_NEIGHBOUR_DEAD,   /* a neighbour we send to answers no ARP */
+    STACK_NOTICE_SPOOFED_SOURCE,   /* a packet came in with our address as its source */
+    STACK_NOTICE_COUNT
+};
+
+/* What the stack calls; on the queue's thread, from inside the stack. An upcall must not call back
+ * into the stack: it copies, marks and returns. */
 struct stack_upcalls {
     void *context;
     /* Copies the datagram into the socket's receive ring. False: ring or SO_RCVBUF full; the stack
@@ -43,8 +55,8 @@ struct stack_upcalls {
     void (*error)(void *context, struct udp_socket *socket, enum rs_status error);
     /* The set of multicast MACs changed: the control thread shall program the NIC. May be NULL. */
     void (*multicast_changed)(void *context);
-    /* A thing an operator can act on happened (address conflict ...). Called at most once a second
-     * per kind; must not block. May be NULL. */
+    /* A thing an operator can act on happened. Called at most once a second per kind; must not
+     * block. mac is all zero when unknown. May be NULL. */
     void (*notice)(void *context, enum stack_notice notice, uint32_t ip_be32, const uint8_t mac[6]);
 };
 
@@ -84,6 +96,9 @@ struct stack_config {
 
 struct stack; /* dataplane/stack_internal.h */
 
+/* Frames that the stack keeps when the NIC takes none, before stack_tx_ready says no. */
+#define STACK_TX_HIGH_WATER_PKTS 448u
+
 /* Makes a stack on a nic (borrowed until stack_destroy). Allocates all it will ever need. now_ns:
  * any monotonic origin. Announces its address (gratuitous ARP, RFC 5227 probe first) unless ip is
  * 0. Control thread, before the queue runs. */
@@ -93,20 +108,23 @@ RS_CHECK_RESULT enum rs_status stack_create(const struct stack_config *config, s
 void stack_destroy(struct stack *stack);
 
 /* The rest: queue thread only. */
-void stack_set_now(struct stack *stack, uint64_t now_ns, uint64_t now_tsc); /* once per iteration */
-void stack_input(struct stack *stack,
-                 const struct pkt *pkt); /* one received frame; the caller releases it afterwards */
-void stack_timers(
-    struct stack *stack); /* runs what is due; cheap when nothing is (one comparison) */
-uint64_t stack_next_timer_ns(const struct stack *stack); /* when stack_timers is next needed;
-                                                            UINT64_MAX: never (tests jump there) */
-void stack_flush(
-    struct stack *stack); /* hands queued frames to the nic; keeps what it did not take, in order */
-bool stack_tx_ready(
-    const struct stack *stack); /* false: so much is queued that new sends should wait */
-struct counters *stack_counters(
-    struct stack *stack); /* written by the queue thread, read by anybody as relaxed 64-bit words */
-bool stack_is_own_address(const struct stack *stack, uint32_t ip_be32); /* own, 127.0.0.0/8 */
+
+/* Once per iteration, before anything else: ns on the clock of stack_create, and the TSC. */
+void stack_set_now(struct stack *stack, uint64_t now_ns, uint64_t now_tsc);
+/* One received frame; the caller releases it afterwards. */
+void stack_input(struct stack *stack, const struct pkt *pkt);
+/* Runs what is due; one comparison when nothing is. */
+void stack_timers(struct stack *stack);
+/* When stack_timers is next needed; UINT64_MAX: never. Tests jump there. */
+uint64_t stack_next_timer_ns(const struct stack *stack);
+/* Hands queued frames to the nic; keeps what it did not take, in order. */
+void stack_flush(struct stack *stack);
+/* False: so much is queued that new sends should wait; udp_send then answers RS_WOULD_BLOCK. */
+bool stack_tx_ready(const struct stack *stack);
+/* Written by the queue thread, read by anybody as relaxed 64-bit words. */
+struct counters *stack_counters(struct stack *stack);
+/* Own address or 127.0.0.0/8. */
+bool stack_is_own_address(const struct stack *stack, uint32_t ip_be32);
 /* The multicast MACs now wanted; for multicast_set. Returns the count (max at most). */
 uint32_t stack_multicast_macs(const struct stack *stack, uint8_t (*macs)[6], uint32_t max);
 

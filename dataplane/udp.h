@@ -14,14 +14,18 @@ struct udp_socket {
     /* demux chains; udp.c only */
     struct udp_socket *chain_next;
     struct udp_socket **chain_prev;
+    struct udp_socket *port_next; /* all sockets of one local port, for broadcasts */
+    struct udp_socket **port_prev;
     struct udp_membership *memberships;
+    uint32_t bound_be32; /* what bind said; comes back when connect is dissolved */
     /* addressing; IPv4, network order; 0 = any */
     uint32_t local_be32, peer_be32;
     uint16_t local_port_be16, peer_port_be16;
     bool bound, connected;
     /* options; set directly by the request code */
     bool broadcast;      /* may send to broadcast addresses, default false */
-    bool multicast_loop; /* own multicast sends come back to local members, default true */
+    bool multicast_loop; /* receives multicast sent on this host, default true (receive path, as
+                            Windows) */
     uint8_t ttl;         /* default 128, as Windows */
     uint8_t tos;
     uint8_t multicast_ttl; /* default 1 */
