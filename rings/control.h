@@ -22,17 +22,17 @@ enum rs_ctl_type {
 };
 
 struct rs_ctl_request {
-    uint64_t magic; /* RS_MAGIC */
-    uint32_t type;  /* enum rs_ctl_type */
+    _Alignas(8) uint64_t magic; /* RS_MAGIC */
+    uint32_t type;              /* enum rs_ctl_type */
     uint32_t arg;
 };
 static_assert(sizeof(struct rs_ctl_request) == 16, "layout: rs_ctl_request");
 
 struct rs_ctl_answer {
-    uint64_t magic;
+    _Alignas(8) uint64_t magic;
     uint32_t type;   /* echoed */
     uint32_t status; /* enum rs_status */
-    uint64_t value;
+    _Alignas(8) uint64_t value;
     uint64_t sizes_bytes[2]; /* ATTACH: sizes of extents 0 and 1 */
     char text[216];          /* why, in English, when status is not RS_OK; NUL-terminated */
 };

@@ -56,7 +56,7 @@ struct rs_ref {
 struct rs_extent_info {
     rs_atomic_u32 kind; /* enum rs_extent_kind, stored last (release) when an extent is added */
     uint32_t generation;
-    uint64_t size_bytes; /* multiple of RS_PAGE_BYTES, at most 2^32 - RS_PAGE_BYTES */
+    _Alignas(8) uint64_t size_bytes; /* multiple of RS_PAGE_BYTES, at most 2^32 - RS_PAGE_BYTES */
 };
 static_assert(sizeof(struct rs_extent_info) == 16, "layout: rs_extent_info");
 
@@ -82,7 +82,7 @@ static_assert(sizeof(struct rs_region_info) == 16, "layout: rs_region_info");
  * ------------------------------------------------------------------ */
 
 struct rs_session_header {
-    uint64_t magic;
+    _Alignas(8) uint64_t magic;
     rs_atomic_u32
         version; /* stored last (release) by the dataplane; the client's first load (acquire) */
     uint32_t header_bytes; /* sizeof(struct rs_session_header) */
@@ -162,7 +162,8 @@ struct rs_channel_client {
     rs_atomic_u32 need_wakeup; /* 0: awake. Else the number of this sleep: the dataplane signals
                                   once per number */
     rs_atomic_u32 hint_head;   /* hints consumed; partner: the dataplane's room check */
-    uint8_t reserved[56];
+    rs_atomic_u32 pressure;    /* 1: a socket may have a tail in send_level (post.h), look there */
+    uint8_t reserved[52];
 };
 static_assert(sizeof(struct rs_channel_client) == RS_LINE_BYTES, "layout: rs_channel_client");
 
@@ -339,9 +340,10 @@ static_assert(sizeof(struct rs_socket_desc) == 256, "layout: rs_socket_desc");
 struct rs_socket_client {
     rs_atomic_u32 recv_head[RS_QUEUES_MAX]; /* receive ring consumed (absolute), per queue; partner:
                                                the dataplane's room check */
-    rs_atomic_u32
-        send_level; /* send ring tail when a post was skipped (slot_ring.h, pressure); else stale */
-    uint8_t reserved0[28];
+    /* A send ring tail that has no slot of its own (post.h): low half the tail, high half the
+     * position of the POST slot that it extends. Stale unless that slot is the socket's newest. */
+    rs_atomic_u64 send_level;
+    uint8_t reserved0[24];
     rs_atomic_u32 arm_seq;    /* bumped by each arming; the dataplane hints once per value */
     rs_atomic_u32 arm_events; /* RS_LEVEL_* bits asked for */
     rs_atomic_u64 channels;   /* bit i: channel i wants the hint */
@@ -370,7 +372,7 @@ struct rs_dgram {
     uint16_t src_port_be16;
     uint8_t ttl;
     uint8_t tos;
-    uint64_t rx_tsc; /* when the dataplane (or the NIC) received it */
+    _Alignas(8) uint64_t rx_tsc; /* when the dataplane (or the NIC) received it */
 };
 static_assert(sizeof(struct rs_dgram) == 24, "layout: rs_dgram");
 
