@@ -37,11 +37,6 @@ struct slot_producer {
     uint64_t tail;        /* position of the next slot */
     uint64_t head_cached; /* all positions before it are consumed */
     uint32_t mask;
-    /* pressure: see post.h */
-    bool pressure;
-    bool pressure_draining;
-    uint64_t pressure_until;
-    uint64_t pressure_head;
 };
 
 /* count: slots, a power of two. state: the channel's dp line; production starts at its

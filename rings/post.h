@@ -1,0 +1,220 @@
+/*
+ * Posting: how a socket tells the dataplane that its send ring grew, without the request ring ever
+ * overflowing. Normally every send posts a slot. Send rings are level (a tail is absolute, the
+ * newest one says all), so when the request ring runs short, a socket whose last POST is still
+ * unconsumed leaves its new tail in its send_level word instead, and the dataplane looks there
+ * after it consumed that POST. rings/README.md has the interleavings, tests/model/post.c tries
+ * them. Client side: under the socket's lock, with the channel in hand (its thread, or its lock).
+ * Dataplane side: the queue thread. Called by provider/client and dataplane/; calls slot_ring.h.
+ */
+#ifndef RINGSOCK_RINGS_POST_H
+#define RINGSOCK_RINGS_POST_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "rings/fence.h"
+#include "rings/layout.h"
+#include "rings/slot_ring.h"
+#include "rings/status.h"
+
+/* ---- client
+ * --------------------------------------------------------------------------------------------------
+ */
+
+/* The client's end of a channel's request ring. Private to whoever holds the channel. */
+struct post_channel {
+    struct slot_producer producer;
+    struct rs_channel_client *shared;
+    uint32_t limit_sockets;
+    bool pressure;          /* what shared->pressure says */
+    bool pressure_draining; /* pressure_until was seen consumed, when request_head was pressure_head
+                             */
+    uint64_t pressure_until; /* send_level words in use extend slots before this position */
+    uint64_t pressure_head;
+};
+
+enum post_last { POST_LAST_NONE = 0, POST_LAST_TAIL, POST_LAST_INLINE };
+
+/* Of one socket; private to the holder of its lock. Zero-initialise; start again at zero when the
+ * socket moves to another channel. */
+struct post_socket {
+    uint64_t last_position; /* of the newest data slot */
+    uint64_t level_word;    /* what send_level says */
+    enum post_last last;
+};
+
+/* slots, count and state: see slot_producer_init; count > 2 * limit_sockets. */
+static inline void post_channel_init(struct post_channel *channel, struct rs_request *slots,
+                                     uint32_t count, const struct rs_channel_state *state,
+                                     struct rs_channel_client *shared, uint32_t limit_sockets) {
+    assert(count >= limit_sockets + RS_REPLY_CELLS);
+    *channel = (struct post_channel){.shared = shared, .limit_sockets = limit_sockets};
+    slot_producer_init(&channel->producer, slots, count, state);
+    atomic_store_explicit(&shared->pressure, 0, memory_order_relaxed);
+}
+
+/* Brings a socket's client words to the state of a new socket, before its BIND or CONNECT is
+ * posted: the rings that come start at 0. */
+static inline void rs_socket_client_reset(struct rs_socket_client *shared) {
+    for (uint32_t queue_idx = 0; queue_idx < RS_QUEUES_MAX; queue_idx++) {
+        atomic_store_explicit(&shared->recv_head[queue_idx], 0, memory_order_relaxed);
+    }
+    atomic_store_explicit(&shared->channels, 0, memory_order_relaxed);
+    atomic_store_explicit(&shared->arm_events, 0, memory_order_relaxed);
+}
+
+/* Free slots that must remain for the one POST that every socket may make under pressure. */
+static inline uint32_t post_channel_reserve(const struct post_channel *channel) {
+    return channel->limit_sockets + RS_REPLY_CELLS;
+}
+
+/* True while the request ring has more than the reserve left; loads request_head only when the
+ * cached one says no. */
+static inline bool post_channel_slack(struct post_channel *channel) {
+    uint32_t reserve = post_channel_reserve(channel);
+    return slot_producer_room(&channel->producer, reserve + 1) > reserve;
+}
+
+/*
+ * Ends pressure. Not when the last slot that a send_level extends is seen consumed: the dataplane
+ * publishes request_head, and only then looks at `pressure` and send_level. When request_head moved
+ * once more it has looked.
+ */
+static inline void post_channel_relax(struct post_channel *channel) {
+    if (!channel->pressure || channel->producer.head_cached < channel->pressure_until) {
+        return;
+    }
+    if (!channel->pressure_draining) {
+        channel->pressure_draining = true;
+        channel->pressure_head = channel->producer.head_cached;
+    } else if (channel->producer.head_cached != channel->pressure_head) {
+        channel->pressure = false;
+        atomic_store_explicit(&channel->shared->pressure, 0, memory_order_relaxed);
+    }
+}
+
+/* Leaves the tail in send_level. True: the dataplane will see it. False: it may not look any more,
+ * a slot is needed (and possible). */
+static inline bool post_level_store(struct post_channel *channel, struct post_socket *post,
+                                    struct rs_socket_client *shared, uint32_t tail) {
+    if (!channel->pressure) {
+        atomic_store_explicit(&channel->shared->pressure, 1, memory_order_relaxed);
+    }
+    channel->pressure = true;
+    channel->pressure_draining = false;
+    channel->pressure_until = channel->producer.tail;
+    post->level_word = (uint64_t)(uint32_t)post->last_position << 32 | tail;
+    /* Release, partner post_level_take: what lies in the send ring up to tail is visible before it.
+     */
+    atomic_store_explicit(&shared->send_level, post->level_word, memory_order_release);
+    /* Stores to pressure and send_level before the load of request_head. Partner: the fence between
+     * slot_consumer_publish and post_pressure. If the dataplane misses our stores, its request_head
+     * is what we load now. */
+    rs_fence_full();
+    return !slot_producer_consumed(&channel->producer, post->last_position);
+}
+
+/*
+ * Tells the dataplane that the socket's send ring is filled up to `tail`. RS_OK: it will see it.
+ * RS_WOULD_BLOCK: the request ring is full, which the reserve rules out but for a moment after a
+ * socket index was reused; nothing was posted, call again.
+ */
+RS_CHECK_RESULT static inline enum rs_status
+post_tail(struct post_channel *channel, struct post_socket *post, struct rs_socket_client *shared,
+          uint32_t socket_idx, uint32_t generation, uint32_t tail) {
+    struct slot_producer *producer = &channel->producer;
+    if (!post_channel_slack(channel) && post->last == POST_LAST_TAIL &&
+        !slot_producer_consumed(producer, post->last_position)) {
+        if (post_level_store(channel, post, shared, tail)) {
+            return RS_OK;
+        }
+    }
+    post_channel_relax(channel);
+    if ((uint32_t)(post->level_word >> 32) == (uint32_t)producer->tail) {
+        /* An old send_level would look as if it extended the slot we are about to post (once in
+         * 2^32 slots, or on another channel). */
+        post->level_word = (uint64_t)(uint32_t)producer->tail << 32 | tail;
+        atomic_store_explicit(&shared->send_level, post->level_word, memory_order_release);
+    }
+    struct rs_request *slot = slot_producer_reserve(producer);
+    if (slot == NULL) {
+        return RS_WOULD_BLOCK;
+    }
+    slot->op = RS_OP_POST;
+    slot->len_bytes = 0;
+    slot->socket_idx = socket_idx;
+    slot->generation = generation;
+    slot->arg = tail;
+    post->last = POST_LAST_TAIL;
+    post->last_position = slot_producer_publish(producer);
+    return RS_OK;
+}
+
+/*
+ * A slot for a datagram inside the request, or NULL: then it goes through the send ring. Only with
+ * slack, and only when the dataplane has taken all that is in the socket's send ring
+ * (send_ring_empty: dgram_send_writer_empty), so that a datagram cannot overtake another. The
+ * caller fills the slot and calls post_inline_publish.
+ */
+static inline struct rs_request *post_inline_reserve(struct post_channel *channel,
+                                                     bool send_ring_empty) {
+    if (!send_ring_empty || !post_channel_slack(channel)) {
+        return NULL;
+    }
+    return slot_producer_reserve(&channel->producer);
+}
+
+static inline void post_inline_publish(struct post_channel *channel, struct post_socket *post) {
+    post->last = POST_LAST_INLINE;
+    post->last_position = slot_producer_publish(&channel->producer);
+}
+
+/*
+ * A slot for a control request, or NULL: ask again, the dataplane frees slots with every batch.
+ * Controls leave a slot for every socket, so they may not use the last limit_sockets slots. Publish
+ * with slot_producer_publish.
+ */
+static inline struct rs_request *post_control_reserve(struct post_channel *channel) {
+    if (slot_producer_room(&channel->producer, channel->limit_sockets + 1) <=
+        channel->limit_sockets) {
+        return NULL;
+    }
+    return slot_producer_reserve(&channel->producer);
+}
+
+/* True when the dataplane has consumed all data slots of the socket: it may move to another channel
+ * (then zero *post but for level_word). */
+static inline bool post_socket_idle(struct post_channel *channel, const struct post_socket *post) {
+    return post->last == POST_LAST_NONE ||
+           slot_producer_consumed(&channel->producer, post->last_position);
+}
+
+/* ---- dataplane
+ * -----------------------------------------------------------------------------------------------
+ */
+
+/*
+ * After a batch that contained POSTs: slot_consumer_publish, rs_fence_full (the batch's only one,
+ * wakeup_fence serves as well), then, if this is true, post_level_take for each socket that had a
+ * POST in the batch.
+ */
+static inline bool post_pressure(const struct rs_channel_client *shared) {
+    return atomic_load_explicit(&shared->pressure, memory_order_relaxed) != 0;
+}
+
+/*
+ * position: of the newest POST slot of this socket that was consumed. True: *tail is a tail that
+ * the client left for it, to be checked like a POST's arg (it may be the same one again).
+ */
+static inline bool post_level_take(const struct rs_socket_client *shared, uint32_t position,
+                                   uint32_t *tail) {
+    /* Acquire, partner post_level_store. One load gives both halves. */
+    uint64_t word = atomic_load_explicit(&shared->send_level, memory_order_acquire);
+    *tail = (uint32_t)word;
+    return (uint32_t)(word >> 32) == position;
+}
+
+#endif
