@@ -81,15 +81,21 @@ void os_guard_remove(void *base);
 
 /* ---- events: one waiter, auto-reset, a signal before the wait is remembered ---- */
 
+/* A waiter gets the event by its handle over the control connection and fills it in: {.handle = h}.
+ */
 struct os_event {
-    intptr_t handle; /* eventfd or auto-reset event, -1 if none */
+    intptr_t handle; /* end of a Unix socket pair, or auto-reset event; -1 if none */
+    intptr_t aux;    /* system-specific; 0 in an event received from a peer */
 };
 
 RS_CHECK_RESULT enum rs_status os_event_create(struct os_event *out);
 void os_event_destroy(struct os_event *event);
-void os_event_signal(struct os_event *event); /* the poll loop's only system call */
+/* By the event's creator only; nothing happens on a received one. Never blocks, whatever the waiter
+ * does with its handle. The poll loop's only system call. */
+void os_event_signal(struct os_event *event);
 /* Waits for a signal, the end of the watched process (peer may be NULL) or the time-out. timeout_ns
- * UINT64_MAX: for ever. RS_OK signalled, RS_TIMED_OUT, RS_DATAPLANE_GONE the watched process ended,
+ * UINT64_MAX: for ever. RS_OK signalled (also when peer ended after that), RS_TIMED_OUT,
+ * RS_DATAPLANE_GONE the watched process ended (Linux: or the event's creator destroyed it),
  * RS_OS_ERROR. */
 struct os_process;
 RS_CHECK_RESULT enum rs_status os_event_wait(struct os_event *event, const struct os_process *peer,
@@ -102,6 +108,8 @@ struct os_process {
     uint32_t pid;
 };
 
+/* RS_DATAPLANE_GONE: there is no such process. For the peer of a connection use
+ * os_conn_peer_process: a number can be reused. */
 RS_CHECK_RESULT enum rs_status os_process_open(uint32_t pid, struct os_process *out);
 bool os_process_alive(const struct os_process *process); /* asks the OS, never a heartbeat */
 void os_process_close(struct os_process *process);
@@ -109,9 +117,10 @@ void os_process_close(struct os_process *process);
 /* ---- control connection: Unix seqpacket socket / ACL'd named pipe in message mode ---- */
 
 /*
- * Messages of at most OS_CONN_MESSAGE_BYTES with at most OS_CONN_HANDLES handles. Linux passes them
- * with SCM_RIGHTS; on Windows the sender (always the dataplane) duplicates them into the peer
- * process with the rights that `kind` says.
+ * Messages of 1 to OS_CONN_MESSAGE_BYTES with at most OS_CONN_HANDLES handles. Only an accepted
+ * connection (the dataplane's end) sends handles, and only the other end receives any. Linux passes
+ * them with SCM_RIGHTS; on Windows the sender duplicates them into the peer process with the rights
+ * that `kind` says. A connection is used by one thread at a time.
  */
 #define OS_CONN_MESSAGE_BYTES 1024u
 #define OS_CONN_HANDLES       4u
@@ -137,24 +146,36 @@ struct os_conn {
     uint32_t peer_uid; /* Linux; 0 on Windows */
 };
 
-/* Listens for clients of an instance. name: [A-Za-z0-9_-]{1,31}. Linux: an abstract-free path in
- * $RINGSOCK_RUNTIME_DIR, else /run/ringsock (root) or $XDG_RUNTIME_DIR, else /tmp/ringsock-UID;
- * directory 0755, socket 0666 (who may attach is the dataplane's own check). Windows:
+/* Listens for clients of an instance. name: [A-Za-z0-9_-]{1,31}, else RS_INVALID. Linux:
+ * DIR/NAME.sock, with NAME.lock beside it, where DIR is $RINGSOCK_RUNTIME_DIR, else /run/ringsock
+ * (root) or $XDG_RUNTIME_DIR/ringsock, else /tmp/ringsock-UID; folder 0755, socket 0666 (who may
+ * attach is the dataplane's own check). Also raises the soft limit of open files to the hard one.
+ * Windows:
  * \\.\pipe\ringsock-NAME with a security descriptor for the current user, Administrators and
- * SYSTEM. A stale socket file of a dead dataplane is replaced; a live one gives RS_ADDR_IN_USE. */
+ * SYSTEM. What a dead dataplane left is replaced; a live one gives RS_ADDR_IN_USE. RS_INVALID also
+ * for a folder whose path is too long. */
 RS_CHECK_RESULT enum rs_status os_listen(const char *name, struct os_listener *out);
 void os_listener_close(struct os_listener *listener);
-/* RS_NOT_READY when nobody listens; RS_ATTACH_REFUSED when the system denies it; RS_TIMED_OUT. */
+/* RS_NOT_READY when nobody listens; RS_ATTACH_REFUSED when the system denies it; RS_TIMED_OUT.
+ * Linux: looks where this user's os_listen would, then in /run/ringsock (not if
+ * RINGSOCK_RUNTIME_DIR is set). */
 RS_CHECK_RESULT enum rs_status os_connect(const char *name, uint64_t timeout_ns,
                                           struct os_conn *out);
 void os_conn_close(struct os_conn *conn);
-/* Sends one whole message. RS_DATAPLANE_GONE when the peer is gone. */
+/* Opens the process at the other end, certain that it is still the one that connected.
+ * RS_DATAPLANE_GONE when it is not. */
+RS_CHECK_RESULT enum rs_status os_conn_peer_process(const struct os_conn *conn,
+                                                    struct os_process *out);
+/* Sends one whole message, never waits. RS_DATAPLANE_GONE when the peer is gone, RS_WOULD_BLOCK
+ * when it does not read, RS_MESSAGE_SIZE, RS_INVALID (empty, too many handles, handles from the
+ * client's end). The handles stay the caller's. */
 RS_CHECK_RESULT enum rs_status os_conn_send(struct os_conn *conn, const void *message, size_t bytes,
                                             const struct os_conn_handle *handles,
                                             uint32_t handle_count);
 /* Receives one whole message; *bytes in: capacity, out: length; handles received go to the caller
- * (handles[].kind is not set). RS_TIMED_OUT, RS_DATAPLANE_GONE (peer closed), RS_CORRUPT (too long,
- * too many handles; all received handles are closed). */
+ * (handles[].kind is not set). RS_TIMED_OUT, RS_DATAPLANE_GONE (peer closed; after the messages it
+ * sent before), RS_CORRUPT (too long, too many handles, handles to the dataplane's end; all
+ * received ones are closed). */
 RS_CHECK_RESULT enum rs_status os_conn_recv(struct os_conn *conn, void *message, size_t *bytes,
                                             intptr_t handles[OS_CONN_HANDLES],
                                             uint32_t *handle_count, uint64_t timeout_ns);
@@ -168,14 +189,16 @@ struct os_poller; /* opaque; one thread */
 
 RS_CHECK_RESULT enum rs_status os_poller_create(struct os_poller **out);
 void os_poller_destroy(struct os_poller *poller);
-/* object: the struct os_listener, os_conn, os_process or os_event; stays the caller's and must live
- * until removed. token comes back from the wait. */
+/* object: the struct os_listener, os_conn, os_process or os_event (its creator's); stays the
+ * caller's, must not move, and is removed before it is closed. token comes back from the wait.
+ * RS_ALREADY when it is in. */
 RS_CHECK_RESULT enum rs_status os_poller_add(struct os_poller *poller, enum os_source_kind kind,
                                              void *object, uint64_t token);
 void os_poller_remove(struct os_poller *poller, enum os_source_kind kind, void *object);
 /* Waits until a source is ready (listener: a client connects; conn: a message or its end; process:
- * it ended; event: signalled, and consumed by this) or timeout_ns passed. Returns up to max tokens.
- * Level-triggered but for events. */
+ * it ended; event: signalled, and consumed by this) or timeout_ns passed. RS_OK in both cases, with
+ * up to max tokens, 0 after a time-out. Level-triggered but for events. A token can be of a source
+ * that the handling of an earlier one just removed. */
 RS_CHECK_RESULT enum rs_status os_poller_wait(struct os_poller *poller, uint64_t timeout_ns,
                                               uint64_t *tokens, uint32_t max, uint32_t *count);
 /* After a listener's token: takes one client. RS_WOULD_BLOCK when it was gone again. */
@@ -211,7 +234,8 @@ void os_tls_destroy(struct os_tls *tls);
 void *os_tls_get(const struct os_tls *tls);
 void os_tls_set(const struct os_tls *tls, void *value);
 
-/* SIGINT/SIGTERM, Ctrl-C and console close: signals *event (and nothing else). Once per process. */
+/* SIGINT/SIGTERM, Ctrl-C and console close: signals *event (and nothing else). Once per
+ * process, RS_ALREADY after that; event lives as long as the process. */
 RS_CHECK_RESULT enum rs_status os_on_shutdown(struct os_event *event);
 
 #endif

@@ -1,0 +1,138 @@
+/*
+ * Threads, mutexes and thread-local slots on Linux: thin over pthreads. A thread made here takes no
+ * signals but its own faults: in a client's process the program's handlers belong on the program's
+ * threads.
+ */
+#include <assert.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "rings/os/posix_internal.h"
+
+#define THREAD_NAME_BYTES 16 /* pthread_setname_np(3): 15 characters and the end */
+
+static_assert(sizeof(pthread_mutex_t) <= sizeof(struct os_mutex), "mutex fits");
+static_assert(_Alignof(pthread_mutex_t) <= 8, "mutex aligned");
+static_assert(sizeof(pthread_t) <= sizeof(intptr_t), "thread number fits");
+
+struct thread_start {
+    void (*entry)(void *);
+    void *arg;
+    char name[THREAD_NAME_BYTES];
+};
+
+static void *thread_run(void *arg) {
+    struct thread_start start = *(struct thread_start *)arg;
+    free(arg);
+    (void)pthread_setname_np(pthread_self(), start.name);
+    start.entry(start.arg);
+    return NULL;
+}
+
+enum rs_status os_thread_start(struct os_thread *out, void (*entry)(void *), void *arg,
+                               const char *name) {
+    struct thread_start *start = malloc(sizeof *start);
+    if (!start) {
+        return RS_NO_MEMORY;
+    }
+    start->entry = entry;
+    start->arg = arg;
+    (void)snprintf(start->name, sizeof start->name, "%s", name);
+
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+    sigset_t blocked;
+    sigset_t before;
+    (void)sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        (void)sigdelset(&blocked, faults[i]);
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    pthread_t thread;
+    int error = pthread_create(&thread, NULL, thread_run, start);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) {
+        free(start);
+        errno = error;
+        return posix_error("pthread_create");
+    }
+    out->handle = (intptr_t)thread;
+    return RS_OK;
+}
+
+void os_thread_join(struct os_thread *thread) {
+    int error = pthread_join((pthread_t)thread->handle, NULL);
+    assert(error == 0);
+    (void)error;
+    thread->handle = 0;
+}
+
+enum rs_status os_thread_pin(uint32_t cpu_idx) {
+    if (cpu_idx >= CPU_SETSIZE) {
+        return RS_INVALID;
+    }
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET(cpu_idx, &cpus);
+    if (sched_setaffinity(0, sizeof cpus, &cpus) != 0) {
+        (void)posix_error("sched_setaffinity");
+        return errno == EINVAL ? RS_INVALID : RS_OS_ERROR;
+    }
+    return RS_OK;
+}
+
+static pthread_mutex_t *mutex_of(struct os_mutex *mutex) {
+    return (pthread_mutex_t *)(void *)mutex->storage;
+}
+
+void os_mutex_init(struct os_mutex *mutex) {
+    int error = pthread_mutex_init(mutex_of(mutex), NULL);
+    assert(error == 0);
+    (void)error;
+}
+
+void os_mutex_destroy(struct os_mutex *mutex) {
+    int error = pthread_mutex_destroy(mutex_of(mutex));
+    assert(error == 0);
+    (void)error;
+}
+
+void os_mutex_lock(struct os_mutex *mutex) {
+    int error = pthread_mutex_lock(mutex_of(mutex));
+    assert(error == 0);
+    (void)error;
+}
+
+void os_mutex_unlock(struct os_mutex *mutex) {
+    int error = pthread_mutex_unlock(mutex_of(mutex));
+    assert(error == 0);
+    (void)error;
+}
+
+enum rs_status os_tls_create(void (*destructor)(void *), struct os_tls *out) {
+    pthread_key_t key;
+    int error = pthread_key_create(&key, destructor);
+    if (error != 0) {
+        errno = error;
+        (void)posix_error("pthread_key_create");
+        return error == EAGAIN ? RS_NO_BUFFERS : RS_OS_ERROR;
+    }
+    out->key = key;
+    return RS_OK;
+}
+
+void os_tls_destroy(struct os_tls *tls) {
+    (void)pthread_key_delete((pthread_key_t)tls->key);
+}
+
+void *os_tls_get(const struct os_tls *tls) {
+    return pthread_getspecific((pthread_key_t)tls->key);
+}
+
+void os_tls_set(const struct os_tls *tls, void *value) {
+    int error = pthread_setspecific((pthread_key_t)tls->key, value);
+    assert(error == 0);
+    (void)error;
+}
