@@ -17,23 +17,24 @@
 struct queue_config {
     char file[256];
     /* [nic] */
-    char device[256]; /* "loopback", a PCI address, or a vdev such as "net_tap0,iface=tap7" */
-    bool loopback;
+    char device[256];   /* "loopback", a PCI address, or a vdev such as "net_tap0,iface=tap7" */
     uint32_t queue_idx; /* of the NIC */
     uint32_t mtu_bytes;
     uint8_t mac[6];
     bool mac_set;
-    uint32_t rx_descriptors, tx_descriptors, mbufs;
+    bool loopback; /* device = loopback */
     bool promiscuous;
+    bool yield;        /* [queue] idle = yield: shared-core profile; idle = spin */
+    bool client_yield; /* [instance] client_idle */
+    uint32_t rx_descriptors, tx_descriptors, mbufs;
     /* [queue] */
-    int32_t core; /* -1: not pinned */
-    bool yield;   /* idle = yield: shared-core profile; idle = spin */
+    int32_t core;       /* -1: not pinned */
+    uint32_t log_level; /* [log] enum log_level */
     /* [ip] [arp] [igmp] [route N] [neighbour N] */
     struct stack_config stack;
     /* [instance]: must agree between the files of one process */
     char instance[32];
     uint32_t spin_us; /* RS_SPIN_FOREVER for "forever" */
-    bool client_yield;
     /* [limits] per session unless said */
     uint32_t limit_sessions; /* of the process */
     uint32_t limit_sockets, limit_channels, limit_extents, limit_memberships;
@@ -42,15 +43,24 @@ struct queue_config {
     uint32_t recv_ring_max_bytes, send_ring_max_bytes;
     /* [eal] */
     char eal_args[512];
-    /* [log] */
-    uint32_t log_level;
 };
+
+enum config_device_kind {
+    CONFIG_DEVICE_BAD,
+    CONFIG_DEVICE_LOOPBACK,
+    CONFIG_DEVICE_PCI,
+    CONFIG_DEVICE_VIRTUAL,       /* net_null, net_ring, ...: nobody else sees its frames */
+    CONFIG_DEVICE_VIRTUAL_SHARED /* net_tap, net_af_packet, net_af_xdp, net_pcap: the kernel too */
+};
+/* What [nic] device names. Pure. */
+enum config_device_kind config_device_kind(const char *device);
 
 /* Reads and checks one file. Messages go to `errors`. RS_CONFIG when rejected (all complaints
  * printed, not only the first). */
 RS_CHECK_RESULT enum rs_status config_load(const char *file, struct queue_config *out,
                                            FILE *errors);
-/* Checks that several files go together (same instance section, no device queue twice). */
+/* Checks that several files go together: the same [instance], [limits] and [log]; the queues of a
+ * NIC numbered from 0 without gap; no address and no spinning core twice. */
 RS_CHECK_RESULT enum rs_status config_check_set(const struct queue_config *configs, uint32_t count,
                                                 FILE *errors);
 

@@ -1,0 +1,298 @@
+/*
+ * What the values of a configuration mean together: the kind of device, keys that contradict each
+ * other, files that do not go into one process. Start-up thread only; called by config.c and
+ * main.c.
+ */
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "dataplane/config_internal.h"
+
+/* ---- device ---- */
+
+static bool is_pci_address(const char *text)
+{
+    /* dddd:bb:dd.f or bb:dd.f; 'x' stands for a hex digit */
+    static const char *const forms[] = {"xxxx:xx:xx.x", "xx:xx.x"};
+    for (size_t f = 0; f < 2; f++) {
+        size_t i = 0;
+        const char *form = forms[f];
+        while (form[i] != '\0' &&
+               (form[i] == 'x' ? isxdigit((unsigned char)text[i]) != 0 : form[i] == text[i])) {
+            i++;
+        }
+        if (form[i] == '\0' && (text[i] == '\0' || text[i] == ',')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum config_device_kind config_device_kind(const char *device)
+{
+    static const char *const shared[] = {"net_tap", "net_af_packet", "net_af_xdp", "net_pcap"};
+    if (strcmp(device, "loopback") == 0) {
+        return CONFIG_DEVICE_LOOPBACK;
+    }
+    if (is_pci_address(device)) {
+        return CONFIG_DEVICE_PCI;
+    }
+    size_t name_bytes = strcspn(device, ",");
+    if (strncmp(device, "net_", 4) != 0 || name_bytes == 4 || name_bytes > 40) {
+        return CONFIG_DEVICE_BAD;
+    }
+    for (size_t i = 0; i < name_bytes; i++) {
+        if (!isalnum((unsigned char)device[i]) && device[i] != '_') {
+            return CONFIG_DEVICE_BAD;
+        }
+    }
+    for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++) {
+        if (strncmp(device, shared[i], strlen(shared[i])) == 0) {
+            return CONFIG_DEVICE_VIRTUAL_SHARED;
+        }
+    }
+    return CONFIG_DEVICE_VIRTUAL;
+}
+
+/* ---- one file ---- */
+
+/* Index of a key that is known to exist. */
+static uint32_t key_index(const char *section, const char *name)
+{
+    uint32_t i = 0;
+    while (strcmp(config_keys[i].section, section) != 0 || strcmp(config_keys[i].key, name) != 0) {
+        i++;
+        assert(i < config_key_count);
+    }
+    return i;
+}
+
+void config_check_device(struct queue_config *config, const bool *given,
+                         struct config_report *report)
+{
+    enum config_device_kind kind = config_device_kind(config->device);
+    config->loopback = kind == CONFIG_DEVICE_LOOPBACK;
+    if (config->device[0] == '\0') {
+        return; /* complained of as missing */
+    }
+    if (kind == CONFIG_DEVICE_BAD) {
+        config_complain(report, "nic", "device", config->device,
+                        "no device; right is loopback, a PCI address such as 0000:03:00.0, or a "
+                        "DPDK device such as net_af_packet0,iface=eth0");
+    }
+    if (!config->loopback) {
+        return;
+    }
+    for (uint32_t i = 0; i < config_key_count; i++) {
+        const struct config_key *key = &config_keys[i];
+        if (given[i] && (key->flags & CONFIG_NOT_LOOPBACK)) {
+            config_complain(report, key->section, key->key, NULL,
+                            "says nothing about device = loopback; remove it, or name a NIC");
+        }
+    }
+    if (config->stack.route_count > 0 || config->stack.neighbour_count > 0) {
+        config_complain(report, config->stack.route_count > 0 ? "route N" : "neighbour N", NULL,
+                        NULL, "says nothing about device = loopback; remove it, or name a NIC");
+    }
+    config->mtu_bytes = 65535; /* the largest IPv4 packet: nothing is cut to fit a wire */
+}
+
+static uint32_t be32_to_host(uint32_t be32)
+{
+    return __builtin_bswap32(be32); /* x86 */
+}
+
+static uint32_t prefix_mask(uint32_t length)
+{
+    return length == 0 ? 0 : UINT32_MAX << (32 - length);
+}
+
+/* A next hop has to be a host on the link, other than ourselves. */
+static void check_hop(const struct queue_config *config, uint32_t hop_be32, const char *section,
+                      const char *name, struct config_report *report)
+{
+    uint32_t own = be32_to_host(config->stack.ip_be32);
+    uint32_t hop = be32_to_host(hop_be32);
+    uint32_t mask = prefix_mask(config->stack.prefix_len);
+    char text[16];
+    (void)snprintf(text, sizeof(text), "%u.%u.%u.%u", hop >> 24, hop >> 16 & 255, hop >> 8 & 255,
+                   hop & 255);
+    if (hop == own) {
+        config_complain(report, section, name, text,
+                        "is [ip] address itself; name another host of this link");
+    } else if ((hop & mask) != (own & mask)) {
+        config_complain(report, section, name, text,
+                        "is not in the network of [ip] address %u.%u.%u.%u/%u; name a host of it",
+                        own >> 24, own >> 16 & 255, own >> 8 & 255, own & 255,
+                        config->stack.prefix_len);
+    } else if (config->stack.prefix_len < 31 && ((hop & ~mask) == 0 || (hop & ~mask) == ~mask)) {
+        config_complain(report, section, name, text,
+                        "is the network's own or its broadcast address; name a host of it");
+    }
+}
+
+static void check_hops(const struct queue_config *config, struct config_report *report)
+{
+    const struct stack_config *stack = &config->stack;
+    if (stack->ip_be32 == 0) {
+        return; /* complained of as missing */
+    }
+    if (stack->gateway_be32 != 0) {
+        check_hop(config, stack->gateway_be32, "ip", "gateway", report);
+    }
+    for (uint32_t i = 0; i < stack->route_count; i++) {
+        if (stack->routes[i].gateway_be32 != 0) {
+            check_hop(config, stack->routes[i].gateway_be32, "route N", "gateway", report);
+        }
+        for (uint32_t j = 0; j < i; j++) {
+            if (stack->routes[j].prefix_be32 == stack->routes[i].prefix_be32 &&
+                stack->routes[j].prefix_len == stack->routes[i].prefix_len) {
+                char text[32];
+                config_value_format(&config_keys[key_index("route N", "prefix")], &stack->routes[i],
+                                    text, sizeof(text));
+                config_complain(report, "route N", "prefix", text, "two routes to it; keep one");
+            }
+        }
+    }
+    for (uint32_t i = 0; i < stack->neighbour_count; i++) {
+        if (stack->neighbours[i].ip_be32 != 0) {
+            check_hop(config, stack->neighbours[i].ip_be32, "neighbour N", "address", report);
+        }
+        for (uint32_t j = 0; j < i; j++) {
+            if (stack->neighbours[j].ip_be32 == stack->neighbours[i].ip_be32) {
+                config_complain(report, "neighbour N", "address", NULL,
+                                "two neighbours have it; keep one");
+            }
+        }
+    }
+}
+
+/* What the NIC's and the session's numbers ask of each other. */
+static void check_sizes(const struct queue_config *config, struct config_report *report)
+{
+    char text[32];
+    uint32_t mbufs_least = config->rx_descriptors + config->tx_descriptors + 256;
+    if (!config->loopback && config->mbufs != 0 && config->mbufs < mbufs_least) {
+        (void)snprintf(text, sizeof(text), "%u", config->mbufs);
+        config_complain(report, "nic", "mbufs", text,
+                        "fewer than rx_descriptors + tx_descriptors + 256; at least %u",
+                        mbufs_least);
+    }
+    if (config->recv_ring_bytes > config->recv_ring_max_bytes) {
+        (void)snprintf(text, sizeof(text), "%u", config->recv_ring_bytes);
+        config_complain(report, "limits", "recv_ring_bytes", text,
+                        "more than recv_ring_max_bytes = %u", config->recv_ring_max_bytes);
+    }
+    if (config->send_ring_bytes > config->send_ring_max_bytes) {
+        (void)snprintf(text, sizeof(text), "%u", config->send_ring_bytes);
+        config_complain(report, "limits", "send_ring_bytes", text,
+                        "more than send_ring_max_bytes = %u", config->send_ring_max_bytes);
+    }
+    if (config->limit_sockets > config->stack.sockets_max) {
+        (void)snprintf(text, sizeof(text), "%u", config->limit_sockets);
+        config_complain(report, "limits", "sockets", text,
+                        "one session may have more than [queue] sockets = %u holds for all",
+                        config->stack.sockets_max);
+    }
+}
+
+void config_check_values(struct queue_config *config, const bool *given,
+                         struct config_report *report)
+{
+    if (config_device_kind(config->device) == CONFIG_DEVICE_VIRTUAL_SHARED &&
+        !given[key_index("nic", "mac")]) {
+        config_complain(report, "nic", "mac", NULL,
+                        "missing: the kernel sees this NIC too and answers for its own MAC; give "
+                        "the dataplane another one, such as mac = 02:52:53:00:00:01");
+    }
+    check_hops(config, report);
+    check_sizes(config, report);
+}
+
+/* ---- several files ---- */
+
+/* Keys with one of these flags must say the same in a and b. */
+static void check_same(const struct queue_config *a, const struct queue_config *b, uint32_t flag,
+                       struct config_report *report)
+{
+    for (uint32_t i = 0; i < config_key_count; i++) {
+        const struct config_key *key = &config_keys[i];
+        char text_a[300];
+        char text_b[300];
+        if (!(key->flags & flag)) {
+            continue;
+        }
+        config_value_format(key, a, text_a, sizeof(text_a));
+        config_value_format(key, b, text_b, sizeof(text_b));
+        if (strcmp(text_a, text_b) != 0) {
+            config_complain(report, key->section, key->key, text_b,
+                            "%s has %s; all files of one %s must say the same", a->file, text_a,
+                            flag == CONFIG_PER_NIC ? "NIC" : "process");
+        }
+    }
+}
+
+static void check_pair(const struct queue_config *a, const struct queue_config *b,
+                       struct config_report *report)
+{
+    char text[32];
+    if (a->core >= 0 && a->core == b->core && !(a->yield && b->yield)) {
+        (void)snprintf(text, sizeof(text), "%d", b->core);
+        config_complain(report, "queue", "core", text,
+                        "%s has the same core; a spinning queue needs one of its own (or idle = "
+                        "yield in both)",
+                        a->file);
+    }
+    if (strcmp(a->device, b->device) == 0) {
+        if (a->queue_idx == b->queue_idx) {
+            (void)snprintf(text, sizeof(text), "%u", b->queue_idx);
+            config_complain(report, "nic", "queue", text,
+                            "%s has the same queue of the same device", a->file);
+        }
+        check_same(a, b, CONFIG_PER_NIC, report);
+    } else if (a->stack.ip_be32 != 0 && a->stack.ip_be32 == b->stack.ip_be32) {
+        config_complain(report, "ip", "address", NULL,
+                        "%s has the same address on another device; give each NIC its own",
+                        a->file);
+    }
+}
+
+/* The queues of one device are numbered 0 to count - 1. */
+static void check_queue_numbers(const struct queue_config *configs, uint32_t count, uint32_t i,
+                                struct config_report *report)
+{
+    uint32_t files = 0;
+    for (uint32_t j = 0; j < count; j++) {
+        files += strcmp(configs[i].device, configs[j].device) == 0;
+    }
+    if (configs[i].queue_idx >= files) {
+        char text[16];
+        (void)snprintf(text, sizeof(text), "%u", configs[i].queue_idx);
+        config_complain(report, "nic", "queue", text,
+                        "the device has %u file%s here, so its queues are 0 to %u", files,
+                        files == 1 ? "" : "s", files - 1);
+    }
+}
+
+enum rs_status config_check_set(const struct queue_config *configs, uint32_t count, FILE *errors)
+{
+    uint32_t complaints = 0;
+    if (count > RS_QUEUES_MAX) {
+        (void)fprintf(errors, "%u configuration files; one process serves at most %u queues\n",
+                      count, RS_QUEUES_MAX);
+        return RS_CONFIG;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct config_report report = {.file = configs[i].file, .out = errors};
+        for (uint32_t j = 0; j < i; j++) {
+            check_pair(&configs[j], &configs[i], &report);
+        }
+        if (i > 0) {
+            check_same(&configs[0], &configs[i], CONFIG_PER_PROCESS, &report);
+        }
+        check_queue_numbers(configs, count, i, &report);
+        complaints += report.complaints;
+    }
+    return complaints == 0 ? RS_OK : RS_CONFIG;
+}

@@ -1,0 +1,27 @@
+/*
+ * NICs by DPDK: any ethdev. The EAL is started once, for all files of the process; each file's
+ * queue becomes one struct nic. Start-up thread, but for the nic's own functions (nic.h). What goes
+ * wrong is logged with what to do about it.
+ */
+#ifndef RINGSOCK_DATAPLANE_NIC_DPDK_H
+#define RINGSOCK_DATAPLANE_NIC_DPDK_H
+
+#include <stdint.h>
+
+#include "dataplane/config.h"
+#include "dataplane/nic.h"
+
+/* Starts the EAL with the devices of all configs that are not loopback. Once per process.
+ * RS_OS_ERROR. */
+RS_CHECK_RESULT enum rs_status nic_dpdk_start_eal(const struct queue_config *configs,
+                                                  uint32_t count);
+/* Opens and starts the NIC of every config that is not loopback: nics[i] for configs[i]; the other
+ * places are left alone. A device with several configs gets as many queues, spread by RSS. On
+ * failure nothing stays open. RS_CONFIG: the NIC refuses what the file asks for; RS_NO_MEMORY;
+ * RS_OS_ERROR. */
+RS_CHECK_RESULT enum rs_status nic_dpdk_open(const struct queue_config *configs, uint32_t count,
+                                             struct nic **nics);
+/* After every nic is closed; harmless when the EAL was never started. */
+void nic_dpdk_stop_eal(void);
+
+#endif
