@@ -25,15 +25,18 @@
 #define RS_MAGIC          0x4b434f53474e4952ull /* "RINGSOCK" read as little-endian */
 #define RS_LAYOUT_VERSION 1u
 
-#define RS_LINE_BYTES   64u
-#define RS_PAGE_BYTES   4096u
-#define RS_EXTENTS_MAX  64u    /* extents of one session */
-#define RS_QUEUES_MAX   8u     /* dataplane queues a session can talk to */
-#define RS_CHANNELS_MAX 64u    /* channels of one session: a bit each in rs_socket_arm.channels */
-#define RS_SOCKETS_MAX  65536u /* upper bound of limits.sockets */
-#define RS_REPLY_CELLS  16u    /* reply cells of one channel */
-#define RS_INLINE_BYTES 40u    /* payload of a request slot */
-#define RS_NO_INDEX     0xffffffffu
+#define RS_LINE_BYTES     64u
+#define RS_PAGE_BYTES     4096u
+#define RS_EXTENTS_MAX    64u    /* extents of one session */
+#define RS_QUEUES_MAX     8u     /* dataplane queues a session can talk to */
+#define RS_CHANNELS_MAX   64u    /* channels of one session: a bit each in rs_socket_arm.channels */
+#define RS_SOCKETS_MAX    65536u /* upper bound of limits.sockets */
+#define RS_REPLY_CELLS    16u    /* reply cells of one channel */
+#define RS_INLINE_BYTES   40u    /* payload of a request slot */
+#define RS_RING_MIN_BYTES 1024u  /* a socket's send or receive ring, a power of two */
+#define RS_RING_MAX_BYTES (1u << 30)
+#define RS_SLOTS_MAX      (1u << 20) /* of a request or hint ring */
+#define RS_NO_INDEX       0xffffffffu
 
 /* Atomics in shared memory are lock-free 32- and 64-bit words with the layout of the plain type. */
 typedef _Atomic uint32_t rs_atomic_u32;
@@ -41,8 +44,7 @@ typedef _Atomic uint64_t rs_atomic_u64;
 static_assert(sizeof(rs_atomic_u32) == 4 && ATOMIC_INT_LOCK_FREE == 2, "32-bit atomics");
 static_assert(sizeof(rs_atomic_u64) == 8, "64-bit atomics");
 
-/* ---- extents and references
- * --------------------------------------------------------------------------------- */
+/* ---- extents and references ------------------------------------------------------------------ */
 
 enum rs_extent_kind { RS_EXTENT_NONE = 0, RS_EXTENT_DP = 1, RS_EXTENT_CL = 2 };
 
@@ -78,8 +80,7 @@ struct rs_region_info {
 };
 static_assert(sizeof(struct rs_region_info) == 16, "layout: rs_region_info");
 
-/* ---- session header: dp, extent 0, offset 0
- * ------------------------------------------------------------------ */
+/* ---- session header: dp, extent 0, offset 0 -------------------------------------------------- */
 
 struct rs_session_header {
     _Alignas(8) uint64_t magic;
@@ -97,8 +98,8 @@ struct rs_session_header {
     uint32_t limit_sockets;
     uint32_t limit_channels;
     uint32_t queue_count;
-    uint32_t request_slots;   /* slots of every request ring, a power of two >= limit_sockets +
-                                 RS_REPLY_CELLS, doubled */
+    uint32_t request_slots;   /* of every request ring: a power of two, at least
+                                 2 * (limit_sockets + RS_REPLY_CELLS) */
     uint32_t hint_slots;      /* slots of every hint ring, a power of two */
     uint32_t recv_ring_bytes; /* default ring sizes, powers of two */
     uint32_t send_ring_bytes;
@@ -117,9 +118,7 @@ static_assert(sizeof(struct rs_session_header) <= RS_PAGE_BYTES, "header fits a 
 
 #define RS_SPIN_FOREVER 0xffffffffu
 
-/* ---- queues
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- queues ---------------------------------------------------------------------------------- */
 
 /* One line per dataplane queue (dp). A spinning client that sees the heartbeat stand still asks the
  * OS. */
@@ -133,9 +132,7 @@ static_assert(sizeof(struct rs_queue_state) == RS_LINE_BYTES, "layout: rs_queue_
 
 enum rs_nic_kind { RS_NIC_LOOPBACK = 0, RS_NIC_BYPASS = 1, RS_NIC_FUNCTIONAL = 2 };
 
-/* ---- channels
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- channels -------------------------------------------------------------------------------- */
 
 /* dp. One per client thread and queue. The cold half is written when the channel is opened. */
 struct rs_channel_state {
@@ -224,8 +221,7 @@ static_assert(sizeof(struct rs_hint) == 16, "layout: rs_hint");
  * and before it posts BIND (or the CONNECT that binds).
  */
 
-/* ---- control payloads
- * ---------------------------------------------------------------------------------------- */
+/* ---- control payloads ------------------------------------------------------------------------ */
 
 enum rs_socket_type { RS_SOCK_DGRAM = 1, RS_SOCK_STREAM = 2 };
 
@@ -283,9 +279,7 @@ struct rs_op_member {
 };
 static_assert(sizeof(struct rs_op_member) == 16, "layout: rs_op_member");
 
-/* ---- sockets
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- sockets --------------------------------------------------------------------------------- */
 
 /* dp, one line. Level words; where an edge matters, a counter that only grows, so that reading
  * clears nothing for another reader. */
@@ -353,8 +347,7 @@ static_assert(sizeof(struct rs_socket_client) == 2 * RS_LINE_BYTES, "layout: rs_
 static_assert(offsetof(struct rs_socket_client, arm_seq) == RS_LINE_BYTES,
               "layout: socket client lines");
 
-/* ---- datagram records
- * ---------------------------------------------------------------------------------------- */
+/* ---- datagram records ------------------------------------------------------------------------ */
 
 /*
  * dp: a record of a receive ring. Starts on a line, never straddles the end of the ring, and
