@@ -22,7 +22,8 @@ struct rs_addr {
 };
 static_assert(sizeof(struct rs_addr) == 24, "layout: rs_addr");
 
-static inline struct rs_addr rs_addr_v4(uint32_t ip_be32, uint16_t port_be16) {
+static inline struct rs_addr rs_addr_v4(uint32_t ip_be32, uint16_t port_be16)
+{
     return (struct rs_addr){
         .family = RS_FAMILY_IPV4, .port_be16 = port_be16, .ip.v4_be32 = ip_be32};
 }

@@ -22,12 +22,14 @@
 #include "rings/status.h"
 
 /* The seq word of a complete record at a position: never 0, and another one in each lap. */
-static inline uint32_t rs_dgram_seq(uint32_t position) {
+static inline uint32_t rs_dgram_seq(uint32_t position)
+{
     return position | 1u;
 }
 
 /* Ring bytes of a record whose payload starts payload_off bytes into it. */
-static inline uint32_t rs_dgram_span(uint32_t payload_off, uint32_t len_bytes) {
+static inline uint32_t rs_dgram_span(uint32_t payload_off, uint32_t len_bytes)
+{
     return rs_align_up(payload_off + len_bytes, RS_LINE_BYTES);
 }
 
@@ -36,7 +38,8 @@ static inline uint32_t rs_dgram_span(uint32_t payload_off, uint32_t len_bytes) {
  * the line after it always fit an empty ring, wherever it starts. 65,507 bytes behind a 24-byte
  * header need 128 KiB.
  */
-static inline uint32_t rs_dgram_span_max(uint32_t ring_bytes) {
+static inline uint32_t rs_dgram_span_max(uint32_t ring_bytes)
+{
     return ring_bytes / 2;
 }
 
@@ -57,7 +60,8 @@ struct dgram_writer {
 /* base: size_bytes (a power of two, at least 256) of dp memory, aligned to a line. */
 static inline void dgram_writer_init(struct dgram_writer *writer, uint8_t *base,
                                      uint32_t size_bytes, const rs_atomic_u32 *head_word,
-                                     uint32_t limit_bytes, uint32_t start) {
+                                     uint32_t limit_bytes, uint32_t start)
+{
     assert(rs_is_pow2(size_bytes) && size_bytes >= 4 * RS_LINE_BYTES && start % RS_LINE_BYTES == 0);
     *writer = (struct dgram_writer){.base = base,
                                     .head_word = head_word,
@@ -71,7 +75,8 @@ static inline void dgram_writer_init(struct dgram_writer *writer, uint8_t *base,
 
 /* Loads the reader's index once and checks it: between the last one seen and the tail, on a line.
  * RS_POISONED otherwise. */
-RS_CHECK_RESULT static inline enum rs_status dgram_writer_refresh(struct dgram_writer *writer) {
+RS_CHECK_RESULT static inline enum rs_status dgram_writer_refresh(struct dgram_writer *writer)
+{
     /* Acquire, partner dgram_reader_consume: the reader is done with what we overwrite. */
     uint32_t head = atomic_load_explicit(writer->head_word, memory_order_acquire);
     if (!rs_seq_in_range(head, writer->head_cached, writer->tail) || head % RS_LINE_BYTES != 0) {
@@ -81,14 +86,16 @@ RS_CHECK_RESULT static inline enum rs_status dgram_writer_refresh(struct dgram_w
     return RS_OK;
 }
 
-static inline bool dgram_writer_fits(const struct dgram_writer *writer, uint32_t total_bytes) {
+static inline bool dgram_writer_fits(const struct dgram_writer *writer, uint32_t total_bytes)
+{
     uint32_t used = rs_seq_distance(writer->head_cached, writer->tail);
     /* The line after the record is cleared, so it must be free as well. */
     return total_bytes + RS_LINE_BYTES <= writer->size_bytes - used && used < writer->limit_bytes;
 }
 
 static inline struct rs_dgram *dgram_writer_line(const struct dgram_writer *writer,
-                                                 uint32_t position) {
+                                                 uint32_t position)
+{
     return (struct rs_dgram *)(writer->base + (position & (writer->size_bytes - 1)));
 }
 
@@ -102,7 +109,8 @@ static inline struct rs_dgram *dgram_writer_line(const struct dgram_writer *writ
 RS_CHECK_RESULT static inline enum rs_status dgram_writer_reserve(struct dgram_writer *writer,
                                                                   uint32_t len_bytes,
                                                                   uint8_t payload_off,
-                                                                  struct rs_dgram **record) {
+                                                                  struct rs_dgram **record)
+{
     if (len_bytes > RS_DGRAM_MAX_BYTES ||
         rs_dgram_span(payload_off, len_bytes) > rs_dgram_span_max(writer->size_bytes)) {
         return RS_MESSAGE_SIZE;
@@ -140,7 +148,8 @@ RS_CHECK_RESULT static inline enum rs_status dgram_writer_reserve(struct dgram_w
 }
 
 /* Makes the reserved record valid. */
-static inline void dgram_writer_commit(struct dgram_writer *writer) {
+static inline void dgram_writer_commit(struct dgram_writer *writer)
+{
     uint32_t position = writer->tail + writer->pad_bytes;
     struct rs_dgram *record = dgram_writer_line(writer, position);
     uint32_t span = rs_dgram_span(record->payload_off, record->len_bytes);
@@ -179,8 +188,8 @@ struct dgram_view {
 /* The head word itself was reset before the ring existed (rs_socket_client_reset). size_bytes:
  * checked by the caller (rs_resolve). */
 static inline void dgram_reader_init(struct dgram_reader *reader, const uint8_t *base,
-                                     uint32_t size_bytes, rs_atomic_u32 *head_word,
-                                     uint32_t start) {
+                                     uint32_t size_bytes, rs_atomic_u32 *head_word, uint32_t start)
+{
     assert(rs_is_pow2(size_bytes) && size_bytes >= 4 * RS_LINE_BYTES && start % RS_LINE_BYTES == 0);
     *reader = (struct dgram_reader){
         .base = base, .head_word = head_word, .size_bytes = size_bytes, .head = start};
@@ -191,9 +200,9 @@ static inline void dgram_reader_init(struct dgram_reader *reader, const uint8_t 
  * reader->head; add dgram_view_span() to go on to the record after it. RS_WOULD_BLOCK: none there
  * yet; RS_CORRUPT: a record that fails its check.
  */
-RS_CHECK_RESULT static inline enum rs_status dgram_reader_peek_at(const struct dgram_reader *reader,
-                                                                  uint32_t *position,
-                                                                  struct dgram_view *view) {
+RS_CHECK_RESULT static inline enum rs_status
+dgram_reader_peek_at(const struct dgram_reader *reader, uint32_t *position, struct dgram_view *view)
+{
     for (;;) {
         uint32_t off = *position & (reader->size_bytes - 1);
         const struct rs_dgram *record = (const struct rs_dgram *)(reader->base + off);
@@ -225,27 +234,30 @@ RS_CHECK_RESULT static inline enum rs_status dgram_reader_peek_at(const struct d
     }
 }
 
-static inline uint32_t dgram_view_span(const struct dgram_view *view) {
+static inline uint32_t dgram_view_span(const struct dgram_view *view)
+{
     return rs_dgram_span(view->header.payload_off, view->header.len_bytes);
 }
 
 /* The oldest record; see dgram_reader_peek_at for the results. */
 RS_CHECK_RESULT static inline enum rs_status dgram_reader_peek(struct dgram_reader *reader,
-                                                               struct dgram_view *view) {
+                                                               struct dgram_view *view)
+{
     return dgram_reader_peek_at(reader, &reader->head, view);
 }
 
 /* True when a record waits; reads one word. (A filler counts, and a datagram follows it at once.)
  */
-static inline bool dgram_reader_ready(const struct dgram_reader *reader) {
+static inline bool dgram_reader_ready(const struct dgram_reader *reader)
+{
     const struct rs_dgram *record =
         (const struct rs_dgram *)(reader->base + (reader->head & (reader->size_bytes - 1)));
     return atomic_load_explicit(&record->seq, memory_order_acquire) == rs_dgram_seq(reader->head);
 }
 
 /* Done with the record that the last dgram_reader_peek gave. */
-static inline void dgram_reader_consume(struct dgram_reader *reader,
-                                        const struct dgram_view *view) {
+static inline void dgram_reader_consume(struct dgram_reader *reader, const struct dgram_view *view)
+{
     reader->head += dgram_view_span(view);
     /* Release, partner dgram_writer_refresh: what we read of the record is read before it may be
      * overwritten. */
@@ -267,7 +279,8 @@ struct dgram_send_writer {
 
 static inline void dgram_send_writer_init(struct dgram_send_writer *writer, uint8_t *base,
                                           uint32_t size_bytes, const rs_atomic_u32 *head_word,
-                                          uint32_t limit_bytes, uint32_t start) {
+                                          uint32_t limit_bytes, uint32_t start)
+{
     assert(rs_is_pow2(size_bytes) && size_bytes >= 4 * RS_LINE_BYTES && start % RS_LINE_BYTES == 0);
     *writer = (struct dgram_send_writer){.base = base,
                                          .head_word = head_word,
@@ -279,7 +292,8 @@ static inline void dgram_send_writer_init(struct dgram_send_writer *writer, uint
 
 /* RS_CORRUPT: the dataplane's index cannot be. */
 RS_CHECK_RESULT static inline enum rs_status
-dgram_send_writer_refresh(struct dgram_send_writer *writer) {
+dgram_send_writer_refresh(struct dgram_send_writer *writer)
+{
     /* Acquire, partner dgram_send_reader_publish: the dataplane has read what we overwrite. */
     uint32_t head = atomic_load_explicit(writer->head_word, memory_order_acquire);
     if (!rs_seq_in_range(head, writer->head_cached, writer->tail) || head % RS_LINE_BYTES != 0) {
@@ -290,14 +304,16 @@ dgram_send_writer_refresh(struct dgram_send_writer *writer) {
 }
 
 static inline bool dgram_send_writer_fits(const struct dgram_send_writer *writer,
-                                          uint32_t total_bytes) {
+                                          uint32_t total_bytes)
+{
     uint32_t used = rs_seq_distance(writer->head_cached, writer->tail);
     return total_bytes <= writer->size_bytes - used && used < writer->limit_bytes;
 }
 
 /* True when the dataplane has taken all that was written; loads its index only when the cached one
  * says otherwise. */
-static inline bool dgram_send_writer_empty(struct dgram_send_writer *writer) {
+static inline bool dgram_send_writer_empty(struct dgram_send_writer *writer)
+{
     if (writer->head_cached == writer->tail) {
         return true;
     }
@@ -311,7 +327,8 @@ static inline bool dgram_send_writer_empty(struct dgram_send_writer *writer) {
  */
 RS_CHECK_RESULT static inline enum rs_status
 dgram_send_writer_reserve(struct dgram_send_writer *writer, uint32_t len_bytes,
-                          struct rs_send_dgram **record) {
+                          struct rs_send_dgram **record)
+{
     if (len_bytes > RS_DGRAM_MAX_BYTES || rs_dgram_span(sizeof(struct rs_send_dgram), len_bytes) >
                                               rs_dgram_span_max(writer->size_bytes)) {
         return RS_MESSAGE_SIZE;
@@ -343,7 +360,8 @@ dgram_send_writer_reserve(struct dgram_send_writer *writer, uint32_t len_bytes,
 /* Counts the reserved record in. Returns the new tail, to be posted (post_tail); visible to the
  * dataplane only then. */
 static inline uint32_t dgram_send_writer_commit(struct dgram_send_writer *writer,
-                                                const struct rs_send_dgram *record) {
+                                                const struct rs_send_dgram *record)
+{
     writer->tail +=
         writer->pad_bytes + rs_dgram_span(sizeof(struct rs_send_dgram), record->len_bytes);
     return writer->tail;
@@ -369,7 +387,8 @@ struct dgram_send_view {
 
 static inline void dgram_send_reader_init(struct dgram_send_reader *reader, const uint8_t *base,
                                           uint32_t size_bytes, rs_atomic_u32 *head_word,
-                                          uint32_t start) {
+                                          uint32_t start)
+{
     assert(rs_is_pow2(size_bytes) && size_bytes >= 4 * RS_LINE_BYTES && start % RS_LINE_BYTES == 0);
     *reader = (struct dgram_send_reader){.base = base,
                                          .head_word = head_word,
@@ -382,7 +401,8 @@ static inline void dgram_send_reader_init(struct dgram_send_reader *reader, cons
 /* Takes a tail that the client gave (POST's arg or send_level). RS_POISONED: behind the last one,
  * further than the ring is long, or off a line. */
 RS_CHECK_RESULT static inline enum rs_status
-dgram_send_reader_extend(struct dgram_send_reader *reader, uint32_t tail) {
+dgram_send_reader_extend(struct dgram_send_reader *reader, uint32_t tail)
+{
     if (!rs_seq_in_range(tail, reader->tail, reader->head + reader->size_bytes) ||
         tail % RS_LINE_BYTES != 0) {
         return RS_POISONED;
@@ -393,7 +413,8 @@ dgram_send_reader_extend(struct dgram_send_reader *reader, uint32_t tail) {
 
 /* The oldest record; skips padding. RS_WOULD_BLOCK: none; RS_POISONED: a record that cannot be. */
 RS_CHECK_RESULT static inline enum rs_status
-dgram_send_reader_peek(struct dgram_send_reader *reader, struct dgram_send_view *view) {
+dgram_send_reader_peek(struct dgram_send_reader *reader, struct dgram_send_view *view)
+{
     while (reader->head != reader->tail) {
         uint32_t off = reader->head & (reader->size_bytes - 1);
         uint32_t to_end = reader->size_bytes - off;
@@ -419,12 +440,14 @@ dgram_send_reader_peek(struct dgram_send_reader *reader, struct dgram_send_view 
 
 /* Done with the record that dgram_send_reader_peek gave. */
 static inline void dgram_send_reader_advance(struct dgram_send_reader *reader,
-                                             const struct dgram_send_view *view) {
+                                             const struct dgram_send_view *view)
+{
     reader->head += rs_dgram_span(sizeof(struct rs_send_dgram), view->header.len_bytes);
 }
 
 /* Tells the client what was consumed; once per batch and socket. */
-static inline void dgram_send_reader_publish(struct dgram_send_reader *reader) {
+static inline void dgram_send_reader_publish(struct dgram_send_reader *reader)
+{
     /* Release, partner dgram_send_writer_refresh: we have read what the client may now overwrite.
      */
     atomic_store_explicit(reader->head_word, reader->head, memory_order_release);

@@ -10,7 +10,8 @@
 
 /* Store-load fence: stores before it are visible to all before any load after it is done. Release
  * and acquire do not give this. */
-static inline void rs_fence_full(void) {
+static inline void rs_fence_full(void)
+{
 #if defined(__SANITIZE_THREAD__) && defined(__GNUC__) && !defined(__clang__)
 /* TSan does not model fences, and GCC says so. Nothing here relies on a fence for happens-before:
  * each is beside release stores and acquire loads. */
@@ -25,7 +26,8 @@ static inline void rs_fence_full(void) {
 
 /* Compiler fence after a copy out of shared memory: the compiler may not read the original again
  * where the code uses the copy. */
-static inline void rs_fence_copied(void) {
+static inline void rs_fence_copied(void)
+{
     atomic_signal_fence(memory_order_seq_cst);
 }
 

@@ -32,7 +32,8 @@ struct hint_producer {
 /* count: a power of two; slots zeroed. start: first position, 0 in a session. */
 static inline void hint_producer_init(struct hint_producer *producer, struct rs_hint *slots,
                                       uint32_t count, struct rs_channel_state *state,
-                                      const struct rs_channel_client *shared, uint32_t start) {
+                                      const struct rs_channel_client *shared, uint32_t start)
+{
     assert(rs_is_pow2(count));
     *producer = (struct hint_producer){
         .slots = slots,
@@ -47,7 +48,8 @@ static inline void hint_producer_init(struct hint_producer *producer, struct rs_
 /* RS_OK: the client will look (the hint is there, or counted as lost). RS_POISONED: the client's
  * index cannot be. */
 RS_CHECK_RESULT static inline enum rs_status
-hint_producer_push(struct hint_producer *producer, uint32_t socket_idx, uint32_t generation) {
+hint_producer_push(struct hint_producer *producer, uint32_t socket_idx, uint32_t generation)
+{
     if (rs_seq_distance(producer->head_cached, producer->tail) > producer->mask) {
         /* Acquire, partner hint_consumer_publish: the client has read what we overwrite. */
         uint32_t head = atomic_load_explicit(&producer->shared->hint_head, memory_order_acquire);
@@ -87,7 +89,8 @@ struct hint_consumer {
 /* Before the channel is opened by the dataplane's answer is used: stores hint_head = start. */
 static inline void hint_consumer_init(struct hint_consumer *consumer, const struct rs_hint *slots,
                                       uint32_t count, const struct rs_channel_state *state,
-                                      struct rs_channel_client *shared, uint32_t start) {
+                                      struct rs_channel_client *shared, uint32_t start)
+{
     assert(rs_is_pow2(count));
     *consumer = (struct hint_consumer){
         .slots = slots,
@@ -102,7 +105,8 @@ static inline void hint_consumer_init(struct hint_consumer *consumer, const stru
 /* The next hint; false when there is none. The client checks socket_idx against its own table: the
  * hint may be for a socket closed since. */
 static inline bool hint_consumer_pop(struct hint_consumer *consumer, uint32_t *socket_idx,
-                                     uint32_t *generation) {
+                                     uint32_t *generation)
+{
     const struct rs_hint *slot = &consumer->slots[consumer->head & consumer->mask];
     /* Acquire, partner hint_producer_push. */
     if (atomic_load_explicit(&slot->seq, memory_order_acquire) != rs_slot_seq(consumer->head)) {
@@ -115,13 +119,15 @@ static inline bool hint_consumer_pop(struct hint_consumer *consumer, uint32_t *s
 }
 
 /* Frees what was popped; once per batch. */
-static inline void hint_consumer_publish(struct hint_consumer *consumer) {
+static inline void hint_consumer_publish(struct hint_consumer *consumer)
+{
     /* Release, partner hint_producer_push. */
     atomic_store_explicit(&consumer->shared->hint_head, consumer->head, memory_order_release);
 }
 
 /* True when hints were lost since the last call: look at every armed socket. */
-static inline bool hint_consumer_lost(struct hint_consumer *consumer) {
+static inline bool hint_consumer_lost(struct hint_consumer *consumer)
+{
     uint32_t lost = atomic_load_explicit(&consumer->state->hint_lost, memory_order_acquire);
     bool changed = lost != consumer->lost_seen;
     consumer->lost_seen = lost;

@@ -49,7 +49,8 @@ struct post_socket {
 /* slots, count and state: see slot_producer_init; count > 2 * limit_sockets. */
 static inline void post_channel_init(struct post_channel *channel, struct rs_request *slots,
                                      uint32_t count, const struct rs_channel_state *state,
-                                     struct rs_channel_client *shared, uint32_t limit_sockets) {
+                                     struct rs_channel_client *shared, uint32_t limit_sockets)
+{
     assert(count >= limit_sockets + RS_REPLY_CELLS);
     *channel = (struct post_channel){.shared = shared, .limit_sockets = limit_sockets};
     slot_producer_init(&channel->producer, slots, count, state);
@@ -58,7 +59,8 @@ static inline void post_channel_init(struct post_channel *channel, struct rs_req
 
 /* Brings a socket's client words to the state of a new socket, before its BIND or CONNECT is
  * posted: the rings that come start at 0. */
-static inline void rs_socket_client_reset(struct rs_socket_client *shared) {
+static inline void rs_socket_client_reset(struct rs_socket_client *shared)
+{
     for (uint32_t queue_idx = 0; queue_idx < RS_QUEUES_MAX; queue_idx++) {
         atomic_store_explicit(&shared->recv_head[queue_idx], 0, memory_order_relaxed);
     }
@@ -67,13 +69,15 @@ static inline void rs_socket_client_reset(struct rs_socket_client *shared) {
 }
 
 /* Free slots that must remain for the one POST that every socket may make under pressure. */
-static inline uint32_t post_channel_reserve(const struct post_channel *channel) {
+static inline uint32_t post_channel_reserve(const struct post_channel *channel)
+{
     return channel->limit_sockets + RS_REPLY_CELLS;
 }
 
 /* True while the request ring has more than the reserve left; loads request_head only when the
  * cached one says no. */
-static inline bool post_channel_slack(struct post_channel *channel) {
+static inline bool post_channel_slack(struct post_channel *channel)
+{
     uint32_t reserve = post_channel_reserve(channel);
     return slot_producer_room(&channel->producer, reserve + 1) > reserve;
 }
@@ -83,7 +87,8 @@ static inline bool post_channel_slack(struct post_channel *channel) {
  * publishes request_head, and only then looks at `pressure` and send_level. When request_head moved
  * once more it has looked.
  */
-static inline void post_channel_relax(struct post_channel *channel) {
+static inline void post_channel_relax(struct post_channel *channel)
+{
     if (!channel->pressure || channel->producer.head_cached < channel->pressure_until) {
         return;
     }
@@ -99,7 +104,8 @@ static inline void post_channel_relax(struct post_channel *channel) {
 /* Leaves the tail in send_level. True: the dataplane will see it. False: it may not look any more,
  * a slot is needed (and possible). */
 static inline bool post_level_store(struct post_channel *channel, struct post_socket *post,
-                                    struct rs_socket_client *shared, uint32_t tail) {
+                                    struct rs_socket_client *shared, uint32_t tail)
+{
     if (!channel->pressure) {
         atomic_store_explicit(&channel->shared->pressure, 1, memory_order_relaxed);
     }
@@ -124,7 +130,8 @@ static inline bool post_level_store(struct post_channel *channel, struct post_so
  */
 RS_CHECK_RESULT static inline enum rs_status
 post_tail(struct post_channel *channel, struct post_socket *post, struct rs_socket_client *shared,
-          uint32_t socket_idx, uint32_t generation, uint32_t tail) {
+          uint32_t socket_idx, uint32_t generation, uint32_t tail)
+{
     struct slot_producer *producer = &channel->producer;
     if (!post_channel_slack(channel) && post->last == POST_LAST_TAIL &&
         !slot_producer_consumed(producer, post->last_position)) {
@@ -160,14 +167,16 @@ post_tail(struct post_channel *channel, struct post_socket *post, struct rs_sock
  * caller fills the slot and calls post_inline_publish.
  */
 static inline struct rs_request *post_inline_reserve(struct post_channel *channel,
-                                                     bool send_ring_empty) {
+                                                     bool send_ring_empty)
+{
     if (!send_ring_empty || !post_channel_slack(channel)) {
         return NULL;
     }
     return slot_producer_reserve(&channel->producer);
 }
 
-static inline void post_inline_publish(struct post_channel *channel, struct post_socket *post) {
+static inline void post_inline_publish(struct post_channel *channel, struct post_socket *post)
+{
     post->last = POST_LAST_INLINE;
     post->last_position = slot_producer_publish(&channel->producer);
 }
@@ -177,7 +186,8 @@ static inline void post_inline_publish(struct post_channel *channel, struct post
  * Controls leave a slot for every socket, so they may not use the last limit_sockets slots. Publish
  * with slot_producer_publish.
  */
-static inline struct rs_request *post_control_reserve(struct post_channel *channel) {
+static inline struct rs_request *post_control_reserve(struct post_channel *channel)
+{
     if (slot_producer_room(&channel->producer, channel->limit_sockets + 1) <=
         channel->limit_sockets) {
         return NULL;
@@ -187,7 +197,8 @@ static inline struct rs_request *post_control_reserve(struct post_channel *chann
 
 /* True when the dataplane has consumed all data slots of the socket: it may move to another channel
  * (then zero *post but for level_word). */
-static inline bool post_socket_idle(struct post_channel *channel, const struct post_socket *post) {
+static inline bool post_socket_idle(struct post_channel *channel, const struct post_socket *post)
+{
     return post->last == POST_LAST_NONE ||
            slot_producer_consumed(&channel->producer, post->last_position);
 }
@@ -201,7 +212,8 @@ static inline bool post_socket_idle(struct post_channel *channel, const struct p
  * wakeup_fence serves as well), then, if this is true, post_level_take for each socket that had a
  * POST in the batch.
  */
-static inline bool post_pressure(const struct rs_channel_client *shared) {
+static inline bool post_pressure(const struct rs_channel_client *shared)
+{
     return atomic_load_explicit(&shared->pressure, memory_order_relaxed) != 0;
 }
 
@@ -210,7 +222,8 @@ static inline bool post_pressure(const struct rs_channel_client *shared) {
  * the client left for it, to be checked like a POST's arg (it may be the same one again).
  */
 static inline bool post_level_take(const struct rs_socket_client *shared, uint32_t position,
-                                   uint32_t *tail) {
+                                   uint32_t *tail)
+{
     /* Acquire, partner post_level_store. One load gives both halves. */
     uint64_t word = atomic_load_explicit(&shared->send_level, memory_order_acquire);
     *tail = (uint32_t)word;

@@ -30,7 +30,8 @@ struct reply_waiter {
 
 /* A channel that is opened again on the same cells: serials go on where the newest cell stands, so
  * that no old answer fits. */
-static inline void reply_waiter_init(struct reply_waiter *waiter, const struct rs_reply *cells) {
+static inline void reply_waiter_init(struct reply_waiter *waiter, const struct rs_reply *cells)
+{
     *waiter = (struct reply_waiter){.cells = cells, .free = (1u << RS_REPLY_CELLS) - 1};
     for (uint32_t cell_idx = 0; cell_idx < RS_REPLY_CELLS; cell_idx++) {
         uint32_t serial = atomic_load_explicit(&cells[cell_idx].serial, memory_order_relaxed);
@@ -41,7 +42,8 @@ static inline void reply_waiter_init(struct reply_waiter *waiter, const struct r
 }
 
 /* True when the answer is in the cell. */
-static inline bool reply_ready(const struct reply_waiter *waiter, uint32_t cell_idx) {
+static inline bool reply_ready(const struct reply_waiter *waiter, uint32_t cell_idx)
+{
     /* Acquire, partner reply_write: status and payload are complete when the serial says so. */
     return atomic_load_explicit(&waiter->cells[cell_idx].serial, memory_order_acquire) ==
            waiter->serials[cell_idx];
@@ -49,7 +51,8 @@ static inline bool reply_ready(const struct reply_waiter *waiter, uint32_t cell_
 
 /* Takes a cell and a serial for a request. False: all are in use; wait for one. */
 static inline bool reply_cell_take(struct reply_waiter *waiter, uint32_t *cell_idx,
-                                   uint32_t *serial) {
+                                   uint32_t *serial)
+{
     for (uint32_t late = waiter->abandoned; late != 0; late &= late - 1) {
         uint32_t late_idx = (uint32_t)__builtin_ctz(late);
         if (reply_ready(waiter, late_idx)) {
@@ -72,7 +75,8 @@ static inline bool reply_cell_take(struct reply_waiter *waiter, uint32_t *cell_i
 /* Copies the answer (after reply_ready) and frees the cell. payload: bytes <=
  * sizeof(rs_reply.payload), may be NULL with 0. */
 static inline enum rs_status reply_cell_read(struct reply_waiter *waiter, uint32_t cell_idx,
-                                             void *payload, uint32_t bytes) {
+                                             void *payload, uint32_t bytes)
+{
     const struct rs_reply *cell = &waiter->cells[cell_idx];
     assert(bytes <= sizeof(cell->payload));
     enum rs_status status =
@@ -86,7 +90,8 @@ static inline enum rs_status reply_cell_read(struct reply_waiter *waiter, uint32
 }
 
 /* The caller no longer waits (time-out, closed socket). */
-static inline void reply_cell_abandon(struct reply_waiter *waiter, uint32_t cell_idx) {
+static inline void reply_cell_abandon(struct reply_waiter *waiter, uint32_t cell_idx)
+{
     waiter->abandoned |= 1u << cell_idx;
 }
 
@@ -101,7 +106,8 @@ static inline void reply_cell_abandon(struct reply_waiter *waiter, uint32_t cell
  */
 RS_CHECK_RESULT static inline enum rs_status reply_write(struct rs_reply *cells, uint32_t cell_idx,
                                                          uint32_t serial, enum rs_status status,
-                                                         const void *payload, uint32_t bytes) {
+                                                         const void *payload, uint32_t bytes)
+{
     if (cell_idx >= RS_REPLY_CELLS || serial == 0) {
         return RS_POISONED;
     }

@@ -14,20 +14,23 @@
 
 #define NS_PER_S 1000000000ull
 
-struct rs_clock rs_clock_make(uint64_t tsc_base, uint64_t unix_base_ns, uint64_t tsc_hz) {
+struct rs_clock rs_clock_make(uint64_t tsc_base, uint64_t unix_base_ns, uint64_t tsc_hz)
+{
     return (struct rs_clock){
         .tsc_base = tsc_base, .unix_base_ns = unix_base_ns, .tsc_mult = (NS_PER_S << 32) / tsc_hz};
 }
 
 /* ticks * tsc_mult >> 32, exactly, in 64-bit steps: i686 has no 128-bit product. */
-uint64_t rs_clock_interval_ns(const struct rs_clock *clock, uint64_t ticks) {
+uint64_t rs_clock_interval_ns(const struct rs_clock *clock, uint64_t ticks)
+{
     uint64_t mult_high = clock->tsc_mult >> 32;
     uint64_t mult_low = clock->tsc_mult & UINT32_MAX;
     uint64_t ticks_low = ticks & UINT32_MAX;
     return ticks * mult_high + (ticks >> 32) * mult_low + (ticks_low * mult_low >> 32);
 }
 
-uint64_t rs_clock_unix_ns(const struct rs_clock *clock, uint64_t tsc) {
+uint64_t rs_clock_unix_ns(const struct rs_clock *clock, uint64_t tsc)
+{
     if (tsc < clock->tsc_base) {
         return clock->unix_base_ns - rs_clock_interval_ns(clock, clock->tsc_base - tsc);
     }
@@ -59,7 +62,8 @@ static const struct region_rule region_rules[RS_REGION_COUNT] = {
 };
 
 static uint32_t region_count(enum rs_region_kind region, uint32_t limit_sockets,
-                             uint32_t limit_channels, uint32_t queue_count) {
+                             uint32_t limit_channels, uint32_t queue_count)
+{
     switch (region) {
     case RS_REGION_SOCKET_STATE:
     case RS_REGION_SOCKET_DESC:
@@ -75,16 +79,19 @@ static uint32_t region_count(enum rs_region_kind region, uint32_t limit_sockets,
     return queue_count;
 }
 
-static uint64_t region_bytes(const struct rs_region_info *region) {
+static uint64_t region_bytes(const struct rs_region_info *region)
+{
     return (uint64_t)region->count * region->stride_bytes;
 }
 
-static bool ring_bytes_ok(uint32_t bytes) {
+static bool ring_bytes_ok(uint32_t bytes)
+{
     return rs_is_pow2(bytes) && bytes >= RS_RING_MIN_BYTES && bytes <= RS_RING_MAX_BYTES;
 }
 
 /* The least power of two that a request ring of so many sockets may have (post.h). */
-static uint32_t request_slots_min(uint32_t limit_sockets) {
+static uint32_t request_slots_min(uint32_t limit_sockets)
+{
     uint32_t slots = 1;
     while (slots < 2 * (limit_sockets + RS_REPLY_CELLS)) {
         slots *= 2;
@@ -95,7 +102,8 @@ static uint32_t request_slots_min(uint32_t limit_sockets) {
 /* The name of the first limit that is out of its range, or NULL. The same rule on both sides. */
 static const char *limits_wrong(uint32_t limit_sockets, uint32_t limit_channels,
                                 uint32_t queue_count, uint32_t hint_slots, uint32_t recv_ring_bytes,
-                                uint32_t send_ring_bytes) {
+                                uint32_t send_ring_bytes)
+{
     if (limit_sockets < 1 || limit_sockets > RS_SOCKETS_MAX) {
         return "limit_sockets";
     }
@@ -116,8 +124,8 @@ static const char *limits_wrong(uint32_t limit_sockets, uint32_t limit_channels,
 
 /* ---- the dataplane's side -------------------------------------------------------------------- */
 
-enum rs_status rs_session_plan(const struct rs_session_config *config,
-                               struct rs_session_plan *plan) {
+enum rs_status rs_session_plan(const struct rs_session_config *config, struct rs_session_plan *plan)
+{
     if (limits_wrong(config->limit_sockets, config->limit_channels, config->queue_count,
                      config->hint_slots, config->recv_ring_bytes,
                      config->send_ring_bytes) != NULL) {
@@ -142,7 +150,8 @@ enum rs_status rs_session_plan(const struct rs_session_config *config,
 
 enum rs_status rs_session_init(struct rs_session_header *header,
                                const struct rs_session_config *config, uint64_t dp_bytes,
-                               uint64_t cl_bytes) {
+                               uint64_t cl_bytes)
+{
     struct rs_session_plan plan;
     enum rs_status status = rs_session_plan(config, &plan);
     if (status != RS_OK) {
@@ -185,13 +194,15 @@ enum rs_status rs_session_init(struct rs_session_header *header,
     return status;
 }
 
-static bool extent_size_ok(uint64_t size_bytes) {
+static bool extent_size_ok(uint64_t size_bytes)
+{
     return size_bytes != 0 && size_bytes % RS_PAGE_BYTES == 0 && size_bytes <= EXTENT_BYTES_MAX;
 }
 
 enum rs_status rs_session_add_extent(struct rs_session_header *header, uint32_t extent_idx,
                                      enum rs_extent_kind kind, uint64_t size_bytes,
-                                     uint32_t generation) {
+                                     uint32_t generation)
+{
     if (extent_idx >= RS_EXTENTS_MAX || (kind != RS_EXTENT_DP && kind != RS_EXTENT_CL) ||
         !extent_size_ok(size_bytes)) {
         return RS_INVALID;
@@ -207,7 +218,8 @@ enum rs_status rs_session_add_extent(struct rs_session_header *header, uint32_t 
     return RS_OK;
 }
 
-void rs_session_poison(struct rs_session_header *header, enum rs_status why) {
+void rs_session_poison(struct rs_session_header *header, enum rs_status why)
+{
     uint32_t none = 0;
     /* The queues and the control thread may all want to; the first one's word stays. The client
      * polls it. */
@@ -218,7 +230,8 @@ void rs_session_poison(struct rs_session_header *header, enum rs_status why) {
 /* ---- the client's side ----------------------------------------------------------------------- */
 
 enum rs_status rs_view_extent(const struct rs_session_view *view, uint32_t extent_idx,
-                              enum rs_extent_kind *kind, uint64_t *size_bytes) {
+                              enum rs_extent_kind *kind, uint64_t *size_bytes)
+{
     if (extent_idx >= RS_EXTENTS_MAX) {
         return RS_CORRUPT;
     }
@@ -239,7 +252,8 @@ enum rs_status rs_view_extent(const struct rs_session_view *view, uint32_t exten
 }
 
 enum rs_status rs_view_map(struct rs_session_view *view, uint32_t extent_idx, void *base,
-                           uint64_t size_bytes) {
+                           uint64_t size_bytes)
+{
     enum rs_extent_kind kind;
     uint64_t table_bytes;
     enum rs_status status = rs_view_extent(view, extent_idx, &kind, &table_bytes);
@@ -252,12 +266,14 @@ enum rs_status rs_view_map(struct rs_session_view *view, uint32_t extent_idx, vo
 }
 
 /* True when [off, off + bytes) lies in size bytes. */
-static bool range_inside(uint64_t off, uint64_t bytes, uint64_t size) {
+static bool range_inside(uint64_t off, uint64_t bytes, uint64_t size)
+{
     return off <= size && bytes <= size - off;
 }
 
 enum rs_status rs_resolve(const struct rs_session_view *view, struct rs_ref ref, uint64_t bytes,
-                          uint32_t align, enum rs_extent_kind kind, void **out) {
+                          uint32_t align, enum rs_extent_kind kind, void **out)
+{
     if (ref.extent_idx >= RS_EXTENTS_MAX || (ref.off & (align - 1)) != 0) {
         return RS_CORRUPT;
     }
@@ -278,7 +294,8 @@ enum rs_status rs_resolve(const struct rs_session_view *view, struct rs_ref ref,
 }
 
 enum rs_status rs_resolve_ring(const struct rs_session_view *view, const struct rs_ring_ref *ring,
-                               enum rs_extent_kind kind, uint8_t **out) {
+                               enum rs_extent_kind kind, uint8_t **out)
+{
     void *base = NULL;
     if (!ring_bytes_ok(ring->size_bytes)) {
         return RS_CORRUPT;
@@ -291,13 +308,15 @@ enum rs_status rs_resolve_ring(const struct rs_session_view *view, const struct 
     return status;
 }
 
-void *rs_view_region(const struct rs_session_view *view, enum rs_region_kind region) {
+void *rs_view_region(const struct rs_session_view *view, enum rs_region_kind region)
+{
     const struct rs_ref *ref = &view->regions[region].ref;
     return view->extents[ref->extent_idx].base + ref->off;
 }
 
 /* Copies the plain fields of the header. */
-static void view_copy(struct rs_session_view *view, const struct rs_session_header *header) {
+static void view_copy(struct rs_session_view *view, const struct rs_session_header *header)
+{
     *view = (struct rs_session_view){
         .header = header,
         .epoch = header->epoch,
@@ -322,7 +341,8 @@ static void view_copy(struct rs_session_view *view, const struct rs_session_head
 }
 
 /* The region's rule: kind of extent, stride, count, inside, aligned. Extents 0 and 1 only. */
-static bool region_ok(const struct rs_session_view *view, enum rs_region_kind region) {
+static bool region_ok(const struct rs_session_view *view, enum rs_region_kind region)
+{
     const struct rs_region_info *info = &view->regions[region];
     const struct region_rule *rule = &region_rules[region];
     enum rs_extent_kind kind;
@@ -337,7 +357,8 @@ static bool region_ok(const struct rs_session_view *view, enum rs_region_kind re
 }
 
 /* The name of what is wrong with the copied header, or NULL. */
-static const char *view_wrong(const struct rs_session_view *view, uint64_t dp_bytes) {
+static const char *view_wrong(const struct rs_session_view *view, uint64_t dp_bytes)
+{
     const char *wrong =
         limits_wrong(view->limit_sockets, view->limit_channels, view->queue_count, view->hint_slots,
                      view->recv_ring_bytes, view->send_ring_bytes);
@@ -372,7 +393,8 @@ static const char *view_wrong(const struct rs_session_view *view, uint64_t dp_by
 }
 
 enum rs_status rs_session_check(const struct rs_session_header *header, uint64_t dp_bytes,
-                                struct rs_session_view *view, const char **why) {
+                                struct rs_session_view *view, const char **why)
+{
     *why = "extent 0 is shorter than a header";
     if (dp_bytes < RS_PAGE_BYTES) {
         return RS_CORRUPT;

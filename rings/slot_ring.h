@@ -20,7 +20,8 @@
 
 /* The seq word of a full slot: never 0 (fresh memory), and another one in each lap of the ring
  * (rings have fewer than 2^31 slots). */
-static inline uint32_t rs_slot_seq(uint32_t position) {
+static inline uint32_t rs_slot_seq(uint32_t position)
+{
     return (position << 1) | 1u;
 }
 
@@ -42,7 +43,8 @@ struct slot_producer {
 /* count: slots, a power of two. state: the channel's dp line; production starts at its
  * request_head. */
 static inline void slot_producer_init(struct slot_producer *producer, struct rs_request *slots,
-                                      uint32_t count, const struct rs_channel_state *state) {
+                                      uint32_t count, const struct rs_channel_state *state)
+{
     assert(rs_is_pow2(count));
     uint64_t start = atomic_load_explicit(&state->request_head, memory_order_acquire);
     *producer = (struct slot_producer){
@@ -51,7 +53,8 @@ static inline void slot_producer_init(struct slot_producer *producer, struct rs_
 
 /* Loads the consumed index anew. A value that cannot be (the dataplane is broken) is ignored: the
  * ring then stays full. */
-static inline void slot_producer_refresh(struct slot_producer *producer) {
+static inline void slot_producer_refresh(struct slot_producer *producer)
+{
     /* Acquire, partner slot_consumer_publish: the consumer's copies out of the slots are done
      * before we fill them again. */
     uint32_t head = atomic_load_explicit(&producer->state->request_head, memory_order_acquire);
@@ -62,12 +65,14 @@ static inline void slot_producer_refresh(struct slot_producer *producer) {
 }
 
 /* Free slots by the cached index. */
-static inline uint32_t slot_producer_room_cached(const struct slot_producer *producer) {
+static inline uint32_t slot_producer_room_cached(const struct slot_producer *producer)
+{
     return producer->mask + 1 - (uint32_t)(producer->tail - producer->head_cached);
 }
 
 /* Free slots; loads the consumed index only when the cached one leaves fewer than `wanted`. */
-static inline uint32_t slot_producer_room(struct slot_producer *producer, uint32_t wanted) {
+static inline uint32_t slot_producer_room(struct slot_producer *producer, uint32_t wanted)
+{
     if (slot_producer_room_cached(producer) < wanted) {
         slot_producer_refresh(producer);
     }
@@ -76,7 +81,8 @@ static inline uint32_t slot_producer_room(struct slot_producer *producer, uint32
 
 /* True when the dataplane has published that it consumed the slot at `position` (as
  * slot_producer_publish returned it). */
-static inline bool slot_producer_consumed(struct slot_producer *producer, uint64_t position) {
+static inline bool slot_producer_consumed(struct slot_producer *producer, uint64_t position)
+{
     if (position < producer->head_cached) {
         return true;
     }
@@ -90,14 +96,16 @@ static inline bool slot_producer_consumed(struct slot_producer *producer, uint64
  * 'yes'.
  */
 static inline bool slot_state_consumed(const struct rs_channel_state *state, uint32_t count,
-                                       uint64_t position) {
+                                       uint64_t position)
+{
     uint32_t head = atomic_load_explicit(&state->request_head, memory_order_acquire);
     return rs_seq_distance(head, (uint32_t)position) >= count;
 }
 
 /* The next slot to fill (all fields but seq), or NULL when the ring is full. Nothing is taken until
  * slot_producer_publish. */
-static inline struct rs_request *slot_producer_reserve(struct slot_producer *producer) {
+static inline struct rs_request *slot_producer_reserve(struct slot_producer *producer)
+{
     if (slot_producer_room(producer, 1) == 0) {
         return NULL;
     }
@@ -105,7 +113,8 @@ static inline struct rs_request *slot_producer_reserve(struct slot_producer *pro
 }
 
 /* Hands the reserved slot over. Returns its position. */
-static inline uint64_t slot_producer_publish(struct slot_producer *producer) {
+static inline uint64_t slot_producer_publish(struct slot_producer *producer)
+{
     uint64_t position = producer->tail++;
     struct rs_request *slot = &producer->slots[(uint32_t)position & producer->mask];
     /* Release, partner slot_consumer_peek: the slot's fields, and what they point to in the send
@@ -129,7 +138,8 @@ struct slot_consumer {
  * state->request_head before the client learns of the channel. */
 static inline void slot_consumer_init(struct slot_consumer *consumer, struct rs_request *slots,
                                       uint32_t count, struct rs_channel_state *state,
-                                      uint32_t start) {
+                                      uint32_t start)
+{
     assert(rs_is_pow2(count));
     *consumer = (struct slot_consumer){
         .slots = slots, .state = state, .mask = count - 1, .head = start, .published = start};
@@ -137,15 +147,16 @@ static inline void slot_consumer_init(struct slot_consumer *consumer, struct rs_
 }
 
 /* True when a request waits. */
-static inline bool slot_consumer_pending(const struct slot_consumer *consumer) {
+static inline bool slot_consumer_pending(const struct slot_consumer *consumer)
+{
     const struct rs_request *slot = &consumer->slots[consumer->head & consumer->mask];
     return atomic_load_explicit(&slot->seq, memory_order_relaxed) == rs_slot_seq(consumer->head);
 }
 
 /* Copies the next request to *out; false when there is none. *out is what the client wrote: no
  * field of it is checked. */
-static inline bool slot_consumer_peek(const struct slot_consumer *consumer,
-                                      struct rs_request *out) {
+static inline bool slot_consumer_peek(const struct slot_consumer *consumer, struct rs_request *out)
+{
     const struct rs_request *slot = &consumer->slots[consumer->head & consumer->mask];
     /* Acquire, partner slot_producer_publish: the fields are not read before seq says that they are
      * there. */
@@ -158,12 +169,14 @@ static inline bool slot_consumer_peek(const struct slot_consumer *consumer,
 }
 
 /* The request that slot_consumer_peek gave is done with. */
-static inline void slot_consumer_advance(struct slot_consumer *consumer) {
+static inline void slot_consumer_advance(struct slot_consumer *consumer)
+{
     consumer->head++;
 }
 
 /* Once per batch. */
-static inline void slot_consumer_publish(struct slot_consumer *consumer) {
+static inline void slot_consumer_publish(struct slot_consumer *consumer)
+{
     if (consumer->published != consumer->head) {
         consumer->published = consumer->head;
         /* Release, partner slot_producer_refresh: our copies are made before the producer may fill

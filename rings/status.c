@@ -49,7 +49,8 @@ static const char *const status_names[RS_STATUS_COUNT] = {
     [RS_NOT_INITIALISED] = "not initialised",
 };
 
-const char *rs_status_name(enum rs_status status) {
+const char *rs_status_name(enum rs_status status)
+{
     unsigned int idx = (unsigned int)status;
     if (idx >= RS_STATUS_COUNT || !status_names[idx]) {
         return "unknown status";

@@ -41,7 +41,8 @@ struct stream_writer {
 };
 
 static inline void stream_writer_init(struct stream_writer *writer, uint8_t *base,
-                                      uint32_t size_bytes, uint32_t limit_bytes, uint32_t start) {
+                                      uint32_t size_bytes, uint32_t limit_bytes, uint32_t start)
+{
     assert(rs_is_pow2(size_bytes) && size_bytes <= 1u << 31 && limit_bytes <= size_bytes);
     *writer = (struct stream_writer){.base = base,
                                      .size_bytes = size_bytes,
@@ -56,7 +57,8 @@ static inline void stream_writer_init(struct stream_writer *writer, uint8_t *bas
  * changes.
  */
 RS_CHECK_RESULT static inline bool stream_writer_take_head(struct stream_writer *writer,
-                                                           uint32_t head) {
+                                                           uint32_t head)
+{
     if (!rs_seq_in_range(head, writer->head_cached, writer->tail)) {
         return false;
     }
@@ -68,7 +70,8 @@ RS_CHECK_RESULT static inline bool stream_writer_take_head(struct stream_writer 
  */
 RS_CHECK_RESULT static inline enum rs_status stream_writer_refresh(struct stream_writer *writer,
                                                                    const rs_atomic_u32 *head_word,
-                                                                   enum rs_status bad) {
+                                                                   enum rs_status bad)
+{
     /* Acquire, partner stream_reader_publish: the reader is done with what we overwrite. */
     return stream_writer_take_head(writer, atomic_load_explicit(head_word, memory_order_acquire))
                ? RS_OK
@@ -76,7 +79,8 @@ RS_CHECK_RESULT static inline enum rs_status stream_writer_refresh(struct stream
 }
 
 /* Bytes that may be written now, by the cached index. */
-static inline uint32_t stream_writer_room(const struct stream_writer *writer) {
+static inline uint32_t stream_writer_room(const struct stream_writer *writer)
+{
     uint32_t used = rs_seq_distance(writer->head_cached, writer->tail);
     return used < writer->limit_bytes ? writer->limit_bytes - used : 0;
 }
@@ -87,7 +91,8 @@ static inline uint32_t stream_writer_room(const struct stream_writer *writer) {
  */
 static inline uint32_t stream_writer_regions(const struct stream_writer *writer,
                                              uint32_t ahead_bytes, uint32_t len_bytes,
-                                             struct stream_region regions[2]) {
+                                             struct stream_region regions[2])
+{
     uint32_t room = stream_writer_room(writer);
     uint32_t total = ahead_bytes >= room ? 0 : room - ahead_bytes;
     total = len_bytes < total ? len_bytes : total;
@@ -100,13 +105,15 @@ static inline uint32_t stream_writer_regions(const struct stream_writer *writer,
 
 /* len_bytes more bytes are in order. Becomes visible by stream_writer_publish or, for a send ring,
  * by post_tail(writer->tail). */
-static inline void stream_writer_commit(struct stream_writer *writer, uint32_t len_bytes) {
+static inline void stream_writer_commit(struct stream_writer *writer, uint32_t len_bytes)
+{
     assert(len_bytes <= writer->size_bytes - rs_seq_distance(writer->head_cached, writer->tail));
     writer->tail += len_bytes;
 }
 
 static inline void stream_writer_publish(const struct stream_writer *writer,
-                                         rs_atomic_u32 *tail_word) {
+                                         rs_atomic_u32 *tail_word)
+{
     /* Release, partner stream_reader_refresh: the bytes come before the index. */
     atomic_store_explicit(tail_word, writer->tail, memory_order_release);
 }
@@ -123,7 +130,8 @@ struct stream_reader {
 };
 
 static inline void stream_reader_init(struct stream_reader *reader, const uint8_t *base,
-                                      uint32_t size_bytes, uint32_t start) {
+                                      uint32_t size_bytes, uint32_t start)
+{
     assert(rs_is_pow2(size_bytes) && size_bytes <= 1u << 31);
     *reader = (struct stream_reader){
         .base = base, .size_bytes = size_bytes, .head = start, .tail_cached = start};
@@ -132,7 +140,8 @@ static inline void stream_reader_init(struct stream_reader *reader, const uint8_
 /* Takes the writer's index: from a word by stream_reader_refresh, or from a POST's arg. False:
  * behind the last one or further than the ring is long. */
 RS_CHECK_RESULT static inline bool stream_reader_take_tail(struct stream_reader *reader,
-                                                           uint32_t tail) {
+                                                           uint32_t tail)
+{
     if (!rs_seq_in_range(tail, reader->tail_cached, reader->head + reader->size_bytes)) {
         return false;
     }
@@ -143,7 +152,8 @@ RS_CHECK_RESULT static inline bool stream_reader_take_tail(struct stream_reader 
 /* Loads the writer's index. bad: the status of an index that cannot be. */
 RS_CHECK_RESULT static inline enum rs_status stream_reader_refresh(struct stream_reader *reader,
                                                                    const rs_atomic_u32 *tail_word,
-                                                                   enum rs_status bad) {
+                                                                   enum rs_status bad)
+{
     /* Acquire, partner stream_writer_publish. */
     return stream_reader_take_tail(reader, atomic_load_explicit(tail_word, memory_order_acquire))
                ? RS_OK
@@ -151,7 +161,8 @@ RS_CHECK_RESULT static inline enum rs_status stream_reader_refresh(struct stream
 }
 
 /* Bytes that wait, by the cached index. */
-static inline uint32_t stream_reader_ready(const struct stream_reader *reader) {
+static inline uint32_t stream_reader_ready(const struct stream_reader *reader)
+{
     return rs_seq_distance(reader->head, reader->tail_cached);
 }
 
@@ -159,7 +170,8 @@ static inline uint32_t stream_reader_ready(const struct stream_reader *reader) {
  * Returns the bytes in both regions. */
 static inline uint32_t stream_reader_regions(const struct stream_reader *reader,
                                              uint32_t ahead_bytes, uint32_t len_bytes,
-                                             struct stream_const_region regions[2]) {
+                                             struct stream_const_region regions[2])
+{
     uint32_t ready = stream_reader_ready(reader);
     uint32_t total = ahead_bytes >= ready ? 0 : ready - ahead_bytes;
     total = len_bytes < total ? len_bytes : total;
@@ -171,13 +183,15 @@ static inline uint32_t stream_reader_regions(const struct stream_reader *reader,
 }
 
 /* The oldest len_bytes bytes are done with (for a send ring: acknowledged). */
-static inline void stream_reader_consume(struct stream_reader *reader, uint32_t len_bytes) {
+static inline void stream_reader_consume(struct stream_reader *reader, uint32_t len_bytes)
+{
     assert(len_bytes <= stream_reader_ready(reader));
     reader->head += len_bytes;
 }
 
 static inline void stream_reader_publish(const struct stream_reader *reader,
-                                         rs_atomic_u32 *head_word) {
+                                         rs_atomic_u32 *head_word)
+{
     /* Release, partner stream_writer_refresh: what we read is read before it may be overwritten. */
     atomic_store_explicit(head_word, reader->head, memory_order_release);
 }

@@ -32,7 +32,8 @@ struct wakeup_waiter {
  * both cases. The event may also fire without cause (an old signal): look, and wait again with a
  * new wakeup_prepare.
  */
-static inline void wakeup_prepare(struct wakeup_waiter *waiter) {
+static inline void wakeup_prepare(struct wakeup_waiter *waiter)
+{
     if (++waiter->number == 0) {
         waiter->number = 1; /* 0 means awake */
     }
@@ -43,7 +44,8 @@ static inline void wakeup_prepare(struct wakeup_waiter *waiter) {
 }
 
 /* Awake again. */
-static inline void wakeup_cancel(struct wakeup_waiter *waiter) {
+static inline void wakeup_cancel(struct wakeup_waiter *waiter)
+{
     atomic_store_explicit(&waiter->shared->need_wakeup, 0, memory_order_relaxed);
 }
 
@@ -59,13 +61,15 @@ struct wakeup_signaller {
  * hints, fence again before wakeup_needed: a waiter may look only at its hint ring. A queue whose
  * clients never sleep (spin_us forever) leaves it out.
  */
-static inline void wakeup_fence(void) {
+static inline void wakeup_fence(void)
+{
     rs_fence_full();
 }
 
 /* True when the channel's client sleeps and was not signalled for this sleep yet: the caller then
  * signals the event. After wakeup_fence. */
-static inline bool wakeup_needed(struct wakeup_signaller *signaller) {
+static inline bool wakeup_needed(struct wakeup_signaller *signaller)
+{
     /* Relaxed: nothing is read on the strength of it. A wrong number costs a needless signal. */
     uint32_t number = atomic_load_explicit(&signaller->shared->need_wakeup, memory_order_relaxed);
     if (number == 0 || number == signaller->signalled) {
@@ -85,7 +89,8 @@ static inline bool wakeup_needed(struct wakeup_signaller *signaller) {
  * Arming and disarming of one socket are serialised by the caller (the client's lock of the
  * socket).
  */
-static inline void arm_set(struct rs_socket_client *shared, uint32_t events, uint32_t channel_idx) {
+static inline void arm_set(struct rs_socket_client *shared, uint32_t events, uint32_t channel_idx)
+{
     assert(channel_idx < RS_CHANNELS_MAX);
     atomic_fetch_or_explicit(&shared->channels, (uint64_t)1 << channel_idx, memory_order_relaxed);
     atomic_fetch_or_explicit(&shared->arm_events, events, memory_order_relaxed);
@@ -95,13 +100,15 @@ static inline void arm_set(struct rs_socket_client *shared, uint32_t events, uin
 
 /* Between arm_set and the second look. Partner: wakeup_fence between the dataplane's data and
  * arm_take. */
-static inline void arm_fence(void) {
+static inline void arm_fence(void)
+{
     rs_fence_full();
 }
 
 /* The channel no longer waits for the socket. A hint on its way still comes: hints are only ever
  * 'look there'. */
-static inline void arm_clear(struct rs_socket_client *shared, uint32_t channel_idx) {
+static inline void arm_clear(struct rs_socket_client *shared, uint32_t channel_idx)
+{
     assert(channel_idx < RS_CHANNELS_MAX);
     uint64_t bit = (uint64_t)1 << channel_idx;
     if (atomic_fetch_and_explicit(&shared->channels, ~bit, memory_order_relaxed) == bit) {
@@ -116,7 +123,8 @@ static inline void arm_clear(struct rs_socket_client *shared, uint32_t channel_i
  * last arming answered; start it at 0, the value of fresh arm words.
  */
 static inline uint64_t arm_take(const struct rs_socket_client *shared, uint32_t *seen,
-                                uint32_t happened) {
+                                uint32_t happened)
+{
     /* Acquire, partner arm_set: events and channels belong to this number or a later one. */
     uint32_t seq = atomic_load_explicit(&shared->arm_seq, memory_order_acquire);
     if (seq == *seen) {
