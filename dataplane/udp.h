@@ -47,6 +47,8 @@ void udp_socket_close(
  * not joined; RS_INVALID: not a group, joined twice; RS_NO_BUFFERS: memberships_max. */
 RS_CHECK_RESULT enum rs_status udp_socket_member(struct stack *stack, struct udp_socket *socket,
                                                  const struct rs_op_member *op);
+/* Groups joined, and sources named, that count against a client's limit. Only a look. */
+uint32_t udp_socket_membership_count(const struct udp_socket *socket);
 
 /*
  * Sends one datagram. dst_be32 0: the connected peer. payload may be client-written memory; it is

@@ -13,6 +13,10 @@
 
 #include "rings/layout.h"
 
+/* Set in the arg of RS_CTL_CHANNEL_OPEN by a thread that only ever spins: the dataplane then pays no
+ * fence for it and never signals its event. */
+#define RS_CTL_CHANNEL_NEVER_SLEEPS 0x80000000u
+
 enum rs_ctl_type {
     RS_CTL_ATTACH = 1, /* arg: the client's RS_LAYOUT_VERSION. Answer: value = session id, handles =
                           extent 0 (dp, read), extent 1 (cl, write) */
