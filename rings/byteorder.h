@@ -1,6 +1,7 @@
 /*
- * Network byte order for 16- and 32-bit values held in variables; wire formats have their own accessors. Ringsock runs on x86
- * only (rings/os/os.h), which is little-endian. Pure functions; any thread.
+ * Network byte order for 16- and 32-bit values held in variables; wire formats have their own
+ * accessors. Ringsock runs on x86 only (rings/os/os.h), which is little-endian. Pure functions; any
+ * thread.
  */
 #ifndef RINGSOCK_RINGS_BYTEORDER_H
 #define RINGSOCK_RINGS_BYTEORDER_H

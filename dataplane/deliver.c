@@ -1,0 +1,258 @@
+/*
+ * What goes back to clients: datagrams into receive rings, errors and replies into their words, and
+ * at the end of each iteration the hints and wake-ups for whoever asked. Queue thread. Called by
+ * the stack (upcalls), request.c and queue.c; calls the rings and, for sleeping channels only,
+ * os_event_signal.
+ *
+ * Everything a client may wait for is stored during the iteration; deliver_settle then fences once
+ * and looks who sleeps. A queue with only spinning clients skips the fence and the looking.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "dataplane/queue.h"
+#include "rings/reply.h"
+
+void deliver_touch(struct queue *queue, struct dp_socket *socket, uint32_t happened)
+{
+    socket->happened |= happened;
+    if (!socket->touched) {
+        socket->touched = true;
+        socket->touched_next = queue->touched;
+        queue->touched = socket;
+    }
+}
+
+/* Remembers to look, after the fence, whether the channel's client sleeps. */
+static void deliver_wake(struct queue *queue, struct dp_channel *channel)
+{
+    if (!channel->wake && !channel->never_sleeps) {
+        channel->wake = true;
+        channel->wake_next = queue->wake;
+        queue->wake = channel;
+    }
+}
+
+void deliver_wake_session(struct queue *queue, const struct dp_session *session)
+{
+    for (uint32_t i = 0; i < queue->channel_count; i++) {
+        if (queue->channels[i]->session == session) {
+            deliver_wake(queue, queue->channels[i]);
+        }
+    }
+}
+
+void deliver_consumed(struct queue *queue, struct dp_channel *channel)
+{
+    if (!channel->consumed) {
+        channel->consumed = true;
+        channel->consumed_next = queue->consumed;
+        queue->consumed = channel;
+    }
+}
+
+void deliver_reply(struct queue *queue, const struct message_reply *reply)
+{
+    struct dp_channel *channel = reply->channel;
+    enum rs_status status =
+        reply_write(channel->replies, reply->cell_idx, reply->serial, (enum rs_status)reply->status,
+                    &reply->open, sizeof(reply->open));
+    assert(status == RS_OK); /* request_one checked cell and serial */
+    (void)status;
+    deliver_wake(queue, channel);
+}
+
+/* Our own count in dp memory: the client cannot write it, so the private copy is only for speed of
+ * thought. */
+static void deliver_error_word(struct dp_socket *socket, enum rs_status error)
+{
+    struct rs_socket_state *state = socket->state;
+    atomic_store_explicit(&state->error_code, (uint32_t)error, memory_order_relaxed);
+    /* release: partner is the client's acquire of error_seq, which then reads the code */
+    atomic_store_explicit(&state->error_seq, ++socket->error_count, memory_order_release);
+}
+
+void deliver_error(struct queue *queue, struct dp_socket *socket, enum rs_status error)
+{
+    if (error == RS_PORT_UNREACHABLE && !socket->surface_connreset) {
+        return;
+    }
+    deliver_error_word(socket, error);
+    deliver_touch(queue, socket, RS_LEVEL_READABLE | RS_LEVEL_ERROR);
+}
+
+static void deliver_upcall_error(void *context, struct udp_socket *udp, enum rs_status error)
+{
+    deliver_error(context, (struct dp_socket *)udp, error);
+}
+
+static bool deliver_upcall_datagram(void *context, struct udp_socket *udp,
+                                    const struct udp_datagram *datagram)
+{
+    struct queue *queue = context;
+    struct dp_socket *socket = (struct dp_socket *)udp;
+    struct rs_dgram *record;
+    enum rs_status status =
+        dgram_writer_reserve(&socket->recv, datagram->len_bytes, RS_DGRAM_SHORT_OFF, &record);
+    if (status != RS_OK) {
+        if (status == RS_POISONED) {
+            request_poison(queue, socket->session, status, "recv_head outside the receive ring");
+        }
+        atomic_store_explicit(&socket->state->recv_dropped, ++socket->dropped_count,
+                              memory_order_relaxed);
+        return false;
+    }
+    record->flags = datagram->flags;
+    record->src_be32 = datagram->src_be32;
+    record->src_port_be16 = datagram->src_port_be16;
+    record->ttl = datagram->ttl;
+    record->tos = datagram->tos;
+    record->rx_tsc = datagram->rx_tsc;
+    memcpy((uint8_t *)record + RS_DGRAM_SHORT_OFF, datagram->payload, datagram->len_bytes);
+    dgram_writer_commit(&socket->recv);
+    if (queue->sleepers != 0) {
+        deliver_touch(queue, socket, RS_LEVEL_READABLE);
+    }
+    return true;
+}
+
+static void deliver_upcall_multicast(void *context)
+{
+    struct queue *queue = context;
+    queue->multicast_dirty =
+        true; /* handed over by queue_poll, when the control thread took the last set */
+}
+
+static void deliver_upcall_notice(void *context, enum stack_notice notice, uint32_t ip_be32,
+                                  const uint8_t mac[6])
+{
+    struct queue *queue = context;
+    struct message message = {.kind = QUEUE_NOTICE};
+    message.body.notice.kind = (uint32_t)notice;
+    message.body.notice.ip_be32 = ip_be32;
+    memcpy(message.body.notice.mac, mac, sizeof(message.body.notice.mac));
+    queue->control_told |=
+        message_push(queue->to_control, &message); /* full: the counter still says it */
+}
+
+void deliver_upcalls_fill(struct queue *queue, struct stack_upcalls *out)
+{
+    *out = (struct stack_upcalls){.context = queue,
+                                  .deliver = deliver_upcall_datagram,
+                                  .error = deliver_upcall_error,
+                                  .multicast_changed = deliver_upcall_multicast,
+                                  .notice = deliver_upcall_notice};
+}
+
+/* ---- the end of an iteration
+ * ----------------------------------------------------------------------------------- */
+
+/* Hints for the channels that armed the socket. */
+static void deliver_hint(struct queue *queue, struct dp_socket *socket, uint32_t happened)
+{
+    uint64_t mask = arm_take(socket->client, &socket->arm_seen, happened);
+    while (mask != 0) {
+        uint32_t idx = (uint32_t)__builtin_ctzll(mask);
+        mask &= mask - 1;
+        if (idx >= socket->session->config->limit_channels) {
+            break; /* a bit for a channel that cannot be: the client's own loss */
+        }
+        struct dp_channel *channel = &socket->session->channels[idx];
+        if (channel->polled) {
+            if (hint_producer_push(&channel->hints, socket->idx, socket->generation) != RS_OK) {
+                request_poison(queue, socket->session, RS_POISONED, "hint_head outside its ring");
+                return;
+            }
+            deliver_wake(queue, channel);
+        }
+    }
+}
+
+void deliver_closed(struct queue *queue, struct dp_socket *socket)
+{
+    struct dp_socket **link = &queue->touched;
+    while (socket->touched && *link != socket) {
+        link = &(*link)->touched_next;
+    }
+    if (socket->touched) {
+        *link = socket->touched_next;
+        socket->touched = false;
+    }
+    /* relaxed: the fence orders them before the arm words are read; a waiter that looks again finds
+     * the socket gone */
+    atomic_store_explicit(&socket->state->generation, 0, memory_order_relaxed);
+    atomic_store_explicit(&socket->state->mode, RS_MODE_FREE, memory_order_relaxed);
+    if (queue->sleepers != 0) {
+        wakeup_fence();
+        deliver_hint(queue, socket, RS_LEVEL_READABLE | RS_LEVEL_WRITABLE | RS_LEVEL_ERROR);
+    }
+}
+
+static void deliver_publish_heads(struct queue *queue)
+{
+    struct dp_channel *channel = queue->consumed;
+    queue->consumed = NULL;
+    while (channel != NULL) {
+        struct dp_channel *next = channel->consumed_next;
+        channel->consumed = false;
+        slot_consumer_publish(&channel->requests);
+        channel = next;
+    }
+}
+
+/* One socket after the fence: a tail that was stored while its post was on its way, then who wants
+ * to hear of it. */
+static void deliver_settle_socket(struct queue *queue, struct dp_socket *socket)
+{
+    uint32_t happened = socket->happened;
+    socket->touched = false;
+    socket->happened = 0;
+    if (socket->posted) {
+        socket->posted = false;
+        request_reread_level(queue, socket);
+    }
+    if (queue->sleepers != 0) {
+        deliver_hint(queue, socket, happened);
+    }
+}
+
+static void deliver_wake_all(struct queue *queue)
+{
+    struct dp_channel *channel = queue->wake;
+    queue->wake = NULL;
+    while (channel != NULL) {
+        struct dp_channel *next = channel->wake_next;
+        channel->wake = false;
+        if (wakeup_needed(&channel->wakeup)) {
+            os_event_signal(&channel->event);
+            queue_count(&queue->load.wakeups_sent, 1);
+        }
+        channel = next;
+    }
+}
+
+void deliver_settle(struct queue *queue)
+{
+    deliver_publish_heads(queue);
+    while (queue->touched != NULL) {
+        struct dp_socket *list = queue->touched;
+        queue->touched = NULL;
+        for (struct dp_socket *socket = list; socket != NULL; socket = socket->touched_next) {
+            if (socket->send.size_bytes != 0) {
+                dgram_send_reader_publish(&socket->send);
+            }
+        }
+        /* Between the batch's stores (records, level words, request_head, send_head) and the loads
+         * of send_level and the arm words. */
+        wakeup_fence();
+        while (list != NULL) {
+            struct dp_socket *next = list->touched_next;
+            deliver_settle_socket(queue, list); /* may touch it again, into the new list */
+            list = next;
+        }
+    }
+    if (queue->wake != NULL) {
+        wakeup_fence(); /* between hints and replies and the loads of need_wakeup */
+        deliver_wake_all(queue);
+    }
+}

@@ -1,0 +1,93 @@
+/*
+ * Messages between the control thread and a queue's thread: two single-producer, single-consumer
+ * rings per queue, of fixed-size messages. Everything slow or in need of one authority crosses
+ * here; the data path does not. Pointers in messages hand over ownership for the time the message
+ * says.
+ *
+ * queue -> control: QUEUE_* kinds; control -> queue: CONTROL_* kinds. The consumer polls the slot
+ * itself; the queue never waits for room (it leaves the request that caused the message for its
+ * next round), the control thread may, because a queue always drains.
+ */
+#ifndef RINGSOCK_DATAPLANE_MESSAGE_H
+#define RINGSOCK_DATAPLANE_MESSAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "rings/layout.h"
+
+struct dp_channel;
+struct dp_session;
+struct dp_socket;
+
+enum message_kind {
+    MESSAGE_NONE = 0,
+    /* control -> queue */
+    CONTROL_CHANNEL_ADD,    /* channel: poll it from now on */
+    CONTROL_CHANNEL_REMOVE, /* channel: consume what is posted, forget it, answer
+                               QUEUE_CHANNEL_REMOVED */
+    CONTROL_SESSION_END,    /* session: drain its channels, close its sockets, answer
+                               QUEUE_SESSION_ENDED */
+    CONTROL_OPENED, /* socket (NULL: failed), reply: enter it in the session, write the reply */
+    CONTROL_BOUND,  /* socket, reply: join the demux table, write the reply */
+    CONTROL_CLOSED, /* socket: nothing refers to its memory any more; write the reply */
+    /* queue -> control */
+    QUEUE_OPEN,   /* reply, open */
+    QUEUE_BIND,   /* socket, reply, addr */
+    QUEUE_CLOSED, /* socket, reply: out of all tables of the queue; its memory is control's again */
+    QUEUE_CHANNEL_REMOVED, /* channel */
+    QUEUE_SESSION_ENDED,   /* session */
+    QUEUE_POISONED,        /* session, status, text */
+    QUEUE_NOTICE           /* notice, ip, mac */
+};
+
+/* Where the answer to a control request goes, and what it says. channel NULL: nobody waits. */
+struct message_reply {
+    struct dp_channel *channel;
+    uint32_t cell_idx;
+    uint32_t serial;
+    uint32_t status; /* enum rs_status */
+    struct rs_open_reply open;
+};
+
+struct message {
+    _Atomic uint32_t
+        seq;       /* position of the slot, odd when full; partner: the other thread's load */
+    uint32_t kind; /* enum message_kind */
+    struct dp_session *session;
+    struct dp_channel *channel;
+    struct dp_socket *socket;
+    struct message_reply reply;
+    union {
+        struct rs_addr addr;
+        struct rs_op_open open;
+        struct {
+            uint32_t status;
+            const char *text; /* static storage */
+        } poison;
+        struct {
+            uint32_t kind; /* enum stack_notice */
+            uint32_t ip_be32;
+            uint8_t mac[6];
+        } notice;
+    } body;
+};
+
+#define MESSAGE_RING_SLOTS 1024u
+
+struct message_ring {
+    _Alignas(64) uint32_t tail; /* producer's own */
+    _Alignas(64) uint32_t head; /* consumer's own */
+    _Alignas(64) struct message slots[MESSAGE_RING_SLOTS];
+};
+
+/* Makes an empty ring; before either thread uses it. */
+void message_ring_init(struct message_ring *ring);
+/* Producer thread. False: full. The message is copied. */
+bool message_push(struct message_ring *ring, const struct message *message);
+/* Producer thread: true when message_push would succeed. */
+bool message_has_room(const struct message_ring *ring);
+/* Consumer thread. False: nothing there. */
+bool message_pop(struct message_ring *ring, struct message *out);
+
+#endif

@@ -1,0 +1,288 @@
+/*
+ * The poll loop of one NIC queue. One iteration: frames in, requests of every channel up to its
+ * budget, sends that had to wait, timers, frames out, then what clients wait for is published and
+ * sleepers are woken; last the control thread's messages and the heartbeat. Runs on the queue's own
+ * thread; started by dataplane.c; calls stack.h, request.c, deliver.c. No allocation, lock,
+ * division, log or system call but wake-ups.
+ */
+#include "dataplane/queue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define QUEUE_HEARTBEAT_NS 1000000u
+
+static enum rs_status queue_tables_create(struct queue *queue)
+{
+    const struct queue_config *config = queue->config;
+    size_t channels = (size_t)config->limit_sessions * config->limit_channels;
+    queue->channels = calloc(channels, sizeof(struct dp_channel *));
+    queue->sessions = calloc(config->limit_sessions, sizeof(struct dp_session *));
+    queue->ending = calloc(config->limit_sessions, sizeof(struct dp_session *));
+    queue->from_control = aligned_alloc(64, sizeof(struct message_ring));
+    queue->to_control = aligned_alloc(64, sizeof(struct message_ring));
+    if (queue->channels == NULL || queue->sessions == NULL || queue->ending == NULL ||
+        queue->from_control == NULL || queue->to_control == NULL) {
+        return RS_NO_MEMORY;
+    }
+    message_ring_init(queue->from_control);
+    message_ring_init(queue->to_control);
+    return RS_OK;
+}
+
+enum rs_status queue_create(const struct queue_config *config, uint32_t idx, struct nic *nic,
+                            const struct rs_clock *clock, struct os_event *control_event,
+                            _Atomic uint32_t *control_sleeping, struct queue **out)
+{
+    struct queue *queue = calloc(1, sizeof(*queue));
+    if (queue == NULL) {
+        return RS_NO_MEMORY;
+    }
+    queue->config = config;
+    queue->idx = idx;
+    queue->nic = nic;
+    queue->clock = *clock;
+    queue->control_event = control_event;
+    queue->control_sleeping = control_sleeping;
+    queue->heartbeat_tsc = os_tsc_hz() / (1000000000u / QUEUE_HEARTBEAT_NS);
+    enum rs_status status = queue_tables_create(queue);
+    if (status == RS_OK) {
+        struct stack_upcalls upcalls;
+        deliver_upcalls_fill(queue, &upcalls);
+        status = stack_create(&config->stack, nic, &upcalls, rs_clock_unix_ns(clock, os_tsc()),
+                              &queue->stack);
+    }
+    if (status != RS_OK) {
+        queue_destroy(queue);
+        return status;
+    }
+    *out = queue;
+    return RS_OK;
+}
+
+void queue_destroy(struct queue *queue)
+{
+    if (queue->stack != NULL) {
+        stack_destroy(queue->stack);
+    }
+    free(queue->channels);
+    free(queue->sessions);
+    free(queue->ending);
+    free(queue->from_control);
+    free(queue->to_control);
+    free(queue);
+}
+
+/* ---- tables
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+static uint32_t queue_session_position(const struct queue *queue, const struct dp_session *session)
+{
+    uint32_t i = 0;
+    while (i < queue->session_count && queue->sessions[i] != session) {
+        i++;
+    }
+    return i;
+}
+
+void queue_channel_add(struct queue *queue, struct dp_channel *channel)
+{
+    if (queue_session_position(queue, channel->session) == queue->session_count) {
+        queue->sessions[queue->session_count++] = channel->session;
+    }
+    channel->polled = true;
+    queue->channels[queue->channel_count++] = channel;
+    queue->sleepers += !channel->never_sleeps;
+}
+
+void queue_channel_forget(struct queue *queue, struct dp_channel *channel)
+{
+    uint32_t i = 0;
+    while (queue->channels[i] != channel) {
+        i++;
+    }
+    queue->channels[i] = queue->channels[--queue->channel_count];
+    queue->sleepers -= !channel->never_sleeps;
+    queue->removing_count -= channel->removing;
+    channel->polled = false;
+}
+
+void queue_session_forget(struct queue *queue, struct dp_session *session)
+{
+    uint32_t i = 0;
+    while (i < queue->channel_count) {
+        if (queue->channels[i]->session == session) {
+            queue_channel_forget(queue, queue->channels[i]);
+        } else {
+            i++;
+        }
+    }
+    uint32_t position = queue_session_position(queue, session);
+    if (position < queue->session_count) {
+        queue->sessions[position] = queue->sessions[--queue->session_count];
+    }
+}
+
+/* ---- the loop
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+static uint32_t queue_receive(struct queue *queue)
+{
+    struct pkt pkts[NIC_BURST_PKTS];
+    uint32_t count = queue->nic->ops->rx_burst(queue->nic, pkts, NIC_BURST_PKTS);
+    for (uint32_t i = 0; i < count; i++) {
+        stack_input(queue->stack, &pkts[i]);
+    }
+    if (count != 0) {
+        queue->nic->ops->rx_release(queue->nic, pkts, count);
+    }
+    return count;
+}
+
+static uint32_t queue_requests(struct queue *queue)
+{
+    uint32_t taken = 0;
+    uint32_t budget = queue->config->slots_per_poll;
+    for (uint32_t i = 0; i < queue->channel_count; i++) {
+        taken += request_consume(queue, queue->channels[i], budget);
+    }
+    return taken;
+}
+
+/* Channels and sessions on their way out; rare, and each call is bounded. */
+static void queue_ends(struct queue *queue)
+{
+    for (uint32_t i = 0; queue->removing_count != 0 && i < queue->channel_count; i++) {
+        if (queue->channels[i]->removing && request_channel_remove(queue, queue->channels[i])) {
+            i--; /* another one took its place */
+        }
+    }
+    for (uint32_t i = 0; i < queue->ending_count; i++) {
+        if (request_session_end(queue, queue->ending[i])) {
+            queue->ending[i] = queue->ending[--queue->ending_count];
+            i--;
+        }
+    }
+}
+
+static uint32_t queue_messages(struct queue *queue)
+{
+    struct message message;
+    uint32_t count = 0;
+    while (count < 32 && message_pop(queue->from_control, &message)) {
+        request_message(queue, &message);
+        count++;
+    }
+    return count;
+}
+
+/* The control thread stores 'sleeping', fences, and looks for messages; here a message was pushed:
+ * fence, look who sleeps. */
+static void queue_tell_control(struct queue *queue)
+{
+    queue->control_told = false;
+    wakeup_fence();
+    if (atomic_exchange_explicit(queue->control_sleeping, 0, memory_order_relaxed) != 0) {
+        os_event_signal(queue->control_event);
+    }
+}
+
+/* Leaves the wanted multicast MACs to the control thread; waits for the next iteration while it
+ * still has the last set. */
+static void queue_hand_macs(struct queue *queue)
+{
+    /* acquire: the control thread has read the list before we fill it again */
+    if (atomic_load_explicit(&queue->macs_ready, memory_order_acquire) != 0) {
+        return;
+    }
+    queue->mac_count = stack_multicast_macs(queue->stack, queue->macs, QUEUE_MACS_MAX);
+    queue->multicast_dirty = false;
+    /* release: the list comes first; partner: control_multicast */
+    atomic_store_explicit(&queue->macs_ready, 1, memory_order_release);
+    queue->control_told = true;
+}
+
+/* Every millisecond: the heartbeat clients look at when nothing comes, and memory faults in what
+ * they may write. */
+static void queue_heartbeat(struct queue *queue)
+{
+    queue->next_heartbeat_tsc = queue->now_tsc + queue->heartbeat_tsc;
+    for (uint32_t i = 0; i < queue->session_count; i++) {
+        struct dp_session *session = queue->sessions[i];
+        /* relaxed: only whether it moves matters to the client */
+        atomic_store_explicit(&session->queue_state->heartbeat_tsc, queue->now_tsc,
+                              memory_order_relaxed);
+        /* acquire: partner is the fault guard's release; a faulted page reads as zeros, which no
+         * check mistakes for a request */
+        if (atomic_load_explicit(&session->faulted, memory_order_acquire) != 0) {
+            request_poison(queue, session, RS_POISONED, "client memory vanished under a read");
+        }
+    }
+}
+
+bool queue_poll(struct queue *queue)
+{
+    queue->poll_number++;
+    queue->now_tsc = os_tsc();
+    stack_set_now(queue->stack, rs_clock_unix_ns(&queue->clock, queue->now_tsc), queue->now_tsc);
+    uint32_t work = queue_receive(queue);
+    work += queue_requests(queue);
+    if (queue->blocked != NULL) {
+        request_retry_blocked(queue);
+    }
+    stack_timers(queue->stack);
+    stack_flush(queue->stack);
+    if (queue->removing_count + queue->ending_count != 0) {
+        queue_ends(queue); /* before the messages: a session is told of its end, and woken, an
+                              iteration earlier */
+    }
+    work += queue_messages(queue);
+    deliver_settle(queue);
+    if (queue->multicast_dirty) {
+        queue_hand_macs(queue);
+    }
+    if (queue->control_told) {
+        queue_tell_control(queue);
+    }
+    if (queue->now_tsc >= queue->next_heartbeat_tsc) {
+        queue_heartbeat(queue);
+    }
+    queue_count(&queue->load.polls, 1);
+    if (work != 0) {
+        queue_count(&queue->load.busy_polls, 1);
+    }
+    return work != 0;
+}
+
+static void queue_run(void *arg)
+{
+    struct queue *queue = arg;
+    if (queue->config->core >= 0 && os_thread_pin((uint32_t)queue->config->core) != RS_OK) {
+        atomic_store_explicit(&queue->pin_failed, 1, memory_order_relaxed);
+    }
+    /* relaxed: queue_stop joins the thread afterwards */
+    while (atomic_load_explicit(&queue->stop, memory_order_relaxed) == 0) {
+        if (!queue_poll(queue) && queue->config->yield) {
+            os_yield();
+        }
+    }
+}
+
+enum rs_status queue_start(struct queue *queue)
+{
+    enum rs_status status = os_thread_start(&queue->thread, queue_run, queue, "ringsock-queue");
+    queue->running = status == RS_OK;
+    return status;
+}
+
+void queue_stop(struct queue *queue)
+{
+    if (!queue->running) {
+        return;
+    }
+    atomic_store_explicit(&queue->stop, 1, memory_order_relaxed);
+    os_thread_join(&queue->thread);
+    queue->running = false;
+}

@@ -1,0 +1,357 @@
+/*
+ * Session memory of session.h: lays out extents 0 (dp) and 1 (cl), opens channels and sockets in
+ * them, hands out rings. Control thread only; called by control.c; uses arena.c and rings/os.
+ */
+#include "dataplane/session.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rings/seq.h"
+
+#define SESSION_EXTENT_FIRST_BYTES (4u << 20)
+#define SESSION_EXTENT_MOST_BYTES  (64u << 20)
+
+#define SESSION_HINT_SLOTS 256u
+
+/* The fixed tables (rings/session.h), and behind them in the same extents the rings of all
+ * channels. */
+struct session_plan {
+    struct rs_session_config header;
+    struct rs_session_plan tables;
+    struct rs_ref requests, hints, replies; /* of channel 0; the others follow */
+    uint64_t extent_bytes[2];
+};
+
+static RS_CHECK_RESULT enum rs_status session_plan_make(struct session_plan *plan)
+{
+    enum rs_status status = rs_session_plan(&plan->header, &plan->tables);
+    if (status != RS_OK) {
+        return status;
+    }
+    uint64_t channels = plan->header.limit_channels;
+    uint64_t replies_bytes = channels * RS_REPLY_CELLS * sizeof(struct rs_reply);
+    uint64_t hints_bytes = channels * SESSION_HINT_SLOTS * sizeof(struct rs_hint);
+    uint64_t requests_bytes = channels * plan->tables.request_slots * sizeof(struct rs_request);
+    plan->replies = (struct rs_ref){0, plan->tables.dp_bytes};
+    plan->hints = (struct rs_ref){0, plan->tables.dp_bytes + (uint32_t)replies_bytes};
+    plan->requests = (struct rs_ref){1, plan->tables.cl_bytes};
+    plan->extent_bytes[0] = plan->tables.dp_bytes + replies_bytes + hints_bytes;
+    plan->extent_bytes[1] = plan->tables.cl_bytes + requests_bytes;
+    for (uint32_t i = 0; i < 2; i++) {
+        uint64_t page_mask = RS_PAGE_BYTES - 1;
+        plan->extent_bytes[i] = (plan->extent_bytes[i] + page_mask) & ~page_mask;
+        if (plan->extent_bytes[i] > UINT32_MAX - page_mask) {
+            return RS_NO_BUFFERS; /* offsets are 32-bit: config.c's ranges rule this out */
+        }
+    }
+    return RS_OK;
+}
+
+static void session_plan_header(const struct queue_config *config, const struct nic *nic,
+                                struct rs_session_config *out)
+{
+    out->tsc_hz = os_tsc_hz();
+    out->limit_sockets = config->limit_sockets;
+    out->limit_channels = config->limit_channels;
+    out->queue_count = 1;
+    out->hint_slots = SESSION_HINT_SLOTS;
+    out->recv_ring_bytes = config->recv_ring_bytes;
+    out->send_ring_bytes = config->send_ring_bytes;
+    out->spin_us = config->spin_us;
+    out->yield_in_spin = config->client_yield;
+    out->mtu_bytes = nic->mtu_bytes;
+    out->dataplane_pid = os_process_id();
+    memcpy(out->instance, config->instance, sizeof(out->instance));
+}
+
+void *session_pointer(const struct dp_session *session, struct rs_ref ref)
+{
+    assert(ref.extent_idx < session->extent_count);
+    assert(ref.off < session->extents[ref.extent_idx].size_bytes);
+    return (char *)session->extents[ref.extent_idx].base + ref.off;
+}
+
+/* Makes the next extent; enters it in the header's table when there is a header already. */
+static enum rs_status session_extent_add(struct dp_session *session, enum rs_extent_kind kind,
+                                         uint64_t size_bytes)
+{
+    uint32_t limit = session->config->limit_extents;
+    if (session->extent_count >= (limit < RS_EXTENTS_MAX ? limit : RS_EXTENTS_MAX)) {
+        return RS_NO_BUFFERS;
+    }
+    struct os_shm *shm = &session->extents[session->extent_count];
+    enum rs_status status =
+        os_shm_create(kind == RS_EXTENT_DP ? OS_SHM_DP : OS_SHM_CL, size_bytes, shm);
+    if (status != RS_OK) {
+        return status;
+    }
+    if (kind == RS_EXTENT_CL) {
+        status = os_guard_add(shm->base, shm->size_bytes, &session->faulted);
+        if (status != RS_OK) {
+            os_shm_destroy(shm);
+            return status;
+        }
+    }
+    uint32_t idx = session->extent_count++;
+    session->extent_kinds[idx] = (uint8_t)kind;
+    return session->header == NULL
+               ? RS_OK
+               : rs_session_add_extent(session->header, idx, kind, shm->size_bytes, 1);
+}
+
+static void session_extents_destroy(struct dp_session *session)
+{
+    for (uint32_t i = 0; i < session->extent_count; i++) {
+        os_guard_remove(session->extents[i].base); /* harmless for dp extents */
+        os_shm_destroy(&session->extents[i]);
+    }
+    session->extent_count = 0;
+}
+
+static enum rs_status session_tables_create(struct dp_session *session)
+{
+    uint32_t sockets = session->config->limit_sockets;
+    uint32_t channels = session->config->limit_channels;
+    session->channels = calloc(channels, sizeof(*session->channels));
+    session->channel_used = calloc(channels, 1);
+    session->free_sockets = calloc(sockets, sizeof(*session->free_sockets));
+    session->generations = calloc(sockets, sizeof(*session->generations));
+    session->sockets = calloc(sockets, sizeof(*session->sockets));
+    if (session->channels == NULL || session->channel_used == NULL ||
+        session->free_sockets == NULL || session->generations == NULL || session->sockets == NULL) {
+        return RS_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < sockets; i++) {
+        session->free_sockets[i] = sockets - 1 - i; /* low indices first */
+    }
+    session->free_socket_count = sockets;
+    return RS_OK;
+}
+
+static void session_tables_free(struct dp_session *session)
+{
+    free(session->channels);
+    free(session->channel_used);
+    free(session->free_sockets);
+    free(session->generations);
+    free(session->sockets);
+}
+
+/* Channel i's rings lie at fixed places; only the cold words say so to the client, when it is
+ * opened. */
+static void session_channels_place(struct dp_session *session, const struct session_plan *plan)
+{
+    for (uint32_t i = 0; i < session->config->limit_channels; i++) {
+        struct rs_channel_state *state = &session->channel_states[i];
+        struct dp_channel *channel = &session->channels[i];
+        state->requests = plan->requests;
+        state->requests.off += i * plan->tables.request_slots * (uint32_t)sizeof(struct rs_request);
+        state->hints = plan->hints;
+        state->hints.off += i * SESSION_HINT_SLOTS * (uint32_t)sizeof(struct rs_hint);
+        state->replies = plan->replies;
+        state->replies.off += i * RS_REPLY_CELLS * (uint32_t)sizeof(struct rs_reply);
+        channel->session = session;
+        channel->idx = i;
+        channel->event.handle = -1;
+        channel->client = &session->channel_clients[i];
+        channel->replies = session_pointer(session, state->replies);
+        slot_consumer_init(&channel->requests, session_pointer(session, state->requests),
+                           plan->tables.request_slots, state, 0);
+        hint_producer_init(&channel->hints, session_pointer(session, state->hints),
+                           SESSION_HINT_SLOTS, state, channel->client, 0);
+    }
+}
+
+static void session_tables_place(struct dp_session *session, const struct rs_region_info *regions)
+{
+    session->header = session->extents[0].base;
+    session->socket_states = session_pointer(session, regions[RS_REGION_SOCKET_STATE].ref);
+    session->socket_descs = session_pointer(session, regions[RS_REGION_SOCKET_DESC].ref);
+    session->socket_clients = session_pointer(session, regions[RS_REGION_SOCKET_CLIENT].ref);
+    session->channel_states = session_pointer(session, regions[RS_REGION_CHANNEL_STATE].ref);
+    session->channel_clients = session_pointer(session, regions[RS_REGION_CHANNEL_CLIENT].ref);
+    session->queue_state = session_pointer(session, regions[RS_REGION_QUEUE_STATE].ref);
+}
+
+enum rs_status session_create(const struct queue_config *config, uint64_t id, uint64_t epoch,
+                              const struct rs_clock *clock, const struct nic *nic,
+                              struct dp_session **out)
+{
+    struct session_plan plan = {.header = {.epoch = epoch, .session_id = id, .clock = *clock}};
+    session_plan_header(config, nic, &plan.header);
+    enum rs_status status = session_plan_make(&plan);
+    if (status != RS_OK) {
+        return status;
+    }
+    struct dp_session *session = calloc(1, sizeof(*session));
+    if (session == NULL) {
+        return RS_NO_MEMORY;
+    }
+    session->id = id;
+    session->config = config;
+    session->channel_closing_idx = RS_NO_INDEX;
+    session->conn.handle = -1;
+    session->process.handle = -1;
+    status = session_tables_create(session);
+    if (status != RS_OK) {
+        goto free_tables;
+    }
+    status = session_extent_add(session, RS_EXTENT_DP, plan.extent_bytes[0]);
+    if (status != RS_OK) {
+        goto free_tables;
+    }
+    status = session_extent_add(session, RS_EXTENT_CL, plan.extent_bytes[1]);
+    if (status != RS_OK) {
+        goto free_extents;
+    }
+    session_tables_place(session, plan.tables.regions);
+    session_channels_place(session, &plan);
+    session->queue_state->kind = nic->kind;
+    status = rs_session_init(session->header, &plan.header, session->extents[0].size_bytes,
+                             session->extents[1].size_bytes);
+    if (status != RS_OK) {
+        goto free_extents;
+    }
+    *out = session;
+    return RS_OK;
+
+free_extents:
+    session_extents_destroy(session);
+free_tables:
+    session_tables_free(session);
+    free(session);
+    return status;
+}
+
+void session_destroy(struct dp_session *session)
+{
+    for (uint32_t i = 0; i < session->config->limit_channels; i++) {
+        if (session->channel_used[i]) {
+            session_channel_close(session, &session->channels[i]);
+        }
+    }
+    arena_destroy(&session->arena_dp);
+    arena_destroy(&session->arena_cl);
+    session_extents_destroy(session);
+    os_process_close(&session->process);
+    os_conn_close(&session->conn);
+    session_tables_free(session);
+    free(session);
+}
+
+/* Extents double, so that a thousand sockets need a handful of them. */
+static uint32_t session_next_extent_bytes(const struct dp_session *session, uint32_t at_least)
+{
+    uint32_t bytes = SESSION_EXTENT_FIRST_BYTES;
+    for (uint32_t i = 2; i < session->extent_count && bytes < SESSION_EXTENT_MOST_BYTES; i += 2) {
+        bytes *= 2;
+    }
+    return bytes > at_least ? bytes : at_least;
+}
+
+enum rs_status session_ring_take(struct dp_session *session, enum rs_extent_kind kind,
+                                 uint32_t size_bytes, struct rs_ring_ref *out)
+{
+    struct arena *arena = kind == RS_EXTENT_DP ? &session->arena_dp : &session->arena_cl;
+    struct rs_ref ref;
+    enum rs_status status = arena_take(arena, size_bytes, &ref);
+    if (status == RS_NO_BUFFERS) {
+        uint32_t bytes = session_next_extent_bytes(session, size_bytes);
+        status = session_extent_add(session, kind, bytes);
+        if (status != RS_OK) {
+            return status;
+        }
+        status = arena_add(arena, (struct rs_ref){session->extent_count - 1, 0}, bytes);
+        if (status != RS_OK) {
+            return status;
+        }
+        status = arena_take(arena, size_bytes, &ref);
+    }
+    if (status == RS_OK) {
+        *out = (struct rs_ring_ref){.ref = ref, .size_bytes = size_bytes, .generation = 1};
+    }
+    return status;
+}
+
+void session_ring_give(struct dp_session *session, enum rs_extent_kind kind,
+                       struct rs_ring_ref *ring)
+{
+    if (ring->size_bytes == 0) {
+        return;
+    }
+    struct arena *arena = kind == RS_EXTENT_DP ? &session->arena_dp : &session->arena_cl;
+    /* Without memory for the list node the chunk stays out of use until the session ends, which is
+     * safe. */
+    (void)arena_give(arena, ring->size_bytes, ring->ref);
+    ring->size_bytes = 0;
+}
+
+enum rs_status session_channel_open(struct dp_session *session, uint32_t queue_idx,
+                                    struct dp_channel **out)
+{
+    uint32_t idx = 0;
+    while (idx < session->config->limit_channels && session->channel_used[idx]) {
+        idx++;
+    }
+    if (idx == session->config->limit_channels) {
+        return RS_NO_BUFFERS;
+    }
+    struct dp_channel *channel = &session->channels[idx];
+    enum rs_status status = os_event_create(&channel->event);
+    if (status != RS_OK) {
+        return status;
+    }
+    session->channel_used[idx] = 1;
+    channel->removing = false;
+    channel->wakeup = (struct wakeup_signaller){.shared = channel->client};
+    struct rs_channel_state *state = &session->channel_states[idx];
+    state->queue_idx = queue_idx;
+    state->generation++;
+    *out = channel;
+    return RS_OK;
+}
+
+void session_channel_close(struct dp_session *session, struct dp_channel *channel)
+{
+    os_event_destroy(&channel->event);
+    session->channel_used[channel->idx] = 0;
+}
+
+enum rs_status session_socket_open(struct dp_session *session, const struct rs_op_open *open,
+                                   struct dp_socket **out)
+{
+    if (session->free_socket_count == 0) {
+        return RS_TOO_MANY_SOCKETS;
+    }
+    struct dp_socket *socket = calloc(1, sizeof(*socket));
+    if (socket == NULL) {
+        return RS_NO_MEMORY;
+    }
+    uint32_t idx = session->free_sockets[--session->free_socket_count];
+    uint32_t generation = ++session->generations[idx];
+    if (generation == 0) { /* 0 means free */
+        generation = ++session->generations[idx];
+    }
+    udp_socket_init(&socket->udp);
+    socket->session = session;
+    socket->idx = idx;
+    socket->generation = generation;
+    socket->state = &session->socket_states[idx];
+    socket->desc = &session->socket_descs[idx];
+    socket->client = &session->socket_clients[idx];
+    socket->recv_ring_bytes = open->recv_ring_bytes;
+    socket->send_ring_bytes = open->send_ring_bytes;
+    socket->surface_connreset = true;
+    *out = socket;
+    return RS_OK;
+}
+
+void session_socket_free(struct dp_session *session, struct dp_socket *socket)
+{
+    session_ring_give(session, RS_EXTENT_DP, &socket->recv_ring);
+    session_ring_give(session, RS_EXTENT_CL, &socket->send_ring);
+    session->free_sockets[session->free_socket_count++] = socket->idx;
+    free(socket);
+}
