@@ -19,8 +19,8 @@ static enum rs_status queue_tables_create(struct queue *queue)
     queue->channels = calloc(channels, sizeof(struct dp_channel *));
     queue->sessions = calloc(config->limit_sessions, sizeof(struct dp_session *));
     queue->ending = calloc(config->limit_sessions, sizeof(struct dp_session *));
-    queue->from_control = aligned_alloc(64, sizeof(struct message_ring));
-    queue->to_control = aligned_alloc(64, sizeof(struct message_ring));
+    queue->from_control = calloc(1, sizeof(struct message_ring));
+    queue->to_control = calloc(1, sizeof(struct message_ring));
     if (queue->channels == NULL || queue->sessions == NULL || queue->ending == NULL ||
         queue->from_control == NULL || queue->to_control == NULL) {
         return RS_NO_MEMORY;

@@ -61,7 +61,7 @@ static void the_rest_of_an_extent_is_used_before_it_is_forgotten(void **state)
 static void a_message_ring_keeps_order_and_says_when_it_is_full(void **state)
 {
     (void)state;
-    struct message_ring *ring = aligned_alloc(64, sizeof(*ring));
+    struct message_ring *ring = calloc(1, sizeof(*ring));
     struct message message = {.kind = QUEUE_OPEN};
     message_ring_init(ring);
     assert_false(message_pop(ring, &message));
@@ -101,7 +101,7 @@ static void push_all(void *arg)
 static void two_threads_pass_messages_whole(void **state)
 {
     (void)state;
-    struct message_ring *ring = aligned_alloc(64, sizeof(*ring));
+    struct message_ring *ring = calloc(1, sizeof(*ring));
     struct os_thread producer;
     struct message message;
     message_ring_init(ring);
