@@ -209,6 +209,7 @@ enum rs_status session_create(const struct queue_config *config, uint64_t id, ui
     session_tables_place(session, plan.tables.regions);
     session_channels_place(session, &plan);
     session->queue_state->kind = nic->kind;
+    session->queue_state->ip_be32 = config->stack.ip_be32;
     status = rs_session_init(session->header, &plan.header, session->extents[0].size_bytes,
                              session->extents[1].size_bytes);
     if (status != RS_OK) {

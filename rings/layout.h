@@ -126,7 +126,9 @@ struct rs_queue_state {
     rs_atomic_u64 heartbeat_tsc; /* TSC, stored about every millisecond */
     uint32_t kind;               /* enum rs_nic_kind */
     uint32_t queue_idx;
-    uint8_t reserved[48];
+    uint32_t
+        ip_be32; /* the queue's own IPv4 address, 0: none; what goes there needs not fit the MTU */
+    uint8_t reserved[44];
 };
 static_assert(sizeof(struct rs_queue_state) == RS_LINE_BYTES, "layout: rs_queue_state");
 

@@ -1,0 +1,146 @@
+/*
+ * Channels: a thread's request ring, reply cells and event towards one queue. Opened when a thread
+ * first needs one, closed by the thread's end. One channel of the session's limit is kept back for
+ * each queue: the common channel, which all threads share under its lock that find no other. So a
+ * channel is private or common from its first day, and a private one needs no lock. Slow paths
+ * only.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "provider/client/client_internal.h"
+
+/* Checks what the dataplane says of the channel and takes it into use. slow_mutex held. */
+static enum rs_status channel_set_up(struct client *client, uint32_t channel_idx,
+                                     uint32_t queue_idx, bool common,
+                                     struct client_channel *channel)
+{
+    struct rs_channel_client *shared = &client->channel_clients[channel_idx];
+    const struct rs_channel_state *state = &client->channel_states[channel_idx];
+    struct rs_channel_state cold;
+    memcpy(&cold, state, sizeof(cold));
+    rs_fence_copied();
+    if (cold.generation == 0 || cold.queue_idx != queue_idx) {
+        return RS_CORRUPT;
+    }
+    void *requests = NULL;
+    void *hints = NULL;
+    void *replies = NULL;
+    enum rs_status status = client_resolve(
+        client, cold.requests, (uint64_t)client->request_slots * sizeof(struct rs_request),
+        RS_EXTENT_CL, &requests);
+    if (status == RS_OK) {
+        status = client_resolve(client, cold.hints,
+                                (uint64_t)client->hint_slots * sizeof(struct rs_hint), RS_EXTENT_DP,
+                                &hints);
+    }
+    if (status == RS_OK) {
+        status = client_resolve(client, cold.replies, RS_REPLY_CELLS * sizeof(struct rs_reply),
+                                RS_EXTENT_DP, &replies);
+    }
+    if (status != RS_OK) {
+        return status;
+    }
+    channel->client = client;
+    channel->idx = channel_idx;
+    channel->queue_idx = queue_idx;
+    channel->state = state;
+    channel->common = common;
+    channel->waiter.shared = shared; /* the number of the newest sleep goes on */
+    wakeup_cancel(&channel->waiter);
+    post_channel_init(&channel->post, requests, client->request_slots, state, shared,
+                      client->limit_sockets);
+    hint_consumer_init(&channel->hints, hints, client->hint_slots, state, shared,
+                       atomic_load_explicit(&shared->hint_head, memory_order_relaxed));
+    reply_waiter_init(&channel->replies, replies);
+    return RS_OK;
+}
+
+/* Asks the dataplane for a channel. slow_mutex held. */
+static enum rs_status channel_request(struct client *client, uint32_t queue_idx, bool common,
+                                      struct client_channel **out)
+{
+    struct rs_ctl_answer answer;
+    intptr_t handles[CLIENT_LINK_HANDLES];
+    uint32_t flags = client->spin_ticks == UINT64_MAX ? RS_CTL_CHANNEL_NEVER_SLEEPS : 0;
+    enum rs_status status =
+        client_link_call(client, RS_CTL_CHANNEL_OPEN, queue_idx | flags, &answer, handles);
+    if (status != RS_OK) {
+        return status;
+    }
+    if (answer.value >= client->limit_channels || handles[0] == -1) {
+        os_handle_close(handles[0]);
+        return RS_CORRUPT;
+    }
+    uint32_t channel_idx = (uint32_t)answer.value;
+    struct client_channel *channel = &client->channels[channel_idx];
+    if (channel->event.handle != -1) { /* an index that is in use */
+        os_handle_close(handles[0]);
+        return RS_CORRUPT;
+    }
+    status = channel_set_up(client, channel_idx, queue_idx, common, channel);
+    if (status != RS_OK) {
+        os_handle_close(handles[0]);
+        return status;
+    }
+    channel->event = (struct os_event){.handle = handles[0]};
+    *out = channel;
+    return RS_OK;
+}
+
+/* slow_mutex held. */
+static enum rs_status channel_open_common(struct client *client, uint32_t queue_idx,
+                                          struct client_channel **out)
+{
+    if (client->common[queue_idx] == NULL) {
+        enum rs_status status =
+            channel_request(client, queue_idx, true, &client->common[queue_idx]);
+        if (status != RS_OK) {
+            return status;
+        }
+    }
+    *out = client->common[queue_idx];
+    return RS_OK;
+}
+
+enum rs_status client_channel_open(struct client *client, uint32_t queue_idx,
+                                   struct client_channel **out)
+{
+    struct client_thread *thread = NULL;
+    enum rs_status status = client_thread_get(&thread);
+    if (status != RS_OK) {
+        return status;
+    }
+    assert(thread->channels[client->slot * RS_QUEUES_MAX + queue_idx] == NULL);
+    os_mutex_lock(&client->slow_mutex);
+    bool private = client->private_channels + client->queue_count < client->limit_channels;
+    status = RS_NO_BUFFERS;
+    if (private) {
+        status = channel_request(client, queue_idx, false, out);
+        client->private_channels += status == RS_OK;
+    }
+    if (status == RS_NO_BUFFERS) {
+        status = channel_open_common(client, queue_idx, out);
+    }
+    os_mutex_unlock(&client->slow_mutex);
+    if (status == RS_OK) {
+        thread->channels[client->slot * RS_QUEUES_MAX + queue_idx] = *out;
+    }
+    return status;
+}
+
+void client_channel_close(struct client_channel *channel)
+{
+    struct client *client = channel->client;
+    struct rs_ctl_answer answer;
+    intptr_t handles[CLIENT_LINK_HANDLES];
+    os_mutex_lock(&client->slow_mutex);
+    /* A failure means that the session is over, and the channel with it. */
+    (void)!client_link_call(client, RS_CTL_CHANNEL_CLOSE, channel->idx, &answer, handles);
+    os_event_destroy(&channel->event);
+    channel->event.handle = -1;
+    client->private_channels--;
+    /* Release, partner client_socket_move: the dataplane consumed every post before it answered. */
+    atomic_fetch_add_explicit(&channel->openings, 1, memory_order_release);
+    os_mutex_unlock(&client->slow_mutex);
+}

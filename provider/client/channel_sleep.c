@@ -1,0 +1,104 @@
+/*
+ * Sleeping on a channel's event. An event has one waiter. A private channel's is its thread; of the
+ * threads that share a common channel one at a time leads, that is waits for the event, and the
+ * others follow: each waits for an event of its own that the leader signals when it wakes, whatever
+ * woke it. Called by wait.c; calls rings/wakeup.h and the OS.
+ *
+ * No wake-up is lost: a follower is in the list before it looks for the last time. If the dataplane
+ * then signals, the leader wakes and signals all in the list; if the leader has already left, there
+ * is none, and the follower leads.
+ */
+#include <assert.h>
+
+#include "provider/client/client_internal.h"
+
+/* Hints say where to look; a wait looks everywhere it armed, so only the room they take matters
+ * here. */
+static void sleep_drain_hints(struct client_channel *channel)
+{
+    uint32_t socket_idx;
+    uint32_t generation;
+    while (hint_consumer_pop(&channel->hints, &socket_idx, &generation)) {
+    }
+    hint_consumer_publish(&channel->hints);
+}
+
+static enum rs_status sleep_on_event(struct client_channel *channel,
+                                     const struct client_condition *condition, uint64_t timeout_ns)
+{
+    enum rs_status status = RS_OK;
+    wakeup_prepare(&channel->waiter);
+    if (!condition->ready(condition->context) && client_check(channel->client, os_tsc()) == RS_OK) {
+        status = os_event_wait(&channel->event, channel->client->link.process, timeout_ns);
+    }
+    wakeup_cancel(&channel->waiter);
+    sleep_drain_hints(channel);
+    return status;
+}
+
+static void sleep_unfollow(struct client_channel *channel, struct client_thread *thread)
+{
+    struct client_thread **link = &channel->followers;
+    while (*link != NULL) {
+        if (*link == thread) {
+            *link = thread->next_follower;
+            return;
+        }
+        link = &(*link)->next_follower;
+    }
+}
+
+/* sleep_mutex held: everybody looks again, and one of them leads next. */
+static void sleep_nudge_all(struct client_channel *channel)
+{
+    while (channel->followers != NULL) {
+        struct client_thread *thread = channel->followers;
+        channel->followers = thread->next_follower;
+        os_event_signal(&thread->nudge);
+    }
+}
+
+static enum rs_status sleep_common(struct client_channel *channel,
+                                   const struct client_condition *condition, uint64_t timeout_ns)
+{
+    struct client_thread *thread = NULL;
+    enum rs_status status = client_thread_get(&thread);
+    if (status != RS_OK) {
+        return status;
+    }
+    os_mutex_lock(&channel->sleep_mutex);
+    bool leads = !channel->leader;
+    if (leads) {
+        channel->leader = true;
+    } else {
+        thread->next_follower = channel->followers;
+        channel->followers = thread;
+    }
+    os_mutex_unlock(&channel->sleep_mutex);
+
+    if (leads) {
+        status = sleep_on_event(channel, condition, timeout_ns);
+    } else {
+        arm_fence(); /* the leader's announcement may be older than what this thread armed */
+        if (!condition->ready(condition->context)) {
+            status = os_event_wait(&thread->nudge, channel->client->link.process, timeout_ns);
+        }
+    }
+
+    os_mutex_lock(&channel->sleep_mutex);
+    if (leads) {
+        channel->leader = false;
+        sleep_nudge_all(channel);
+    } else {
+        sleep_unfollow(channel, thread);
+    }
+    os_mutex_unlock(&channel->sleep_mutex);
+    return status;
+}
+
+enum rs_status client_channel_sleep(struct client_channel *channel,
+                                    const struct client_condition *condition, uint64_t timeout_ns)
+{
+    return channel->common ? sleep_common(channel, condition, timeout_ns)
+                           : sleep_on_event(channel, condition, timeout_ns);
+}

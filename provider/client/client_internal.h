@@ -1,0 +1,359 @@
+/*
+ * What the files of the client core share: the objects and who may touch which field.
+ *
+ * Locks, outermost first: a socket's control_mutex (bind, connect, options, close), its recv_lock
+ * or send_lock (one direction's ring), its arm_lock; a common channel's lock inside send_lock;
+ * client->slow_mutex (control connection, extents, channels) inside control_mutex; slow_mutex
+ * inside the registry's mutex (thread records). No lock is held while a thread sleeps, but
+ * control_mutex and slow_mutex while a request is answered.
+ *
+ * Objects are type-stable: sockets and channels stay at their address until client_close, so that a
+ * thread which comes late finds a closed socket and not freed memory.
+ */
+#ifndef RINGSOCK_PROVIDER_CLIENT_INTERNAL_H
+#define RINGSOCK_PROVIDER_CLIENT_INTERNAL_H
+
+#include "provider/client/client.h"
+#include "rings/control.h"
+#include "rings/dgram_ring.h"
+#include "rings/hint_ring.h"
+#include "rings/os/os.h"
+#include "rings/post.h"
+#include "rings/reply.h"
+#include "rings/session.h"
+#include "rings/slot_ring.h"
+#include "rings/wakeup.h"
+
+#define CLIENT_LIKELY(condition) __builtin_expect(!!(condition), 1)
+
+/* ---- spin lock: one exchange when nobody else is there
+ * -------------------------------------------------------- */
+
+typedef rs_atomic_u32 client_lock;
+
+void client_lock_contended(client_lock *lock);
+
+static inline void client_lock_take(client_lock *lock)
+{
+    /* Acquire, partner client_lock_drop in another thread of this process. */
+    if (!CLIENT_LIKELY(atomic_exchange_explicit(lock, 1, memory_order_acquire) == 0)) {
+        client_lock_contended(lock);
+    }
+}
+
+static inline void client_lock_drop(client_lock *lock)
+{
+    atomic_store_explicit(lock, 0, memory_order_release);
+}
+
+/* ---- the link to the dataplane's control thread (link.c; tests bring their own)
+ * -------------------------------- */
+
+#define CLIENT_LINK_HANDLES OS_CONN_HANDLES
+
+struct client_link_ops {
+    /* One request and its answer. handles: those that came with it, -1 where none; the caller's. */
+    enum rs_status (*call)(void *context, const struct rs_ctl_request *request,
+                           struct rs_ctl_answer *answer, intptr_t handles[CLIENT_LINK_HANDLES],
+                           uint64_t timeout_ns);
+    /* Maps an extent whose handle came with an answer; the handle is taken over. */
+    enum rs_status (*map)(void *context, uint32_t extent_idx, intptr_t handle, uint64_t size_bytes,
+                          bool writable, struct os_shm *out);
+    void (*unmap)(void *context, struct os_shm *shm);
+    bool (*alive)(void *context); /* asks the OS */
+    void (*close)(void *context);
+};
+
+struct client_link {
+    const struct client_link_ops *ops;
+    void *context;
+    const struct os_process *process; /* watched while sleeping; NULL: none */
+};
+
+/* Connects to an instance's dataplane. Errors as os_connect. */
+RS_CHECK_RESULT enum rs_status client_link_connect(const char *instance, uint64_t timeout_ns,
+                                                   struct client_link *out);
+/* Attaches over a link that is there already; takes it over, also on failure. For tests with a
+ * dataplane of their own. */
+RS_CHECK_RESULT enum rs_status client_open_link(const struct client_config *config,
+                                                const struct client_link *link,
+                                                struct client **out);
+
+/* ---- channels
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+struct client_thread;
+
+struct client_channel {
+    /* The owner thread's; for a common channel whoever holds lock. */
+    struct post_channel post;
+    struct reply_waiter replies;
+    struct client *client; /* set once */
+    uint32_t idx, queue_idx;
+    const struct rs_channel_state *state;
+    bool common; /* several threads use it: take lock. Decided when it is opened */
+    client_lock lock;
+    /* Grows when the channel is closed: what was posted before it was consumed. Partner: sockets
+     * that move to another channel. */
+    _Atomic uint64_t openings;
+    /* Sleeping: the owner's; for a common channel the leader's (channel_sleep.c). */
+    struct os_event event;
+    struct wakeup_waiter waiter;
+    struct hint_consumer hints;
+    struct os_mutex sleep_mutex; /* common: guards leader and followers */
+    bool leader;
+    struct client_thread *followers;
+};
+
+/* One per thread that ever needed a channel; in the process-wide TLS slot. Its own thread's, but
+ * for client_close. */
+struct client_thread {
+    struct client_thread *next, **link; /* registry */
+    struct client_thread *next_follower;
+    bool following;
+    struct os_event nudge; /* wakes this thread as a follower on a common channel */
+    char error_text[256];
+    struct client_channel *channels[]; /* [CLIENTS_MAX][RS_QUEUES_MAX] */
+};
+
+#define CLIENTS_MAX 32u /* attaches of one process at a time */
+
+extern struct os_tls client_thread_tls; /* valid once a client was opened */
+
+enum rs_status client_channel_open(struct client *client, uint32_t queue_idx,
+                                   struct client_channel **out);
+
+/* ---- the client
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+struct client {
+    struct rs_session_view
+        view; /* checked copy of the header, and the mappings (these under slow_mutex) */
+    const struct rs_session_header *header;
+    const struct rs_queue_state *queues;
+    const struct rs_socket_state *socket_states;
+    const struct rs_socket_desc *socket_descs;
+    struct rs_socket_client *socket_clients;
+    const struct rs_channel_state *channel_states;
+    struct rs_channel_client *channel_clients;
+    uint32_t slot; /* column of client_thread.channels */
+    uint32_t limit_sockets, limit_channels, queue_count, request_slots, hint_slots;
+    uint32_t
+        wire_max_bytes; /* largest datagram that leaves the host: MTU less IPv4 and UDP headers */
+    bool yield_in_spin;
+    uint64_t spin_ticks; /* UINT64_MAX: never sleeps */
+    uint64_t check_ticks, stale_ticks;
+    double ns_per_tick;
+    rs_atomic_u32
+        ended; /* enum rs_status once the dataplane is gone or the session poisoned, else 0 */
+    _Atomic uint64_t next_ask_tsc; /* no question to the OS before */
+    struct client_link link;
+    uint64_t link_timeout_ns;
+    struct os_mutex slow_mutex; /* guards what follows */
+    struct os_shm extents[RS_EXTENTS_MAX];
+    struct client_channel *channels; /* limit_channels, by channel index */
+    struct client_channel *common[RS_QUEUES_MAX];
+    uint32_t private_channels;
+    struct client_socket_block *blocks;
+    struct client_socket *free_sockets;
+};
+
+/* This thread's channel to a queue; opens it at first use. NULL on failure with *status. */
+static inline struct client_channel *client_channel_get(struct client *client, uint32_t queue_idx,
+                                                        enum rs_status *status)
+{
+    struct client_thread *thread = os_tls_get(&client_thread_tls);
+    if (CLIENT_LIKELY(thread != NULL)) {
+        struct client_channel *channel = thread->channels[client->slot * RS_QUEUES_MAX + queue_idx];
+        if (CLIENT_LIKELY(channel != NULL)) {
+            return channel;
+        }
+    }
+    struct client_channel *opened = NULL;
+    *status = client_channel_open(client, queue_idx, &opened);
+    return opened;
+}
+
+static inline void client_channel_enter(struct client_channel *channel)
+{
+    if (channel->common) {
+        client_lock_take(&channel->lock);
+    }
+}
+
+static inline void client_channel_leave(struct client_channel *channel)
+{
+    if (channel->common) {
+        client_lock_drop(&channel->lock);
+    }
+}
+
+/* thread.c */
+RS_CHECK_RESULT enum rs_status client_registry_init(void);
+RS_CHECK_RESULT enum rs_status client_registry_add(struct client *client); /* gives it its slot */
+void client_registry_remove(struct client *client);
+RS_CHECK_RESULT enum rs_status
+client_thread_get(struct client_thread **out); /* makes it at first use */
+void client_set_error_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void client_set_error_os(const char *what); /* `what` and the OS's own word */
+
+/* channel.c */
+void client_channel_close(struct client_channel *channel); /* at its thread's end */
+
+/* session.c: client->slow_mutex held */
+/* Address of a reference; fetches its extent when this process has not mapped it. RS_CORRUPT: it
+ * cannot be. */
+RS_CHECK_RESULT enum rs_status client_resolve(struct client *client, struct rs_ref ref,
+                                              uint64_t bytes, enum rs_extent_kind kind, void **out);
+RS_CHECK_RESULT enum rs_status client_resolve_ring(struct client *client,
+                                                   const struct rs_ring_ref *ring,
+                                                   enum rs_extent_kind kind, uint8_t **out);
+RS_CHECK_RESULT enum rs_status client_link_call(struct client *client, enum rs_ctl_type type,
+                                                uint32_t arg, struct rs_ctl_answer *answer,
+                                                intptr_t handles[CLIENT_LINK_HANDLES]);
+
+/* ---- waiting (wait.c)
+ * -----------------------------------------------------------------------------------------------
+ */
+
+/* What a blocked call waits for. ready: true when it is worth looking again. arm and disarm may be
+ * NULL; they ask the dataplane for a hint on the channel and take that back. */
+struct client_condition {
+    bool (*ready)(void *context);
+    void (*arm)(void *context, uint32_t channel_idx);
+    void (*disarm)(void *context, uint32_t channel_idx);
+    void *context;
+    uint32_t queue_idx; /* whose channel to sleep on */
+};
+
+uint64_t client_deadline(const struct client *client,
+                         uint64_t timeout_ns); /* as a TSC value; UINT64_MAX: none */
+/* Spins, then sleeps. RS_OK: ready; RS_TIMED_OUT; RS_DATAPLANE_GONE; RS_POISONED; RS_OS_ERROR. */
+RS_CHECK_RESULT enum rs_status
+client_wait(struct client *client, const struct client_condition *condition, uint64_t deadline_tsc);
+/* RS_OK while session and dataplane live. Asks the OS only when the heartbeat stands still, and
+ * then at most every 20 ms. */
+RS_CHECK_RESULT enum rs_status client_check(struct client *client, uint64_t now_tsc);
+/* Sleeps once on a channel (channel_sleep.c). RS_OK: look again. */
+RS_CHECK_RESULT enum rs_status client_channel_sleep(struct client_channel *channel,
+                                                    const struct client_condition *condition,
+                                                    uint64_t timeout_ns);
+
+/* ---- sockets
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+enum client_socket_phase {
+    CLIENT_SOCKET_FREE,
+    CLIENT_SOCKET_UNDECIDED,
+    CLIENT_SOCKET_LIVE,
+    CLIENT_SOCKET_CLOSED
+};
+
+#define CLIENT_MEMBERS_MAX 64u /* memberships kept for replay on an undecided socket */
+
+/* Where a socket posted last: it moves to another channel only when that is consumed. Under
+ * send_lock. */
+struct client_post_place {
+    struct client_channel *channel; /* NULL: never posted */
+    uint64_t opening;               /* of the channel, when it was used */
+};
+
+struct client_socket {
+    /* receiving: under recv_lock, but what is set once before phase becomes LIVE */
+    _Alignas(RS_LINE_BYTES) client_lock recv_lock;
+    rs_atomic_u32 phase;      /* enum client_socket_phase; changed under control_mutex */
+    uint32_t recv_queue;      /* where the next look starts */
+    uint32_t recv_queues;     /* receive rings; set once */
+    uint32_t recv_misses;     /* looks that found nothing */
+    rs_atomic_u32 error_seen; /* error_seq reported */
+    rs_atomic_u32 nonblocking;
+    rs_atomic_u32 shut;                      /* CLIENT_SHUT_* */
+    struct client *client;                   /* set once */
+    const struct rs_socket_state *state;     /* dp; set once */
+    struct rs_socket_client *shared;         /* cl; set once */
+    struct dgram_reader recv[RS_QUEUES_MAX]; /* base, size_bytes, head_word: set once */
+    /* sending: under send_lock */
+    _Alignas(RS_LINE_BYTES) client_lock send_lock;
+    uint32_t idx, generation, home_queue_idx; /* set once */
+    uint32_t peer_be32;                       /* 0: none */
+    uint16_t peer_port_be16;
+    bool broadcast;
+    uint32_t local_be32; /* 0: any */
+    struct client_post_place place;
+    struct dgram_send_writer send; /* head_word, size_bytes: set once */
+    struct post_socket post;
+    /* what others may know of it without the lock; written under it */
+    rs_atomic_u32 send_tail, send_limit_bytes;
+    rs_atomic_u32 send_wanted_bytes; /* what the newest send found no room for; 0: it found room */
+    /* cold */
+    _Alignas(RS_LINE_BYTES) client_lock arm_lock; /* serialises arm_set and arm_clear */
+    rs_atomic_u32 refs;                           /* the handle and each blocked call */
+    rs_atomic_u32 recv_timeout_ms, send_timeout_ms;
+    void *_Atomic user;
+    struct os_mutex control_mutex; /* guards what follows */
+    struct rs_addr local, peer;
+    uint32_t option_values[RS_OPT_COUNT];
+    uint32_t options_set;         /* a bit each: given by the program */
+    struct rs_op_member *members; /* CLIENT_MEMBERS_MAX of them, or NULL */
+    uint32_t member_count;
+    struct client_socket *next_free; /* guarded by client->slow_mutex */
+};
+
+static inline enum client_socket_phase client_socket_phase(const struct client_socket *socket)
+{
+    /* Acquire, partner socket_go_live: LIVE comes after the rings. */
+    return (enum client_socket_phase)atomic_load_explicit(&socket->phase, memory_order_acquire);
+}
+
+/* socket.c */
+void client_socket_release(struct client_socket *socket); /* the last one gives the memory back */
+RS_CHECK_RESULT enum rs_status
+client_bind_any(struct client_socket *socket); /* RS_OK also when it is bound */
+void client_sockets_close_all(struct client *client);
+
+/* One more call that blocks on the socket, while the handle is known to be open. */
+static inline void client_socket_hold(struct client_socket *socket)
+{
+    atomic_fetch_add_explicit(&socket->refs, 1, memory_order_relaxed);
+}
+
+/* pool.c */
+RS_CHECK_RESULT enum rs_status client_pool_take(struct client *client, struct client_socket **out);
+void client_pool_give(struct client_socket *socket);
+void client_pool_destroy(struct client *client);
+/* Calls visit for every socket of the pool, in use or not. */
+void client_pool_visit(struct client *client, void (*visit)(struct client_socket *socket));
+
+/* ready.c: readiness without a socket's locks */
+bool client_recv_ready(
+    const struct client_socket *socket); /* a record, an unseen error, or the end of the socket */
+bool client_send_ready(
+    const struct client_socket *socket); /* room for what the newest send wanted, or the end */
+bool client_error_pending(const struct client_socket *socket);
+enum rs_status client_error_take(struct client_socket *socket); /* RS_OK: none */
+void client_socket_arm(struct client_socket *socket, uint32_t events, uint32_t channel_idx);
+void client_socket_disarm(struct client_socket *socket, uint32_t channel_idx);
+
+/* request.c */
+/* A control request and its answer, in the order of this thread's calls; a socket's request behind
+ * its data. socket may be NULL; else its control_mutex is held. reply may be NULL. The status is
+ * the dataplane's, or RS_DATAPLANE_GONE, RS_POISONED, RS_NO_BUFFERS (no channel). */
+RS_CHECK_RESULT enum rs_status client_request(struct client *client, struct client_socket *socket,
+                                              enum rs_op op, const void *payload,
+                                              uint32_t payload_bytes, void *reply,
+                                              uint32_t reply_bytes);
+/* send_lock held: makes `channel` the one the socket posts to; waits for what it posted to another.
+ */
+RS_CHECK_RESULT enum rs_status client_socket_move(struct client_socket *socket,
+                                                  struct client_channel *channel);
+
+/* options.c: control_mutex held */
+RS_CHECK_RESULT enum rs_status client_options_replay(struct client_socket *socket);
+RS_CHECK_RESULT enum rs_status client_members_replay(struct client_socket *socket);
+uint32_t client_option_value(const struct client_socket *socket,
+                             enum rs_option option); /* given or default */
+
+#endif

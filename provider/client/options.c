@@ -1,0 +1,301 @@
+/*
+ * Socket options and memberships: kept on the client while the socket is undecided, replayed when
+ * it becomes known to the dataplane, sent there at once afterwards. What concerns blocking stays
+ * here for good. Slow paths; any thread, by control_mutex.
+ */
+#include <string.h>
+
+#include "provider/client/client_alloc.h"
+#include "provider/client/client_internal.h"
+
+struct option_rule {
+    uint32_t least, most;
+    uint32_t initial; /* as the dataplane has it too */
+};
+
+/* What each option may be, and what it is when nobody set it (dataplane/udp.h; Windows' defaults).
+ * The buffers' initial values are the session's. */
+static const struct option_rule option_rules[RS_OPT_COUNT] = {
+    [RS_OPT_RCVBUF] = {0, INT32_MAX, 0},
+    [RS_OPT_SNDBUF] = {0, INT32_MAX, 0},
+    [RS_OPT_REUSEADDR] = {0, 1, 0},
+    [RS_OPT_EXCLUSIVEADDR] = {0, 1, 0},
+    [RS_OPT_BROADCAST] = {0, 1, 0},
+    [RS_OPT_TTL] = {1, 255, 128},
+    [RS_OPT_TOS] = {0, 255, 0},
+    [RS_OPT_MCAST_TTL] = {0, 255, 1},
+    [RS_OPT_MCAST_IF] = {0, UINT32_MAX, 0},
+    [RS_OPT_MCAST_LOOP] = {0, 1, 1},
+    [RS_OPT_CONNRESET] = {0, 1, 1},
+};
+
+uint32_t client_option_value(const struct client_socket *socket, enum rs_option option)
+{
+    if ((socket->options_set & 1u << option) != 0) {
+        return socket->option_values[option];
+    }
+    switch (option) {
+    case RS_OPT_RCVBUF:
+        return socket->client->view.recv_ring_bytes;
+    case RS_OPT_SNDBUF:
+        return socket->client->view.send_ring_bytes;
+    default:
+        return option_rules[option].initial;
+    }
+}
+
+/* A buffer of 0 bytes still takes one datagram: the limit stops a new one while that much waits. */
+static uint32_t option_wire_value(enum rs_option option, uint32_t value)
+{
+    return (option == RS_OPT_RCVBUF || option == RS_OPT_SNDBUF) && value == 0 ? 1 : value;
+}
+
+static enum rs_status option_tell(struct client_socket *socket, enum rs_option option,
+                                  uint32_t value)
+{
+    struct rs_op_option op = {.option = (uint32_t)option,
+                              .value = option_wire_value(option, value)};
+    return client_request(socket->client, socket, RS_OP_OPTION, &op, sizeof(op), NULL, 0);
+}
+
+/* What the sending side keeps a copy of. */
+static void option_apply(struct client_socket *socket, enum rs_option option, uint32_t value)
+{
+    client_lock_take(&socket->send_lock);
+    if (option == RS_OPT_BROADCAST) {
+        socket->broadcast = value != 0;
+    } else if (option == RS_OPT_SNDBUF) {
+        uint32_t limit_bytes = option_wire_value(option, value);
+        socket->send.limit_bytes = limit_bytes;
+        atomic_store_explicit(&socket->send_limit_bytes, limit_bytes, memory_order_relaxed);
+    }
+    client_lock_drop(&socket->send_lock);
+}
+
+enum rs_status client_options_replay(struct client_socket *socket)
+{
+    for (uint32_t option = RS_OPT_NONE + 1; option < RS_OPT_COUNT; option++) {
+        if ((socket->options_set & 1u << option) != 0) {
+            enum rs_status status =
+                option_tell(socket, (enum rs_option)option, socket->option_values[option]);
+            if (status != RS_OK) {
+                return status;
+            }
+        }
+    }
+    return RS_OK;
+}
+
+/* Shared and exclusive use of a port exclude each other (Winsock: the second of them is WSAEINVAL).
+ */
+static bool option_conflicts(const struct client_socket *socket, enum rs_option option,
+                             uint32_t value)
+{
+    return value != 0 &&
+           ((option == RS_OPT_REUSEADDR &&
+             client_option_value(socket, RS_OPT_EXCLUSIVEADDR) != 0) ||
+            (option == RS_OPT_EXCLUSIVEADDR && client_option_value(socket, RS_OPT_REUSEADDR) != 0));
+}
+
+/* control_mutex held. */
+static enum rs_status option_set_shared(struct client_socket *socket, enum rs_option option,
+                                        uint32_t value)
+{
+    if (value < option_rules[option].least || value > option_rules[option].most ||
+        option_conflicts(socket, option, value)) {
+        return RS_INVALID;
+    }
+    enum rs_status status = RS_OK;
+    switch (client_socket_phase(socket)) {
+    case CLIENT_SOCKET_UNDECIDED:
+        break;
+    case CLIENT_SOCKET_LIVE:
+        status = option_tell(socket, option, value);
+        break;
+    case CLIENT_SOCKET_FREE:
+    case CLIENT_SOCKET_CLOSED:
+        return RS_NOT_SOCKET;
+    }
+    if (status == RS_OK) {
+        socket->option_values[option] = value;
+        socket->options_set |= 1u << option;
+        option_apply(socket, option, value);
+    }
+    return status;
+}
+
+/* The words of the options that only the client knows, or NULL. */
+static rs_atomic_u32 *option_local_word(struct client_socket *socket, uint32_t option)
+{
+    switch (option) {
+    case CLIENT_OPT_NONBLOCKING:
+        return &socket->nonblocking;
+    case CLIENT_OPT_RECV_TIMEOUT_MS:
+        return &socket->recv_timeout_ms;
+    case CLIENT_OPT_SEND_TIMEOUT_MS:
+        return &socket->send_timeout_ms;
+    default:
+        return NULL;
+    }
+}
+
+enum rs_status client_set_option(struct client_socket *socket, uint32_t option, uint32_t value)
+{
+    rs_atomic_u32 *word = option_local_word(socket, option);
+    if (word != NULL) {
+        if (option == CLIENT_OPT_NONBLOCKING && value > 1) {
+            return RS_INVALID;
+        }
+        atomic_store_explicit(word, value, memory_order_relaxed);
+        return RS_OK;
+    }
+    if (option == RS_OPT_NONE || option >= RS_OPT_COUNT) {
+        return RS_BAD_OPTION;
+    }
+    os_mutex_lock(&socket->control_mutex);
+    enum rs_status status = option_set_shared(socket, (enum rs_option)option, value);
+    os_mutex_unlock(&socket->control_mutex);
+    return status;
+}
+
+enum rs_status client_get_option(struct client_socket *socket, uint32_t option, uint32_t *value)
+{
+    rs_atomic_u32 *word = option_local_word(socket, option);
+    if (word != NULL) {
+        *value = atomic_load_explicit(word, memory_order_relaxed);
+        return RS_OK;
+    }
+    if (option == RS_OPT_NONE || option >= RS_OPT_COUNT) {
+        return RS_BAD_OPTION;
+    }
+    os_mutex_lock(&socket->control_mutex);
+    *value = client_option_value(socket, (enum rs_option)option);
+    os_mutex_unlock(&socket->control_mutex);
+    return RS_OK;
+}
+
+enum rs_status client_take_error(struct client_socket *socket)
+{
+    return client_socket_phase(socket) == CLIENT_SOCKET_LIVE ? client_error_take(socket) : RS_OK;
+}
+
+/* ---- memberships
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static bool member_is_group(uint32_t ip_be32)
+{
+    const uint8_t *octets = (const uint8_t *)&ip_be32;
+    return octets[0] >= 224 && octets[0] <= 239;
+}
+
+static enum rs_status member_check(const struct rs_op_member *op)
+{
+    bool wants_source = op->action >= RS_MEMBER_JOIN_SOURCE;
+    if (op->action < RS_MEMBER_JOIN || op->action > RS_MEMBER_UNBLOCK_SOURCE ||
+        !member_is_group(op->group_be32) || (wants_source && op->source_be32 == 0)) {
+        return RS_INVALID;
+    }
+    return RS_OK;
+}
+
+/* The action that this one takes back; RS_MEMBER_LEAVE takes back all of its group. */
+static uint32_t member_opposite(uint32_t action)
+{
+    switch (action) {
+    case RS_MEMBER_LEAVE_SOURCE:
+        return RS_MEMBER_JOIN_SOURCE;
+    case RS_MEMBER_UNBLOCK_SOURCE:
+        return RS_MEMBER_BLOCK_SOURCE;
+    default:
+        return 0;
+    }
+}
+
+static bool member_undone_by(const struct rs_op_member *kept, const struct rs_op_member *op)
+{
+    if (kept->group_be32 != op->group_be32 || kept->interface_be32 != op->interface_be32) {
+        return false;
+    }
+    return op->action == RS_MEMBER_LEAVE ||
+           (kept->action == member_opposite(op->action) && kept->source_be32 == op->source_be32);
+}
+
+/* Takes what the operation undoes out of the kept list. RS_ADDR_NOT_AVAILABLE: there is nothing of
+ * the kind. */
+static enum rs_status member_forget(struct client_socket *socket, const struct rs_op_member *op)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < socket->member_count; i++) {
+        if (!member_undone_by(&socket->members[i], op)) {
+            socket->members[left++] = socket->members[i];
+        }
+    }
+    bool found = left != socket->member_count;
+    socket->member_count = left;
+    return found ? RS_OK : RS_ADDR_NOT_AVAILABLE;
+}
+
+/* Undecided: the list grows by what joins and blocks, and shrinks by what leaves and unblocks. */
+static enum rs_status member_keep(struct client_socket *socket, const struct rs_op_member *op)
+{
+    if (op->action == RS_MEMBER_LEAVE || member_opposite(op->action) != 0) {
+        return member_forget(socket, op);
+    }
+    for (uint32_t i = 0; i < socket->member_count; i++) {
+        if (memcmp(&socket->members[i], op, sizeof(*op)) == 0) {
+            return RS_INVALID;
+        }
+    }
+    if (socket->members == NULL) {
+        socket->members = client_alloc(CLIENT_MEMBERS_MAX, sizeof(*op));
+        if (socket->members == NULL) {
+            return RS_NO_MEMORY;
+        }
+    }
+    if (socket->member_count == CLIENT_MEMBERS_MAX) {
+        return RS_NO_BUFFERS;
+    }
+    socket->members[socket->member_count++] = *op;
+    return RS_OK;
+}
+
+enum rs_status client_members_replay(struct client_socket *socket)
+{
+    for (uint32_t i = 0; i < socket->member_count; i++) {
+        enum rs_status status =
+            client_request(socket->client, socket, RS_OP_MEMBER, &socket->members[i],
+                           sizeof(socket->members[i]), NULL, 0);
+        if (status != RS_OK) {
+            return status;
+        }
+    }
+    return RS_OK;
+}
+
+enum rs_status client_member(struct client_socket *socket, const struct rs_op_member *op)
+{
+    enum rs_status status = member_check(op);
+    if (status != RS_OK) {
+        return status;
+    }
+    struct rs_op_member copy = *op;
+    if (op->action < RS_MEMBER_JOIN_SOURCE) {
+        copy.source_be32 = 0;
+    }
+    os_mutex_lock(&socket->control_mutex);
+    switch (client_socket_phase(socket)) {
+    case CLIENT_SOCKET_UNDECIDED:
+        status = member_keep(socket, &copy);
+        break;
+    case CLIENT_SOCKET_LIVE:
+        status = client_request(socket->client, socket, RS_OP_MEMBER, &copy, sizeof(copy), NULL, 0);
+        break;
+    case CLIENT_SOCKET_FREE:
+    case CLIENT_SOCKET_CLOSED:
+        status = RS_NOT_SOCKET;
+        break;
+    }
+    os_mutex_unlock(&socket->control_mutex);
+    return status;
+}

@@ -1,0 +1,165 @@
+/*
+ * Readiness of many sockets at once. Looks at state lines and ring heads only; to sleep, arms every
+ * socket on the thread's channel. Any thread.
+ */
+#include "provider/client/client_internal.h"
+
+/* A socket that somebody binds while we sleep cannot be armed before: look at such ones this often.
+ */
+#define UNDECIDED_NS 10000000ull
+
+struct poll_set {
+    struct client_poll *items;
+    uint32_t count;
+};
+
+static uint32_t poll_look(const struct client_poll *item)
+{
+    const struct client_socket *socket = item->socket;
+    uint32_t ready = 0;
+    if ((item->want & RS_LEVEL_READABLE) != 0 && client_recv_ready(socket)) {
+        ready |= RS_LEVEL_READABLE;
+    }
+    if ((item->want & RS_LEVEL_WRITABLE) != 0 && client_send_ready(socket)) {
+        ready |= RS_LEVEL_WRITABLE;
+    }
+    if ((item->want & RS_LEVEL_ERROR) != 0 && client_socket_phase(socket) == CLIENT_SOCKET_LIVE &&
+        client_error_pending(socket)) {
+        ready |= RS_LEVEL_ERROR;
+    }
+    return ready;
+}
+
+static bool poll_closed(const struct client_socket *socket)
+{
+    enum client_socket_phase phase = client_socket_phase(socket);
+    return phase == CLIENT_SOCKET_CLOSED || phase == CLIENT_SOCKET_FREE;
+}
+
+static uint32_t poll_scan(const struct poll_set *set)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct client_poll *item = &set->items[i];
+        item->ready = item->socket != NULL ? poll_look(item) : 0;
+        count += item->ready != 0;
+    }
+    return count;
+}
+
+static bool poll_any_closed(const struct poll_set *set)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (set->items[i].socket != NULL && poll_closed(set->items[i].socket)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool poll_any_undecided(const struct poll_set *set)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (set->items[i].socket != NULL &&
+            client_socket_phase(set->items[i].socket) == CLIENT_SOCKET_UNDECIDED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- waiting
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static bool poll_wait_ready(void *context)
+{
+    const struct poll_set *set = context;
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct client_poll *item = &set->items[i];
+        if (item->socket != NULL && (poll_look(item) != 0 || poll_closed(item->socket))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void poll_wait_arm(void *context, uint32_t channel_idx)
+{
+    const struct poll_set *set = context;
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (set->items[i].socket != NULL) {
+            client_socket_arm(set->items[i].socket,
+                              set->items[i].want | RS_LEVEL_ERROR | RS_LEVEL_END, channel_idx);
+        }
+    }
+}
+
+static void poll_wait_disarm(void *context, uint32_t channel_idx)
+{
+    const struct poll_set *set = context;
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (set->items[i].socket != NULL) {
+            client_socket_disarm(set->items[i].socket, channel_idx);
+        }
+    }
+}
+
+/* The sockets are held. */
+static enum rs_status poll_block(struct client *client, struct poll_set *set, uint64_t deadline_tsc,
+                                 uint32_t *ready_count)
+{
+    struct client_condition condition = {.ready = poll_wait_ready,
+                                         .arm = poll_wait_arm,
+                                         .disarm = poll_wait_disarm,
+                                         .context = set,
+                                         .queue_idx = 0};
+    for (;;) {
+        uint64_t until_tsc = deadline_tsc;
+        if (poll_any_undecided(set)) {
+            uint64_t soon_tsc = client_deadline(client, UNDECIDED_NS);
+            until_tsc = soon_tsc < deadline_tsc ? soon_tsc : deadline_tsc;
+        }
+        enum rs_status status = client_wait(client, &condition, until_tsc);
+        if (status != RS_OK && status != RS_TIMED_OUT) {
+            return status;
+        }
+        if (poll_any_closed(set)) {
+            return RS_INTERRUPTED;
+        }
+        *ready_count = poll_scan(set);
+        if (*ready_count != 0 || (status == RS_TIMED_OUT && until_tsc == deadline_tsc)) {
+            return RS_OK;
+        }
+    }
+}
+
+enum rs_status client_poll(struct client *client, struct client_poll *items, uint32_t count,
+                           uint64_t timeout_ns, uint32_t *ready_count)
+{
+    struct poll_set set = {.items = items, .count = count};
+    *ready_count = 0;
+    if (poll_any_closed(&set)) {
+        return RS_NOT_SOCKET;
+    }
+    *ready_count = poll_scan(&set);
+    if (*ready_count != 0) {
+        return RS_OK;
+    }
+    if (timeout_ns == 0) {
+        return client_check(client, os_tsc());
+    }
+    uint64_t deadline_tsc = client_deadline(client, timeout_ns);
+    for (uint32_t i = 0; i < count; i++) {
+        if (items[i].socket != NULL) {
+            client_socket_hold(items[i].socket);
+        }
+    }
+    enum rs_status status = poll_block(client, &set, deadline_tsc, ready_count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (items[i].socket != NULL) {
+            client_socket_release(items[i].socket);
+        }
+    }
+    return status;
+}

@@ -1,0 +1,100 @@
+/*
+ * Is there something to read, room to write, an error? Asked by waiting threads, without the
+ * socket's locks: from state lines, ring heads and the words a sender leaves for others. And
+ * arming: asking the dataplane for a hint. Any thread.
+ */
+#include "provider/client/client_internal.h"
+
+bool client_error_pending(const struct client_socket *socket)
+{
+    return atomic_load_explicit(&socket->state->error_seq, memory_order_relaxed) !=
+           atomic_load_explicit(&socket->error_seen, memory_order_relaxed);
+}
+
+enum rs_status client_error_take(struct client_socket *socket)
+{
+    /* Acquire, partner the dataplane's release: the code is there when the count says so. */
+    uint32_t seq = atomic_load_explicit(&socket->state->error_seq, memory_order_acquire);
+    uint32_t seen = atomic_load_explicit(&socket->error_seen, memory_order_relaxed);
+    /* Of several threads one reports it. */
+    if (seq == seen ||
+        !atomic_compare_exchange_strong_explicit(&socket->error_seen, &seen, seq,
+                                                 memory_order_relaxed, memory_order_relaxed)) {
+        return RS_OK;
+    }
+    uint32_t code = atomic_load_explicit(&socket->state->error_code, memory_order_relaxed);
+    return code < RS_STATUS_COUNT ? (enum rs_status)code : RS_CORRUPT;
+}
+
+/* A record at the consumed index, which only its reader moves; it may be one that a thread is just
+ * taking. */
+static bool ready_record(const struct dgram_reader *reader)
+{
+    uint32_t position = atomic_load_explicit(reader->head_word, memory_order_relaxed);
+    const struct rs_dgram *record =
+        (const struct rs_dgram *)(reader->base + (position & (reader->size_bytes - 1)));
+    return atomic_load_explicit(&record->seq, memory_order_acquire) == rs_dgram_seq(position);
+}
+
+bool client_recv_ready(const struct client_socket *socket)
+{
+    enum client_socket_phase phase = client_socket_phase(socket);
+    if (phase != CLIENT_SOCKET_LIVE) {
+        return phase != CLIENT_SOCKET_UNDECIDED;
+    }
+    for (uint32_t i = 0; i < socket->recv_queues; i++) {
+        if (ready_record(&socket->recv[i])) {
+            return true;
+        }
+    }
+    return client_error_pending(socket) ||
+           (atomic_load_explicit(&socket->shut, memory_order_relaxed) & CLIENT_SHUT_RECV) != 0;
+}
+
+bool client_send_ready(const struct client_socket *socket)
+{
+    if (client_socket_phase(socket) != CLIENT_SOCKET_LIVE) {
+        return true; /* a send binds it, or says that it is closed */
+    }
+    if ((atomic_load_explicit(&socket->shut, memory_order_relaxed) & CLIENT_SHUT_SEND) != 0) {
+        return true;
+    }
+    uint32_t size_bytes = socket->send.size_bytes;
+    uint32_t tail = atomic_load_explicit(&socket->send_tail, memory_order_relaxed);
+    uint32_t used = rs_seq_distance(
+        atomic_load_explicit(&socket->state->send_head, memory_order_relaxed), tail);
+    uint32_t wanted = atomic_load_explicit(&socket->send_wanted_bytes, memory_order_relaxed);
+    if (wanted < RS_LINE_BYTES) {
+        wanted = RS_LINE_BYTES;
+    }
+    return used > size_bytes || /* the tail was read before a send, the head after it */
+           (used < atomic_load_explicit(&socket->send_limit_bytes, memory_order_relaxed) &&
+            wanted <= size_bytes - used);
+}
+
+/* ---- arming
+ * --------------------------------------------------------------------------------------------------------
+ */
+
+/* A closed socket's words may belong to another one already. The lock keeps client_socket_close out
+ * meanwhile. */
+void client_socket_arm(struct client_socket *socket, uint32_t events, uint32_t channel_idx)
+{
+    client_lock_take(&socket->arm_lock);
+    if (client_socket_phase(socket) == CLIENT_SOCKET_LIVE) {
+        arm_set(socket->shared, events, channel_idx);
+    }
+    client_lock_drop(&socket->arm_lock);
+}
+
+void client_socket_disarm(struct client_socket *socket, uint32_t channel_idx)
+{
+    client_lock_take(&socket->arm_lock);
+    /* Other threads may still wait for it on a common channel: its bit stays, at the price of a
+     * hint. */
+    if (client_socket_phase(socket) == CLIENT_SOCKET_LIVE &&
+        !socket->client->channels[channel_idx].common) {
+        arm_clear(socket->shared, channel_idx);
+    }
+    client_lock_drop(&socket->arm_lock);
+}

@@ -1,0 +1,244 @@
+/*
+ * Receiving datagrams: the record at the head of a receive ring, copied into the caller's buffers.
+ * Any thread; the socket's recv_lock makes concurrent receivers take turns and is not held while
+ * one waits. No system call, allocation or division unless it blocks.
+ */
+#include <string.h>
+
+#include "provider/client/client_internal.h"
+
+#define NS_PER_MS 1000000ull
+#define MISSES_PER_CHECK \
+    64u /* empty looks of a non-blocking socket between two looks at the clock; a power of two */
+
+/* Copies the payload as far as the buffers go. Returns the bytes copied. */
+static size_t recv_scatter(const struct client_iov *iov, uint32_t iov_count, const uint8_t *payload,
+                           size_t len_bytes)
+{
+    size_t done = 0;
+    for (uint32_t i = 0; i < iov_count && done < len_bytes; i++) {
+        size_t part = len_bytes - done < iov[i].len_bytes ? len_bytes - done : iov[i].len_bytes;
+        if (part != 0) {
+            memcpy(iov[i].base, payload + done, part);
+            done += part;
+        }
+    }
+    return done;
+}
+
+struct recv_call {
+    const struct client_iov *iov;
+    uint32_t iov_count;
+    uint32_t flags;
+    struct client_recv_info *info; /* may be NULL */
+    size_t received_bytes;
+};
+
+static enum rs_status recv_take(struct recv_call *call, struct dgram_reader *reader,
+                                const struct dgram_view *view)
+{
+    call->received_bytes =
+        recv_scatter(call->iov, call->iov_count, view->payload, view->header.len_bytes);
+    if (call->info != NULL) {
+        *call->info = (struct client_recv_info){
+            .from = rs_addr_v4(view->header.src_be32, view->header.src_port_be16),
+            .rx_tsc = view->header.rx_tsc,
+            .len_bytes = view->header.len_bytes,
+            .ttl = view->header.ttl,
+            .tos = view->header.tos,
+            .flags = view->header.flags & (RS_DGRAM_MULTICAST | RS_DGRAM_BROADCAST)};
+    }
+    if ((call->flags & CLIENT_MSG_PEEK) == 0) {
+        dgram_reader_consume(reader, view);
+    }
+    return CLIENT_LIKELY(call->received_bytes == view->header.len_bytes) ? RS_OK : RS_MESSAGE_SIZE;
+}
+
+/* recv_lock held, socket live. RS_WOULD_BLOCK: nothing there. */
+static enum rs_status recv_look(struct client_socket *socket, struct recv_call *call)
+{
+    struct dgram_view view;
+    uint32_t queue = socket->recv_queue;
+    for (uint32_t i = 0; i < socket->recv_queues; i++) {
+        struct dgram_reader *reader = &socket->recv[queue];
+        enum rs_status status = dgram_reader_peek(reader, &view);
+        uint32_t next = queue + 1 == socket->recv_queues ? 0 : queue + 1;
+        if (CLIENT_LIKELY(status == RS_OK)) {
+            if ((call->flags & CLIENT_MSG_PEEK) == 0) {
+                socket->recv_queue = next;
+            }
+            return recv_take(call, reader, &view);
+        }
+        if (status != RS_WOULD_BLOCK) {
+            return status;
+        }
+        queue = next;
+    }
+    enum rs_status status = client_error_take(socket);
+    return status != RS_OK ? status : RS_WOULD_BLOCK;
+}
+
+/* recv_lock held: may this socket receive? */
+static enum rs_status recv_allowed(const struct client_socket *socket)
+{
+    switch (client_socket_phase(socket)) {
+    case CLIENT_SOCKET_LIVE:
+        break;
+    case CLIENT_SOCKET_UNDECIDED:
+        return RS_INVALID;
+    case CLIENT_SOCKET_FREE:
+    case CLIENT_SOCKET_CLOSED:
+        return RS_NOT_SOCKET;
+    }
+    return (atomic_load_explicit(&socket->shut, memory_order_relaxed) & CLIENT_SHUT_RECV) != 0
+               ? RS_SHUTDOWN
+               : RS_OK;
+}
+
+/* An empty ring and a caller that will not wait: is there still a dataplane? recv_lock held. */
+static enum rs_status recv_miss(struct client_socket *socket)
+{
+    struct client *client = socket->client;
+    if (atomic_load_explicit(&client->ended, memory_order_relaxed) == 0 &&
+        atomic_load_explicit(&client->header->poisoned, memory_order_relaxed) == 0 &&
+        (++socket->recv_misses & (MISSES_PER_CHECK - 1)) != 0) {
+        return RS_WOULD_BLOCK;
+    }
+    enum rs_status status = client_check(client, os_tsc());
+    return status != RS_OK ? status : RS_WOULD_BLOCK;
+}
+
+/* ---- blocking
+ * --------------------------------------------------------------------------------------------------------
+ */
+
+static bool recv_wait_ready(void *context)
+{
+    return client_recv_ready(context);
+}
+
+static void recv_wait_arm(void *context, uint32_t channel_idx)
+{
+    client_socket_arm(context, RS_LEVEL_READABLE | RS_LEVEL_ERROR | RS_LEVEL_END, channel_idx);
+}
+
+static void recv_wait_disarm(void *context, uint32_t channel_idx)
+{
+    client_socket_disarm(context, channel_idx);
+}
+
+/* The socket is held. */
+static enum rs_status recv_block(struct client_socket *socket, struct recv_call *call)
+{
+    struct client *client = socket->client;
+    uint32_t timeout_ms = atomic_load_explicit(&socket->recv_timeout_ms, memory_order_relaxed);
+    uint64_t deadline_tsc =
+        client_deadline(client, timeout_ms == 0 ? UINT64_MAX : timeout_ms * NS_PER_MS);
+    struct client_condition condition = {.ready = recv_wait_ready,
+                                         .arm = recv_wait_arm,
+                                         .disarm = recv_wait_disarm,
+                                         .context = socket,
+                                         .queue_idx = socket->home_queue_idx};
+    for (;;) {
+        enum rs_status status = client_wait(client, &condition, deadline_tsc);
+        if (status != RS_OK) {
+            return status;
+        }
+        client_lock_take(&socket->recv_lock);
+        status = recv_allowed(socket);
+        if (status == RS_OK) {
+            status = recv_look(socket, call);
+        }
+        client_lock_drop(&socket->recv_lock);
+        if (status == RS_NOT_SOCKET) {
+            return RS_INTERRUPTED;
+        }
+        if (status != RS_WOULD_BLOCK) {
+            return status;
+        }
+    }
+}
+
+static bool recv_may_block(const struct client_socket *socket, uint32_t flags)
+{
+    if ((flags & (CLIENT_MSG_DONTWAIT | CLIENT_MSG_WAIT)) != 0) {
+        return (flags & CLIENT_MSG_WAIT) != 0;
+    }
+    return atomic_load_explicit(&socket->nonblocking, memory_order_relaxed) == 0;
+}
+
+enum rs_status client_recv(struct client_socket *socket, const struct client_iov *iov,
+                           uint32_t iov_count, uint32_t flags, struct client_recv_info *info,
+                           size_t *received_bytes)
+{
+    struct recv_call call = {.iov = iov, .iov_count = iov_count, .flags = flags, .info = info};
+    client_lock_take(&socket->recv_lock);
+    enum rs_status status = recv_allowed(socket);
+    if (CLIENT_LIKELY(status == RS_OK)) {
+        status = recv_look(socket, &call);
+    }
+    if (CLIENT_LIKELY(status != RS_WOULD_BLOCK)) {
+        client_lock_drop(&socket->recv_lock);
+        *received_bytes = call.received_bytes;
+        return status;
+    }
+    bool blocks = recv_may_block(socket, flags);
+    if (blocks) {
+        client_socket_hold(socket);
+    } else {
+        status = recv_miss(socket);
+    }
+    client_lock_drop(&socket->recv_lock);
+    if (blocks) {
+        status = recv_block(socket, &call);
+        client_socket_release(socket);
+    }
+    *received_bytes = call.received_bytes;
+    return status;
+}
+
+/* ---- what waits
+ * --------------------------------------------------------------------------------------------------------
+ */
+
+/* Adds up the datagrams of one ring. */
+static enum rs_status recv_count(const struct dgram_reader *reader, uint32_t *next_bytes,
+                                 uint64_t *total_bytes)
+{
+    struct dgram_view view;
+    uint32_t position = reader->head;
+    bool first = *total_bytes == 0 && *next_bytes == 0;
+    enum rs_status status;
+    while ((status = dgram_reader_peek_at(reader, &position, &view)) == RS_OK) {
+        if (first) {
+            *next_bytes = view.header.len_bytes;
+            first = false;
+        }
+        *total_bytes += view.header.len_bytes;
+        position += dgram_view_span(&view);
+    }
+    return status == RS_WOULD_BLOCK ? RS_OK : status;
+}
+
+enum rs_status client_readable_bytes(struct client_socket *socket, uint32_t *next_bytes,
+                                     uint64_t *total_bytes)
+{
+    uint64_t total = 0;
+    *next_bytes = 0;
+    client_lock_take(&socket->recv_lock);
+    enum rs_status status = recv_allowed(socket);
+    if (status == RS_INVALID) { /* not bound: nothing waits */
+        status = RS_OK;
+    } else if (status == RS_OK) {
+        uint32_t queue = socket->recv_queue;
+        for (uint32_t i = 0; i < socket->recv_queues && status == RS_OK; i++) {
+            status = recv_count(&socket->recv[queue], next_bytes, &total);
+            queue = queue + 1 == socket->recv_queues ? 0 : queue + 1;
+        }
+    }
+    client_lock_drop(&socket->recv_lock);
+    if (total_bytes != NULL) {
+        *total_bytes = total;
+    }
+    return status;
+}

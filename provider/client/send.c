@@ -1,0 +1,323 @@
+/*
+ * Sending datagrams: up to 40 bytes inside a request slot while the ring has slack, the others
+ * through the socket's send ring and a post. Any thread; the socket's send_lock makes concurrent
+ * senders take turns and is not held while one waits for room. No system call, allocation or
+ * division unless it blocks.
+ */
+#include <string.h>
+
+#include "provider/client/client_internal.h"
+
+#define NS_PER_MS 1000000ull
+
+/* One datagram on its way. */
+struct send_call {
+    const struct client_iov *iov;
+    uint32_t iov_count;
+    uint32_t len_bytes;
+    bool addressed; /* the caller named a destination; else: the peer */
+    uint32_t dst_be32;
+    uint16_t dst_port_be16;
+};
+
+static void send_gather(uint8_t *to, const struct send_call *call)
+{
+    for (uint32_t i = 0; i < call->iov_count; i++) {
+        if (call->iov[i].len_bytes != 0) {
+            memcpy(to, call->iov[i].base, call->iov[i].len_bytes);
+            to += call->iov[i].len_bytes;
+        }
+    }
+}
+
+static bool send_is_loopback(uint32_t ip_be32)
+{
+    const uint8_t *octets = (const uint8_t *)&ip_be32;
+    return octets[0] == 127;
+}
+
+/* A datagram that leaves the host must fit the NIC's MTU; one to an address of this host need not.
+ */
+static bool send_too_long(const struct client_socket *socket, uint32_t dst_be32, uint32_t len_bytes)
+{
+    const struct client *client = socket->client;
+    if (len_bytes <= client->wire_max_bytes) {
+        return false;
+    }
+    if (send_is_loopback(dst_be32) || dst_be32 == socket->local_be32) {
+        return len_bytes > RS_DGRAM_MAX_BYTES;
+    }
+    for (uint32_t i = 0; i < client->queue_count; i++) {
+        if (client->queues[i].ip_be32 == dst_be32) {
+            return len_bytes > RS_DGRAM_MAX_BYTES;
+        }
+    }
+    return true;
+}
+
+/* send_lock held: may this datagram be sent? */
+static enum rs_status send_allowed(const struct client_socket *socket, const struct send_call *call)
+{
+    switch (client_socket_phase(socket)) {
+    case CLIENT_SOCKET_LIVE:
+        break;
+    case CLIENT_SOCKET_UNDECIDED:
+        return call->addressed ? RS_NOT_READY : RS_NOT_CONNECTED;
+    case CLIENT_SOCKET_FREE:
+    case CLIENT_SOCKET_CLOSED:
+        return RS_NOT_SOCKET;
+    }
+    const struct client *client = socket->client;
+    if (atomic_load_explicit(&client->ended, memory_order_relaxed) != 0 ||
+        atomic_load_explicit(&client->header->poisoned, memory_order_relaxed) != 0) {
+        return client_check(socket->client, os_tsc());
+    }
+    if ((atomic_load_explicit(&socket->shut, memory_order_relaxed) & CLIENT_SHUT_SEND) != 0) {
+        return RS_SHUTDOWN;
+    }
+    uint32_t dst_be32 = call->addressed ? call->dst_be32 : socket->peer_be32;
+    if (dst_be32 == 0) {
+        return RS_NOT_CONNECTED;
+    }
+    if (dst_be32 == UINT32_MAX && !socket->broadcast) {
+        return RS_ACCESS;
+    }
+    return send_too_long(socket, dst_be32, call->len_bytes) ? RS_MESSAGE_SIZE : RS_OK;
+}
+
+/* The datagram inside a slot. False: no slack, or something of the socket is still in its send
+ * ring. */
+static bool send_inline(struct client_socket *socket, struct client_channel *channel,
+                        const struct send_call *call)
+{
+    struct rs_request *slot =
+        post_inline_reserve(&channel->post, dgram_send_writer_empty(&socket->send));
+    if (slot == NULL) {
+        return false;
+    }
+    slot->op = RS_OP_SEND_INLINE;
+    slot->len_bytes = (uint8_t)call->len_bytes;
+    slot->port_be16 = call->dst_port_be16;
+    slot->socket_idx = socket->idx;
+    slot->generation = socket->generation;
+    slot->arg = call->dst_be32;
+    send_gather(slot->payload, call);
+    post_inline_publish(&channel->post, &socket->post);
+    return true;
+}
+
+/* The tail goes to the dataplane, whatever it takes: the record is in the ring already. Channel
+ * entered. */
+static enum rs_status send_post(struct client_socket *socket, struct client_channel *channel,
+                                uint32_t tail)
+{
+    for (;;) {
+        enum rs_status status = post_tail(&channel->post, &socket->post, socket->shared,
+                                          socket->idx, socket->generation, tail);
+        if (CLIENT_LIKELY(status != RS_WOULD_BLOCK)) {
+            return status;
+        }
+        /* No slot for a moment: the poll loop frees some with its next batch. */
+        status = client_check(socket->client, os_tsc());
+        if (status != RS_OK) {
+            return status;
+        }
+        os_yield();
+    }
+}
+
+/* What the socket needs before this datagram fits, for those who wait. */
+static void send_note_wanted(struct client_socket *socket, uint32_t len_bytes)
+{
+    uint32_t span = rs_dgram_span(sizeof(struct rs_send_dgram), len_bytes);
+    uint32_t to_end = socket->send.size_bytes - (socket->send.tail & (socket->send.size_bytes - 1));
+    atomic_store_explicit(&socket->send_wanted_bytes, span > to_end ? to_end + span : span,
+                          memory_order_relaxed);
+}
+
+static enum rs_status send_by_ring(struct client_socket *socket, struct client_channel *channel,
+                                   const struct send_call *call)
+{
+    struct rs_send_dgram *record = NULL;
+    enum rs_status status = dgram_send_writer_reserve(&socket->send, call->len_bytes, &record);
+    if (status != RS_OK) {
+        if (status == RS_WOULD_BLOCK) {
+            send_note_wanted(socket, call->len_bytes);
+        }
+        return status;
+    }
+    record->family = call->addressed ? RS_FAMILY_IPV4 : RS_FAMILY_NONE;
+    record->port_be16 = call->dst_port_be16;
+    record->dst_be32 = call->dst_be32;
+    send_gather((uint8_t *)(record + 1), call);
+    uint32_t tail = dgram_send_writer_commit(&socket->send, record);
+    atomic_store_explicit(&socket->send_tail, tail, memory_order_relaxed);
+    client_channel_enter(channel);
+    status = send_post(socket, channel, tail);
+    client_channel_leave(channel);
+    return status;
+}
+
+/* send_lock held. RS_NOT_READY: not bound yet; RS_WOULD_BLOCK: the send ring is full. */
+static enum rs_status send_try(struct client_socket *socket, struct client_channel *channel,
+                               const struct send_call *call)
+{
+    enum rs_status status = send_allowed(socket, call);
+    if (!CLIENT_LIKELY(status == RS_OK)) {
+        return status;
+    }
+    status = client_socket_move(socket, channel);
+    if (!CLIENT_LIKELY(status == RS_OK)) {
+        return status;
+    }
+    if (call->len_bytes <= RS_INLINE_BYTES) {
+        client_channel_enter(channel);
+        bool sent = send_inline(socket, channel, call);
+        client_channel_leave(channel);
+        if (CLIENT_LIKELY(sent)) {
+            return RS_OK;
+        }
+    }
+    status = send_by_ring(socket, channel, call);
+    if (status == RS_OK &&
+        atomic_load_explicit(&socket->send_wanted_bytes, memory_order_relaxed) != 0) {
+        atomic_store_explicit(&socket->send_wanted_bytes, 0, memory_order_relaxed);
+    }
+    return status;
+}
+
+/* ---- blocking
+ * -----------------------------------------------------------------------------------------------------------
+ */
+
+static bool send_wait_ready(void *context)
+{
+    return client_send_ready(context);
+}
+
+static void send_wait_arm(void *context, uint32_t channel_idx)
+{
+    client_socket_arm(context, RS_LEVEL_WRITABLE | RS_LEVEL_ERROR | RS_LEVEL_END, channel_idx);
+}
+
+static void send_wait_disarm(void *context, uint32_t channel_idx)
+{
+    client_socket_disarm(context, channel_idx);
+}
+
+/* The socket is held. */
+static enum rs_status send_block(struct client_socket *socket, struct client_channel *channel,
+                                 const struct send_call *call)
+{
+    struct client *client = socket->client;
+    uint32_t timeout_ms = atomic_load_explicit(&socket->send_timeout_ms, memory_order_relaxed);
+    uint64_t deadline_tsc =
+        client_deadline(client, timeout_ms == 0 ? UINT64_MAX : timeout_ms * NS_PER_MS);
+    struct client_condition condition = {.ready = send_wait_ready,
+                                         .arm = send_wait_arm,
+                                         .disarm = send_wait_disarm,
+                                         .context = socket,
+                                         .queue_idx = channel->queue_idx};
+    for (;;) {
+        enum rs_status status = client_wait(client, &condition, deadline_tsc);
+        if (status != RS_OK) {
+            return status;
+        }
+        client_lock_take(&socket->send_lock);
+        status = send_try(socket, channel, call);
+        client_lock_drop(&socket->send_lock);
+        if (status == RS_NOT_SOCKET) {
+            return RS_INTERRUPTED;
+        }
+        if (status != RS_WOULD_BLOCK) {
+            return status;
+        }
+    }
+}
+
+static bool send_may_block(const struct client_socket *socket, uint32_t flags)
+{
+    if ((flags & (CLIENT_MSG_DONTWAIT | CLIENT_MSG_WAIT)) != 0) {
+        return (flags & CLIENT_MSG_WAIT) != 0;
+    }
+    return atomic_load_explicit(&socket->nonblocking, memory_order_relaxed) == 0;
+}
+
+/* The full ring may be a dead dataplane's. */
+static enum rs_status send_miss(struct client_socket *socket)
+{
+    enum rs_status status = client_check(socket->client, os_tsc());
+    return status != RS_OK ? status : RS_WOULD_BLOCK;
+}
+
+static enum rs_status send_prepare(struct send_call *call, const struct rs_addr *to)
+{
+    size_t len_bytes = 0;
+    for (uint32_t i = 0; i < call->iov_count; i++) {
+        if (call->iov[i].len_bytes > RS_DGRAM_MAX_BYTES - len_bytes) {
+            return RS_MESSAGE_SIZE;
+        }
+        len_bytes += call->iov[i].len_bytes;
+    }
+    call->len_bytes = (uint32_t)len_bytes;
+    if (to != NULL) {
+        if (to->family != RS_FAMILY_IPV4) {
+            return RS_FAMILY_NOT_SUPPORTED;
+        }
+        if (to->ip.v4_be32 == 0 || to->port_be16 == 0) {
+            return RS_ADDR_NOT_AVAILABLE;
+        }
+        call->addressed = true;
+        call->dst_be32 = to->ip.v4_be32;
+        call->dst_port_be16 = to->port_be16;
+    }
+    return RS_OK;
+}
+
+static enum rs_status send_once(struct client_socket *socket, const struct send_call *call,
+                                uint32_t flags)
+{
+    enum rs_status status = RS_OK;
+    uint32_t queue_idx =
+        client_socket_phase(socket) == CLIENT_SOCKET_LIVE ? socket->home_queue_idx : 0;
+    struct client_channel *channel = client_channel_get(socket->client, queue_idx, &status);
+    if (channel == NULL) {
+        return status;
+    }
+    client_lock_take(&socket->send_lock);
+    status = send_try(socket, channel, call);
+    bool blocks = false;
+    if (!CLIENT_LIKELY(status != RS_WOULD_BLOCK)) {
+        blocks = send_may_block(socket, flags);
+        if (blocks) {
+            client_socket_hold(socket);
+        } else {
+            status = send_miss(socket);
+        }
+    }
+    client_lock_drop(&socket->send_lock);
+    if (blocks) {
+        status = send_block(socket, channel, call);
+        client_socket_release(socket);
+    }
+    return status;
+}
+
+enum rs_status client_send(struct client_socket *socket, const struct client_iov *iov,
+                           uint32_t iov_count, uint32_t flags, const struct rs_addr *to,
+                           size_t *sent_bytes)
+{
+    struct send_call call = {.iov = iov, .iov_count = iov_count};
+    enum rs_status status = send_prepare(&call, to);
+    if (CLIENT_LIKELY(status == RS_OK)) {
+        status = send_once(socket, &call, flags);
+    }
+    if (status == RS_NOT_READY) {
+        status = client_bind_any(socket);
+        if (status == RS_OK) {
+            status = send_once(socket, &call, flags);
+        }
+    }
+    *sent_bytes = status == RS_OK ? call.len_bytes : 0;
+    return status;
+}

@@ -1,0 +1,322 @@
+/*
+ * Attach and detach: the control connection, the session's memory mapped and checked, further
+ * extents on demand. Slow paths only; any thread. Calls link.c and rings/session.h.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "provider/client/client_alloc.h"
+#include "provider/client/client_internal.h"
+
+#define NS_PER_S          1000000000ull
+#define NS_PER_MS         1000000ull
+#define NS_PER_US         1000ull
+#define ATTACH_TIMEOUT_NS (2 * NS_PER_S)
+#define CHECK_NS          NS_PER_MS        /* how often a spinning thread looks at the heartbeat */
+#define STALE_NS          (20 * NS_PER_MS) /* a heartbeat older than this is worth a question to the OS */
+#define UDP_HEADERS_BYTES 28u              /* IPv4 without options, and UDP */
+
+/* ---- the control connection
+ * ------------------------------------------------------------------------------------ */
+
+enum rs_status client_link_call(struct client *client, enum rs_ctl_type type, uint32_t arg,
+                                struct rs_ctl_answer *answer, intptr_t handles[CLIENT_LINK_HANDLES])
+{
+    struct rs_ctl_request request = {.magic = RS_MAGIC, .type = (uint32_t)type, .arg = arg};
+    enum rs_status status = client->link.ops->call(client->link.context, &request, answer, handles,
+                                                   client->link_timeout_ns);
+    if (status == RS_OK && (answer->magic != RS_MAGIC || answer->type != (uint32_t)type)) {
+        status = RS_CORRUPT;
+    }
+    if (status != RS_OK) {
+        client_set_error_text("the dataplane did not answer on the control connection: %s",
+                              rs_status_name(status));
+    } else if (answer->status != RS_OK) {
+        status = answer->status < RS_STATUS_COUNT ? (enum rs_status)answer->status : RS_CORRUPT;
+        answer->text[sizeof(answer->text) - 1] = '\0';
+        client_set_error_text("refused by the dataplane: %s", answer->text);
+    }
+    if (status != RS_OK) {
+        for (uint32_t i = 0; i < CLIENT_LINK_HANDLES; i++) {
+            os_handle_close(handles[i]);
+            handles[i] = -1;
+        }
+    }
+    return status;
+}
+
+/* ---- extents
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+/* Takes the handle over and enters the mapping into the view. */
+static enum rs_status session_map_extent(struct client *client, uint32_t extent_idx,
+                                         intptr_t handle, uint64_t size_bytes, bool writable)
+{
+    struct os_shm *shm = &client->extents[extent_idx];
+    assert(shm->base == NULL);
+    enum rs_status status =
+        client->link.ops->map(client->link.context, extent_idx, handle, size_bytes, writable, shm);
+    if (status != RS_OK) {
+        client_set_error_os("an extent cannot be mapped");
+        shm->base = NULL;
+    }
+    return status;
+}
+
+static enum rs_status session_fetch_extent(struct client *client, uint32_t extent_idx)
+{
+    enum rs_extent_kind kind;
+    uint64_t size_bytes = 0;
+    enum rs_status status = rs_view_extent(&client->view, extent_idx, &kind, &size_bytes);
+    if (status != RS_OK) {
+        return status;
+    }
+    struct rs_ctl_answer answer;
+    intptr_t handles[CLIENT_LINK_HANDLES];
+    status = client_link_call(client, RS_CTL_EXTENT, extent_idx, &answer, handles);
+    if (status != RS_OK) {
+        return status;
+    }
+    if (answer.value != size_bytes) {
+        os_handle_close(handles[0]);
+        return RS_CORRUPT;
+    }
+    status = session_map_extent(client, extent_idx, handles[0], size_bytes, kind == RS_EXTENT_CL);
+    if (status != RS_OK) {
+        return status;
+    }
+    return rs_view_map(&client->view, extent_idx, client->extents[extent_idx].base, size_bytes);
+}
+
+enum rs_status client_resolve(struct client *client, struct rs_ref ref, uint64_t bytes,
+                              enum rs_extent_kind kind, void **out)
+{
+    enum rs_status status = rs_resolve(&client->view, ref, bytes, RS_LINE_BYTES, kind, out);
+    if (status == RS_NOT_READY) {
+        status = session_fetch_extent(client, ref.extent_idx);
+        if (status == RS_OK) {
+            status = rs_resolve(&client->view, ref, bytes, RS_LINE_BYTES, kind, out);
+        }
+    }
+    return status;
+}
+
+enum rs_status client_resolve_ring(struct client *client, const struct rs_ring_ref *ring,
+                                   enum rs_extent_kind kind, uint8_t **out)
+{
+    enum rs_status status = rs_resolve_ring(&client->view, ring, kind, out);
+    if (status == RS_NOT_READY) {
+        status = session_fetch_extent(client, ring->ref.extent_idx);
+        if (status == RS_OK) {
+            status = rs_resolve_ring(&client->view, ring, kind, out);
+        }
+    }
+    return status;
+}
+
+/* ---- attach
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+static enum rs_status session_attach(struct client *client)
+{
+    struct rs_ctl_answer answer;
+    intptr_t handles[CLIENT_LINK_HANDLES];
+    enum rs_status status =
+        client_link_call(client, RS_CTL_ATTACH, RS_LAYOUT_VERSION, &answer, handles);
+    if (status != RS_OK) {
+        return status;
+    }
+    status = session_map_extent(client, 0, handles[0], answer.sizes_bytes[0], false);
+    if (status != RS_OK) {
+        os_handle_close(handles[1]);
+        return status;
+    }
+    status = session_map_extent(client, 1, handles[1], answer.sizes_bytes[1], true);
+    if (status != RS_OK) {
+        return status;
+    }
+    const char *why = "";
+    client->header = client->extents[0].base;
+    status = rs_session_check(client->header, answer.sizes_bytes[0], &client->view, &why);
+    if (status != RS_OK) {
+        client_set_error_text("the session's header is not usable: %s",
+                              why != NULL ? why : rs_status_name(status));
+        return status;
+    }
+    status = rs_view_map(&client->view, 1, client->extents[1].base, answer.sizes_bytes[1]);
+    if (status != RS_OK) {
+        client_set_error_text("extent 1 is not what the session's header says");
+    }
+    return status;
+}
+
+static void session_set_up(struct client *client, const struct client_config *config)
+{
+    const struct rs_session_view *view = &client->view;
+    client->queues = rs_view_region(view, RS_REGION_QUEUE_STATE);
+    client->socket_states = rs_view_region(view, RS_REGION_SOCKET_STATE);
+    client->socket_descs = rs_view_region(view, RS_REGION_SOCKET_DESC);
+    client->socket_clients = rs_view_region(view, RS_REGION_SOCKET_CLIENT);
+    client->channel_states = rs_view_region(view, RS_REGION_CHANNEL_STATE);
+    client->channel_clients = rs_view_region(view, RS_REGION_CHANNEL_CLIENT);
+    client->limit_sockets = view->limit_sockets;
+    client->limit_channels = view->limit_channels;
+    client->queue_count = view->queue_count;
+    client->request_slots = view->request_slots;
+    client->hint_slots = view->hint_slots;
+    uint32_t wire_bytes =
+        view->mtu_bytes > UDP_HEADERS_BYTES ? view->mtu_bytes - UDP_HEADERS_BYTES : 0;
+    client->wire_max_bytes = wire_bytes < RS_DGRAM_MAX_BYTES ? wire_bytes : RS_DGRAM_MAX_BYTES;
+
+    double ticks_per_ns = (double)view->tsc_hz / (double)NS_PER_S;
+    client->ns_per_tick = 1.0 / ticks_per_ns;
+    client->check_ticks = (uint64_t)((double)CHECK_NS * ticks_per_ns);
+    client->stale_ticks = (uint64_t)((double)STALE_NS * ticks_per_ns);
+    uint64_t spin_us = view->spin_us;
+    if (config->spin_us >= 0) {
+        spin_us = config->spin_us < (int64_t)RS_SPIN_FOREVER ? (uint64_t)config->spin_us
+                                                             : RS_SPIN_FOREVER;
+    }
+    client->spin_ticks = spin_us == RS_SPIN_FOREVER
+                             ? UINT64_MAX
+                             : (uint64_t)((double)spin_us * (double)NS_PER_US * ticks_per_ns);
+    client->yield_in_spin =
+        config->yield_in_spin < 0 ? view->yield_in_spin != 0 : config->yield_in_spin != 0;
+}
+
+static void session_unmap_all(struct client *client)
+{
+    for (uint32_t i = 0; i < RS_EXTENTS_MAX; i++) {
+        if (client->extents[i].base != NULL) {
+            client->link.ops->unmap(client->link.context, &client->extents[i]);
+        }
+    }
+}
+
+static enum rs_status session_make_channels(struct client *client)
+{
+    client->channels = client_alloc(client->limit_channels, sizeof(*client->channels));
+    if (client->channels == NULL) {
+        return RS_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < client->limit_channels; i++) {
+        os_mutex_init(&client->channels[i].sleep_mutex);
+        client->channels[i].event.handle = -1;
+    }
+    return RS_OK;
+}
+
+static void session_free_channels(struct client *client)
+{
+    for (uint32_t i = 0; i < client->limit_channels && client->channels != NULL; i++) {
+        os_event_destroy(&client->channels[i].event);
+        os_mutex_destroy(&client->channels[i].sleep_mutex);
+    }
+    client_free(client->channels);
+}
+
+enum rs_status client_open_link(const struct client_config *config, const struct client_link *link,
+                                struct client **out)
+{
+    enum rs_status status = client_registry_init();
+    struct client *client = status == RS_OK ? client_alloc(1, sizeof(*client)) : NULL;
+    if (client == NULL) {
+        link->ops->close(link->context);
+        return status != RS_OK ? status : RS_NO_MEMORY;
+    }
+    client->link = *link;
+    client->link_timeout_ns =
+        config->attach_timeout_ns != 0 ? config->attach_timeout_ns : ATTACH_TIMEOUT_NS;
+    os_mutex_init(&client->slow_mutex);
+    status = session_attach(client);
+    if (status != RS_OK) {
+        goto fail;
+    }
+    session_set_up(client, config);
+    status = session_make_channels(client);
+    if (status != RS_OK) {
+        goto fail;
+    }
+    status = client_registry_add(client);
+    if (status != RS_OK) {
+        client_set_error_text("this process has %u attaches already, the most there can be",
+                              CLIENTS_MAX);
+        goto fail_channels;
+    }
+    *out = client;
+    return RS_OK;
+
+fail_channels:
+    session_free_channels(client);
+fail:
+    session_unmap_all(client);
+    client->link.ops->close(client->link.context);
+    os_mutex_destroy(&client->slow_mutex);
+    client_free(client);
+    return status;
+}
+
+enum rs_status client_open(const struct client_config *config, struct client **out)
+{
+    static const struct client_config defaults = {.spin_us = -1, .yield_in_spin = -1};
+    if (config == NULL) {
+        config = &defaults;
+    }
+    enum rs_status status = client_registry_init();
+    if (status != RS_OK) {
+        return status;
+    }
+    const char *instance = config->instance;
+    if (instance == NULL) {
+        instance = getenv("RINGSOCK_INSTANCE"); /* NOLINT(concurrency-mt-unsafe): read only */
+    }
+    if (instance == NULL || instance[0] == '\0') {
+        instance = "default";
+    }
+    struct client_link link;
+    uint64_t timeout_ns =
+        config->attach_timeout_ns != 0 ? config->attach_timeout_ns : ATTACH_TIMEOUT_NS;
+    status = client_link_connect(instance, timeout_ns, &link);
+    if (status != RS_OK) {
+        return status;
+    }
+    return client_open_link(config, &link, out);
+}
+
+void client_close(struct client *client)
+{
+    client_sockets_close_all(client);
+    client_registry_remove(client);
+    session_free_channels(client);
+    /* The dataplane learns of the end by the connection's. */
+    client->link.ops->close(client->link.context);
+    client_pool_destroy(client);
+    session_unmap_all(client);
+    os_mutex_destroy(&client->slow_mutex);
+    client_free(client);
+}
+
+/* ---- what it says of itself
+ * ---------------------------------------------------------------------------------------- */
+
+void client_get_info(const struct client *client, struct client_info *out)
+{
+    const struct rs_session_view *view = &client->view;
+    *out = (struct client_info){.epoch = view->epoch,
+                                .tsc_hz = view->tsc_hz,
+                                .queue_count = view->queue_count,
+                                .mtu_bytes = view->mtu_bytes,
+                                .limit_sockets = view->limit_sockets,
+                                .nic_kind = (enum rs_nic_kind)client->queues[0].kind};
+    static_assert(sizeof(out->instance) == sizeof(view->instance),
+                  "instance names are as long here as there");
+    memcpy(out->instance, view->instance, sizeof(out->instance));
+}
+
+uint64_t client_tsc_to_unix_ns(const struct client *client, uint64_t tsc)
+{
+    return rs_clock_unix_ns(&client->view.clock, tsc);
+}

@@ -1,0 +1,384 @@
+/*
+ * A socket's life: created undecided (options and memberships stay on the client), made known to
+ * the dataplane by bind, connect or the first sendto, closed. Slow paths; any thread, one at a time
+ * per socket by control_mutex. Calls request.c, options.c, pool.c.
+ */
+#include <string.h>
+
+#include "provider/client/client_internal.h"
+
+/* ---- undecided to live
+ * --------------------------------------------------------------------------------------------- */
+
+/* The least ring that holds what the program wants buffered, and never less than the default: a
+ * small SO_RCVBUF or SO_SNDBUF is a limit inside the ring, it does not shrink the longest datagram.
+ * 0: the default. */
+static uint32_t socket_ring_bytes(const struct client_socket *socket, enum rs_option option,
+                                  uint32_t default_bytes)
+{
+    uint32_t wanted = client_option_value(socket, option);
+    uint32_t bytes = default_bytes;
+    if (wanted <= default_bytes) {
+        return 0;
+    }
+    while (bytes < wanted && bytes < RS_RING_MAX_BYTES) {
+        bytes *= 2;
+    }
+    return bytes;
+}
+
+static enum rs_status socket_open(struct client_socket *socket)
+{
+    struct client *client = socket->client;
+    struct rs_open_reply reply;
+    struct rs_op_open open = {
+        .family = RS_FAMILY_IPV4,
+        .type = RS_SOCK_DGRAM,
+        .recv_ring_bytes = socket_ring_bytes(socket, RS_OPT_RCVBUF, client->view.recv_ring_bytes),
+        .send_ring_bytes = socket_ring_bytes(socket, RS_OPT_SNDBUF, client->view.send_ring_bytes)};
+    enum rs_status status =
+        client_request(client, NULL, RS_OP_OPEN, &open, sizeof(open), &reply, sizeof(reply));
+    if (status != RS_OK) {
+        return status;
+    }
+    if (reply.socket_idx >= client->limit_sockets || reply.generation == 0) {
+        return RS_CORRUPT;
+    }
+    client_lock_take(&socket->send_lock);
+    socket->idx = reply.socket_idx;
+    socket->generation = reply.generation;
+    socket->home_queue_idx = 0;
+    socket->state = &client->socket_states[reply.socket_idx];
+    socket->shared = &client->socket_clients[reply.socket_idx];
+    socket->place = (struct client_post_place){.channel = NULL};
+    /* send_level still says what the index's last user left there. */
+    socket->post = (struct post_socket){
+        .level_word = atomic_load_explicit(&socket->shared->send_level, memory_order_relaxed)};
+    rs_socket_client_reset(socket->shared);
+    client_lock_drop(&socket->send_lock);
+    atomic_store_explicit(&socket->error_seen,
+                          atomic_load_explicit(&socket->state->error_seq, memory_order_acquire),
+                          memory_order_relaxed);
+    return RS_OK;
+}
+
+/* Copies and checks the descriptor; its addresses become the socket's. */
+static enum rs_status socket_read_desc(struct client_socket *socket, struct rs_socket_desc *desc)
+{
+    memcpy(desc, &socket->client->socket_descs[socket->idx], sizeof(*desc));
+    rs_fence_copied();
+    if (desc->generation != socket->generation || desc->type != RS_SOCK_DGRAM ||
+        desc->home_queue_idx >= socket->client->queue_count ||
+        desc->local.family != RS_FAMILY_IPV4) {
+        return RS_CORRUPT;
+    }
+    socket->local = desc->local;
+    socket->peer = desc->peer;
+    client_lock_take(&socket->send_lock);
+    socket->local_be32 = desc->local.ip.v4_be32;
+    socket->peer_be32 = desc->peer.family == RS_FAMILY_IPV4 ? desc->peer.ip.v4_be32 : 0;
+    socket->peer_port_be16 = desc->peer.port_be16;
+    client_lock_drop(&socket->send_lock);
+    return RS_OK;
+}
+
+static enum rs_status socket_map_rings(struct client_socket *socket,
+                                       const struct rs_socket_desc *desc)
+{
+    struct client *client = socket->client;
+    uint8_t *send_base = NULL;
+    uint32_t queues = 0;
+    os_mutex_lock(&client->slow_mutex);
+    enum rs_status status = client_resolve_ring(client, &desc->send, RS_EXTENT_CL, &send_base);
+    for (uint32_t i = 0; i < client->queue_count && status == RS_OK; i++) {
+        if (desc->recv[i].size_bytes == 0) {
+            continue;
+        }
+        uint8_t *recv_base = NULL;
+        status = client_resolve_ring(client, &desc->recv[i], RS_EXTENT_DP, &recv_base);
+        if (status == RS_OK) {
+            dgram_reader_init(&socket->recv[queues], recv_base, desc->recv[i].size_bytes,
+                              &socket->shared->recv_head[i], 0);
+            queues++;
+        }
+    }
+    os_mutex_unlock(&client->slow_mutex);
+    if (status != RS_OK || queues == 0) {
+        return status != RS_OK ? status : RS_CORRUPT;
+    }
+    socket->recv_queues = queues;
+    socket->recv_queue = 0;
+    socket->home_queue_idx = desc->home_queue_idx;
+    uint32_t limit_bytes = client_option_value(socket, RS_OPT_SNDBUF);
+    limit_bytes = limit_bytes != 0 ? limit_bytes : 1;
+    dgram_send_writer_init(&socket->send, send_base, desc->send.size_bytes,
+                           &socket->state->send_head, limit_bytes, 0);
+    atomic_store_explicit(&socket->send_tail, 0, memory_order_relaxed);
+    atomic_store_explicit(&socket->send_limit_bytes, limit_bytes, memory_order_relaxed);
+    atomic_store_explicit(&socket->send_wanted_bytes, 0, memory_order_relaxed);
+    return RS_OK;
+}
+
+/* OPEN, options, BIND, rings, memberships; then the socket is live. When a step fails the dataplane
+ * forgets it again and it stays undecided. */
+static enum rs_status socket_go_live(struct client_socket *socket, const struct rs_addr *local)
+{
+    struct rs_socket_desc desc;
+    enum rs_status status = socket_open(socket);
+    if (status != RS_OK) {
+        return status;
+    }
+    status = client_options_replay(socket);
+    if (status == RS_OK) {
+        status = client_request(socket->client, socket, RS_OP_BIND, local, sizeof(*local), NULL, 0);
+    }
+    if (status == RS_OK) {
+        status = socket_read_desc(socket, &desc);
+    }
+    if (status == RS_OK) {
+        status = socket_map_rings(socket, &desc);
+    }
+    if (status == RS_OK) {
+        status = client_members_replay(socket);
+    }
+    if (status != RS_OK) {
+        (void)!client_request(socket->client, socket, RS_OP_CLOSE, NULL, 0, NULL, 0);
+        return status;
+    }
+    /* Release, partner client_socket_phase: rings and words are ready before anybody sees LIVE. */
+    atomic_store_explicit(&socket->phase, CLIENT_SOCKET_LIVE, memory_order_release);
+    return RS_OK;
+}
+
+static enum rs_status socket_bind_locked(struct client_socket *socket, const struct rs_addr *local)
+{
+    switch (client_socket_phase(socket)) {
+    case CLIENT_SOCKET_UNDECIDED:
+        return socket_go_live(socket, local);
+    case CLIENT_SOCKET_LIVE:
+        return RS_INVALID;
+    case CLIENT_SOCKET_FREE:
+    case CLIENT_SOCKET_CLOSED:
+        break;
+    }
+    return RS_NOT_SOCKET;
+}
+
+/* RS_OK also when it is bound already. control_mutex held. */
+static enum rs_status socket_bind_any_locked(struct client_socket *socket)
+{
+    struct rs_addr any = rs_addr_v4(0, 0);
+    if (client_socket_phase(socket) == CLIENT_SOCKET_LIVE) {
+        return RS_OK;
+    }
+    return socket_bind_locked(socket, &any);
+}
+
+enum rs_status client_bind_any(struct client_socket *socket)
+{
+    os_mutex_lock(&socket->control_mutex);
+    enum rs_status status = socket_bind_any_locked(socket);
+    os_mutex_unlock(&socket->control_mutex);
+    return status;
+}
+
+enum rs_status client_bind(struct client_socket *socket, const struct rs_addr *local)
+{
+    if (local->family != RS_FAMILY_IPV4) {
+        return RS_FAMILY_NOT_SUPPORTED;
+    }
+    struct rs_addr addr = rs_addr_v4(local->ip.v4_be32, local->port_be16);
+    os_mutex_lock(&socket->control_mutex);
+    enum rs_status status = socket_bind_locked(socket, &addr);
+    os_mutex_unlock(&socket->control_mutex);
+    return status;
+}
+
+enum rs_status client_connect(struct client_socket *socket, const struct rs_addr *peer)
+{
+    struct rs_addr addr = {.family = RS_FAMILY_NONE};
+    bool dissolve =
+        peer->family == RS_FAMILY_NONE || (peer->family == RS_FAMILY_IPV4 && peer->ip.v4_be32 == 0);
+    if (!dissolve) {
+        if (peer->family != RS_FAMILY_IPV4) {
+            return RS_FAMILY_NOT_SUPPORTED;
+        }
+        if (peer->port_be16 == 0) {
+            return RS_ADDR_NOT_AVAILABLE;
+        }
+        addr = rs_addr_v4(peer->ip.v4_be32, peer->port_be16);
+    }
+    os_mutex_lock(&socket->control_mutex);
+    enum rs_status status = RS_OK;
+    if (!dissolve || client_socket_phase(socket) != CLIENT_SOCKET_UNDECIDED) {
+        status = socket_bind_any_locked(socket);
+        if (status == RS_OK) {
+            status =
+                client_request(socket->client, socket, RS_OP_CONNECT, &addr, sizeof(addr), NULL, 0);
+        }
+        if (status == RS_OK) {
+            struct rs_socket_desc desc;
+            status = socket_read_desc(socket, &desc);
+        }
+    }
+    os_mutex_unlock(&socket->control_mutex);
+    return status;
+}
+
+/* ---- addresses, shutdown
+ * -------------------------------------------------------------------------------------------- */
+
+enum rs_status client_local_addr(struct client_socket *socket, struct rs_addr *out)
+{
+    os_mutex_lock(&socket->control_mutex);
+    enum rs_status status = client_socket_phase(socket) == CLIENT_SOCKET_LIVE ? RS_OK : RS_INVALID;
+    if (status == RS_OK) {
+        *out = socket->local;
+    }
+    os_mutex_unlock(&socket->control_mutex);
+    return status;
+}
+
+enum rs_status client_peer_addr(struct client_socket *socket, struct rs_addr *out)
+{
+    os_mutex_lock(&socket->control_mutex);
+    bool connected =
+        client_socket_phase(socket) == CLIENT_SOCKET_LIVE && socket->peer.family == RS_FAMILY_IPV4;
+    if (connected) {
+        *out = socket->peer;
+    }
+    os_mutex_unlock(&socket->control_mutex);
+    return connected ? RS_OK : RS_NOT_CONNECTED;
+}
+
+enum rs_status client_shutdown(struct client_socket *socket, uint32_t how)
+{
+    enum client_socket_phase phase = client_socket_phase(socket);
+    if (phase != CLIENT_SOCKET_UNDECIDED && phase != CLIENT_SOCKET_LIVE) {
+        return RS_NOT_SOCKET;
+    }
+    if (how == 0 || (how & ~(uint32_t)(CLIENT_SHUT_RECV | CLIENT_SHUT_SEND)) != 0) {
+        return RS_INVALID;
+    }
+    atomic_fetch_or_explicit(&socket->shut, how, memory_order_relaxed);
+    return RS_OK;
+}
+
+/* ---- create, close
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+enum rs_status client_socket_create(struct client *client, uint8_t family, enum rs_socket_type type,
+                                    struct client_socket **out)
+{
+    if (family != RS_FAMILY_IPV4) {
+        return RS_FAMILY_NOT_SUPPORTED;
+    }
+    if (type != RS_SOCK_DGRAM) {
+        return RS_TYPE_NOT_SUPPORTED;
+    }
+    struct client_socket *socket = NULL;
+    enum rs_status status = client_pool_take(client, &socket);
+    if (status != RS_OK) {
+        return status;
+    }
+    os_mutex_lock(&socket->control_mutex);
+    atomic_store_explicit(&socket->refs, 1, memory_order_relaxed);
+    atomic_store_explicit(&socket->nonblocking, 0, memory_order_relaxed);
+    atomic_store_explicit(&socket->recv_timeout_ms, 0, memory_order_relaxed);
+    atomic_store_explicit(&socket->send_timeout_ms, 0, memory_order_relaxed);
+    atomic_store_explicit(&socket->shut, 0, memory_order_relaxed);
+    atomic_store_explicit(&socket->user, NULL, memory_order_relaxed);
+    socket->local = socket->peer = (struct rs_addr){.family = RS_FAMILY_NONE};
+    socket->options_set = 0;
+    socket->member_count = 0;
+    client_lock_take(&socket->send_lock);
+    socket->broadcast = false;
+    socket->peer_be32 = 0;
+    client_lock_drop(&socket->send_lock);
+    atomic_store_explicit(&socket->phase, CLIENT_SOCKET_UNDECIDED, memory_order_release);
+    os_mutex_unlock(&socket->control_mutex);
+    *out = socket;
+    return RS_OK;
+}
+
+void client_socket_release(struct client_socket *socket)
+{
+    /* Acquire and release, partner the other releases: the last one sees what all did. */
+    if (atomic_fetch_sub_explicit(&socket->refs, 1, memory_order_acq_rel) == 1) {
+        client_pool_give(socket);
+    }
+}
+
+/* All locks but control_mutex are taken once each, so that every thread that is inside leaves with
+ * the old phase or sees the new one. */
+static void socket_mark_closed(struct client_socket *socket)
+{
+    client_lock_take(&socket->recv_lock);
+    client_lock_take(&socket->send_lock);
+    client_lock_take(&socket->arm_lock);
+    atomic_store_explicit(&socket->phase, CLIENT_SOCKET_CLOSED, memory_order_release);
+    client_lock_drop(&socket->arm_lock);
+    client_lock_drop(&socket->send_lock);
+    client_lock_drop(&socket->recv_lock);
+}
+
+enum rs_status client_socket_close(struct client_socket *socket)
+{
+    os_mutex_lock(&socket->control_mutex);
+    enum client_socket_phase phase = client_socket_phase(socket);
+    if (phase != CLIENT_SOCKET_UNDECIDED && phase != CLIENT_SOCKET_LIVE) {
+        os_mutex_unlock(&socket->control_mutex);
+        return RS_NOT_SOCKET;
+    }
+    /* First the mark, then the request: who sleeps on the socket is woken by the dataplane when it
+     * takes the CLOSE, and must see the mark. */
+    socket_mark_closed(socket);
+    if (phase == CLIENT_SOCKET_LIVE) {
+        /* Without a dataplane there is nothing to close. */
+        (void)!client_request(socket->client, socket, RS_OP_CLOSE, NULL, 0, NULL, 0);
+    }
+    os_mutex_unlock(&socket->control_mutex);
+    client_socket_release(socket);
+    return RS_OK;
+}
+
+static void socket_close_if_open(struct client_socket *socket)
+{
+    enum client_socket_phase phase = client_socket_phase(socket);
+    if (phase == CLIENT_SOCKET_UNDECIDED || phase == CLIENT_SOCKET_LIVE) {
+        (void)!client_socket_close(socket);
+    }
+}
+
+void client_sockets_close_all(struct client *client)
+{
+    client_pool_visit(client, socket_close_if_open);
+}
+
+/* ---- for facades
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+enum rs_socket_type client_socket_type(const struct client_socket *socket)
+{
+    (void)socket;
+    return RS_SOCK_DGRAM;
+}
+
+uint64_t client_socket_dropped(const struct client_socket *socket)
+{
+    return client_socket_phase(socket) == CLIENT_SOCKET_LIVE
+               ? atomic_load_explicit(&socket->state->recv_dropped, memory_order_relaxed)
+               : 0;
+}
+
+void client_socket_set_user(struct client_socket *socket, void *user)
+{
+    atomic_store_explicit(&socket->user, user, memory_order_release);
+}
+
+void *client_socket_user(const struct client_socket *socket)
+{
+    return atomic_load_explicit(&socket->user, memory_order_acquire);
+}

@@ -1,0 +1,157 @@
+/*
+ * The process-wide table of attaches and of the threads that use them. Each thread has one record
+ * in a TLS slot, with its channels by attach and queue; its destructor closes them. Slow paths
+ * only; called by session.c and channel.c.
+ */
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "provider/client/client_alloc.h"
+#include "provider/client/client_internal.h"
+
+struct os_tls client_thread_tls;
+
+static struct {
+    rs_atomic_u32
+        phase; /* 0: fresh, 1: being made, 2: ready, never undone: threads outlive attaches */
+    struct os_mutex mutex;
+    struct client *clients[CLIENTS_MAX];
+    struct client_thread *threads;
+} registry;
+
+static void thread_unlink(struct client_thread *thread)
+{
+    *thread->link = thread->next;
+    if (thread->next != NULL) {
+        thread->next->link = thread->link;
+    }
+}
+
+/* The thread ends: its channels go back. TLS destructor. */
+static void thread_end(void *value)
+{
+    struct client_thread *thread = value;
+    /* client_close takes the channels of its attach out of the record under the same mutex, so none
+     * of these is closed twice. */
+    os_mutex_lock(&registry.mutex);
+    for (uint32_t slot = 0; slot < CLIENTS_MAX; slot++) {
+        for (uint32_t queue_idx = 0; queue_idx < RS_QUEUES_MAX; queue_idx++) {
+            struct client_channel *channel = thread->channels[slot * RS_QUEUES_MAX + queue_idx];
+            if (channel != NULL && !channel->common) {
+                client_channel_close(channel);
+            }
+        }
+    }
+    thread_unlink(thread);
+    os_mutex_unlock(&registry.mutex);
+    os_event_destroy(&thread->nudge);
+    client_free(thread);
+}
+
+enum rs_status client_registry_init(void)
+{
+    enum rs_status status = RS_OK;
+    uint32_t fresh = 0;
+    /* Acquire, partner the release below: whoever sees 2 sees mutex and slot. */
+    if (atomic_compare_exchange_strong_explicit(&registry.phase, &fresh, 1, memory_order_acquire,
+                                                memory_order_acquire)) {
+        os_mutex_init(&registry.mutex);
+        status = os_tls_create(thread_end, &client_thread_tls);
+        atomic_store_explicit(&registry.phase, status == RS_OK ? 2 : 0, memory_order_release);
+        return status;
+    }
+    while (atomic_load_explicit(&registry.phase, memory_order_acquire) == 1) {
+        os_yield();
+    }
+    return atomic_load_explicit(&registry.phase, memory_order_acquire) == 2 ? RS_OK : RS_OS_ERROR;
+}
+
+enum rs_status client_registry_add(struct client *client)
+{
+    enum rs_status status = RS_NO_BUFFERS;
+    os_mutex_lock(&registry.mutex);
+    for (uint32_t slot = 0; slot < CLIENTS_MAX; slot++) {
+        if (registry.clients[slot] == NULL) {
+            registry.clients[slot] = client;
+            client->slot = slot;
+            status = RS_OK;
+            break;
+        }
+    }
+    os_mutex_unlock(&registry.mutex);
+    return status;
+}
+
+void client_registry_remove(struct client *client)
+{
+    os_mutex_lock(&registry.mutex);
+    assert(registry.clients[client->slot] == client);
+    registry.clients[client->slot] = NULL;
+    for (struct client_thread *thread = registry.threads; thread != NULL; thread = thread->next) {
+        memset(&thread->channels[client->slot * RS_QUEUES_MAX], 0,
+               RS_QUEUES_MAX * sizeof(thread->channels[0]));
+    }
+    os_mutex_unlock(&registry.mutex);
+}
+
+enum rs_status client_thread_get(struct client_thread **out)
+{
+    struct client_thread *thread = os_tls_get(&client_thread_tls);
+    if (thread != NULL) {
+        *out = thread;
+        return RS_OK;
+    }
+    thread = client_alloc(1, sizeof(*thread) +
+                                 CLIENTS_MAX * RS_QUEUES_MAX * sizeof(thread->channels[0]));
+    if (thread == NULL) {
+        return RS_NO_MEMORY;
+    }
+    enum rs_status status = os_event_create(&thread->nudge);
+    if (status != RS_OK) {
+        client_free(thread);
+        return status;
+    }
+    os_mutex_lock(&registry.mutex);
+    thread->next = registry.threads;
+    thread->link = &registry.threads;
+    if (thread->next != NULL) {
+        thread->next->link = &thread->next;
+    }
+    registry.threads = thread;
+    os_mutex_unlock(&registry.mutex);
+    os_tls_set(&client_thread_tls, thread);
+    *out = thread;
+    return RS_OK;
+}
+
+/* ---- error text
+ * ------------------------------------------------------------------------------------------------
+ */
+
+void client_set_error_text(const char *format, ...)
+{
+    struct client_thread *thread = NULL;
+    if (client_thread_get(&thread) != RS_OK) {
+        return;
+    }
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(thread->error_text, sizeof(thread->error_text), format, arguments);
+    va_end(arguments);
+}
+
+void client_set_error_os(const char *what)
+{
+    client_set_error_text("%s: %s", what, os_last_error_text());
+}
+
+const char *client_last_error_text(void)
+{
+    struct client_thread *thread = NULL;
+    if (client_registry_init() != RS_OK || client_thread_get(&thread) != RS_OK) {
+        return os_last_error_text();
+    }
+    return thread->error_text;
+}

@@ -1,0 +1,169 @@
+/*
+ * Blocking: the spin lock's slow half, deadlines, liveness, and the loop that spins and then
+ * sleeps. Every call that waits for the dataplane comes through client_wait; while it spins it
+ * makes no system call, but to yield in the shared-core profile and to ask after a dataplane whose
+ * heartbeat stands still. Any thread.
+ */
+#include "provider/client/client_internal.h"
+
+#define LOCK_SPINS 200u /* looks before the holder is given the processor */
+#define YIELD_AFTER                                                                              \
+    32u /* spins before a thread of the shared-core profile starts to yield: an answer may be on \
+           its way */
+
+void client_lock_contended(client_lock *lock)
+{
+    uint32_t spins = 0;
+    do {
+        while (atomic_load_explicit(lock, memory_order_relaxed) != 0) {
+            if (++spins % LOCK_SPINS == 0) {
+                os_yield();
+            } else {
+                os_cpu_relax();
+            }
+        }
+    } while (atomic_exchange_explicit(lock, 1, memory_order_acquire) != 0);
+}
+
+uint64_t client_deadline(const struct client *client, uint64_t timeout_ns)
+{
+    if (timeout_ns == UINT64_MAX) {
+        return UINT64_MAX;
+    }
+    double ticks = (double)timeout_ns / client->ns_per_tick;
+    uint64_t now = os_tsc();
+    /* Beyond the range of the TSC is for ever. */
+    return ticks >= (double)(UINT64_MAX - now) ? UINT64_MAX : now + (uint64_t)ticks;
+}
+
+/* ---- liveness
+ * --------------------------------------------------------------------------------------------------
+ */
+
+static enum rs_status check_end(struct client *client, enum rs_status status)
+{
+    uint32_t none = 0;
+    /* Relaxed: nothing is read on the strength of it. The first reason stays. */
+    if (!atomic_compare_exchange_strong_explicit(&client->ended, &none, (uint32_t)status,
+                                                 memory_order_relaxed, memory_order_relaxed)) {
+        return (enum rs_status)none;
+    }
+    return status;
+}
+
+static bool check_heartbeat_stale(const struct client *client, uint64_t now_tsc)
+{
+    for (uint32_t i = 0; i < client->queue_count; i++) {
+        uint64_t beat =
+            atomic_load_explicit(&client->queues[i].heartbeat_tsc, memory_order_relaxed);
+        if (now_tsc > beat && now_tsc - beat > client->stale_ticks) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum rs_status client_check(struct client *client, uint64_t now_tsc)
+{
+    uint32_t ended = atomic_load_explicit(&client->ended, memory_order_relaxed);
+    if (ended != 0) {
+        return (enum rs_status)ended;
+    }
+    /* Acquire, partner the dataplane's store when it ends the session. */
+    uint32_t poisoned = atomic_load_explicit(&client->header->poisoned, memory_order_acquire);
+    if (poisoned != 0) {
+        return check_end(client, poisoned == RS_DATAPLANE_GONE ? RS_DATAPLANE_GONE : RS_POISONED);
+    }
+    if (!check_heartbeat_stale(client, now_tsc)) {
+        return RS_OK;
+    }
+    /* A poll loop that got no processor for a while is not dead: only the OS knows. One thread
+     * asks, the others go on. */
+    uint64_t next = atomic_load_explicit(&client->next_ask_tsc, memory_order_relaxed);
+    if (now_tsc < next || !atomic_compare_exchange_strong_explicit(
+                              &client->next_ask_tsc, &next, now_tsc + client->stale_ticks,
+                              memory_order_relaxed, memory_order_relaxed)) {
+        return RS_OK;
+    }
+    return client->link.ops->alive(client->link.context) ? RS_OK
+                                                         : check_end(client, RS_DATAPLANE_GONE);
+}
+
+bool client_alive(const struct client *client)
+{
+    /* client_check remembers what it learns; the object itself is not const. */
+    return client_check((struct client *)(uintptr_t)client, os_tsc()) == RS_OK &&
+           client->link.ops->alive(client->link.context);
+}
+
+/* ---- spin, then sleep
+ * ------------------------------------------------------------------------------------------ */
+
+/* One sleep: arm, announce, look again, wait. RS_OK: look again. */
+static enum rs_status wait_sleep(struct client *client, const struct client_condition *condition,
+                                 uint64_t deadline_tsc)
+{
+    enum rs_status status = RS_OK;
+    struct client_channel *channel = client_channel_get(client, condition->queue_idx, &status);
+    if (channel == NULL) {
+        return status;
+    }
+    if (condition->arm != NULL) {
+        condition->arm(condition->context, channel->idx);
+    }
+    uint64_t now = os_tsc();
+    uint64_t timeout_ns = UINT64_MAX;
+    if (deadline_tsc != UINT64_MAX) {
+        timeout_ns =
+            deadline_tsc > now ? (uint64_t)((double)(deadline_tsc - now) * client->ns_per_tick) : 0;
+    }
+    status = client_channel_sleep(channel, condition, timeout_ns);
+    if (condition->disarm != NULL) {
+        condition->disarm(condition->context, channel->idx);
+    }
+    if (status == RS_DATAPLANE_GONE) {
+        return check_end(client, RS_DATAPLANE_GONE);
+    }
+    if (status != RS_OK && status != RS_TIMED_OUT) {
+        return status;
+    }
+    return client_check(client, os_tsc());
+}
+
+enum rs_status client_wait(struct client *client, const struct client_condition *condition,
+                           uint64_t deadline_tsc)
+{
+    uint64_t now = os_tsc();
+    uint64_t spin_end =
+        client->spin_ticks > UINT64_MAX - now ? UINT64_MAX : now + client->spin_ticks;
+    uint64_t next_check = now + client->check_ticks;
+    uint32_t spins = 0;
+    enum rs_status status = RS_OK;
+    for (;;) {
+        if (condition->ready(condition->context)) {
+            return RS_OK;
+        }
+        now = os_tsc();
+        if (now >= deadline_tsc) {
+            return RS_TIMED_OUT;
+        }
+        if (now >= next_check) {
+            status = client_check(client, now);
+            if (status != RS_OK) {
+                return status;
+            }
+            next_check = now + client->check_ticks;
+        }
+        if (now >= spin_end) {
+            status = wait_sleep(client, condition, deadline_tsc);
+            if (status != RS_OK) {
+                return status;
+            }
+            spin_end = os_tsc(); /* woken for nothing: back to sleep at once */
+        } else if (client->yield_in_spin && ++spins > YIELD_AFTER) {
+            os_yield();
+        } else {
+            os_cpu_relax();
+        }
+    }
+}
