@@ -1,0 +1,20 @@
+/* Which benches there are natively: everything, each baseline beside what it is compared with. */
+#include <stddef.h>
+
+#include "bench/bench.h"
+
+const struct bench_case bench_cases[] = {
+    {"floor", bench_floor, 200000, false},
+    {"slot_round_trip", bench_slot_round_trip, 200000, false},
+    {"slot_stream", bench_slot_stream, 5000000, false},
+    {"record_stream", bench_record_stream, 5000000, false},
+    {"ping", bench_ping, 100000, false},
+    {"udp_one_thread", bench_udp_one_thread, 100000, false},
+    {"udp_one_thread_kernel", bench_udp_one_thread_kernel, 50000, true},
+    {"udp_two_programs", bench_udp_two_programs, 50000, false},
+    {"udp_blocking_kernel", bench_udp_blocking_kernel, 3000, true},
+    {"udp_busy_kernel", bench_udp_busy_kernel, 50000, true},
+    {"udp_messages", bench_udp_messages, 2000000, false},
+    {"udp_messages_kernel", bench_udp_messages_kernel, 200000, true},
+    {NULL, NULL, 0, false},
+};

@@ -1,0 +1,169 @@
+/* trade_net.h over Ringsock's portable client, natively. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bench/trading/trade_net.h"
+#include "provider/client/client.h"
+#include "rings/byteorder.h"
+
+struct trade_socket {
+    struct client_socket *socket;
+};
+
+struct trade_net {
+    struct client *client;
+    char path[96];
+    struct trade_socket sockets[TRADE_NET_SOCKETS_MAX];
+    uint32_t count;
+};
+
+static _Thread_local char trade_net_text[256];
+
+static bool trade_net_check(enum rs_status status, const char *call)
+{
+    if (status == RS_OK) {
+        return true;
+    }
+    (void)snprintf(trade_net_text, sizeof(trade_net_text), "%s: %s (%s)", call,
+                   rs_status_name(status), client_last_error_text());
+    return false;
+}
+
+const char *trade_net_error(void)
+{
+    return trade_net_text;
+}
+
+bool trade_net_open(const char *instance, struct trade_net **out)
+{
+    struct trade_net *net = calloc(1, sizeof(*net));
+    if (net == NULL) {
+        return trade_net_check(RS_NO_MEMORY, "calloc");
+    }
+    struct client_config config = {.instance = instance, .spin_us = -1, .yield_in_spin = -1};
+    if (!trade_net_check(client_open(&config, &net->client), "client_open")) {
+        free(net);
+        return false;
+    }
+    static const char *const kinds[] = {"loopback", "bypass NIC", "NIC: functional, not bypass"};
+    struct client_info info;
+    client_get_info(net->client, &info);
+    (void)snprintf(net->path, sizeof(net->path), "Ringsock client, instance %s, %s", info.instance,
+                   info.nic_kind <= RS_NIC_FUNCTIONAL ? kinds[info.nic_kind] : "unknown NIC");
+    *out = net;
+    return true;
+}
+
+void trade_net_close(struct trade_net *net)
+{
+    client_close(net->client);
+    free(net);
+}
+
+const char *trade_net_path(struct trade_net *net)
+{
+    return net->path;
+}
+
+bool trade_net_udp(struct trade_net *net, struct trade_addr local, uint32_t buffer_bytes,
+                   bool shared, struct trade_socket **out)
+{
+    if (net->count == TRADE_NET_SOCKETS_MAX) {
+        return trade_net_check(RS_TOO_MANY_SOCKETS, "trade_net_udp");
+    }
+    struct client_socket *socket;
+    if (!trade_net_check(client_socket_create(net->client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, &socket),
+                         "client_socket_create")) {
+        return false;
+    }
+    struct rs_addr addr = rs_addr_v4(rs_host_to_be32(local.ip), rs_host_to_be16(local.port));
+    if (!trade_net_check(client_set_option(socket, CLIENT_OPT_NONBLOCKING, 1),
+                         "option NONBLOCKING") ||
+        (shared &&
+         !trade_net_check(client_set_option(socket, RS_OPT_REUSEADDR, 1), "option REUSEADDR")) ||
+        (buffer_bytes != 0 &&
+         !trade_net_check(client_set_option(socket, RS_OPT_RCVBUF, buffer_bytes),
+                          "option RCVBUF")) ||
+        !trade_net_check(client_bind(socket, &addr), "client_bind")) {
+        if (client_socket_close(socket) != RS_OK) {
+            return false; /* the first error is the one to tell */
+        }
+        return false;
+    }
+    *out = &net->sockets[net->count++];
+    (*out)->socket = socket;
+    return true;
+}
+
+bool trade_net_join(struct trade_socket *socket, uint32_t group, uint32_t interface_ip)
+{
+    struct rs_op_member member = {.action = RS_MEMBER_JOIN,
+                                  .group_be32 = rs_host_to_be32(group),
+                                  .interface_be32 = rs_host_to_be32(interface_ip)};
+    return trade_net_check(client_member(socket->socket, &member), "client_member JOIN");
+}
+
+bool trade_net_multicast_from(struct trade_socket *socket, uint32_t interface_ip)
+{
+    return trade_net_check(
+        client_set_option(socket->socket, RS_OPT_MCAST_IF, rs_host_to_be32(interface_ip)),
+        "option MCAST_IF");
+}
+
+int trade_net_send(struct trade_socket *socket, const void *data, size_t bytes,
+                   struct trade_addr to)
+{
+    struct rs_addr addr = rs_addr_v4(rs_host_to_be32(to.ip), rs_host_to_be16(to.port));
+    struct client_iov iov = {.base = (void *)(uintptr_t)data, .len_bytes = bytes};
+    size_t sent = 0;
+    enum rs_status status = client_send(socket->socket, &iov, 1, 0, &addr, &sent);
+    if (status == RS_WOULD_BLOCK) {
+        return TRADE_NET_NOTHING;
+    }
+    return trade_net_check(status, "client_send") ? (int)sent : TRADE_NET_FAILED;
+}
+
+int trade_net_recv(struct trade_socket *socket, void *data, size_t capacity,
+                   struct trade_addr *from)
+{
+    struct client_iov iov = {.base = data, .len_bytes = capacity};
+    struct client_recv_info info;
+    size_t got = 0;
+    enum rs_status status = client_recv(socket->socket, &iov, 1, 0, &info, &got);
+    if (status == RS_WOULD_BLOCK) {
+        return TRADE_NET_NOTHING;
+    }
+    if (!trade_net_check(status, "client_recv")) {
+        return TRADE_NET_FAILED;
+    }
+    if (from != NULL) {
+        *from = (struct trade_addr){.ip = rs_be32_to_host(info.from.ip.v4_be32),
+                                    .port = rs_be16_to_host(info.from.port_be16)};
+    }
+    return (int)got;
+}
+
+bool trade_net_wait(struct trade_net *net, struct trade_socket *const *sockets, uint32_t count,
+                    uint32_t timeout_us, uint32_t *ready)
+{
+    struct client_poll items[TRADE_NET_SOCKETS_MAX];
+    uint32_t ready_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        items[i] = (struct client_poll){.socket = sockets[i]->socket, .want = RS_LEVEL_READABLE};
+    }
+    *ready = 0;
+    if (!trade_net_check(
+            client_poll(net->client, items, count, (uint64_t)timeout_us * 1000, &ready_count),
+            "client_poll")) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        *ready |= items[i].ready != 0 ? 1u << i : 0;
+    }
+    return true;
+}
+
+uint64_t trade_net_dropped(const struct trade_socket *socket)
+{
+    return client_socket_dropped(socket->socket);
+}
