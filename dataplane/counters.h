@@ -50,7 +50,7 @@ enum counter_group {
     X(rx_frames, IN, "frames received from the NIC")                                               \
     X(rx_delivered, DELIVERED, "frames whose datagram at least one socket took")                   \
     X(arp_requests_in, USED, "ARP requests and probes for our address, answered")                  \
-    X(arp_replies_in, USED, "ARP replies and announcements of hosts we know or asked for")         \
+    X(arp_learned_in, USED, "ARP packets that told or confirmed the MAC of a neighbour we talk to")  \
     X(arp_conflicts_in, USED, "ARP packets of another host that claims our address")               \
     X(icmp_echo_in, USED, "pings answered")                                                        \
     X(icmp_errors_in, USED, "ICMP errors handed to the socket they quote")                         \
@@ -118,7 +118,6 @@ enum counter_group {
     X(recv_ring_full, REFUSED, "datagrams a socket had no room for: the program reads too slowly") \
     X(udp_no_checksum, INFO, "datagrams received without a UDP checksum")                          \
     X(icmp_errors_limited, INFO, "ICMP errors not sent because of the rate limit")                 \
-    X(arp_conflicts, INFO, "times another host claimed our address")                               \
     X(arp_announcements, INFO, "ARP announcements of our address, defence included")               \
     X(neighbours_evicted, INFO, "neighbour entries reused for another address")                    \
     X(neighbours_dead, INFO, "times a neighbour stopped answering ARP")                            \

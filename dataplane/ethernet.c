@@ -1,0 +1,40 @@
+/*
+ * Received frames: which are for this host, and which protocol gets them. Queue thread, from
+ * stack_input; calls arp_input and ipv4_input.
+ */
+#include "dataplane/wire/ethernet.h"
+
+#include "dataplane/arp.h"
+#include "dataplane/ipv4.h"
+#include "dataplane/stack_internal.h"
+
+void ethernet_input(struct stack *stack, const struct pkt *pkt) {
+    const struct wire_ethernet *header = ethernet_check(pkt->data, pkt->len_bytes);
+    if (header == NULL) {
+        STACK_COUNT(stack, eth_truncated);
+        return;
+    }
+    bool group = ethernet_is_group(header->dst);
+    if (!group && !ethernet_equal(header->dst, stack->mac)) {
+        STACK_COUNT(stack, eth_not_for_us);
+        return;
+    }
+    if (ethernet_is_group(header->src)) {
+        STACK_COUNT(stack, eth_source_bad);
+        return;
+    }
+    /* A capture NIC shows us what we sent; without this our own address would look spoofed. */
+    if (ethernet_equal(header->src, stack->mac)) {
+        STACK_COUNT(stack, eth_own_source);
+        return;
+    }
+    if (header->type_be16 == wire_be16(ETHERNET_TYPE_IPV4)) {
+        ipv4_input(stack, pkt, group);
+    } else if (header->type_be16 == wire_be16(ETHERNET_TYPE_ARP)) {
+        arp_input(stack, pkt);
+    } else if (ethernet_is_vlan(header)) {
+        STACK_COUNT(stack, eth_vlan);
+    } else {
+        STACK_COUNT(stack, eth_other_type);
+    }
+}

@@ -1,0 +1,163 @@
+/*
+ * ICMP, see icmp.h.
+ */
+#include "dataplane/icmp.h"
+
+#include <string.h>
+
+#include "dataplane/stack_internal.h"
+#include "dataplane/wire/udp.h"
+
+#define ICMP_INTERVAL_NS (STACK_NS_PER_S / ICMP_RATE_PER_S)
+#define ICMP_TTL         64
+/* RFC 1812 4.3.2.3 lets an error quote as much as keeps it within 576 bytes. */
+#define ICMP_QUOTE_MAX_BYTES (576u - IPV4_HEADER_BYTES - ICMP_HEADER_BYTES)
+
+void icmp_init(struct stack *stack) {
+    memset(&stack->icmp, 0, sizeof(stack->icmp));
+}
+
+static bool icmp_limit_pass(const struct stack *stack, struct icmp_limit *limit) {
+    if (limit->due_ns < stack->now_ns) {
+        limit->due_ns = stack->now_ns;
+    }
+    if (limit->due_ns - stack->now_ns > (ICMP_BURST_PKTS - 1) * ICMP_INTERVAL_NS) {
+        return false;
+    }
+    limit->due_ns += ICMP_INTERVAL_NS;
+    return true;
+}
+
+/* Sends a message whose data_bytes of data lie at data, back to where packet came from. */
+static void icmp_reply(struct stack *stack, const struct ipv4_packet *packet, uint8_t type,
+                       uint8_t code, uint32_t rest_be32, const uint8_t *data, uint32_t data_bytes) {
+    struct pkt pkt;
+    STACK_COUNT(stack, icmp_made);
+    if (!stack->nic->ops->tx_alloc(stack->nic, &pkt)) {
+        STACK_COUNT(stack, tx_no_buffer);
+        return;
+    }
+    uint8_t *message = pkt.data + IPV4_PAYLOAD_OFF;
+    uint32_t message_bytes = ICMP_HEADER_BYTES + data_bytes;
+    memcpy(message + ICMP_HEADER_BYTES, data, data_bytes);
+    icmp_emit(message, type, code, rest_be32, message_bytes);
+    ipv4_finish(stack, &pkt,
+                &(struct ipv4_send){
+                    .src_be32 = stack->ip_be32,
+                    .dst_be32 = packet->header->src_be32,
+                    .protocol = IPV4_PROTOCOL_ICMP,
+                    .ttl = ICMP_TTL,
+                    .header_bytes = IPV4_HEADER_BYTES,
+                    .payload_bytes = message_bytes,
+                });
+    ipv4_output(stack, &pkt, packet->header->src_be32);
+}
+
+void icmp_send_unreachable(struct stack *stack, const struct ipv4_packet *packet, uint8_t code) {
+    /* Never about a broadcast or multicast; ICMP and fragments do not come here. */
+    if (packet->multicast || packet->broadcast) {
+        return;
+    }
+    if (!icmp_limit_pass(stack, &stack->icmp.errors)) {
+        STACK_COUNT(stack, icmp_errors_limited);
+        return;
+    }
+    uint32_t quote_bytes = ipv4_total_bytes(packet->header);
+    if (quote_bytes > ICMP_QUOTE_MAX_BYTES) {
+        quote_bytes = ICMP_QUOTE_MAX_BYTES;
+    }
+    icmp_reply(stack, packet, ICMP_UNREACHABLE, code, 0, (const uint8_t *)packet->header,
+               quote_bytes);
+}
+
+static void icmp_echo(struct stack *stack, const struct ipv4_packet *packet) {
+    /* RFC 1122 3.2.2.6 allows to ignore a ping to a group; answering one helps an attacker. */
+    if (packet->multicast || packet->broadcast) {
+        STACK_COUNT(stack, icmp_echo_group);
+        return;
+    }
+    bool fits = packet->payload_bytes + IPV4_HEADER_BYTES <= stack->nic->mtu_bytes;
+    if (!fits || !icmp_limit_pass(stack, &stack->icmp.echo)) {
+        STACK_COUNT(stack, icmp_echo_limited);
+        return;
+    }
+    STACK_COUNT(stack, icmp_echo_in);
+    const struct wire_icmp *header = (const struct wire_icmp *)packet->payload;
+    icmp_reply(stack, packet, ICMP_ECHO_REPLY, 0, header->rest_be32,
+               packet->payload + ICMP_HEADER_BYTES, packet->payload_bytes - ICMP_HEADER_BYTES);
+}
+
+static enum rs_status icmp_error_status(const struct wire_icmp *header) {
+    if (header->type == ICMP_TIME_EXCEEDED) {
+        return RS_NET_RESET;
+    }
+    switch (header->code) {
+    case ICMP_UNREACHABLE_NET:
+    case ICMP_UNREACHABLE_NET_UNKNOWN:
+    case ICMP_UNREACHABLE_NET_PROHIBITED:
+    case ICMP_UNREACHABLE_NET_TOS:
+        return RS_NET_UNREACHABLE;
+    case ICMP_UNREACHABLE_PROTOCOL:
+    case ICMP_UNREACHABLE_PORT:
+        return RS_PORT_UNREACHABLE;
+    case ICMP_UNREACHABLE_FRAGMENTATION:
+        return RS_MESSAGE_SIZE;
+    default:
+        return RS_HOST_UNREACHABLE;
+    }
+}
+
+/* The quote must be a UDP datagram this host sent: header, then at least the eight bytes that
+ * RFC 792 promises, ports among them. */
+static struct udp_socket *icmp_quoted_socket(const struct stack *stack, const uint8_t *quote,
+                                             uint32_t quote_bytes) {
+    const struct wire_ipv4 *ip = (const struct wire_ipv4 *)quote;
+    /* Only the start of the packet is quoted: its total length points beyond the data. */
+    enum ipv4_check_result check = ipv4_check(quote, quote_bytes);
+    if (check != IPV4_CHECK_OK && check != IPV4_CHECK_TOTAL_LENGTH) {
+        return NULL;
+    }
+    uint32_t header_bytes = ipv4_header_bytes(ip);
+    if (quote_bytes - header_bytes < UDP_HEADER_BYTES || ip->protocol != IPV4_PROTOCOL_UDP ||
+        ip->src_be32 != stack->ip_be32) {
+        return NULL;
+    }
+    const struct wire_udp *udp = (const struct wire_udp *)(quote + header_bytes);
+    return udp_demux(stack, ip->src_be32, udp->src_port_be16, ip->dst_be32, udp->dst_port_be16);
+}
+
+static void icmp_error(struct stack *stack, const struct ipv4_packet *packet) {
+    struct udp_socket *socket = icmp_quoted_socket(stack, packet->payload + ICMP_HEADER_BYTES,
+                                                   packet->payload_bytes - ICMP_HEADER_BYTES);
+    if (socket == NULL) {
+        STACK_COUNT(stack, icmp_no_socket);
+        return;
+    }
+    STACK_COUNT(stack, icmp_errors_in);
+    stack->upcalls.error(stack->upcalls.context, socket,
+                         icmp_error_status((const struct wire_icmp *)packet->payload));
+}
+
+void icmp_input(struct stack *stack, const struct ipv4_packet *packet) {
+    const struct wire_icmp *header = icmp_check(packet->payload, packet->payload_bytes);
+    if (header == NULL) {
+        STACK_COUNT(stack, icmp_malformed);
+        return;
+    }
+    if (!icmp_checksum_ok(packet->payload, packet->payload_bytes)) {
+        STACK_COUNT(stack, icmp_checksum);
+        return;
+    }
+    switch (header->type) {
+    case ICMP_ECHO:
+        icmp_echo(stack, packet);
+        break;
+    case ICMP_UNREACHABLE:
+    case ICMP_TIME_EXCEEDED:
+        icmp_error(stack, packet);
+        break;
+    default:
+        STACK_COUNT(stack, icmp_ignored);
+        break;
+    }
+}

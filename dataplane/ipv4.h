@@ -1,0 +1,47 @@
+/*
+ * IPv4 in and out. Queue thread. In: from ethernet_input, up to icmp, igmp and udp. Out: a frame
+ * with its payload in place goes to a group's MAC or through the neighbour table.
+ */
+#ifndef RINGSOCK_DATAPLANE_IPV4_H
+#define RINGSOCK_DATAPLANE_IPV4_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/nic.h"
+#include "dataplane/wire/ethernet.h"
+#include "dataplane/wire/ipv4.h"
+
+struct stack;
+struct neighbour;
+
+/* Where the payload of a packet without options starts in a frame. */
+#define IPV4_PAYLOAD_OFF (ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES)
+
+/* A checked packet on its way up. */
+struct ipv4_packet {
+    const struct pkt *pkt;
+    const struct wire_ipv4 *header;
+    const uint8_t *payload;
+    uint32_t payload_bytes;
+    bool multicast; /* destination */
+    bool broadcast;
+};
+
+struct ipv4_send {
+    uint32_t src_be32, dst_be32;
+    uint8_t protocol, ttl, tos;
+    uint32_t header_bytes; /* 20, or more with options already in place */
+    uint32_t payload_bytes;
+};
+
+/* link_group: the frame was not sent to our MAC alone. */
+void ipv4_input(struct stack *stack, const struct pkt *pkt, bool link_group);
+/* Writes the IPv4 header in front of the payload and sets the frame's length. */
+void ipv4_finish(struct stack *stack, struct pkt *pkt, const struct ipv4_send *send);
+/* Takes over the frame: to everybody, or to the members of the destination group. */
+void ipv4_output_group(struct stack *stack, struct pkt *pkt, uint32_t dst_be32);
+/* Takes over the frame: to the next hop of its destination. Counts what has no route. */
+void ipv4_output(struct stack *stack, struct pkt *pkt, uint32_t dst_be32);
+
+#endif

@@ -1,0 +1,213 @@
+/*
+ * A stack's life, its clock and timers, and the software transmit queue. Created and destroyed by
+ * the control thread, everything else on the queue's thread: the poll loop calls in here, the
+ * protocols call stack_transmit, and this file calls the nic.
+ */
+#include "dataplane/stack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/stack_internal.h"
+#include "dataplane/wire/ethernet.h"
+#include "dataplane/wire/ipv4.h"
+
+static void stack_init_addresses(struct stack *stack, const struct stack_config *config) {
+    stack->ip_be32 = config->ip_be32;
+    stack->wire = stack->nic->kind != RS_NIC_LOOPBACK && config->ip_be32 != 0;
+    memcpy(stack->mac, stack->nic->mac, sizeof(stack->mac));
+    /* A subnet of one or two addresses has no broadcast address (RFC 3021). */
+    if (config->ip_be32 != 0 && config->prefix_len <= 30) {
+        stack->broadcast_be32 = config->ip_be32 | ~ipv4_mask_be32(config->prefix_len);
+    }
+}
+
+enum rs_status stack_create(const struct stack_config *config, struct nic *nic,
+                            const struct stack_upcalls *upcalls, uint64_t now_ns,
+                            struct stack **out) {
+    struct stack *stack = calloc(1, sizeof(*stack));
+    if (stack == NULL) {
+        return RS_NO_MEMORY;
+    }
+    stack->nic = nic;
+    stack->upcalls = *upcalls;
+    stack->now_ns = now_ns;
+    stack->random_state = config->random_seed;
+    stack->ip_id = (uint16_t)stack_random(stack);
+    for (unsigned i = 0; i < STACK_TIMER_COUNT; i++) {
+        stack->timer_due_ns[i] = STACK_NEVER;
+    }
+    stack->next_timer_ns = STACK_NEVER;
+    stack_init_addresses(stack, config);
+    route_init(stack, config);
+    icmp_init(stack);
+
+    enum rs_status status = udp_table_init(stack, config->sockets_max);
+    if (status != RS_OK) {
+        goto free_stack;
+    }
+    status = neighbour_init(stack, config);
+    if (status != RS_OK) {
+        goto free_udp;
+    }
+    status = membership_init(stack, config);
+    if (status != RS_OK) {
+        goto free_neighbours;
+    }
+    status = igmp_init(stack, config);
+    if (status != RS_OK) {
+        goto free_members;
+    }
+    arp_init(stack);
+    *out = stack;
+    return RS_OK;
+
+free_members:
+    membership_destroy(stack);
+free_neighbours:
+    neighbour_destroy(stack);
+free_udp:
+    udp_table_destroy(stack);
+free_stack:
+    free(stack);
+    return status;
+}
+
+void stack_destroy(struct stack *stack) {
+    if (stack == NULL) {
+        return;
+    }
+    while (stack->tx_head != stack->tx_tail) {
+        struct pkt *pkt = &stack->tx_pkts[stack->tx_head++ & (STACK_TX_QUEUE_PKTS - 1)];
+        stack->nic->ops->tx_free(stack->nic, pkt);
+    }
+    igmp_destroy(stack);
+    membership_destroy(stack);
+    neighbour_destroy(stack);
+    udp_table_destroy(stack);
+    free(stack);
+}
+
+void stack_set_now(struct stack *stack, uint64_t now_ns, uint64_t now_tsc) {
+    stack->now_ns = now_ns;
+    stack->now_tsc = now_tsc;
+}
+
+void stack_input(struct stack *stack, const struct pkt *pkt) {
+    STACK_COUNT(stack, rx_frames);
+    ethernet_input(stack, pkt);
+}
+
+struct counters *stack_counters(struct stack *stack) {
+    return &stack->counters;
+}
+
+bool stack_is_own_address(const struct stack *stack, uint32_t ip_be32) {
+    return route_is_local(stack, ip_be32);
+}
+
+/* ---- timers ---- */
+
+void stack_timer_set(struct stack *stack, enum stack_timer timer, uint64_t due_ns) {
+    stack->timer_due_ns[timer] = due_ns;
+    uint64_t least = STACK_NEVER;
+    for (unsigned i = 0; i < STACK_TIMER_COUNT; i++) {
+        if (stack->timer_due_ns[i] < least) {
+            least = stack->timer_due_ns[i];
+        }
+    }
+    stack->next_timer_ns = least;
+}
+
+static bool stack_timer_take(struct stack *stack, enum stack_timer timer) {
+    if (stack->timer_due_ns[timer] > stack->now_ns) {
+        return false;
+    }
+    stack_timer_set(stack, timer, STACK_NEVER);
+    return true;
+}
+
+void stack_timers(struct stack *stack) {
+    if (stack->now_ns < stack->next_timer_ns) {
+        return;
+    }
+    if (stack_timer_take(stack, STACK_TIMER_ARP)) {
+        arp_timer(stack);
+    }
+    if (stack_timer_take(stack, STACK_TIMER_NEIGHBOUR)) {
+        neighbour_timer(stack);
+    }
+    if (stack_timer_take(stack, STACK_TIMER_IGMP)) {
+        igmp_timer(stack);
+    }
+}
+
+uint64_t stack_next_timer_ns(const struct stack *stack) {
+    return stack->next_timer_ns;
+}
+
+/* ---- randomness and notices ---- */
+
+uint64_t stack_random(struct stack *stack) {
+    /* splitmix64: a Weyl sequence through a mixing function */
+    uint64_t z = stack->random_state += 0x9e3779b97f4a7c15ull;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+    return z ^ (z >> 31);
+}
+
+uint64_t stack_random_below(struct stack *stack, uint64_t limit) {
+    return (uint64_t)((unsigned __int128)stack_random(stack) * limit >> 64);
+}
+
+void stack_notify(struct stack *stack, enum stack_notice notice, uint32_t ip_be32,
+                  const uint8_t mac[6]) {
+    if (stack->upcalls.notice == NULL || stack->now_ns < stack->notice_due_ns[notice]) {
+        return;
+    }
+    stack->notice_due_ns[notice] = stack->now_ns + STACK_NS_PER_S;
+    stack->upcalls.notice(stack->upcalls.context, notice, ip_be32, mac);
+}
+
+/* ---- transmit queue ---- */
+
+static uint32_t tx_queued(const struct stack *stack) {
+    return stack->tx_tail - stack->tx_head;
+}
+
+bool stack_tx_ready(const struct stack *stack) {
+    return tx_queued(stack) < STACK_TX_HIGH_WATER_PKTS;
+}
+
+void stack_transmit(struct stack *stack, struct pkt *pkt) {
+    if (tx_queued(stack) == STACK_TX_QUEUE_PKTS) {
+        STACK_COUNT(stack, tx_queue_full);
+        stack->nic->ops->tx_free(stack->nic, pkt);
+        return;
+    }
+    if (pkt->len_bytes < ETHERNET_MIN_BYTES) {
+        memset(pkt->data + pkt->len_bytes, 0, ETHERNET_MIN_BYTES - pkt->len_bytes);
+        pkt->len_bytes = ETHERNET_MIN_BYTES;
+    }
+    stack->tx_pkts[stack->tx_tail++ & (STACK_TX_QUEUE_PKTS - 1)] = *pkt;
+    STACK_COUNT(stack, waiting_tx);
+}
+
+void stack_flush(struct stack *stack) {
+    while (stack->tx_head != stack->tx_tail) {
+        /* up to the end of the ring, then the rest from its start */
+        uint32_t first = stack->tx_head & (STACK_TX_QUEUE_PKTS - 1);
+        uint32_t count = tx_queued(stack);
+        if (count > STACK_TX_QUEUE_PKTS - first) {
+            count = STACK_TX_QUEUE_PKTS - first;
+        }
+        uint32_t taken = stack->nic->ops->tx_burst(stack->nic, &stack->tx_pkts[first], count);
+        stack->tx_head += taken;
+        counter_add(&stack->counters, COUNTER_tx_frames, taken);
+        counter_sub(&stack->counters, COUNTER_waiting_tx, taken);
+        if (taken < count) {
+            STACK_COUNT(stack, tx_busy);
+            return;
+        }
+    }
+}

@@ -1,0 +1,541 @@
+/*
+ * UDP (RFC 768): the demux table, datagrams in and out, delivery between local sockets by a direct
+ * call without a packet. Queue thread. Called by ipv4_input and by the queue's request code; calls
+ * ipv4, neighbour and the deliver and error upcalls.
+ */
+#include "dataplane/udp.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/stack_internal.h"
+#include "dataplane/wire/udp.h"
+
+#define UDP_PAYLOAD_OFF    (IPV4_PAYLOAD_OFF + UDP_HEADER_BYTES)
+#define UDP_OVERHEAD_BYTES (IPV4_HEADER_BYTES + UDP_HEADER_BYTES)
+
+/* ---- demux table ---- */
+
+static inline uint32_t udp_hash(const struct udp_table *table, uint32_t local_be32,
+                                uint32_t peer_be32, uint16_t local_port_be16,
+                                uint16_t peer_port_be16) {
+    uint64_t hash = (((uint64_t)peer_be32 << 32) | local_be32) * table->key;
+    hash ^= hash >> 29;
+    hash += ((uint32_t)peer_port_be16 << 16) | local_port_be16;
+    hash *= 0x9e3779b97f4a7c15ull;
+    return (uint32_t)(hash >> table->shift);
+}
+
+static inline struct udp_socket *udp_find(const struct udp_table *table, uint32_t local_be32,
+                                          uint16_t local_port_be16, uint32_t peer_be32,
+                                          uint16_t peer_port_be16) {
+    struct udp_socket *socket =
+        table->chains[udp_hash(table, local_be32, peer_be32, local_port_be16, peer_port_be16)];
+    while (socket != NULL && !(socket->local_be32 == local_be32 && socket->peer_be32 == peer_be32 &&
+                               socket->local_port_be16 == local_port_be16 &&
+                               socket->peer_port_be16 == peer_port_be16)) {
+        socket = socket->chain_next;
+    }
+    return socket;
+}
+
+struct udp_socket *udp_demux(const struct stack *stack, uint32_t local_be32,
+                             uint16_t local_port_be16, uint32_t peer_be32,
+                             uint16_t peer_port_be16) {
+    const struct udp_table *table = &stack->udp;
+    struct udp_socket *socket = NULL;
+    if (table->connected_count > 0) {
+        socket = udp_find(table, local_be32, local_port_be16, peer_be32, peer_port_be16);
+    }
+    if (socket == NULL && table->specific_count > 0) {
+        socket = udp_find(table, local_be32, local_port_be16, 0, 0);
+    }
+    if (socket == NULL) {
+        socket = udp_find(table, 0, local_port_be16, 0, 0);
+    }
+    return socket;
+}
+
+static inline struct udp_socket **udp_port_chain(const struct udp_table *table,
+                                                 uint16_t port_be16) {
+    return &table->ports[(uint32_t)(port_be16 * 0x9e3779b1u) >> table->port_shift];
+}
+
+/* Puts the socket at the head of its chain: of several sockets with the same address and port the
+ * newest gets unicast datagrams. */
+static void udp_table_insert(struct udp_table *table, struct udp_socket *socket) {
+    struct udp_socket **chain =
+        &table->chains[udp_hash(table, socket->local_be32, socket->peer_be32,
+                                socket->local_port_be16, socket->peer_port_be16)];
+    socket->chain_next = *chain;
+    socket->chain_prev = chain;
+    if (*chain != NULL) {
+        (*chain)->chain_prev = &socket->chain_next;
+    }
+    *chain = socket;
+    table->connected_count += socket->connected ? 1 : 0;
+    table->specific_count += !socket->connected && socket->local_be32 != 0 ? 1 : 0;
+}
+
+static void udp_table_remove(struct udp_table *table, struct udp_socket *socket) {
+    *socket->chain_prev = socket->chain_next;
+    if (socket->chain_next != NULL) {
+        socket->chain_next->chain_prev = socket->chain_prev;
+    }
+    table->connected_count -= socket->connected ? 1 : 0;
+    table->specific_count -= !socket->connected && socket->local_be32 != 0 ? 1 : 0;
+}
+
+static void udp_port_insert(struct udp_table *table, struct udp_socket *socket) {
+    struct udp_socket **chain = udp_port_chain(table, socket->local_port_be16);
+    socket->port_next = *chain;
+    socket->port_prev = chain;
+    if (*chain != NULL) {
+        (*chain)->port_prev = &socket->port_next;
+    }
+    *chain = socket;
+}
+
+static void udp_port_remove(struct udp_socket *socket) {
+    *socket->port_prev = socket->port_next;
+    if (socket->port_next != NULL) {
+        socket->port_next->port_prev = socket->port_prev;
+    }
+}
+
+enum rs_status udp_table_init(struct stack *stack, uint32_t sockets_max) {
+    struct udp_table *table = &stack->udp;
+    uint32_t bits = stack_table_bits(2 * sockets_max);
+    uint32_t port_bits = bits < 16 ? bits : 16;
+    table->shift = 64 - bits;
+    table->port_shift = 32 - port_bits;
+    table->key = stack_random(stack) | 1;
+    table->chains = calloc((size_t)1 << bits, sizeof(struct udp_socket *));
+    table->ports = calloc((size_t)1 << port_bits, sizeof(struct udp_socket *));
+    if (table->chains == NULL || table->ports == NULL) {
+        udp_table_destroy(stack);
+        return RS_NO_MEMORY;
+    }
+    return RS_OK;
+}
+
+void udp_table_destroy(struct stack *stack) {
+    free(stack->udp.chains);
+    free(stack->udp.ports);
+    memset(&stack->udp, 0, sizeof(stack->udp));
+}
+
+/* ---- sockets ---- */
+
+void udp_socket_init(struct udp_socket *socket) {
+    memset(socket, 0, sizeof(*socket));
+    socket->multicast_loop = true;
+    socket->ttl = 128;
+    socket->multicast_ttl = 1;
+}
+
+enum rs_status udp_socket_bind(struct stack *stack, struct udp_socket *socket, uint32_t local_be32,
+                               uint16_t local_port_be16) {
+    if (socket->bound || local_port_be16 == 0) {
+        return RS_INVALID;
+    }
+    if (local_be32 != 0 && !route_is_local(stack, local_be32) && !ipv4_is_multicast(local_be32)) {
+        return RS_ADDR_NOT_AVAILABLE;
+    }
+    socket->bound_be32 = local_be32;
+    socket->local_be32 = local_be32;
+    socket->local_port_be16 = local_port_be16;
+    socket->bound = true;
+    udp_table_insert(&stack->udp, socket);
+    udp_port_insert(&stack->udp, socket);
+    membership_socket_bound(stack, socket);
+    return RS_OK;
+}
+
+/* The source of what this socket sends to dst. False: its address cannot leave the host. */
+static inline bool udp_source(const struct stack *stack, const struct udp_socket *socket,
+                              uint32_t dst_be32, bool leaves, uint32_t *out) {
+    uint32_t src_be32 = socket->local_be32;
+    if (src_be32 == 0 || ipv4_is_multicast(src_be32)) {
+        src_be32 = route_source(stack, dst_be32);
+    }
+    *out = src_be32;
+    return !leaves || src_be32 == stack->ip_be32;
+}
+
+enum rs_status udp_socket_connect(struct stack *stack, struct udp_socket *socket,
+                                  uint32_t peer_be32, uint16_t peer_port_be16) {
+    if (!socket->bound) {
+        return RS_INVALID;
+    }
+    uint32_t local_be32 = socket->bound_be32;
+    if (peer_be32 != 0) {
+        uint32_t next_hop_be32;
+        enum route_kind kind = route_classify(stack, peer_be32);
+        bool leaves = kind == ROUTE_UNICAST;
+        if (peer_port_be16 == 0) {
+            return RS_ADDR_NOT_AVAILABLE;
+        }
+        if (kind == ROUTE_INVALID ||
+            (leaves && !route_next_hop(stack, peer_be32, &next_hop_be32))) {
+            return RS_NET_UNREACHABLE;
+        }
+        if (kind == ROUTE_BROADCAST && !socket->broadcast) {
+            return RS_ACCESS;
+        }
+        if (local_be32 == 0) {
+            local_be32 = route_source(stack, peer_be32);
+        } else if (leaves && ipv4_is_loopback(local_be32)) {
+            return RS_ADDR_NOT_AVAILABLE;
+        }
+    }
+    udp_table_remove(&stack->udp, socket);
+    socket->connected = peer_be32 != 0;
+    socket->local_be32 = local_be32;
+    socket->peer_be32 = peer_be32;
+    socket->peer_port_be16 = peer_be32 != 0 ? peer_port_be16 : 0;
+    udp_table_insert(&stack->udp, socket);
+    return RS_OK;
+}
+
+void udp_socket_close(struct stack *stack, struct udp_socket *socket) {
+    membership_socket_closed(stack, socket);
+    if (socket->bound) {
+        udp_table_remove(&stack->udp, socket);
+        udp_port_remove(socket);
+        socket->bound = false;
+        socket->connected = false;
+    }
+}
+
+enum rs_status udp_socket_member(struct stack *stack, struct udp_socket *socket,
+                                 const struct rs_op_member *op) {
+    return membership_change(stack, socket, op);
+}
+
+/* ---- delivery ---- */
+
+bool udp_offer(struct stack *stack, struct udp_socket *socket,
+               const struct udp_datagram *datagram) {
+    STACK_COUNT(stack, deliveries_offered);
+    if (stack->upcalls.deliver(stack->upcalls.context, socket, datagram)) {
+        STACK_COUNT(stack, deliveries);
+        return true;
+    }
+    STACK_COUNT(stack, recv_ring_full);
+    return false;
+}
+
+/* A broadcast is for every socket of its port, whatever own address it is bound to: on Windows a
+ * program binds the address of the interface and gets the broadcasts of it. */
+static struct udp_delivery udp_deliver_broadcast(struct stack *stack,
+                                                 const struct udp_datagram *datagram) {
+    struct udp_delivery result = {0, 0};
+    struct udp_socket *socket = *udp_port_chain(&stack->udp, datagram->dst_port_be16);
+    for (; socket != NULL; socket = socket->port_next) {
+        bool address = socket->local_be32 == 0 || socket->local_be32 == stack->ip_be32 ||
+                       (!stack->wire && ipv4_is_loopback(socket->local_be32));
+        bool peer = !socket->connected || (socket->peer_be32 == datagram->src_be32 &&
+                                           socket->peer_port_be16 == datagram->src_port_be16);
+        if (socket->local_port_be16 == datagram->dst_port_be16 && address && peer) {
+            result.receivers++;
+            result.taken += udp_offer(stack, socket, datagram) ? 1 : 0;
+        }
+    }
+    return result;
+}
+
+/* Broadcast or multicast, from the wire or from here. */
+static struct udp_delivery udp_deliver_group(struct stack *stack,
+                                             const struct udp_datagram *datagram, bool from_here) {
+    return (datagram->flags & RS_DGRAM_MULTICAST) != 0
+               ? membership_deliver(stack, datagram, from_here)
+               : udp_deliver_broadcast(stack, datagram);
+}
+
+/* ---- in ---- */
+
+static bool udp_packet_ok(struct stack *stack, const struct ipv4_packet *packet) {
+    switch (udp_check(packet->payload, packet->payload_bytes)) {
+    case UDP_CHECK_TRUNCATED:
+        STACK_COUNT(stack, udp_truncated);
+        return false;
+    case UDP_CHECK_LENGTH:
+        STACK_COUNT(stack, udp_length);
+        return false;
+    case UDP_CHECK_OK:
+        break;
+    }
+    const struct wire_udp *header = (const struct wire_udp *)packet->payload;
+    if (header->checksum_be16 == 0) {
+        STACK_COUNT(stack, udp_no_checksum);
+        return true;
+    }
+    uint32_t flags = packet->pkt->flags;
+    bool ok = (flags & (PKT_RX_L4_CSUM_GOOD | PKT_RX_L4_CSUM_BAD)) != 0
+                  ? (flags & PKT_RX_L4_CSUM_BAD) == 0
+                  : udp_checksum_ok(packet->payload, wire_be16(header->len_be16),
+                                    packet->header->src_be32, packet->header->dst_be32);
+    if (!ok) {
+        STACK_COUNT(stack, udp_checksum);
+    }
+    return ok;
+}
+
+void udp_input(struct stack *stack, const struct ipv4_packet *packet) {
+    if (!udp_packet_ok(stack, packet)) {
+        return;
+    }
+    const struct wire_ipv4 *ip = packet->header;
+    const struct wire_udp *header = (const struct wire_udp *)packet->payload;
+    struct udp_datagram datagram = {
+        .payload = packet->payload + UDP_HEADER_BYTES,
+        .len_bytes = (uint32_t)wire_be16(header->len_be16) - UDP_HEADER_BYTES,
+        .src_be32 = ip->src_be32,
+        .dst_be32 = ip->dst_be32,
+        .src_port_be16 = header->src_port_be16,
+        .dst_port_be16 = header->dst_port_be16,
+        .ttl = ip->ttl,
+        .tos = ip->tos,
+        .flags = packet->multicast   ? RS_DGRAM_MULTICAST
+                 : packet->broadcast ? RS_DGRAM_BROADCAST
+                                     : 0,
+        .rx_tsc = packet->pkt->rx_tsc != 0 ? packet->pkt->rx_tsc : stack->now_tsc,
+    };
+    if (datagram.flags == 0) {
+        struct udp_socket *socket = udp_demux(stack, ip->dst_be32, header->dst_port_be16,
+                                              ip->src_be32, header->src_port_be16);
+        if (socket == NULL) {
+            STACK_COUNT(stack, udp_no_socket);
+            icmp_send_unreachable(stack, packet, ICMP_UNREACHABLE_PORT);
+        } else if (udp_offer(stack, socket, &datagram)) {
+            STACK_COUNT(stack, rx_delivered);
+        } else {
+            STACK_COUNT(stack, udp_receivers_full);
+        }
+        return;
+    }
+    struct udp_delivery result = udp_deliver_group(stack, &datagram, false);
+    if (result.taken > 0) {
+        STACK_COUNT(stack, rx_delivered);
+    } else if (result.receivers > 0) {
+        STACK_COUNT(stack, udp_receivers_full);
+    } else if (packet->multicast) {
+        STACK_COUNT(stack, udp_no_member);
+    } else {
+        STACK_COUNT(stack, udp_no_socket);
+    }
+}
+
+void udp_report_unsent(struct stack *stack, const struct pkt *pkt, enum rs_status error) {
+    const struct wire_ipv4 *ip = (const struct wire_ipv4 *)(pkt->data + ETHERNET_HEADER_BYTES);
+    if (ip->protocol != IPV4_PROTOCOL_UDP) {
+        return;
+    }
+    const struct wire_udp *header = (const struct wire_udp *)(pkt->data + IPV4_PAYLOAD_OFF);
+    struct udp_socket *socket =
+        udp_demux(stack, ip->src_be32, header->src_port_be16, ip->dst_be32, header->dst_port_be16);
+    if (socket != NULL) {
+        stack->upcalls.error(stack->upcalls.context, socket, error);
+    }
+}
+
+/* ---- out ---- */
+
+/* One datagram on its way out, addresses decided. */
+struct udp_out {
+    const void *payload;
+    uint32_t len_bytes;
+    uint32_t src_be32, dst_be32;
+    uint16_t dst_port_be16;
+    uint8_t ttl;
+};
+
+static inline struct udp_datagram udp_out_datagram(const struct stack *stack,
+                                                   const struct udp_socket *socket,
+                                                   const struct udp_out *out, uint8_t flags) {
+    return (struct udp_datagram){
+        .payload = out->payload,
+        .len_bytes = out->len_bytes,
+        .src_be32 = out->src_be32,
+        .dst_be32 = out->dst_be32,
+        .src_port_be16 = socket->local_port_be16,
+        .dst_port_be16 = out->dst_port_be16,
+        .ttl = out->ttl,
+        .tos = socket->tos,
+        .flags = flags,
+        .rx_tsc = stack->now_tsc,
+    };
+}
+
+/* Fills a transmit buffer with the datagram; the Ethernet header is still missing. */
+static void udp_build(struct stack *stack, const struct udp_socket *socket,
+                      const struct udp_out *out, struct pkt *pkt) {
+    uint8_t *udp = pkt->data + IPV4_PAYLOAD_OFF;
+    uint16_t udp_bytes = (uint16_t)(UDP_HEADER_BYTES + out->len_bytes);
+    udp_emit(udp, socket->local_port_be16, out->dst_port_be16, udp_bytes);
+    if (out->len_bytes > 0) {
+        memcpy(udp + UDP_HEADER_BYTES, out->payload, out->len_bytes);
+    }
+    /* The sum is taken over the copy: the client may change its memory meanwhile. */
+    struct wire_udp *header = (struct wire_udp *)udp;
+    if ((stack->nic->caps & NIC_CAP_TX_UDP_CSUM) != 0) {
+        header->checksum_be16 = checksum_fold(
+            checksum_pseudo(out->src_be32, out->dst_be32, IPV4_PROTOCOL_UDP, udp_bytes));
+        pkt->flags |= PKT_TX_UDP_CSUM;
+    } else {
+        header->checksum_be16 = udp_checksum(udp, udp_bytes, out->src_be32, out->dst_be32);
+    }
+    ipv4_finish(stack, pkt,
+                &(struct ipv4_send){
+                    .src_be32 = out->src_be32,
+                    .dst_be32 = out->dst_be32,
+                    .protocol = IPV4_PROTOCOL_UDP,
+                    .ttl = out->ttl,
+                    .tos = socket->tos,
+                    .header_bytes = IPV4_HEADER_BYTES,
+                    .payload_bytes = udp_bytes,
+                });
+}
+
+static enum rs_status udp_send_local(struct stack *stack, struct udp_socket *socket,
+                                     const struct udp_out *out) {
+    struct udp_socket *receiver =
+        udp_demux(stack, out->dst_be32, out->dst_port_be16, out->src_be32, socket->local_port_be16);
+    if (receiver == NULL) {
+        STACK_COUNT(stack, local_no_socket);
+        stack->upcalls.error(stack->upcalls.context, socket, RS_PORT_UNREACHABLE);
+        return RS_OK;
+    }
+    struct udp_datagram datagram = udp_out_datagram(stack, socket, out, 0);
+    if (udp_offer(stack, receiver, &datagram)) {
+        STACK_COUNT(stack, local_delivered);
+    } else {
+        STACK_COUNT(stack, local_receivers_full);
+    }
+    return RS_OK;
+}
+
+/* Counts where a group datagram that does not leave the host ended. */
+static void udp_count_local(struct stack *stack, struct udp_delivery result) {
+    if (result.taken > 0) {
+        STACK_COUNT(stack, local_delivered);
+    } else if (result.receivers > 0) {
+        STACK_COUNT(stack, local_receivers_full);
+    } else {
+        STACK_COUNT(stack, local_no_socket);
+    }
+}
+
+/* To the wire and to local receivers, the second from the frame, so that both are the same bytes.
+ */
+static enum rs_status udp_send_group(struct stack *stack, struct udp_socket *socket,
+                                     struct udp_out *out, uint8_t flags) {
+    struct pkt pkt;
+    /* A multicast TTL of 0 stays on the host (RFC 1112 6.1). */
+    bool leaves = stack->wire && out->ttl > 0;
+    if (leaves) {
+        if (!stack_tx_ready(stack) || !stack->nic->ops->tx_alloc(stack->nic, &pkt)) {
+            return RS_WOULD_BLOCK;
+        }
+        udp_build(stack, socket, out, &pkt);
+        out->payload = pkt.data + UDP_PAYLOAD_OFF;
+    }
+    struct udp_datagram datagram = udp_out_datagram(stack, socket, out, flags);
+    struct udp_delivery result = udp_deliver_group(stack, &datagram, true);
+    if (leaves) {
+        ipv4_output_group(stack, &pkt, out->dst_be32);
+    } else {
+        udp_count_local(stack, result);
+    }
+    return RS_OK;
+}
+
+static enum rs_status udp_send_wire(struct stack *stack, struct udp_socket *socket,
+                                    const struct udp_out *out) {
+    uint32_t next_hop_be32;
+    if (!route_next_hop(stack, out->dst_be32, &next_hop_be32)) {
+        STACK_COUNT(stack, send_no_route);
+        return RS_NET_UNREACHABLE;
+    }
+    if (!stack_tx_ready(stack)) {
+        return RS_WOULD_BLOCK;
+    }
+    struct neighbour *neighbour = neighbour_get(stack, next_hop_be32);
+    if (neighbour == NULL) {
+        STACK_COUNT(stack, neighbour_table_full);
+        return RS_NO_BUFFERS;
+    }
+    if (neighbour_is_dead(stack, neighbour)) {
+        STACK_COUNT(stack, send_neighbour_dead);
+        return RS_HOST_UNREACHABLE;
+    }
+    struct pkt pkt;
+    if (!stack->nic->ops->tx_alloc(stack->nic, &pkt)) {
+        return RS_WOULD_BLOCK;
+    }
+    udp_build(stack, socket, out, &pkt);
+    neighbour_send(stack, neighbour, &pkt);
+    return RS_OK;
+}
+
+static enum rs_status udp_send_by_kind(struct stack *stack, struct udp_socket *socket,
+                                       struct udp_out *out) {
+    enum route_kind kind = route_classify(stack, out->dst_be32);
+    bool stays = kind == ROUTE_LOCAL || !stack->wire;
+    uint32_t max_bytes = stays ? RS_DGRAM_MAX_BYTES : stack->nic->mtu_bytes - UDP_OVERHEAD_BYTES;
+    if (out->len_bytes > max_bytes) {
+        STACK_COUNT(stack, send_too_big);
+        return RS_MESSAGE_SIZE;
+    }
+    if (!socket->bound || !udp_source(stack, socket, out->dst_be32, !stays, &out->src_be32)) {
+        STACK_COUNT(stack, send_bad_source);
+        return socket->bound ? RS_ADDR_NOT_AVAILABLE : RS_INVALID;
+    }
+    switch (kind) {
+    case ROUTE_LOCAL:
+        return udp_send_local(stack, socket, out);
+    case ROUTE_UNICAST:
+        return udp_send_wire(stack, socket, out);
+    case ROUTE_MULTICAST:
+        out->ttl = socket->multicast_ttl;
+        return udp_send_group(stack, socket, out, RS_DGRAM_MULTICAST);
+    case ROUTE_BROADCAST:
+        if (!socket->broadcast) {
+            STACK_COUNT(stack, send_broadcast_denied);
+            return RS_ACCESS;
+        }
+        return udp_send_group(stack, socket, out, RS_DGRAM_BROADCAST);
+    case ROUTE_INVALID:
+        break;
+    }
+    STACK_COUNT(stack, send_no_route);
+    return RS_NET_UNREACHABLE;
+}
+
+enum rs_status udp_send(struct stack *stack, struct udp_socket *socket, uint32_t dst_be32,
+                        uint16_t dst_port_be16, const void *payload, uint32_t len_bytes) {
+    struct udp_out out = {
+        .payload = payload,
+        .len_bytes = len_bytes,
+        .dst_be32 = dst_be32,
+        .dst_port_be16 = dst_port_be16,
+        .ttl = socket->ttl,
+    };
+    if (dst_be32 == 0) {
+        out.dst_be32 = socket->peer_be32;
+        out.dst_port_be16 = socket->peer_port_be16;
+    }
+    enum rs_status status;
+    if (out.dst_be32 == 0 || out.dst_port_be16 == 0) {
+        STACK_COUNT(stack, send_no_destination);
+        status = out.dst_be32 == 0 ? RS_DEST_REQUIRED : RS_ADDR_NOT_AVAILABLE;
+    } else {
+        status = udp_send_by_kind(stack, socket, &out);
+    }
+    /* Only a send that will be tried again is none yet. */
+    if (status != RS_WOULD_BLOCK) {
+        STACK_COUNT(stack, udp_sends);
+    }
+    return status;
+}

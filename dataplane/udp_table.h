@@ -1,0 +1,45 @@
+/*
+ * The demux table of a stack's UDP sockets, and what the other protocol files need of UDP. Queue
+ * thread. The public side is udp.h.
+ */
+#ifndef RINGSOCK_DATAPLANE_UDP_TABLE_H
+#define RINGSOCK_DATAPLANE_UDP_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/ipv4.h"
+#include "dataplane/udp.h"
+
+/* Two chained hash tables: by (local address, local port, peer), for the one socket a unicast
+ * datagram is for; by local port, for broadcasts. A part of the key a socket left open is zero. */
+struct udp_table {
+    struct udp_socket **chains;
+    struct udp_socket **ports;
+    uint32_t shift; /* of a 64-bit hash */
+    uint32_t port_shift;
+    uint32_t connected_count; /* so that an empty class of sockets costs no look-up */
+    uint32_t specific_count;  /* bound to an address, not connected */
+    uint64_t key;             /* odd; from the seed, so that a program cannot aim at one chain */
+};
+
+RS_CHECK_RESULT enum rs_status udp_table_init(struct stack *stack, uint32_t sockets_max);
+void udp_table_destroy(struct stack *stack);
+
+void udp_input(struct stack *stack, const struct ipv4_packet *packet);
+/* The socket that gets a unicast datagram: the one connected to the sender, else bound to the
+ * address, else to any. NULL: none. Addresses as in the received packet. */
+struct udp_socket *udp_demux(const struct stack *stack, uint32_t local_be32,
+                             uint16_t local_port_be16, uint32_t peer_be32, uint16_t peer_port_be16);
+/* A frame we made, IPv4 header in place, will not be sent: tells its socket if it was UDP. */
+void udp_report_unsent(struct stack *stack, const struct pkt *pkt, enum rs_status error);
+
+/* Offers the datagram to one socket and counts. True: taken. */
+bool udp_offer(struct stack *stack, struct udp_socket *socket, const struct udp_datagram *datagram);
+
+struct udp_delivery { /* of a datagram for several */
+    uint32_t receivers;
+    uint32_t taken;
+};
+
+#endif
