@@ -25,7 +25,6 @@ if(RINGSOCK_WITH_DATAPLANE AND EXISTS ${RINGSOCK_DEPS_DIR}/dpdk/lib/librte_eal.a
   # Drivers, mempool handlers and log types register themselves in constructors that nothing refers to, so the archives
   # are linked whole; --gc-sections drops what stays unused.
   file(GLOB dpdk_archives ${dpdk}/lib/librte_*.a)
-  list(FILTER dpdk_archives EXCLUDE REGEX "\\.dll\\.a$")
   if(NOT RINGSOCK_DPDK_MLX5)
     list(FILTER dpdk_archives EXCLUDE REGEX "mlx5")
   endif()

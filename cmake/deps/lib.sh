@@ -11,10 +11,12 @@
 #   locks/                       one lock per library; a library is built in tmp-*, renamed when whole
 
 RS_DEPS_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck disable=SC2034
 RS_TOP=$(cd "$RS_DEPS_DIR/../.." && pwd)
 RS_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/ringsock
 RS_JOBS=${RS_JOBS:-$(nproc)}
-RS_SINCE=${RS_SINCE:-$SECONDS}
+# The start that progress lines count from, shared with the programs called.
+export RS_SINCE=${RS_SINCE:-$EPOCHSECONDS}
 
 RS_PACKAGES_NATIVE=(build-essential cmake ninja-build pkg-config libdpdk-dev libmimalloc-dev libbenchmark-dev
     libcmocka-dev libpcap-dev iproute2 iputils-ping python3)
@@ -26,7 +28,7 @@ RS_PACKAGES_TEST=(clang clang-format clang-tidy cppcheck strace git)
 RS_WINDOWS_BUILDS=(dpdk-x86_64 wine-root mimalloc-x86_64 cmocka-x86_64 benchmark-x86_64 mimalloc-i686 cmocka-i686)
 
 rs_elapsed() {
-    printf '%3d s' $((SECONDS - RS_SINCE))
+    printf '%3d s' $((EPOCHSECONDS - RS_SINCE))
 }
 
 # rs_say TEXT: one progress line. While RS_QUIET_FILE exists (the demo is printing its result) lines wait in a file.
@@ -145,7 +147,8 @@ rs_recipe_file() {
 rs_recipe_id() {
     { grep -v '^ *#' "$(rs_recipe_file "$1")"
       [[ $1 != dpdk ]] || cat "$RS_DEPS_DIR/wpcap.def"
-      [[ $1 != dpdk || -z ${RINGSOCK_DPDK_MLX5:-} ]] || echo mlx5; } | sha256sum | cut -c1-8
+      [[ $1 != dpdk || -z ${RINGSOCK_DPDK_MLX5:-} ]] || echo mlx5
+      [[ $1 != wine-prefix ]] || rs_recipe_id wine-root; } | sha256sum | cut -c1-8
 }
 
 # rs_link NAME TARGET: where the link to the build in use stands.
