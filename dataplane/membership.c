@@ -8,11 +8,13 @@
 
 #include "dataplane/stack_internal.h"
 
-uint32_t membership_sources_max(const struct stack_config *config) {
+uint32_t membership_sources_max(const struct stack_config *config)
+{
     return 4 * config->memberships_max + MEMBERSHIP_SOURCES_MAX;
 }
 
-enum rs_status membership_init(struct stack *stack, const struct stack_config *config) {
+enum rs_status membership_init(struct stack *stack, const struct stack_config *config)
+{
     struct membership_table *table = &stack->members;
     uint32_t count = config->memberships_max;
     uint32_t source_count = membership_sources_max(config);
@@ -36,7 +38,8 @@ enum rs_status membership_init(struct stack *stack, const struct stack_config *c
     return RS_OK;
 }
 
-void membership_destroy(struct stack *stack) {
+void membership_destroy(struct stack *stack)
+{
     struct membership_table *table = &stack->members;
     free(table->memberships);
     free(table->chains);
@@ -47,13 +50,15 @@ void membership_destroy(struct stack *stack) {
 /* ---- the chains by (group, port) ---- */
 
 static struct udp_membership **membership_chain(const struct stack *stack, uint32_t group_be32,
-                                                uint16_t port_be16) {
+                                                uint16_t port_be16)
+{
     uint64_t hash = (((uint64_t)port_be16 << 32) | group_be32) * stack->udp.key;
     hash = (hash ^ (hash >> 29)) * 0x9e3779b97f4a7c15ull;
     return &stack->members.chains[hash >> stack->members.shift];
 }
 
-static void membership_chain_insert(struct stack *stack, struct udp_membership *membership) {
+static void membership_chain_insert(struct stack *stack, struct udp_membership *membership)
+{
     membership->port_be16 = membership->socket->local_port_be16;
     struct udp_membership **chain =
         membership_chain(stack, membership->group_be32, membership->port_be16);
@@ -65,7 +70,8 @@ static void membership_chain_insert(struct stack *stack, struct udp_membership *
     *chain = membership;
 }
 
-static void membership_chain_remove(struct udp_membership *membership) {
+static void membership_chain_remove(struct udp_membership *membership)
+{
     if (membership->chain_prev == NULL) {
         return;
     }
@@ -76,7 +82,8 @@ static void membership_chain_remove(struct udp_membership *membership) {
     membership->chain_prev = NULL;
 }
 
-void membership_socket_bound(struct stack *stack, struct udp_socket *socket) {
+void membership_socket_bound(struct stack *stack, struct udp_socket *socket)
+{
     struct udp_membership *membership = socket->memberships;
     for (; membership != NULL; membership = membership->socket_next) {
         membership_chain_insert(stack, membership);
@@ -85,7 +92,8 @@ void membership_socket_bound(struct stack *stack, struct udp_socket *socket) {
 
 /* ---- sources ---- */
 
-bool membership_lists(const struct udp_membership *membership, uint32_t source_be32) {
+bool membership_lists(const struct udp_membership *membership, uint32_t source_be32)
+{
     const struct membership_source *source = membership->sources;
     while (source != NULL && source->ip_be32 != source_be32) {
         source = source->next;
@@ -94,7 +102,8 @@ bool membership_lists(const struct udp_membership *membership, uint32_t source_b
 }
 
 static enum rs_status membership_source_add(struct stack *stack, struct udp_membership *membership,
-                                            uint32_t source_be32) {
+                                            uint32_t source_be32)
+{
     struct membership_table *table = &stack->members;
     struct membership_source *source = table->free_sources;
     if (source == NULL || membership->source_count == MEMBERSHIP_SOURCES_MAX) {
@@ -109,7 +118,8 @@ static enum rs_status membership_source_add(struct stack *stack, struct udp_memb
 }
 
 static void membership_source_remove(struct stack *stack, struct udp_membership *membership,
-                                     uint32_t source_be32) {
+                                     uint32_t source_be32)
+{
     struct membership_source **link = &membership->sources;
     while ((*link)->ip_be32 != source_be32) {
         link = &(*link)->next;
@@ -123,8 +133,8 @@ static void membership_source_remove(struct stack *stack, struct udp_membership 
 
 /* ---- memberships ---- */
 
-static struct udp_membership *membership_find(const struct udp_socket *socket,
-                                              uint32_t group_be32) {
+static struct udp_membership *membership_find(const struct udp_socket *socket, uint32_t group_be32)
+{
     struct udp_membership *membership = socket->memberships;
     while (membership != NULL && membership->group_be32 != group_be32) {
         membership = membership->socket_next;
@@ -134,7 +144,8 @@ static struct udp_membership *membership_find(const struct udp_socket *socket,
 
 static enum rs_status membership_make(struct stack *stack, struct udp_socket *socket,
                                       uint32_t group_be32, bool exclude,
-                                      struct udp_membership **out) {
+                                      struct udp_membership **out)
+{
     struct membership_table *table = &stack->members;
     struct udp_membership *membership = table->free_memberships;
     if (membership == NULL) {
@@ -163,7 +174,8 @@ static enum rs_status membership_make(struct stack *stack, struct udp_socket *so
     return RS_OK;
 }
 
-static void membership_free(struct stack *stack, struct udp_membership *membership) {
+static void membership_free(struct stack *stack, struct udp_membership *membership)
+{
     struct membership_table *table = &stack->members;
     struct udp_membership **link = &membership->socket->memberships;
     while (*link != membership) {
@@ -184,7 +196,8 @@ static void membership_free(struct stack *stack, struct udp_membership *membersh
     igmp_group_changed(stack, group);
 }
 
-void membership_socket_closed(struct stack *stack, struct udp_socket *socket) {
+void membership_socket_closed(struct stack *stack, struct udp_socket *socket)
+{
     while (socket->memberships != NULL) {
         membership_free(stack, socket->memberships);
     }
@@ -193,7 +206,8 @@ void membership_socket_closed(struct stack *stack, struct udp_socket *socket) {
 /* ---- the six actions (RFC 3678 section 4.1.3 and 5) ---- */
 
 static enum rs_status membership_join(struct stack *stack, struct udp_socket *socket,
-                                      uint32_t group_be32) {
+                                      uint32_t group_be32)
+{
     struct udp_membership *membership;
     if (membership_find(socket, group_be32) != NULL) {
         return RS_INVALID;
@@ -206,7 +220,8 @@ static enum rs_status membership_join(struct stack *stack, struct udp_socket *so
 }
 
 static enum rs_status membership_join_source(struct stack *stack, struct udp_socket *socket,
-                                             uint32_t group_be32, uint32_t source_be32) {
+                                             uint32_t group_be32, uint32_t source_be32)
+{
     struct udp_membership *membership = membership_find(socket, group_be32);
     enum rs_status status = RS_OK;
     if (membership == NULL) {
@@ -228,7 +243,8 @@ static enum rs_status membership_join_source(struct stack *stack, struct udp_soc
 
 static enum rs_status membership_leave_source(struct stack *stack,
                                               struct udp_membership *membership,
-                                              uint32_t source_be32) {
+                                              uint32_t source_be32)
+{
     if (membership->exclude) {
         return RS_INVALID;
     }
@@ -245,7 +261,8 @@ static enum rs_status membership_leave_source(struct stack *stack,
 }
 
 static enum rs_status membership_block(struct stack *stack, struct udp_membership *membership,
-                                       uint32_t source_be32) {
+                                       uint32_t source_be32)
+{
     if (!membership->exclude || membership_lists(membership, source_be32)) {
         return RS_INVALID;
     }
@@ -257,7 +274,8 @@ static enum rs_status membership_block(struct stack *stack, struct udp_membershi
 }
 
 static enum rs_status membership_unblock(struct stack *stack, struct udp_membership *membership,
-                                         uint32_t source_be32) {
+                                         uint32_t source_be32)
+{
     if (!membership->exclude) {
         return RS_INVALID;
     }
@@ -269,19 +287,22 @@ static enum rs_status membership_unblock(struct stack *stack, struct udp_members
     return RS_OK;
 }
 
-static bool membership_interface_ok(const struct stack *stack, uint32_t interface_be32) {
+static bool membership_interface_ok(const struct stack *stack, uint32_t interface_be32)
+{
     return interface_be32 == 0 || interface_be32 == stack->ip_be32 ||
            (!stack->wire && ipv4_is_loopback(interface_be32));
 }
 
-static bool membership_source_ok(const struct rs_op_member *op) {
+static bool membership_source_ok(const struct rs_op_member *op)
+{
     bool wants = op->action != RS_MEMBER_JOIN && op->action != RS_MEMBER_LEAVE;
     return !wants || (op->source_be32 != 0 && !ipv4_is_multicast(op->source_be32) &&
                       !ipv4_is_reserved(op->source_be32));
 }
 
 enum rs_status membership_change(struct stack *stack, struct udp_socket *socket,
-                                 const struct rs_op_member *op) {
+                                 const struct rs_op_member *op)
+{
     if (!ipv4_is_multicast(op->group_be32) || !membership_source_ok(op)) {
         return RS_INVALID;
     }
@@ -318,7 +339,8 @@ enum rs_status membership_change(struct stack *stack, struct udp_socket *socket,
 /* On Windows a multicast receiver is often bound to the interface's address; a socket bound to a
  * group gets that group alone. IP_MULTICAST_LOOP is the receiver's there, not the sender's. */
 static bool membership_accepts(const struct stack *stack, const struct udp_membership *membership,
-                               const struct udp_datagram *datagram, bool from_here) {
+                               const struct udp_datagram *datagram, bool from_here)
+{
     const struct udp_socket *socket = membership->socket;
     uint32_t local_be32 = socket->local_be32;
     bool address = local_be32 == 0 || local_be32 == datagram->dst_be32 ||
@@ -333,7 +355,8 @@ static bool membership_accepts(const struct stack *stack, const struct udp_membe
 }
 
 struct udp_delivery membership_deliver(struct stack *stack, const struct udp_datagram *datagram,
-                                       bool from_here) {
+                                       bool from_here)
+{
     struct udp_delivery result = {0, 0};
     struct udp_membership *membership =
         *membership_chain(stack, datagram->dst_be32, datagram->dst_port_be16);
@@ -346,4 +369,14 @@ struct udp_delivery membership_deliver(struct stack *stack, const struct udp_dat
         }
     }
     return result;
+}
+
+uint32_t udp_socket_membership_count(const struct udp_socket *socket)
+{
+    uint32_t count = 0;
+    const struct udp_membership *membership = socket->memberships;
+    for (; membership != NULL; membership = membership->socket_next) {
+        count += 1 + membership->source_count;
+    }
+    return count;
 }
