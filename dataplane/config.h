@@ -64,4 +64,9 @@ RS_CHECK_RESULT enum rs_status config_load(const char *file, struct queue_config
 RS_CHECK_RESULT enum rs_status config_check_set(const struct queue_config *configs, uint32_t count,
                                                 FILE *errors);
 
+/* On a NIC that the kernel sees too: refuses a MAC or an address that this host already has, or the
+ * kernel would answer in the dataplane's place (DESIGN section 2). */
+RS_CHECK_RESULT enum rs_status config_check_host(const struct queue_config *configs, uint32_t count,
+                                                 FILE *errors);
+
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dataplane/config_internal.h"
+#include "rings/os/os.h"
 
 /* ---- device ---- */
 
@@ -292,6 +293,34 @@ enum rs_status config_check_set(const struct queue_config *configs, uint32_t cou
             check_same(&configs[0], &configs[i], CONFIG_PER_PROCESS, &report);
         }
         check_queue_numbers(configs, count, i, &report);
+        complaints += report.complaints;
+    }
+    return complaints == 0 ? RS_OK : RS_CONFIG;
+}
+
+enum rs_status config_check_host(const struct queue_config *configs, uint32_t count, FILE *errors)
+{
+    uint32_t complaints = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct queue_config *config = &configs[i];
+        struct config_report report = {.file = config->file, .out = errors};
+        char text[32];
+        if (config_device_kind(config->device) != CONFIG_DEVICE_VIRTUAL_SHARED) {
+            continue;
+        }
+        if (os_host_has_mac(config->mac)) {
+            config_value_format(&config_keys[key_index("nic", "mac")], config, text, sizeof(text));
+            config_complain(&report, "nic", "mac", text,
+                            "an interface of this host has it; the kernel would answer too. Choose "
+                            "another, locally administered one such as 02:52:53:00:00:01");
+        }
+        if (os_host_has_ipv4(config->stack.ip_be32)) {
+            config_value_format(&config_keys[key_index("ip", "address")], config, text,
+                                sizeof(text));
+            config_complain(&report, "ip", "address", text,
+                            "an interface of this host has it; the kernel would answer too. Give "
+                            "the dataplane an address of its own");
+        }
         complaints += report.complaints;
     }
     return complaints == 0 ? RS_OK : RS_CONFIG;

@@ -78,7 +78,8 @@ static bool load_configs(const struct options *options)
     for (uint32_t i = 0; i < options->file_count; i++) {
         good &= config_load(options->files[i], &configs[i], stderr) == RS_OK;
     }
-    return good && config_check_set(configs, options->file_count, stderr) == RS_OK;
+    return good && config_check_set(configs, options->file_count, stderr) == RS_OK &&
+           config_check_host(configs, options->file_count, stderr) == RS_OK;
 }
 
 static enum rs_status open_nics(uint32_t count, struct nic **nics)

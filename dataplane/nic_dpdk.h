@@ -24,4 +24,8 @@ RS_CHECK_RESULT enum rs_status nic_dpdk_open(const struct queue_config *configs,
 /* After every nic is closed; harmless when the EAL was never started. */
 void nic_dpdk_stop_eal(void);
 
+/* Bytes of one slot of net_af_packet's ring for this config: its framesz argument, or what
+ * mtu_bytes needs. 0: another driver. */
+uint32_t nic_dpdk_af_packet_slot_bytes(const struct queue_config *config);
+
 #endif

@@ -23,10 +23,12 @@ const char *os_last_error_text(void);
 /* ---- clock and processor ---- */
 
 #if defined(__x86_64__) || defined(__i386__)
-static inline uint64_t os_tsc(void) {
+static inline uint64_t os_tsc(void)
+{
     return __builtin_ia32_rdtsc();
 }
-static inline void os_cpu_relax(void) {
+static inline void os_cpu_relax(void)
+{
     __builtin_ia32_pause();
 }
 #else
@@ -235,6 +237,17 @@ RS_CHECK_RESULT enum rs_status os_tls_create(void (*destructor)(void *), struct 
 void os_tls_destroy(struct os_tls *tls);
 void *os_tls_get(const struct os_tls *tls);
 void os_tls_set(const struct os_tls *tls, void *value);
+
+/* ---- the host's own network and memory: start-up checks of a dataplane that shares a NIC with the
+ * kernel. Any thread; slow. ---- */
+
+/* True: an interface of this host (of this network namespace) has that address. False also when the
+ * system does not say. */
+bool os_host_has_ipv4(uint32_t ip_be32);
+bool os_host_has_mac(const uint8_t mac[6]);
+/* True: huge pages can be had by this process now (Linux: some are free; Windows: the 'Lock pages
+ * in memory' right is held). */
+bool os_huge_pages_usable(void);
 
 /* SIGINT/SIGTERM, Ctrl-C and console close: signals *event (and nothing else). Once per
  * process, RS_ALREADY after that; event lives as long as the process. */
