@@ -20,7 +20,8 @@
 static const uint8_t no_mac[6] = {0};
 
 static void arp_send(struct stack *stack, uint16_t op, uint32_t sender_be32,
-                     const uint8_t target_mac[6], uint32_t target_be32, const uint8_t *dst_mac) {
+                     const uint8_t target_mac[6], uint32_t target_be32, const uint8_t *dst_mac)
+{
     struct pkt pkt;
     STACK_COUNT(stack, arp_made);
     if (!stack->nic->ops->tx_alloc(stack->nic, &pkt)) {
@@ -39,16 +40,19 @@ static void arp_send(struct stack *stack, uint16_t op, uint32_t sender_be32,
     stack_transmit(stack, &pkt);
 }
 
-void arp_send_request(struct stack *stack, uint32_t target_be32, const uint8_t *dst_mac) {
+void arp_send_request(struct stack *stack, uint32_t target_be32, const uint8_t *dst_mac)
+{
     arp_send(stack, ARP_REQUEST, stack->ip_be32, no_mac, target_be32, dst_mac);
 }
 
-static void arp_send_announcement(struct stack *stack) {
+static void arp_send_announcement(struct stack *stack)
+{
     STACK_COUNT(stack, arp_announcements);
     arp_send(stack, ARP_REQUEST, stack->ip_be32, no_mac, stack->ip_be32, NULL);
 }
 
-void arp_init(struct stack *stack) {
+void arp_init(struct stack *stack)
+{
     if (!stack->wire) {
         return;
     }
@@ -58,7 +62,8 @@ void arp_init(struct stack *stack) {
                     stack->now_ns + stack_random_below(stack, ARP_PROBE_WAIT_NS));
 }
 
-void arp_timer(struct stack *stack) {
+void arp_timer(struct stack *stack)
+{
     struct arp_state *arp = &stack->arp;
     uint64_t due_ns = STACK_NEVER;
     if (arp->probes_left > 0) {
@@ -78,7 +83,8 @@ void arp_timer(struct stack *stack) {
 }
 
 /* RFC 5227 2.4 (c): the address stays, defended at most every ten seconds. */
-static void arp_conflict(struct stack *stack, const struct wire_arp *arp) {
+static void arp_conflict(struct stack *stack, const struct wire_arp *arp)
+{
     STACK_COUNT(stack, arp_conflicts_in);
     stack_notify(stack, STACK_NOTICE_ADDRESS_CONFLICT, stack->ip_be32, arp->sender_mac);
     if (stack->now_ns >= stack->arp.defend_due_ns) {
@@ -88,14 +94,16 @@ static void arp_conflict(struct stack *stack, const struct wire_arp *arp) {
 }
 
 /* A sender no host can be: its claim must not reach the neighbour table. */
-static bool arp_sender_ok(const struct stack *stack, const struct wire_arp *arp) {
+static bool arp_sender_ok(const struct stack *stack, const struct wire_arp *arp)
+{
     return !ethernet_is_group(arp->sender_mac) && !ethernet_equal(arp->sender_mac, no_mac) &&
            !ethernet_equal(arp->sender_mac, stack->mac) && !ipv4_is_loopback(arp->sender_be32) &&
            !ipv4_is_multicast(arp->sender_be32) && !ipv4_is_reserved(arp->sender_be32) &&
            !route_is_broadcast(stack, arp->sender_be32);
 }
 
-void arp_input(struct stack *stack, const struct pkt *pkt) {
+void arp_input(struct stack *stack, const struct pkt *pkt)
+{
     const struct wire_arp *arp =
         arp_check(pkt->data + ETHERNET_HEADER_BYTES, pkt->len_bytes - ETHERNET_HEADER_BYTES);
     if (arp == NULL || !arp_sender_ok(stack, arp)) {

@@ -28,23 +28,28 @@ static const enum counter_id lost_inside[] = {
     COUNTER_tx_no_buffer,   COUNTER_tx_queue_full,
 };
 
-const char *counter_name(enum counter_id id) {
+const char *counter_name(enum counter_id id)
+{
     return (unsigned)id < COUNTER_COUNT ? counter_table[id].name : "?";
 }
 
-const char *counter_text(enum counter_id id) {
+const char *counter_text(enum counter_id id)
+{
     return (unsigned)id < COUNTER_COUNT ? counter_table[id].text : "?";
 }
 
-enum counter_group counter_group_of(enum counter_id id) {
+enum counter_group counter_group_of(enum counter_id id)
+{
     return (unsigned)id < COUNTER_COUNT ? counter_table[id].group : COUNTER_GROUP_INFO;
 }
 
-const char *counter_group_name(enum counter_group group) {
+const char *counter_group_name(enum counter_group group)
+{
     return (unsigned)group < COUNTER_GROUP_COUNT ? group_names[group] : "?";
 }
 
-bool counters_balance(const struct counters *counters, struct counters_sums *out) {
+bool counters_balance(const struct counters *counters, struct counters_sums *out)
+{
     memset(out, 0, sizeof(*out));
     uint64_t *sum = out->group;
     for (unsigned id = 0; id < COUNTER_COUNT; id++) {
@@ -64,7 +69,8 @@ bool counters_balance(const struct counters *counters, struct counters_sums *out
     return out->frames_balance && out->sends_balance && out->deliveries_balance;
 }
 
-void counters_accumulate(struct counters *total, const struct counters *counters) {
+void counters_accumulate(struct counters *total, const struct counters *counters)
+{
     for (unsigned id = 0; id < COUNTER_COUNT; id++) {
         counter_add(total, (enum counter_id)id, counter_get(counters, (enum counter_id)id));
     }

@@ -138,19 +138,22 @@ struct counters {
 
 /* The queue's thread is the only writer, so a plain add in two relaxed halves loses nothing and
  * costs no lock prefix. Partner: counter_get of any thread. */
-static inline void counter_add(struct counters *counters, enum counter_id id, uint64_t amount) {
+static inline void counter_add(struct counters *counters, enum counter_id id, uint64_t amount)
+{
     _Atomic uint64_t *word = &counters->value[id];
     uint64_t value = atomic_load_explicit(word, memory_order_relaxed);
     atomic_store_explicit(word, value + amount, memory_order_relaxed);
 }
 
-static inline void counter_sub(struct counters *counters, enum counter_id id, uint64_t amount) {
+static inline void counter_sub(struct counters *counters, enum counter_id id, uint64_t amount)
+{
     _Atomic uint64_t *word = &counters->value[id];
     uint64_t value = atomic_load_explicit(word, memory_order_relaxed);
     atomic_store_explicit(word, value - amount, memory_order_relaxed);
 }
 
-static inline uint64_t counter_get(const struct counters *counters, enum counter_id id) {
+static inline uint64_t counter_get(const struct counters *counters, enum counter_id id)
+{
     return atomic_load_explicit(&counters->value[id], memory_order_relaxed);
 }
 

@@ -8,7 +8,8 @@
 #include "dataplane/ipv4.h"
 #include "dataplane/stack_internal.h"
 
-void ethernet_input(struct stack *stack, const struct pkt *pkt) {
+void ethernet_input(struct stack *stack, const struct pkt *pkt)
+{
     const struct wire_ethernet *header = ethernet_check(pkt->data, pkt->len_bytes);
     if (header == NULL) {
         STACK_COUNT(stack, eth_truncated);

@@ -13,11 +13,13 @@
 /* RFC 1812 4.3.2.3 lets an error quote as much as keeps it within 576 bytes. */
 #define ICMP_QUOTE_MAX_BYTES (576u - IPV4_HEADER_BYTES - ICMP_HEADER_BYTES)
 
-void icmp_init(struct stack *stack) {
+void icmp_init(struct stack *stack)
+{
     memset(&stack->icmp, 0, sizeof(stack->icmp));
 }
 
-static bool icmp_limit_pass(const struct stack *stack, struct icmp_limit *limit) {
+static bool icmp_limit_pass(const struct stack *stack, struct icmp_limit *limit)
+{
     if (limit->due_ns < stack->now_ns) {
         limit->due_ns = stack->now_ns;
     }
@@ -30,7 +32,8 @@ static bool icmp_limit_pass(const struct stack *stack, struct icmp_limit *limit)
 
 /* Sends a message whose data_bytes of data lie at data, back to where packet came from. */
 static void icmp_reply(struct stack *stack, const struct ipv4_packet *packet, uint8_t type,
-                       uint8_t code, uint32_t rest_be32, const uint8_t *data, uint32_t data_bytes) {
+                       uint8_t code, uint32_t rest_be32, const uint8_t *data, uint32_t data_bytes)
+{
     struct pkt pkt;
     STACK_COUNT(stack, icmp_made);
     if (!stack->nic->ops->tx_alloc(stack->nic, &pkt)) {
@@ -53,7 +56,8 @@ static void icmp_reply(struct stack *stack, const struct ipv4_packet *packet, ui
     ipv4_output(stack, &pkt, packet->header->src_be32);
 }
 
-void icmp_send_unreachable(struct stack *stack, const struct ipv4_packet *packet, uint8_t code) {
+void icmp_send_unreachable(struct stack *stack, const struct ipv4_packet *packet, uint8_t code)
+{
     /* Never about a broadcast or multicast; ICMP and fragments do not come here. */
     if (packet->multicast || packet->broadcast) {
         return;
@@ -70,7 +74,8 @@ void icmp_send_unreachable(struct stack *stack, const struct ipv4_packet *packet
                quote_bytes);
 }
 
-static void icmp_echo(struct stack *stack, const struct ipv4_packet *packet) {
+static void icmp_echo(struct stack *stack, const struct ipv4_packet *packet)
+{
     /* RFC 1122 3.2.2.6 allows to ignore a ping to a group; answering one helps an attacker. */
     if (packet->multicast || packet->broadcast) {
         STACK_COUNT(stack, icmp_echo_group);
@@ -87,7 +92,8 @@ static void icmp_echo(struct stack *stack, const struct ipv4_packet *packet) {
                packet->payload + ICMP_HEADER_BYTES, packet->payload_bytes - ICMP_HEADER_BYTES);
 }
 
-static enum rs_status icmp_error_status(const struct wire_icmp *header) {
+static enum rs_status icmp_error_status(const struct wire_icmp *header)
+{
     if (header->type == ICMP_TIME_EXCEEDED) {
         return RS_NET_RESET;
     }
@@ -110,7 +116,8 @@ static enum rs_status icmp_error_status(const struct wire_icmp *header) {
 /* The quote must be a UDP datagram this host sent: header, then at least the eight bytes that
  * RFC 792 promises, ports among them. */
 static struct udp_socket *icmp_quoted_socket(const struct stack *stack, const uint8_t *quote,
-                                             uint32_t quote_bytes) {
+                                             uint32_t quote_bytes)
+{
     const struct wire_ipv4 *ip = (const struct wire_ipv4 *)quote;
     /* Only the start of the packet is quoted: its total length points beyond the data. */
     enum ipv4_check_result check = ipv4_check(quote, quote_bytes);
@@ -126,7 +133,8 @@ static struct udp_socket *icmp_quoted_socket(const struct stack *stack, const ui
     return udp_demux(stack, ip->src_be32, udp->src_port_be16, ip->dst_be32, udp->dst_port_be16);
 }
 
-static void icmp_error(struct stack *stack, const struct ipv4_packet *packet) {
+static void icmp_error(struct stack *stack, const struct ipv4_packet *packet)
+{
     struct udp_socket *socket = icmp_quoted_socket(stack, packet->payload + ICMP_HEADER_BYTES,
                                                    packet->payload_bytes - ICMP_HEADER_BYTES);
     if (socket == NULL) {
@@ -138,7 +146,8 @@ static void icmp_error(struct stack *stack, const struct ipv4_packet *packet) {
                          icmp_error_status((const struct wire_icmp *)packet->payload));
 }
 
-void icmp_input(struct stack *stack, const struct ipv4_packet *packet) {
+void icmp_input(struct stack *stack, const struct ipv4_packet *packet)
+{
     const struct wire_icmp *header = icmp_check(packet->payload, packet->payload_bytes);
     if (header == NULL) {
         STACK_COUNT(stack, icmp_malformed);

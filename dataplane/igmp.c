@@ -22,7 +22,8 @@
 
 /* ---- life ---- */
 
-enum rs_status igmp_init(struct stack *stack, const struct stack_config *config) {
+enum rs_status igmp_init(struct stack *stack, const struct stack_config *config)
+{
     struct igmp_state *igmp = &stack->igmp;
     /* Twice: groups that were left stay until their reports are sent. */
     uint32_t groups = 2 * config->memberships_max + 1;
@@ -55,7 +56,8 @@ enum rs_status igmp_init(struct stack *stack, const struct stack_config *config)
     return RS_OK;
 }
 
-void igmp_destroy(struct stack *stack) {
+void igmp_destroy(struct stack *stack)
+{
     struct igmp_state *igmp = &stack->igmp;
     free(igmp->groups_memory);
     free(igmp->sources_memory);
@@ -66,12 +68,14 @@ void igmp_destroy(struct stack *stack) {
 /* ---- groups ---- */
 
 /* Groups whose MAC is the same land in the same chain: see stack_multicast_macs. */
-static struct igmp_group **group_chain(const struct igmp_state *igmp, uint32_t group_be32) {
+static struct igmp_group **group_chain(const struct igmp_state *igmp, uint32_t group_be32)
+{
     uint32_t mac_bits = wire_be32(group_be32) & 0x7fffffu;
     return &igmp->chains[(mac_bits ^ (mac_bits >> 11)) & igmp->chain_mask];
 }
 
-static struct igmp_group *group_find(const struct igmp_state *igmp, uint32_t group_be32) {
+static struct igmp_group *group_find(const struct igmp_state *igmp, uint32_t group_be32)
+{
     struct igmp_group *group = *group_chain(igmp, group_be32);
     while (group != NULL && group->group_be32 != group_be32) {
         group = group->chain_next;
@@ -79,20 +83,23 @@ static struct igmp_group *group_find(const struct igmp_state *igmp, uint32_t gro
     return group;
 }
 
-static void source_free(struct igmp_state *igmp, struct igmp_source **link) {
+static void source_free(struct igmp_state *igmp, struct igmp_source **link)
+{
     struct igmp_source *source = *link;
     *link = source->next;
     source->next = igmp->free_sources;
     igmp->free_sources = source;
 }
 
-static void group_forget_asked(struct igmp_state *igmp, struct igmp_group *group) {
+static void group_forget_asked(struct igmp_state *igmp, struct igmp_group *group)
+{
     while (group->asked != NULL) {
         source_free(igmp, &group->asked);
     }
 }
 
-static void group_free(struct stack *stack, struct igmp_group *group) {
+static void group_free(struct stack *stack, struct igmp_group *group)
+{
     struct igmp_state *igmp = &stack->igmp;
     while (group->sources != NULL) {
         source_free(igmp, &group->sources);
@@ -113,7 +120,8 @@ static void group_free(struct stack *stack, struct igmp_group *group) {
 
 /* Drops sources that are in no filter and in no report to come; a group without members goes when
  * nothing is left to say about it. */
-static void group_tidy(struct stack *stack, struct igmp_group *group) {
+static void group_tidy(struct stack *stack, struct igmp_group *group)
+{
     struct igmp_source **link = &group->sources;
     while (*link != NULL) {
         (*link)->was_listed = (*link)->listed;
@@ -128,7 +136,8 @@ static void group_tidy(struct stack *stack, struct igmp_group *group) {
     }
 }
 
-struct igmp_group *igmp_group_get(struct stack *stack, uint32_t group_be32) {
+struct igmp_group *igmp_group_get(struct stack *stack, uint32_t group_be32)
+{
     struct igmp_state *igmp = &stack->igmp;
     struct igmp_group *group = group_find(igmp, group_be32);
     if (group != NULL) {
@@ -163,7 +172,8 @@ struct igmp_group *igmp_group_get(struct stack *stack, uint32_t group_be32) {
 
 /* A free source; when there is none, reports about dropped sources and answers to queries are given
  * up for it: what is listed always fits (igmp_init). */
-static struct igmp_source *source_take(struct stack *stack) {
+static struct igmp_source *source_take(struct stack *stack)
+{
     struct igmp_state *igmp = &stack->igmp;
     if (igmp->free_sources == NULL) {
         for (struct igmp_group *group = igmp->groups; group != NULL; group = group->next) {
@@ -185,7 +195,8 @@ static struct igmp_source *source_take(struct stack *stack) {
     return source;
 }
 
-static void group_list(struct stack *stack, struct igmp_group *group, uint32_t ip_be32) {
+static void group_list(struct stack *stack, struct igmp_group *group, uint32_t ip_be32)
+{
     struct igmp_source *source = group->sources;
     while (source != NULL && source->ip_be32 != ip_be32) {
         source = source->next;
@@ -202,7 +213,8 @@ static void group_list(struct stack *stack, struct igmp_group *group, uint32_t i
 }
 
 /* True when no member of the group wants the source. */
-static bool group_excludes(const struct igmp_group *group, uint32_t ip_be32) {
+static bool group_excludes(const struct igmp_group *group, uint32_t ip_be32)
+{
     const struct udp_membership *member = group->members;
     for (; member != NULL; member = member->group_next) {
         if (membership_lists(member, ip_be32) != member->exclude) {
@@ -213,7 +225,8 @@ static bool group_excludes(const struct igmp_group *group, uint32_t ip_be32) {
 }
 
 /* Section 3.2. Returns the new filter mode; listed of each source is the new list. */
-static bool group_merge(struct stack *stack, struct igmp_group *group) {
+static bool group_merge(struct stack *stack, struct igmp_group *group)
+{
     const struct udp_membership *excluding = NULL;
     for (const struct udp_membership *m = group->members; m != NULL; m = m->group_next) {
         if (m->exclude && (excluding == NULL || m->source_count < excluding->source_count)) {
@@ -245,13 +258,15 @@ static bool group_merge(struct stack *stack, struct igmp_group *group) {
 
 /* ---- reporting changes ---- */
 
-static void igmp_schedule(struct stack *stack, uint64_t due_ns) {
+static void igmp_schedule(struct stack *stack, uint64_t due_ns)
+{
     if (due_ns < stack->timer_due_ns[STACK_TIMER_IGMP]) {
         stack_timer_set(stack, STACK_TIMER_IGMP, due_ns);
     }
 }
 
-static bool group_has_changes(const struct igmp_group *group) {
+static bool group_has_changes(const struct igmp_group *group)
+{
     const struct igmp_source *source = group->sources;
     while (source != NULL && source->changes == 0) {
         source = source->next;
@@ -260,7 +275,8 @@ static bool group_has_changes(const struct igmp_group *group) {
 }
 
 /* Sends the state-change report that is due and arms the next (5.1; RFC 2236 section 3). */
-static void group_send_change(struct stack *stack, struct igmp_group *group) {
+static void group_send_change(struct stack *stack, struct igmp_group *group)
+{
     uint64_t interval_ns = IGMP_UNSOLICITED_NS;
     if (stack->igmp.speaks == 3) {
         igmp_report_change(stack, group);
@@ -280,7 +296,8 @@ static void group_send_change(struct stack *stack, struct igmp_group *group) {
 }
 
 /* Version 2 knows only member or not. */
-static void group_changed_v2(struct stack *stack, struct igmp_group *group, bool was_active) {
+static void group_changed_v2(struct stack *stack, struct igmp_group *group, bool was_active)
+{
     for (struct igmp_source *source = group->sources; source != NULL; source = source->next) {
         source->changes = 0;
     }
@@ -300,7 +317,8 @@ static void group_changed_v2(struct stack *stack, struct igmp_group *group, bool
 /* Section 5.1: a change of mode is reported with the whole list, otherwise the sources that came
  * and went; each of it robustness times, the first at once. A change that comes while an earlier
  * one is still repeated goes into the same reports. */
-static void group_changed_v3(struct stack *stack, struct igmp_group *group, bool mode_changed) {
+static void group_changed_v3(struct stack *stack, struct igmp_group *group, bool mode_changed)
+{
     bool changed = mode_changed;
     if (mode_changed) {
         group->mode_changes = stack->igmp.robustness;
@@ -318,7 +336,8 @@ static void group_changed_v3(struct stack *stack, struct igmp_group *group, bool
     }
 }
 
-void igmp_group_changed(struct stack *stack, struct igmp_group *group) {
+void igmp_group_changed(struct stack *stack, struct igmp_group *group)
+{
     bool was_active = group->active;
     bool exclude = group_merge(stack, group);
     bool mode_changed = exclude != group->exclude;
@@ -338,7 +357,8 @@ void igmp_group_changed(struct stack *stack, struct igmp_group *group) {
     }
 }
 
-uint32_t stack_multicast_macs(const struct stack *stack, uint8_t (*macs)[6], uint32_t max) {
+uint32_t stack_multicast_macs(const struct stack *stack, uint8_t (*macs)[6], uint32_t max)
+{
     uint32_t count = 0;
     if (!stack->wire) {
         return 0;
@@ -368,7 +388,8 @@ uint32_t stack_multicast_macs(const struct stack *stack, uint8_t (*macs)[6], uin
 
 /* ---- queries ---- */
 
-static void igmp_cancel_all(struct stack *stack) {
+static void igmp_cancel_all(struct stack *stack)
+{
     struct igmp_state *igmp = &stack->igmp;
     igmp->general_due_ns = STACK_NEVER;
     struct igmp_group *next;
@@ -386,7 +407,8 @@ static void igmp_cancel_all(struct stack *stack) {
 }
 
 /* 7.2.1: changing the version cancels everything under way. */
-static void igmp_speak(struct stack *stack, uint8_t version) {
+static void igmp_speak(struct stack *stack, uint8_t version)
+{
     if (stack->igmp.speaks != version) {
         stack->igmp.speaks = version;
         STACK_COUNT(stack, igmp_fallbacks);
@@ -395,7 +417,8 @@ static void igmp_speak(struct stack *stack, uint8_t version) {
 }
 
 /* 8.12: the older querier is forgotten after this long without a query of it. */
-static void igmp_heard_older_querier(struct stack *stack) {
+static void igmp_heard_older_querier(struct stack *stack)
+{
     struct igmp_state *igmp = &stack->igmp;
     if (igmp->version < 3) {
         return;
@@ -407,7 +430,8 @@ static void igmp_heard_older_querier(struct stack *stack) {
 }
 
 /* RFC 2236 section 3: an earlier answer that is still to come stands. */
-static void igmp_query_v2(struct stack *stack, uint32_t group_be32, uint64_t max_ns) {
+static void igmp_query_v2(struct stack *stack, uint32_t group_be32, uint64_t max_ns)
+{
     for (struct igmp_group *group = stack->igmp.groups; group != NULL; group = group->next) {
         if (!group->active || !igmp_is_reported(stack, group->group_be32) ||
             (group_be32 != 0 && group_be32 != group->group_be32)) {
@@ -423,7 +447,8 @@ static void igmp_query_v2(struct stack *stack, uint32_t group_be32, uint64_t max
 
 /* Notes the sources of a query. Too many, or no memory: the whole state is told instead. */
 static void group_ask(struct stack *stack, struct igmp_group *group,
-                      const struct wire_igmp_query_v3 *query) {
+                      const struct wire_igmp_query_v3 *query)
+{
     struct igmp_state *igmp = &stack->igmp;
     uint32_t count = 0;
     for (struct igmp_source *source = group->asked; source != NULL; source = source->next) {
@@ -446,7 +471,8 @@ static void group_ask(struct stack *stack, struct igmp_group *group,
 
 /* The five rules of section 5.2. */
 static void igmp_query_v3(struct stack *stack, const struct wire_igmp_query_v3 *query,
-                          uint64_t max_ns) {
+                          uint64_t max_ns)
+{
     struct igmp_state *igmp = &stack->igmp;
     uint64_t due_ns = stack->now_ns + 1 + stack_random_below(stack, max_ns);
     if (igmp->general_due_ns <= due_ns) {
@@ -476,13 +502,15 @@ static void igmp_query_v3(struct stack *stack, const struct wire_igmp_query_v3 *
 /* 9.1 and 4.1.12: a general query that is not for 224.0.0.1 is forged from off the link; a group's
  * query comes to the group or to us. */
 static bool igmp_query_destination_ok(const struct stack *stack, const struct ipv4_packet *packet,
-                                      uint32_t group_be32) {
+                                      uint32_t group_be32)
+{
     uint32_t dst_be32 = packet->header->dst_be32;
     return dst_be32 == IGMP_ALL_SYSTEMS || dst_be32 == stack->ip_be32 ||
            (group_be32 != 0 && dst_be32 == group_be32);
 }
 
-static void igmp_query(struct stack *stack, const struct ipv4_packet *packet) {
+static void igmp_query(struct stack *stack, const struct ipv4_packet *packet)
+{
     struct igmp_state *igmp = &stack->igmp;
     const struct wire_igmp_query_v3 *query = (const struct wire_igmp_query_v3 *)packet->payload;
     uint32_t group_be32 = query->common.group_be32;
@@ -516,7 +544,8 @@ static void igmp_query(struct stack *stack, const struct ipv4_packet *packet) {
 }
 
 /* RFC 2236 section 3: somebody else has answered for the group. */
-static void igmp_report_heard(struct stack *stack, uint32_t group_be32) {
+static void igmp_report_heard(struct stack *stack, uint32_t group_be32)
+{
     struct igmp_group *group = group_find(&stack->igmp, group_be32);
     if (group == NULL || !group->active) {
         STACK_COUNT(stack, igmp_ignored);
@@ -529,7 +558,8 @@ static void igmp_report_heard(struct stack *stack, uint32_t group_be32) {
     }
 }
 
-void igmp_input(struct stack *stack, const struct ipv4_packet *packet) {
+void igmp_input(struct stack *stack, const struct ipv4_packet *packet)
+{
     if (!igmp_check(packet->payload, packet->payload_bytes)) {
         STACK_COUNT(stack, igmp_malformed);
         return;
@@ -555,7 +585,8 @@ void igmp_input(struct stack *stack, const struct ipv4_packet *packet) {
 
 /* ---- timers ---- */
 
-static void group_timer(struct stack *stack, struct igmp_group *group) {
+static void group_timer(struct stack *stack, struct igmp_group *group)
+{
     if (group->response_due_ns <= stack->now_ns) {
         group->response_due_ns = STACK_NEVER;
         if (stack->igmp.speaks == 3) {
@@ -572,7 +603,8 @@ static void group_timer(struct stack *stack, struct igmp_group *group) {
     }
 }
 
-void igmp_timer(struct stack *stack) {
+void igmp_timer(struct stack *stack)
+{
     struct igmp_state *igmp = &stack->igmp;
     if (igmp->older_due_ns <= stack->now_ns) {
         igmp->older_due_ns = STACK_NEVER;

@@ -16,11 +16,13 @@
 #define IGMP_TOS         0xc0        /* internetwork control, RFC 3376 section 4 */
 #define IGMP_PAYLOAD_OFF (ETHERNET_HEADER_BYTES + IGMP_IP_HEADER)
 
-bool igmp_is_reported(const struct stack *stack, uint32_t group_be32) {
+bool igmp_is_reported(const struct stack *stack, uint32_t group_be32)
+{
     return stack->wire && group_be32 != IGMP_ALL_SYSTEMS;
 }
 
-static bool igmp_begin(struct stack *stack, struct pkt *pkt) {
+static bool igmp_begin(struct stack *stack, struct pkt *pkt)
+{
     STACK_COUNT(stack, igmp_made);
     if (!stack->nic->ops->tx_alloc(stack->nic, pkt)) {
         STACK_COUNT(stack, tx_no_buffer);
@@ -30,7 +32,8 @@ static bool igmp_begin(struct stack *stack, struct pkt *pkt) {
 }
 
 /* RFC 2113 router alert, TTL 1: routers on the link look at it, and it goes no farther. */
-static void igmp_send(struct stack *stack, struct pkt *pkt, uint32_t dst_be32, uint32_t len_bytes) {
+static void igmp_send(struct stack *stack, struct pkt *pkt, uint32_t dst_be32, uint32_t len_bytes)
+{
     static const uint8_t router_alert[4] = {0x94, 0x04, 0x00, 0x00};
     memcpy(pkt->data + IPV4_PAYLOAD_OFF, router_alert, sizeof(router_alert));
     ipv4_finish(stack, pkt,
@@ -46,7 +49,8 @@ static void igmp_send(struct stack *stack, struct pkt *pkt, uint32_t dst_be32, u
     ipv4_output_group(stack, pkt, dst_be32);
 }
 
-void igmp_report_v2(struct stack *stack, uint8_t type, uint32_t group_be32) {
+void igmp_report_v2(struct stack *stack, uint8_t type, uint32_t group_be32)
+{
     struct pkt pkt;
     if (!igmp_begin(stack, &pkt)) {
         return;
@@ -65,7 +69,8 @@ struct igmp_report {
     uint32_t len_bytes;
 };
 
-static void report_close(struct stack *stack, struct igmp_report *report) {
+static void report_close(struct stack *stack, struct igmp_report *report)
+{
     if (!report->open) {
         return;
     }
@@ -75,7 +80,8 @@ static void report_close(struct stack *stack, struct igmp_report *report) {
 }
 
 /* Room for a record's head and at least one source. */
-static bool report_open(struct stack *stack, struct igmp_report *report) {
+static bool report_open(struct stack *stack, struct igmp_report *report)
+{
     uint32_t max_bytes = stack->nic->mtu_bytes - IGMP_IP_HEADER;
     if (report->open && report->len_bytes + IGMP_RECORD_BYTES + 4 > max_bytes) {
         report_close(stack, report);
@@ -97,7 +103,8 @@ typedef bool (*igmp_source_filter)(const struct igmp_group *group,
  * without sources says something too. */
 static void report_record(struct stack *stack, struct igmp_report *report,
                           const struct igmp_group *group, uint8_t type, igmp_source_filter picks,
-                          bool keep_empty) {
+                          bool keep_empty)
+{
     uint32_t max_bytes = stack->nic->mtu_bytes - IGMP_IP_HEADER;
     bool cut = type == IGMP_IS_EXCLUDE || type == IGMP_TO_EXCLUDE;
     const struct igmp_source *source = group->sources;
@@ -129,20 +136,24 @@ static void report_record(struct stack *stack, struct igmp_report *report,
     }
 }
 
-static bool picks_listed(const struct igmp_group *group, const struct igmp_source *source) {
+static bool picks_listed(const struct igmp_group *group, const struct igmp_source *source)
+{
     (void)group;
     return source->listed;
 }
 
-static bool picks_allowed_change(const struct igmp_group *group, const struct igmp_source *source) {
+static bool picks_allowed_change(const struct igmp_group *group, const struct igmp_source *source)
+{
     return source->changes > 0 && source->listed != group->exclude;
 }
 
-static bool picks_blocked_change(const struct igmp_group *group, const struct igmp_source *source) {
+static bool picks_blocked_change(const struct igmp_group *group, const struct igmp_source *source)
+{
     return source->changes > 0 && source->listed == group->exclude;
 }
 
-static bool asked_for(const struct igmp_group *group, uint32_t ip_be32) {
+static bool asked_for(const struct igmp_group *group, uint32_t ip_be32)
+{
     const struct igmp_source *asked = group->asked;
     while (asked != NULL && asked->ip_be32 != ip_be32) {
         asked = asked->next;
@@ -150,12 +161,13 @@ static bool asked_for(const struct igmp_group *group, uint32_t ip_be32) {
     return asked != NULL;
 }
 
-static bool picks_asked_and_listed(const struct igmp_group *group,
-                                   const struct igmp_source *source) {
+static bool picks_asked_and_listed(const struct igmp_group *group, const struct igmp_source *source)
+{
     return source->listed && asked_for(group, source->ip_be32);
 }
 
-void igmp_report_change(struct stack *stack, struct igmp_group *group) {
+void igmp_report_change(struct stack *stack, struct igmp_group *group)
+{
     struct igmp_report report = {.open = false};
     if (group->mode_changes > 0) {
         group->mode_changes--;
@@ -176,7 +188,8 @@ void igmp_report_change(struct stack *stack, struct igmp_group *group) {
 /* RFC 3376 section 5.2: asked about sources, a host names those it wants. In EXCLUDE mode those are
  * the asked ones that are not listed, which therefore are no sources of the group's own list. */
 static void report_asked_excluded(struct stack *stack, struct igmp_report *report,
-                                  const struct igmp_group *group) {
+                                  const struct igmp_group *group)
+{
     struct igmp_group wanted = {.group_be32 = group->group_be32, .sources = NULL};
     struct igmp_source *asked = group->asked;
     for (; asked != NULL; asked = asked->next) {
@@ -193,7 +206,8 @@ static void report_asked_excluded(struct stack *stack, struct igmp_report *repor
 }
 
 static void report_group_state(struct stack *stack, struct igmp_report *report,
-                               const struct igmp_group *group, bool with_asked) {
+                               const struct igmp_group *group, bool with_asked)
+{
     if (!group->active || !igmp_is_reported(stack, group->group_be32)) {
         return;
     }
@@ -207,7 +221,8 @@ static void report_group_state(struct stack *stack, struct igmp_report *report,
     }
 }
 
-void igmp_report_state(struct stack *stack, const struct igmp_group *group) {
+void igmp_report_state(struct stack *stack, const struct igmp_group *group)
+{
     struct igmp_report report = {.open = false};
     if (group != NULL) {
         report_group_state(stack, &report, group, true);

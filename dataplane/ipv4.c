@@ -13,7 +13,8 @@
 /* Counts why the header cannot be believed. A TTL of zero is no reason: RFC 1122 3.2.1.7 forbids a
  * host to discard a datagram for a TTL below 2. */
 static bool ipv4_header_ok(struct stack *stack, const struct pkt *pkt, const uint8_t *data,
-                           uint32_t len_bytes) {
+                           uint32_t len_bytes)
+{
     switch (ipv4_check(data, len_bytes)) {
     case IPV4_CHECK_TRUNCATED:
         STACK_COUNT(stack, ip_truncated);
@@ -42,7 +43,8 @@ static bool ipv4_header_ok(struct stack *stack, const struct pkt *pkt, const uin
 /* RFC 1122 3.2.1.3, RFC 6890: addresses that no packet from the wire can come from. 0.0.0.0 is what
  * an IGMP querier without an address uses (RFC 4541 2.1.1). */
 static bool ipv4_source_ok(struct stack *stack, const struct pkt *pkt,
-                           const struct wire_ipv4 *header) {
+                           const struct wire_ipv4 *header)
+{
     uint32_t src_be32 = header->src_be32;
     if (src_be32 == stack->ip_be32) {
         STACK_COUNT(stack, ip_source_own);
@@ -60,7 +62,8 @@ static bool ipv4_source_ok(struct stack *stack, const struct pkt *pkt,
 }
 
 static bool ipv4_destination_ok(struct stack *stack, const struct ipv4_packet *packet,
-                                bool link_group) {
+                                bool link_group)
+{
     uint32_t dst_be32 = packet->header->dst_be32;
     if (dst_be32 == stack->ip_be32) {
         /* RFC 1122 3.3.6: what came as a link-layer broadcast must be an IP broadcast. */
@@ -80,7 +83,8 @@ static bool ipv4_destination_ok(struct stack *stack, const struct ipv4_packet *p
     return false;
 }
 
-void ipv4_input(struct stack *stack, const struct pkt *pkt, bool link_group) {
+void ipv4_input(struct stack *stack, const struct pkt *pkt, bool link_group)
+{
     const uint8_t *data = pkt->data + ETHERNET_HEADER_BYTES;
     if (!stack->wire) {
         STACK_COUNT(stack, ip_not_for_us);
@@ -123,7 +127,8 @@ void ipv4_input(struct stack *stack, const struct pkt *pkt, bool link_group) {
     }
 }
 
-void ipv4_finish(struct stack *stack, struct pkt *pkt, const struct ipv4_send *send) {
+void ipv4_finish(struct stack *stack, struct pkt *pkt, const struct ipv4_send *send)
+{
     bool offload = (stack->nic->caps & NIC_CAP_TX_IP_CSUM) != 0;
     uint32_t total_bytes = send->header_bytes + send->payload_bytes;
     struct wire_ipv4 fields = {
@@ -141,7 +146,8 @@ void ipv4_finish(struct stack *stack, struct pkt *pkt, const struct ipv4_send *s
     pkt->len_bytes = ETHERNET_HEADER_BYTES + total_bytes;
 }
 
-void ipv4_output_group(struct stack *stack, struct pkt *pkt, uint32_t dst_be32) {
+void ipv4_output_group(struct stack *stack, struct pkt *pkt, uint32_t dst_be32)
+{
     uint8_t mac[6];
     if (ipv4_is_multicast(dst_be32)) {
         ethernet_multicast_mac(mac, dst_be32);
@@ -152,7 +158,8 @@ void ipv4_output_group(struct stack *stack, struct pkt *pkt, uint32_t dst_be32) 
     stack_transmit(stack, pkt);
 }
 
-void ipv4_output(struct stack *stack, struct pkt *pkt, uint32_t dst_be32) {
+void ipv4_output(struct stack *stack, struct pkt *pkt, uint32_t dst_be32)
+{
     uint32_t next_hop_be32;
     if (!route_next_hop(stack, dst_be32, &next_hop_be32)) {
         STACK_COUNT(stack, reply_no_route);

@@ -39,11 +39,13 @@ struct neighbour_waiting {
     struct pkt pkt;
 };
 
-static struct neighbour **neighbour_chain(const struct neighbour_table *table, uint32_t ip_be32) {
+static struct neighbour **neighbour_chain(const struct neighbour_table *table, uint32_t ip_be32)
+{
     return &table->chains[(uint32_t)(ip_be32 * 0x9e3779b1u) >> table->shift];
 }
 
-static struct neighbour *neighbour_find(const struct neighbour_table *table, uint32_t ip_be32) {
+static struct neighbour *neighbour_find(const struct neighbour_table *table, uint32_t ip_be32)
+{
     struct neighbour *entry = *neighbour_chain(table, ip_be32);
     while (entry != NULL && entry->ip_be32 != ip_be32) {
         entry = entry->chain_next;
@@ -53,7 +55,8 @@ static struct neighbour *neighbour_find(const struct neighbour_table *table, uin
 
 /* ---- the asking list ---- */
 
-static void asking_remove(struct neighbour_table *table, struct neighbour *entry) {
+static void asking_remove(struct neighbour_table *table, struct neighbour *entry)
+{
     if (!entry->asking) {
         return;
     }
@@ -64,7 +67,8 @@ static void asking_remove(struct neighbour_table *table, struct neighbour *entry
         entry->asking_prev;
 }
 
-static void asking_append(struct stack *stack, struct neighbour *entry) {
+static void asking_append(struct stack *stack, struct neighbour *entry)
+{
     struct neighbour_table *table = &stack->neighbours;
     asking_remove(table, entry);
     entry->asking = true;
@@ -80,7 +84,8 @@ static void asking_append(struct stack *stack, struct neighbour *entry) {
 
 /* Sends the next request and waits for its answer: one host is asked while its MAC is still
  * believed, everybody otherwise. */
-static void neighbour_ask(struct stack *stack, struct neighbour *entry) {
+static void neighbour_ask(struct stack *stack, struct neighbour *entry)
+{
     entry->tries++;
     arp_send_request(stack, entry->ip_be32, entry->state == NEIGHBOUR_PROBING ? entry->mac : NULL);
     asking_append(stack, entry);
@@ -88,7 +93,8 @@ static void neighbour_ask(struct stack *stack, struct neighbour *entry) {
 
 /* ---- waiting frames ---- */
 
-static struct neighbour_waiting *waiting_take(struct stack *stack, struct neighbour *entry) {
+static struct neighbour_waiting *waiting_take(struct stack *stack, struct neighbour *entry)
+{
     struct neighbour_waiting *waiting = entry->waiting_first;
     if (waiting != NULL) {
         entry->waiting_first = waiting->next;
@@ -101,7 +107,8 @@ static struct neighbour_waiting *waiting_take(struct stack *stack, struct neighb
 }
 
 /* RFC 1122 2.3.2.2 wants the latest frame kept, so a full queue gives up its oldest. */
-static void neighbour_wait(struct stack *stack, struct neighbour *entry, struct pkt *pkt) {
+static void neighbour_wait(struct stack *stack, struct neighbour *entry, struct pkt *pkt)
+{
     struct neighbour_table *table = &stack->neighbours;
     if (entry->waiting_count == NEIGHBOUR_QUEUE_PKTS) {
         struct neighbour_waiting *oldest = waiting_take(stack, entry);
@@ -123,12 +130,14 @@ static void neighbour_wait(struct stack *stack, struct neighbour *entry, struct 
     STACK_COUNT(stack, waiting_neighbour);
 }
 
-static void neighbour_transmit(struct stack *stack, struct neighbour *entry, struct pkt *pkt) {
+static void neighbour_transmit(struct stack *stack, struct neighbour *entry, struct pkt *pkt)
+{
     ethernet_emit(pkt->data, entry->mac, stack->mac, ETHERNET_TYPE_IPV4);
     stack_transmit(stack, pkt);
 }
 
-static void neighbour_give_up(struct stack *stack, struct neighbour *entry) {
+static void neighbour_give_up(struct stack *stack, struct neighbour *entry)
+{
     static const uint8_t no_mac[6] = {0};
     asking_remove(&stack->neighbours, entry);
     entry->state = NEIGHBOUR_DEAD;
@@ -145,8 +154,8 @@ static void neighbour_give_up(struct stack *stack, struct neighbour *entry) {
 
 /* ---- entries ---- */
 
-static void neighbour_link(struct neighbour_table *table, struct neighbour *entry,
-                           uint32_t ip_be32) {
+static void neighbour_link(struct neighbour_table *table, struct neighbour *entry, uint32_t ip_be32)
+{
     struct neighbour **chain = neighbour_chain(table, ip_be32);
     memset(entry, 0, sizeof(*entry));
     entry->ip_be32 = ip_be32;
@@ -156,7 +165,8 @@ static void neighbour_link(struct neighbour_table *table, struct neighbour *entr
 
 /* An entry nobody used since the hand passed last, and for which nothing waits. Two rounds at most:
  * the first may only clear marks. */
-static struct neighbour *neighbour_evict(struct stack *stack) {
+static struct neighbour *neighbour_evict(struct stack *stack)
+{
     struct neighbour_table *table = &stack->neighbours;
     for (uint32_t left = 2 * table->max; left > 0; left--) {
         struct neighbour *entry = &table->entries[table->hand];
@@ -181,7 +191,8 @@ static struct neighbour *neighbour_evict(struct stack *stack) {
     return NULL;
 }
 
-static struct neighbour *neighbour_make(struct stack *stack, uint32_t ip_be32) {
+static struct neighbour *neighbour_make(struct stack *stack, uint32_t ip_be32)
+{
     struct neighbour_table *table = &stack->neighbours;
     struct neighbour *entry =
         table->count < table->max ? &table->entries[table->count++] : neighbour_evict(stack);
@@ -191,17 +202,20 @@ static struct neighbour *neighbour_make(struct stack *stack, uint32_t ip_be32) {
     return entry;
 }
 
-struct neighbour *neighbour_get(struct stack *stack, uint32_t ip_be32) {
+struct neighbour *neighbour_get(struct stack *stack, uint32_t ip_be32)
+{
     struct neighbour *entry = neighbour_find(&stack->neighbours, ip_be32);
     return entry != NULL ? entry : neighbour_make(stack, ip_be32);
 }
 
-bool neighbour_is_dead(const struct stack *stack, const struct neighbour *neighbour) {
+bool neighbour_is_dead(const struct stack *stack, const struct neighbour *neighbour)
+{
     return neighbour->state == NEIGHBOUR_DEAD &&
            stack->now_ns - neighbour->since_ns < NEIGHBOUR_DEAD_NS;
 }
 
-void neighbour_send(struct stack *stack, struct neighbour *neighbour, struct pkt *pkt) {
+void neighbour_send(struct stack *stack, struct neighbour *neighbour, struct pkt *pkt)
+{
     neighbour->used = true;
     switch ((enum neighbour_state)neighbour->state) {
     case NEIGHBOUR_REACHABLE:
@@ -229,7 +243,8 @@ void neighbour_send(struct stack *stack, struct neighbour *neighbour, struct pkt
     }
 }
 
-bool neighbour_learn(struct stack *stack, uint32_t ip_be32, const uint8_t mac[6], bool make) {
+bool neighbour_learn(struct stack *stack, uint32_t ip_be32, const uint8_t mac[6], bool make)
+{
     struct neighbour *entry = neighbour_find(&stack->neighbours, ip_be32);
     if (entry == NULL && make) {
         entry = neighbour_make(stack, ip_be32);
@@ -251,7 +266,8 @@ bool neighbour_learn(struct stack *stack, uint32_t ip_be32, const uint8_t mac[6]
     return true;
 }
 
-void neighbour_timer(struct stack *stack) {
+void neighbour_timer(struct stack *stack)
+{
     struct neighbour_table *table = &stack->neighbours;
     struct neighbour *entry;
     while ((entry = table->asking_first) != NULL && entry->due_ns <= stack->now_ns) {
@@ -270,7 +286,8 @@ void neighbour_timer(struct stack *stack) {
 
 /* ---- life ---- */
 
-enum rs_status neighbour_init(struct stack *stack, const struct stack_config *config) {
+enum rs_status neighbour_init(struct stack *stack, const struct stack_config *config)
+{
     struct neighbour_table *table = &stack->neighbours;
     uint32_t statics = config->neighbour_count;
     table->max = config->neighbours_max + statics;
@@ -299,7 +316,8 @@ enum rs_status neighbour_init(struct stack *stack, const struct stack_config *co
     return RS_OK;
 }
 
-void neighbour_destroy(struct stack *stack) {
+void neighbour_destroy(struct stack *stack)
+{
     struct neighbour_table *table = &stack->neighbours;
     for (uint32_t i = 0; table->entries != NULL && i < table->count; i++) {
         struct neighbour_waiting *waiting;

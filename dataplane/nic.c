@@ -3,7 +3,8 @@
  */
 #include "dataplane/nic.h"
 
-const char *nic_kind_text(enum rs_nic_kind kind) {
+const char *nic_kind_text(enum rs_nic_kind kind)
+{
     switch (kind) {
     case RS_NIC_LOOPBACK:
         return "loopback";

@@ -8,56 +8,65 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t loopback_rx_burst(struct nic *nic, struct pkt *pkts, uint32_t max) {
+static uint32_t loopback_rx_burst(struct nic *nic, struct pkt *pkts, uint32_t max)
+{
     (void)nic;
     (void)pkts;
     (void)max;
     return 0;
 }
 
-static void loopback_rx_release(struct nic *nic, struct pkt *pkts, uint32_t count) {
+static void loopback_rx_release(struct nic *nic, struct pkt *pkts, uint32_t count)
+{
     (void)nic;
     (void)pkts;
     (void)count;
 }
 
-static bool loopback_tx_alloc(struct nic *nic, struct pkt *out) {
+static bool loopback_tx_alloc(struct nic *nic, struct pkt *out)
+{
     (void)nic;
     (void)out;
     return false;
 }
 
-static uint32_t loopback_tx_burst(struct nic *nic, struct pkt *pkts, uint32_t count) {
+static uint32_t loopback_tx_burst(struct nic *nic, struct pkt *pkts, uint32_t count)
+{
     (void)nic;
     (void)pkts;
     (void)count;
     return 0;
 }
 
-static void loopback_tx_free(struct nic *nic, struct pkt *pkt) {
+static void loopback_tx_free(struct nic *nic, struct pkt *pkt)
+{
     (void)nic;
     (void)pkt;
 }
 
-static void loopback_stats(struct nic *nic, struct nic_stats *out) {
+static void loopback_stats(struct nic *nic, struct nic_stats *out)
+{
     (void)nic;
     memset(out, 0, sizeof(*out));
 }
 
-static bool loopback_link_up(struct nic *nic) {
+static bool loopback_link_up(struct nic *nic)
+{
     (void)nic;
     return true;
 }
 
 static enum rs_status loopback_multicast_set(struct nic *nic, const uint8_t (*macs)[6],
-                                             uint32_t count) {
+                                             uint32_t count)
+{
     (void)nic;
     (void)macs;
     (void)count;
     return RS_OK;
 }
 
-static void loopback_close(struct nic *nic) {
+static void loopback_close(struct nic *nic)
+{
     free(nic);
 }
 
@@ -73,7 +82,8 @@ static const struct nic_ops loopback_ops = {
     .close = loopback_close,
 };
 
-enum rs_status nic_loopback_create(struct nic **out) {
+enum rs_status nic_loopback_create(struct nic **out)
+{
     struct nic *nic = calloc(1, sizeof(*nic));
     if (nic == NULL) {
         return RS_NO_MEMORY;

@@ -7,7 +7,8 @@
 #include "dataplane/wire/ipv4.h"
 
 static void route_add(struct route_table *table, uint32_t prefix_be32, uint8_t prefix_len,
-                      uint32_t gateway_be32) {
+                      uint32_t gateway_be32)
+{
     uint32_t mask_be32 = ipv4_mask_be32(prefix_len);
     uint32_t at = table->count++;
     while (at > 0 && wire_be32(table->entries[at - 1].mask_be32) < wire_be32(mask_be32)) {
@@ -17,7 +18,8 @@ static void route_add(struct route_table *table, uint32_t prefix_be32, uint8_t p
     table->entries[at] = (struct route_entry){prefix_be32 & mask_be32, mask_be32, gateway_be32};
 }
 
-void route_init(struct stack *stack, const struct stack_config *config) {
+void route_init(struct stack *stack, const struct stack_config *config)
+{
     if (!stack->wire) {
         return;
     }
@@ -32,15 +34,18 @@ void route_init(struct stack *stack, const struct stack_config *config) {
     }
 }
 
-bool route_is_local(const struct stack *stack, uint32_t ip_be32) {
+bool route_is_local(const struct stack *stack, uint32_t ip_be32)
+{
     return ipv4_is_loopback(ip_be32) || (ip_be32 == stack->ip_be32 && ip_be32 != 0);
 }
 
-bool route_is_broadcast(const struct stack *stack, uint32_t ip_be32) {
+bool route_is_broadcast(const struct stack *stack, uint32_t ip_be32)
+{
     return ipv4_is_limited_broadcast(ip_be32) || (ip_be32 == stack->broadcast_be32 && ip_be32 != 0);
 }
 
-enum route_kind route_classify(const struct stack *stack, uint32_t dst_be32) {
+enum route_kind route_classify(const struct stack *stack, uint32_t dst_be32)
+{
     if (route_is_local(stack, dst_be32)) {
         return ROUTE_LOCAL;
     }
@@ -56,7 +61,8 @@ enum route_kind route_classify(const struct stack *stack, uint32_t dst_be32) {
     return ROUTE_UNICAST;
 }
 
-bool route_next_hop(const struct stack *stack, uint32_t dst_be32, uint32_t *out) {
+bool route_next_hop(const struct stack *stack, uint32_t dst_be32, uint32_t *out)
+{
     const struct route_table *table = &stack->routes;
     for (uint32_t i = 0; i < table->count; i++) {
         const struct route_entry *entry = &table->entries[i];
@@ -68,11 +74,13 @@ bool route_next_hop(const struct stack *stack, uint32_t dst_be32, uint32_t *out)
     return false;
 }
 
-bool route_is_on_link(const struct stack *stack, uint32_t ip_be32) {
+bool route_is_on_link(const struct stack *stack, uint32_t ip_be32)
+{
     uint32_t next_hop_be32;
     return route_next_hop(stack, ip_be32, &next_hop_be32) && next_hop_be32 == ip_be32;
 }
 
-uint32_t route_source(const struct stack *stack, uint32_t dst_be32) {
+uint32_t route_source(const struct stack *stack, uint32_t dst_be32)
+{
     return ipv4_is_loopback(dst_be32) || stack->ip_be32 == 0 ? STACK_LOOPBACK_IP : stack->ip_be32;
 }

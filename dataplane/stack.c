@@ -12,7 +12,8 @@
 #include "dataplane/wire/ethernet.h"
 #include "dataplane/wire/ipv4.h"
 
-static void stack_init_addresses(struct stack *stack, const struct stack_config *config) {
+static void stack_init_addresses(struct stack *stack, const struct stack_config *config)
+{
     stack->ip_be32 = config->ip_be32;
     stack->wire = stack->nic->kind != RS_NIC_LOOPBACK && config->ip_be32 != 0;
     memcpy(stack->mac, stack->nic->mac, sizeof(stack->mac));
@@ -24,7 +25,8 @@ static void stack_init_addresses(struct stack *stack, const struct stack_config 
 
 enum rs_status stack_create(const struct stack_config *config, struct nic *nic,
                             const struct stack_upcalls *upcalls, uint64_t now_ns,
-                            struct stack **out) {
+                            struct stack **out)
+{
     struct stack *stack = calloc(1, sizeof(*stack));
     if (stack == NULL) {
         return RS_NO_MEMORY;
@@ -59,6 +61,9 @@ enum rs_status stack_create(const struct stack_config *config, struct nic *nic,
         goto free_members;
     }
     arp_init(stack);
+    if (stack->wire && stack->upcalls.multicast_changed != NULL) {
+        stack->upcalls.multicast_changed(stack->upcalls.context);
+    }
     *out = stack;
     return RS_OK;
 
@@ -73,7 +78,8 @@ free_stack:
     return status;
 }
 
-void stack_destroy(struct stack *stack) {
+void stack_destroy(struct stack *stack)
+{
     if (stack == NULL) {
         return;
     }
@@ -88,27 +94,32 @@ void stack_destroy(struct stack *stack) {
     free(stack);
 }
 
-void stack_set_now(struct stack *stack, uint64_t now_ns, uint64_t now_tsc) {
+void stack_set_now(struct stack *stack, uint64_t now_ns, uint64_t now_tsc)
+{
     stack->now_ns = now_ns;
     stack->now_tsc = now_tsc;
 }
 
-void stack_input(struct stack *stack, const struct pkt *pkt) {
+void stack_input(struct stack *stack, const struct pkt *pkt)
+{
     STACK_COUNT(stack, rx_frames);
     ethernet_input(stack, pkt);
 }
 
-struct counters *stack_counters(struct stack *stack) {
+struct counters *stack_counters(struct stack *stack)
+{
     return &stack->counters;
 }
 
-bool stack_is_own_address(const struct stack *stack, uint32_t ip_be32) {
+bool stack_is_own_address(const struct stack *stack, uint32_t ip_be32)
+{
     return route_is_local(stack, ip_be32);
 }
 
 /* ---- timers ---- */
 
-void stack_timer_set(struct stack *stack, enum stack_timer timer, uint64_t due_ns) {
+void stack_timer_set(struct stack *stack, enum stack_timer timer, uint64_t due_ns)
+{
     stack->timer_due_ns[timer] = due_ns;
     uint64_t least = STACK_NEVER;
     for (unsigned i = 0; i < STACK_TIMER_COUNT; i++) {
@@ -119,7 +130,8 @@ void stack_timer_set(struct stack *stack, enum stack_timer timer, uint64_t due_n
     stack->next_timer_ns = least;
 }
 
-static bool stack_timer_take(struct stack *stack, enum stack_timer timer) {
+static bool stack_timer_take(struct stack *stack, enum stack_timer timer)
+{
     if (stack->timer_due_ns[timer] > stack->now_ns) {
         return false;
     }
@@ -127,7 +139,8 @@ static bool stack_timer_take(struct stack *stack, enum stack_timer timer) {
     return true;
 }
 
-void stack_timers(struct stack *stack) {
+void stack_timers(struct stack *stack)
+{
     if (stack->now_ns < stack->next_timer_ns) {
         return;
     }
@@ -142,13 +155,15 @@ void stack_timers(struct stack *stack) {
     }
 }
 
-uint64_t stack_next_timer_ns(const struct stack *stack) {
+uint64_t stack_next_timer_ns(const struct stack *stack)
+{
     return stack->next_timer_ns;
 }
 
 /* ---- randomness and notices ---- */
 
-uint64_t stack_random(struct stack *stack) {
+uint64_t stack_random(struct stack *stack)
+{
     /* splitmix64: a Weyl sequence through a mixing function */
     uint64_t z = stack->random_state += 0x9e3779b97f4a7c15ull;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
@@ -156,12 +171,14 @@ uint64_t stack_random(struct stack *stack) {
     return z ^ (z >> 31);
 }
 
-uint64_t stack_random_below(struct stack *stack, uint64_t limit) {
+uint64_t stack_random_below(struct stack *stack, uint64_t limit)
+{
     return (uint64_t)((unsigned __int128)stack_random(stack) * limit >> 64);
 }
 
 void stack_notify(struct stack *stack, enum stack_notice notice, uint32_t ip_be32,
-                  const uint8_t mac[6]) {
+                  const uint8_t mac[6])
+{
     if (stack->upcalls.notice == NULL || stack->now_ns < stack->notice_due_ns[notice]) {
         return;
     }
@@ -171,15 +188,18 @@ void stack_notify(struct stack *stack, enum stack_notice notice, uint32_t ip_be3
 
 /* ---- transmit queue ---- */
 
-static uint32_t tx_queued(const struct stack *stack) {
+static uint32_t tx_queued(const struct stack *stack)
+{
     return stack->tx_tail - stack->tx_head;
 }
 
-bool stack_tx_ready(const struct stack *stack) {
+bool stack_tx_ready(const struct stack *stack)
+{
     return tx_queued(stack) < STACK_TX_HIGH_WATER_PKTS;
 }
 
-void stack_transmit(struct stack *stack, struct pkt *pkt) {
+void stack_transmit(struct stack *stack, struct pkt *pkt)
+{
     if (tx_queued(stack) == STACK_TX_QUEUE_PKTS) {
         STACK_COUNT(stack, tx_queue_full);
         stack->nic->ops->tx_free(stack->nic, pkt);
@@ -193,7 +213,8 @@ void stack_transmit(struct stack *stack, struct pkt *pkt) {
     STACK_COUNT(stack, waiting_tx);
 }
 
-void stack_flush(struct stack *stack) {
+void stack_flush(struct stack *stack)
+{
     while (stack->tx_head != stack->tx_tail) {
         /* up to the end of the ring, then the rest from its start */
         uint32_t first = stack->tx_head & (STACK_TX_QUEUE_PKTS - 1);

@@ -53,7 +53,8 @@ struct stack_upcalls {
      * RS_MESSAGE_SIZE ...), or its datagram was dropped waiting for a neighbour
      * (RS_HOST_UNREACHABLE). */
     void (*error)(void *context, struct udp_socket *socket, enum rs_status error);
-    /* The set of multicast MACs changed: the control thread shall program the NIC. May be NULL. */
+    /* The set of multicast MACs changed: the control thread shall program the NIC. Also called once
+     * by stack_create, for the group that queries come to. May be NULL. */
     void (*multicast_changed)(void *context);
     /* A thing an operator can act on happened. Called at most once a second per kind; must not
      * block. mac is all zero when unknown. May be NULL. */

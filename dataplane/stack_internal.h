@@ -77,7 +77,8 @@ void stack_notify(struct stack *stack, enum stack_notice notice, uint32_t ip_be3
 void ethernet_input(struct stack *stack, const struct pkt *pkt);
 
 /* A power of two not below count, at least 16. */
-static inline uint32_t stack_table_bits(uint32_t count) {
+static inline uint32_t stack_table_bits(uint32_t count)
+{
     uint32_t bits = 4;
     while (bits < 31 && (1u << bits) < count) {
         bits++;

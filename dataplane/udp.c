@@ -18,7 +18,8 @@
 
 static inline uint32_t udp_hash(const struct udp_table *table, uint32_t local_be32,
                                 uint32_t peer_be32, uint16_t local_port_be16,
-                                uint16_t peer_port_be16) {
+                                uint16_t peer_port_be16)
+{
     uint64_t hash = (((uint64_t)peer_be32 << 32) | local_be32) * table->key;
     hash ^= hash >> 29;
     hash += ((uint32_t)peer_port_be16 << 16) | local_port_be16;
@@ -28,7 +29,8 @@ static inline uint32_t udp_hash(const struct udp_table *table, uint32_t local_be
 
 static inline struct udp_socket *udp_find(const struct udp_table *table, uint32_t local_be32,
                                           uint16_t local_port_be16, uint32_t peer_be32,
-                                          uint16_t peer_port_be16) {
+                                          uint16_t peer_port_be16)
+{
     struct udp_socket *socket =
         table->chains[udp_hash(table, local_be32, peer_be32, local_port_be16, peer_port_be16)];
     while (socket != NULL && !(socket->local_be32 == local_be32 && socket->peer_be32 == peer_be32 &&
@@ -40,8 +42,8 @@ static inline struct udp_socket *udp_find(const struct udp_table *table, uint32_
 }
 
 struct udp_socket *udp_demux(const struct stack *stack, uint32_t local_be32,
-                             uint16_t local_port_be16, uint32_t peer_be32,
-                             uint16_t peer_port_be16) {
+                             uint16_t local_port_be16, uint32_t peer_be32, uint16_t peer_port_be16)
+{
     const struct udp_table *table = &stack->udp;
     struct udp_socket *socket = NULL;
     if (table->connected_count > 0) {
@@ -56,14 +58,15 @@ struct udp_socket *udp_demux(const struct stack *stack, uint32_t local_be32,
     return socket;
 }
 
-static inline struct udp_socket **udp_port_chain(const struct udp_table *table,
-                                                 uint16_t port_be16) {
+static inline struct udp_socket **udp_port_chain(const struct udp_table *table, uint16_t port_be16)
+{
     return &table->ports[(uint32_t)(port_be16 * 0x9e3779b1u) >> table->port_shift];
 }
 
 /* Puts the socket at the head of its chain: of several sockets with the same address and port the
  * newest gets unicast datagrams. */
-static void udp_table_insert(struct udp_table *table, struct udp_socket *socket) {
+static void udp_table_insert(struct udp_table *table, struct udp_socket *socket)
+{
     struct udp_socket **chain =
         &table->chains[udp_hash(table, socket->local_be32, socket->peer_be32,
                                 socket->local_port_be16, socket->peer_port_be16)];
@@ -77,7 +80,8 @@ static void udp_table_insert(struct udp_table *table, struct udp_socket *socket)
     table->specific_count += !socket->connected && socket->local_be32 != 0 ? 1 : 0;
 }
 
-static void udp_table_remove(struct udp_table *table, struct udp_socket *socket) {
+static void udp_table_remove(struct udp_table *table, struct udp_socket *socket)
+{
     *socket->chain_prev = socket->chain_next;
     if (socket->chain_next != NULL) {
         socket->chain_next->chain_prev = socket->chain_prev;
@@ -86,7 +90,8 @@ static void udp_table_remove(struct udp_table *table, struct udp_socket *socket)
     table->specific_count -= !socket->connected && socket->local_be32 != 0 ? 1 : 0;
 }
 
-static void udp_port_insert(struct udp_table *table, struct udp_socket *socket) {
+static void udp_port_insert(struct udp_table *table, struct udp_socket *socket)
+{
     struct udp_socket **chain = udp_port_chain(table, socket->local_port_be16);
     socket->port_next = *chain;
     socket->port_prev = chain;
@@ -96,14 +101,16 @@ static void udp_port_insert(struct udp_table *table, struct udp_socket *socket) 
     *chain = socket;
 }
 
-static void udp_port_remove(struct udp_socket *socket) {
+static void udp_port_remove(struct udp_socket *socket)
+{
     *socket->port_prev = socket->port_next;
     if (socket->port_next != NULL) {
         socket->port_next->port_prev = socket->port_prev;
     }
 }
 
-enum rs_status udp_table_init(struct stack *stack, uint32_t sockets_max) {
+enum rs_status udp_table_init(struct stack *stack, uint32_t sockets_max)
+{
     struct udp_table *table = &stack->udp;
     uint32_t bits = stack_table_bits(2 * sockets_max);
     uint32_t port_bits = bits < 16 ? bits : 16;
@@ -119,7 +126,8 @@ enum rs_status udp_table_init(struct stack *stack, uint32_t sockets_max) {
     return RS_OK;
 }
 
-void udp_table_destroy(struct stack *stack) {
+void udp_table_destroy(struct stack *stack)
+{
     free(stack->udp.chains);
     free(stack->udp.ports);
     memset(&stack->udp, 0, sizeof(stack->udp));
@@ -127,7 +135,8 @@ void udp_table_destroy(struct stack *stack) {
 
 /* ---- sockets ---- */
 
-void udp_socket_init(struct udp_socket *socket) {
+void udp_socket_init(struct udp_socket *socket)
+{
     memset(socket, 0, sizeof(*socket));
     socket->multicast_loop = true;
     socket->ttl = 128;
@@ -135,7 +144,8 @@ void udp_socket_init(struct udp_socket *socket) {
 }
 
 enum rs_status udp_socket_bind(struct stack *stack, struct udp_socket *socket, uint32_t local_be32,
-                               uint16_t local_port_be16) {
+                               uint16_t local_port_be16)
+{
     if (socket->bound || local_port_be16 == 0) {
         return RS_INVALID;
     }
@@ -154,7 +164,8 @@ enum rs_status udp_socket_bind(struct stack *stack, struct udp_socket *socket, u
 
 /* The source of what this socket sends to dst. False: its address cannot leave the host. */
 static inline bool udp_source(const struct stack *stack, const struct udp_socket *socket,
-                              uint32_t dst_be32, bool leaves, uint32_t *out) {
+                              uint32_t dst_be32, bool leaves, uint32_t *out)
+{
     uint32_t src_be32 = socket->local_be32;
     if (src_be32 == 0 || ipv4_is_multicast(src_be32)) {
         src_be32 = route_source(stack, dst_be32);
@@ -164,7 +175,8 @@ static inline bool udp_source(const struct stack *stack, const struct udp_socket
 }
 
 enum rs_status udp_socket_connect(struct stack *stack, struct udp_socket *socket,
-                                  uint32_t peer_be32, uint16_t peer_port_be16) {
+                                  uint32_t peer_be32, uint16_t peer_port_be16)
+{
     if (!socket->bound) {
         return RS_INVALID;
     }
@@ -198,7 +210,8 @@ enum rs_status udp_socket_connect(struct stack *stack, struct udp_socket *socket
     return RS_OK;
 }
 
-void udp_socket_close(struct stack *stack, struct udp_socket *socket) {
+void udp_socket_close(struct stack *stack, struct udp_socket *socket)
+{
     membership_socket_closed(stack, socket);
     if (socket->bound) {
         udp_table_remove(&stack->udp, socket);
@@ -209,14 +222,25 @@ void udp_socket_close(struct stack *stack, struct udp_socket *socket) {
 }
 
 enum rs_status udp_socket_member(struct stack *stack, struct udp_socket *socket,
-                                 const struct rs_op_member *op) {
+                                 const struct rs_op_member *op)
+{
     return membership_change(stack, socket, op);
+}
+
+uint32_t udp_socket_membership_count(const struct udp_socket *socket)
+{
+    uint32_t count = 0;
+    const struct udp_membership *membership = socket->memberships;
+    for (; membership != NULL; membership = membership->socket_next) {
+        count += 1 + membership->source_count;
+    }
+    return count;
 }
 
 /* ---- delivery ---- */
 
-bool udp_offer(struct stack *stack, struct udp_socket *socket,
-               const struct udp_datagram *datagram) {
+bool udp_offer(struct stack *stack, struct udp_socket *socket, const struct udp_datagram *datagram)
+{
     STACK_COUNT(stack, deliveries_offered);
     if (stack->upcalls.deliver(stack->upcalls.context, socket, datagram)) {
         STACK_COUNT(stack, deliveries);
@@ -229,7 +253,8 @@ bool udp_offer(struct stack *stack, struct udp_socket *socket,
 /* A broadcast is for every socket of its port, whatever own address it is bound to: on Windows a
  * program binds the address of the interface and gets the broadcasts of it. */
 static struct udp_delivery udp_deliver_broadcast(struct stack *stack,
-                                                 const struct udp_datagram *datagram) {
+                                                 const struct udp_datagram *datagram)
+{
     struct udp_delivery result = {0, 0};
     struct udp_socket *socket = *udp_port_chain(&stack->udp, datagram->dst_port_be16);
     for (; socket != NULL; socket = socket->port_next) {
@@ -247,7 +272,8 @@ static struct udp_delivery udp_deliver_broadcast(struct stack *stack,
 
 /* Broadcast or multicast, from the wire or from here. */
 static struct udp_delivery udp_deliver_group(struct stack *stack,
-                                             const struct udp_datagram *datagram, bool from_here) {
+                                             const struct udp_datagram *datagram, bool from_here)
+{
     return (datagram->flags & RS_DGRAM_MULTICAST) != 0
                ? membership_deliver(stack, datagram, from_here)
                : udp_deliver_broadcast(stack, datagram);
@@ -255,7 +281,8 @@ static struct udp_delivery udp_deliver_group(struct stack *stack,
 
 /* ---- in ---- */
 
-static bool udp_packet_ok(struct stack *stack, const struct ipv4_packet *packet) {
+static bool udp_packet_ok(struct stack *stack, const struct ipv4_packet *packet)
+{
     switch (udp_check(packet->payload, packet->payload_bytes)) {
     case UDP_CHECK_TRUNCATED:
         STACK_COUNT(stack, udp_truncated);
@@ -282,7 +309,8 @@ static bool udp_packet_ok(struct stack *stack, const struct ipv4_packet *packet)
     return ok;
 }
 
-void udp_input(struct stack *stack, const struct ipv4_packet *packet) {
+void udp_input(struct stack *stack, const struct ipv4_packet *packet)
+{
     if (!udp_packet_ok(stack, packet)) {
         return;
     }
@@ -327,7 +355,8 @@ void udp_input(struct stack *stack, const struct ipv4_packet *packet) {
     }
 }
 
-void udp_report_unsent(struct stack *stack, const struct pkt *pkt, enum rs_status error) {
+void udp_report_unsent(struct stack *stack, const struct pkt *pkt, enum rs_status error)
+{
     const struct wire_ipv4 *ip = (const struct wire_ipv4 *)(pkt->data + ETHERNET_HEADER_BYTES);
     if (ip->protocol != IPV4_PROTOCOL_UDP) {
         return;
@@ -353,7 +382,8 @@ struct udp_out {
 
 static inline struct udp_datagram udp_out_datagram(const struct stack *stack,
                                                    const struct udp_socket *socket,
-                                                   const struct udp_out *out, uint8_t flags) {
+                                                   const struct udp_out *out, uint8_t flags)
+{
     return (struct udp_datagram){
         .payload = out->payload,
         .len_bytes = out->len_bytes,
@@ -370,7 +400,8 @@ static inline struct udp_datagram udp_out_datagram(const struct stack *stack,
 
 /* Fills a transmit buffer with the datagram; the Ethernet header is still missing. */
 static void udp_build(struct stack *stack, const struct udp_socket *socket,
-                      const struct udp_out *out, struct pkt *pkt) {
+                      const struct udp_out *out, struct pkt *pkt)
+{
     uint8_t *udp = pkt->data + IPV4_PAYLOAD_OFF;
     uint16_t udp_bytes = (uint16_t)(UDP_HEADER_BYTES + out->len_bytes);
     udp_emit(udp, socket->local_port_be16, out->dst_port_be16, udp_bytes);
@@ -399,7 +430,8 @@ static void udp_build(struct stack *stack, const struct udp_socket *socket,
 }
 
 static enum rs_status udp_send_local(struct stack *stack, struct udp_socket *socket,
-                                     const struct udp_out *out) {
+                                     const struct udp_out *out)
+{
     struct udp_socket *receiver =
         udp_demux(stack, out->dst_be32, out->dst_port_be16, out->src_be32, socket->local_port_be16);
     if (receiver == NULL) {
@@ -417,7 +449,8 @@ static enum rs_status udp_send_local(struct stack *stack, struct udp_socket *soc
 }
 
 /* Counts where a group datagram that does not leave the host ended. */
-static void udp_count_local(struct stack *stack, struct udp_delivery result) {
+static void udp_count_local(struct stack *stack, struct udp_delivery result)
+{
     if (result.taken > 0) {
         STACK_COUNT(stack, local_delivered);
     } else if (result.receivers > 0) {
@@ -430,7 +463,8 @@ static void udp_count_local(struct stack *stack, struct udp_delivery result) {
 /* To the wire and to local receivers, the second from the frame, so that both are the same bytes.
  */
 static enum rs_status udp_send_group(struct stack *stack, struct udp_socket *socket,
-                                     struct udp_out *out, uint8_t flags) {
+                                     struct udp_out *out, uint8_t flags)
+{
     struct pkt pkt;
     /* A multicast TTL of 0 stays on the host (RFC 1112 6.1). */
     bool leaves = stack->wire && out->ttl > 0;
@@ -452,7 +486,8 @@ static enum rs_status udp_send_group(struct stack *stack, struct udp_socket *soc
 }
 
 static enum rs_status udp_send_wire(struct stack *stack, struct udp_socket *socket,
-                                    const struct udp_out *out) {
+                                    const struct udp_out *out)
+{
     uint32_t next_hop_be32;
     if (!route_next_hop(stack, out->dst_be32, &next_hop_be32)) {
         STACK_COUNT(stack, send_no_route);
@@ -480,7 +515,8 @@ static enum rs_status udp_send_wire(struct stack *stack, struct udp_socket *sock
 }
 
 static enum rs_status udp_send_by_kind(struct stack *stack, struct udp_socket *socket,
-                                       struct udp_out *out) {
+                                       struct udp_out *out)
+{
     enum route_kind kind = route_classify(stack, out->dst_be32);
     bool stays = kind == ROUTE_LOCAL || !stack->wire;
     uint32_t max_bytes = stays ? RS_DGRAM_MAX_BYTES : stack->nic->mtu_bytes - UDP_OVERHEAD_BYTES;
@@ -514,7 +550,8 @@ static enum rs_status udp_send_by_kind(struct stack *stack, struct udp_socket *s
 }
 
 enum rs_status udp_send(struct stack *stack, struct udp_socket *socket, uint32_t dst_be32,
-                        uint16_t dst_port_be16, const void *payload, uint32_t len_bytes) {
+                        uint16_t dst_port_be16, const void *payload, uint32_t len_bytes)
+{
     struct udp_out out = {
         .payload = payload,
         .len_bytes = len_bytes,

@@ -24,8 +24,7 @@ struct udp_socket {
     bool bound, connected;
     /* options; set directly by the request code */
     bool broadcast;      /* may send to broadcast addresses, default false */
-    bool multicast_loop; /* receives multicast sent on this host, default true (receive path, as
-                            Windows) */
+    bool multicast_loop; /* receives multicast sent on this host; on the receiver, as Windows */
     uint8_t ttl;         /* default 128, as Windows */
     uint8_t tos;
     uint8_t multicast_ttl; /* default 1 */
@@ -40,11 +39,12 @@ RS_CHECK_RESULT enum rs_status udp_socket_bind(struct stack *stack, struct udp_s
  * RS_NET_UNREACHABLE without route. */
 RS_CHECK_RESULT enum rs_status udp_socket_connect(struct stack *stack, struct udp_socket *socket,
                                                   uint32_t peer_be32, uint16_t peer_port_be16);
-void udp_socket_close(
-    struct stack *stack,
-    struct udp_socket *socket); /* leaves the demux table and all groups; harmless when not bound */
+/* Leaves the demux table and all groups; harmless when not bound. Not from inside an upcall. */
+void udp_socket_close(struct stack *stack, struct udp_socket *socket);
 /* op as on the wire (rings/layout.h). RS_ADDR_NOT_AVAILABLE: no such interface, or leaving what was
- * not joined; RS_INVALID: not a group, joined twice; RS_NO_BUFFERS: memberships_max. */
+ * not joined; RS_INVALID: not a group, joined twice, or an action on a source that the kind of the
+ * membership (any source, or named sources) does not allow; RS_NO_BUFFERS: memberships_max, or
+ * too many sources. */
 RS_CHECK_RESULT enum rs_status udp_socket_member(struct stack *stack, struct udp_socket *socket,
                                                  const struct rs_op_member *op);
 /* Groups joined, and sources named, that count against a client's limit. Only a look. */

@@ -25,7 +25,8 @@ struct wire_arp {
 static_assert(sizeof(struct wire_arp) == ARP_BYTES, "wire: arp");
 
 /* NULL: too short, not IPv4 over Ethernet, or neither request nor reply. */
-static inline const struct wire_arp *arp_check(const uint8_t *data, uint32_t len_bytes) {
+static inline const struct wire_arp *arp_check(const uint8_t *data, uint32_t len_bytes)
+{
     const struct wire_arp *arp = (const struct wire_arp *)data;
     if (len_bytes < ARP_BYTES || arp->hardware_be16 != wire_be16(1) ||
         arp->protocol_be16 != wire_be16(0x0800) || arp->hardware_len != 6 ||
@@ -37,8 +38,8 @@ static inline const struct wire_arp *arp_check(const uint8_t *data, uint32_t len
 }
 
 static inline void arp_emit(uint8_t *data, uint16_t op, const uint8_t sender_mac[6],
-                            uint32_t sender_be32, const uint8_t target_mac[6],
-                            uint32_t target_be32) {
+                            uint32_t sender_be32, const uint8_t target_mac[6], uint32_t target_be32)
+{
     struct wire_arp *arp = (struct wire_arp *)data;
     arp->hardware_be16 = wire_be16(1);
     arp->protocol_be16 = wire_be16(0x0800);

@@ -10,11 +10,13 @@
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "x86 only; the swaps below assume it");
 
 /* Each is its own inverse: host to network and back. */
-static inline uint16_t wire_be16(uint16_t value) {
+static inline uint16_t wire_be16(uint16_t value)
+{
     return __builtin_bswap16(value);
 }
 
-static inline uint32_t wire_be32(uint32_t value) {
+static inline uint32_t wire_be32(uint32_t value)
+{
     return __builtin_bswap32(value);
 }
 

@@ -4,13 +4,15 @@
  */
 #include "dataplane/wire/checksum.h"
 
-static inline uint64_t load64(const uint8_t *bytes) {
+static inline uint64_t load64(const uint8_t *bytes)
+{
     uint64_t value;
     memcpy(&value, bytes, sizeof(value));
     return value;
 }
 
-uint64_t checksum_add(uint64_t sum, const void *data, uint32_t len_bytes) {
+uint64_t checksum_add(uint64_t sum, const void *data, uint32_t len_bytes)
+{
     const uint8_t *bytes = data;
     uint64_t low = 0;
     uint64_t high = 0;

@@ -13,7 +13,8 @@
 uint64_t checksum_add(uint64_t sum, const void *data, uint32_t len_bytes);
 
 /* A wide sum folded to 16 bits, not complemented, in network order. */
-static inline uint16_t checksum_fold(uint64_t sum) {
+static inline uint16_t checksum_fold(uint64_t sum)
+{
     sum = (sum & 0xffffffffu) + (sum >> 32);
     sum = (sum & 0xffffffffu) + (sum >> 32);
     sum = (sum & 0xffffu) + (sum >> 16);
@@ -22,13 +23,15 @@ static inline uint16_t checksum_fold(uint64_t sum) {
 }
 
 /* What a header field stores; over a message with a right checksum in it the result is 0. */
-static inline uint16_t checksum_finish(uint64_t sum) {
+static inline uint16_t checksum_finish(uint64_t sum)
+{
     return (uint16_t)~checksum_fold(sum);
 }
 
 /* Pseudo header of UDP and TCP (RFC 768). len_bytes: header and payload. */
 static inline uint64_t checksum_pseudo(uint32_t src_be32, uint32_t dst_be32, uint8_t protocol,
-                                       uint16_t len_bytes) {
+                                       uint16_t len_bytes)
+{
     return (uint64_t)src_be32 + dst_be32 + ((uint64_t)protocol << 8) + __builtin_bswap16(len_bytes);
 }
 

@@ -28,26 +28,31 @@ struct wire_ethernet {
 static_assert(sizeof(struct wire_ethernet) == ETHERNET_HEADER_BYTES, "wire: ethernet");
 
 /* NULL: too short. Else every field may be read. */
-static inline const struct wire_ethernet *ethernet_check(const uint8_t *data, uint32_t len_bytes) {
+static inline const struct wire_ethernet *ethernet_check(const uint8_t *data, uint32_t len_bytes)
+{
     return len_bytes >= ETHERNET_HEADER_BYTES ? (const struct wire_ethernet *)data : NULL;
 }
 
-static inline bool ethernet_is_vlan(const struct wire_ethernet *header) {
+static inline bool ethernet_is_vlan(const struct wire_ethernet *header)
+{
     return header->type_be16 == wire_be16(ETHERNET_TYPE_VLAN) ||
            header->type_be16 == wire_be16(ETHERNET_TYPE_SERVICE);
 }
 
 /* Multicast or broadcast. */
-static inline bool ethernet_is_group(const uint8_t mac[6]) {
+static inline bool ethernet_is_group(const uint8_t mac[6])
+{
     return (mac[0] & 1) != 0;
 }
 
-static inline bool ethernet_equal(const uint8_t a[6], const uint8_t b[6]) {
+static inline bool ethernet_equal(const uint8_t a[6], const uint8_t b[6])
+{
     return memcmp(a, b, ETHERNET_MAC_BYTES) == 0;
 }
 
 /* RFC 1112 section 6.4: 01:00:5e and the low 23 bits of the group. */
-static inline void ethernet_multicast_mac(uint8_t mac[6], uint32_t group_be32) {
+static inline void ethernet_multicast_mac(uint8_t mac[6], uint32_t group_be32)
+{
     uint32_t group = wire_be32(group_be32);
     mac[0] = 0x01;
     mac[1] = 0x00;
@@ -57,12 +62,14 @@ static inline void ethernet_multicast_mac(uint8_t mac[6], uint32_t group_be32) {
     mac[5] = (uint8_t)group;
 }
 
-static inline void ethernet_broadcast_mac(uint8_t mac[6]) {
+static inline void ethernet_broadcast_mac(uint8_t mac[6])
+{
     memset(mac, 0xff, ETHERNET_MAC_BYTES);
 }
 
 static inline void ethernet_emit(uint8_t *data, const uint8_t dst[6], const uint8_t src[6],
-                                 uint16_t type) {
+                                 uint16_t type)
+{
     struct wire_ethernet *header = (struct wire_ethernet *)data;
     memcpy(header->dst, dst, ETHERNET_MAC_BYTES);
     memcpy(header->src, src, ETHERNET_MAC_BYTES);

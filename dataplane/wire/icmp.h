@@ -38,17 +38,20 @@ struct wire_icmp {
 static_assert(sizeof(struct wire_icmp) == ICMP_HEADER_BYTES, "wire: icmp");
 
 /* NULL: too short. The data of the message follows the header. */
-static inline const struct wire_icmp *icmp_check(const uint8_t *data, uint32_t len_bytes) {
+static inline const struct wire_icmp *icmp_check(const uint8_t *data, uint32_t len_bytes)
+{
     return len_bytes >= ICMP_HEADER_BYTES ? (const struct wire_icmp *)data : NULL;
 }
 
-static inline bool icmp_checksum_ok(const uint8_t *data, uint32_t len_bytes) {
+static inline bool icmp_checksum_ok(const uint8_t *data, uint32_t len_bytes)
+{
     return checksum_finish(checksum_add(0, data, len_bytes)) == 0;
 }
 
 /* The header in front of data already in place; the checksum covers len_bytes, header included. */
 static inline void icmp_emit(uint8_t *data, uint8_t type, uint8_t code, uint32_t rest_be32,
-                             uint32_t len_bytes) {
+                             uint32_t len_bytes)
+{
     struct wire_icmp *header = (struct wire_icmp *)data;
     header->type = type;
     header->code = code;

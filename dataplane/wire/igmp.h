@@ -64,7 +64,8 @@ static_assert(sizeof(struct wire_igmp_record) == IGMP_RECORD_BYTES, "wire: igmp 
 
 /* False: too short, a query of a length no version has, or a v3 query shorter than its sources.
  * A v3 query that passes may be read with igmp_query_source up to its count. */
-static inline bool igmp_check(const uint8_t *data, uint32_t len_bytes) {
+static inline bool igmp_check(const uint8_t *data, uint32_t len_bytes)
+{
     if (len_bytes < IGMP_BYTES) {
         return false;
     }
@@ -78,11 +79,13 @@ static inline bool igmp_check(const uint8_t *data, uint32_t len_bytes) {
     return len_bytes - IGMP_QUERY_V3_BYTES >= 4u * wire_be16(query->source_count_be16);
 }
 
-static inline bool igmp_checksum_ok(const uint8_t *data, uint32_t len_bytes) {
+static inline bool igmp_checksum_ok(const uint8_t *data, uint32_t len_bytes)
+{
     return checksum_finish(checksum_add(0, data, len_bytes)) == 0;
 }
 
-static inline uint32_t igmp_query_source(const struct wire_igmp_query_v3 *query, uint32_t idx) {
+static inline uint32_t igmp_query_source(const struct wire_igmp_query_v3 *query, uint32_t idx)
+{
     uint32_t source_be32;
     memcpy(&source_be32, (const uint8_t *)query + IGMP_QUERY_V3_BYTES + 4u * idx, 4);
     return source_be32;
@@ -90,7 +93,8 @@ static inline uint32_t igmp_query_source(const struct wire_igmp_query_v3 *query,
 
 /* Max Resp Code and QQIC: below 128 the value itself, else a small float (RFC 3376 4.1.1, 4.1.7).
  */
-static inline uint32_t igmp_code_value(uint8_t code) {
+static inline uint32_t igmp_code_value(uint8_t code)
+{
     if (code < 128) {
         return code;
     }
@@ -98,7 +102,8 @@ static inline uint32_t igmp_code_value(uint8_t code) {
 }
 
 /* A v1 or v2 message with its checksum. */
-static inline void igmp_emit(uint8_t *data, uint8_t type, uint32_t group_be32) {
+static inline void igmp_emit(uint8_t *data, uint8_t type, uint32_t group_be32)
+{
     struct wire_igmp *message = (struct wire_igmp *)data;
     message->type = type;
     message->max_response = 0;
@@ -109,7 +114,8 @@ static inline void igmp_emit(uint8_t *data, uint8_t type, uint32_t group_be32) {
 
 /* A record's head; source_count addresses follow it. */
 static inline void igmp_emit_record(uint8_t *data, uint8_t type, uint32_t group_be32,
-                                    uint16_t source_count) {
+                                    uint16_t source_count)
+{
     struct wire_igmp_record *record = (struct wire_igmp_record *)data;
     record->type = type;
     record->aux_words = 0;
@@ -118,7 +124,8 @@ static inline void igmp_emit_record(uint8_t *data, uint8_t type, uint32_t group_
 }
 
 /* The report's head in front of records already in place, with the checksum over len_bytes. */
-static inline void igmp_emit_report(uint8_t *data, uint16_t record_count, uint32_t len_bytes) {
+static inline void igmp_emit_report(uint8_t *data, uint16_t record_count, uint32_t len_bytes)
+{
     struct wire_igmp_report_v3 *report = (struct wire_igmp_report_v3 *)data;
     report->type = IGMP_REPORT_V3;
     report->reserved = 0;

@@ -43,17 +43,20 @@ enum ipv4_check_result {
     IPV4_CHECK_TOTAL_LENGTH   /* below the header's, or beyond the data */
 };
 
-static inline uint32_t ipv4_header_bytes(const struct wire_ipv4 *header) {
+static inline uint32_t ipv4_header_bytes(const struct wire_ipv4 *header)
+{
     return (header->version_ihl & 0xfu) * 4u;
 }
 
-static inline uint32_t ipv4_total_bytes(const struct wire_ipv4 *header) {
+static inline uint32_t ipv4_total_bytes(const struct wire_ipv4 *header)
+{
     return wire_be16(header->total_len_be16);
 }
 
 /* After OK, the header, its options and total length bytes of data may be read. Bytes behind the
  * total length are Ethernet padding. The checksum is a question of its own. */
-static inline enum ipv4_check_result ipv4_check(const uint8_t *data, uint32_t len_bytes) {
+static inline enum ipv4_check_result ipv4_check(const uint8_t *data, uint32_t len_bytes)
+{
     const struct wire_ipv4 *header = (const struct wire_ipv4 *)data;
     if (len_bytes < IPV4_HEADER_BYTES) {
         return IPV4_CHECK_TRUNCATED;
@@ -72,44 +75,53 @@ static inline enum ipv4_check_result ipv4_check(const uint8_t *data, uint32_t le
     return IPV4_CHECK_OK;
 }
 
-static inline bool ipv4_checksum_ok(const struct wire_ipv4 *header) {
+static inline bool ipv4_checksum_ok(const struct wire_ipv4 *header)
+{
     return checksum_finish(checksum_add(0, header, ipv4_header_bytes(header))) == 0;
 }
 
-static inline bool ipv4_is_fragment(const struct wire_ipv4 *header) {
+static inline bool ipv4_is_fragment(const struct wire_ipv4 *header)
+{
     return (header->fragment_be16 & wire_be16(IPV4_FLAG_MF | IPV4_OFFSET_MASK)) != 0;
 }
 
 /* Classes of addresses (RFC 1122 section 3.2.1.3, RFC 1112, RFC 6890). */
-static inline bool ipv4_is_loopback(uint32_t ip_be32) {
+static inline bool ipv4_is_loopback(uint32_t ip_be32)
+{
     return (ip_be32 & 0xffu) == 127;
 }
 
-static inline bool ipv4_is_multicast(uint32_t ip_be32) {
+static inline bool ipv4_is_multicast(uint32_t ip_be32)
+{
     return (ip_be32 & 0xf0u) == 0xe0u;
 }
 
-static inline bool ipv4_is_limited_broadcast(uint32_t ip_be32) {
+static inline bool ipv4_is_limited_broadcast(uint32_t ip_be32)
+{
     return ip_be32 == 0xffffffffu;
 }
 
 /* 240/4, the limited broadcast included. */
-static inline bool ipv4_is_reserved(uint32_t ip_be32) {
+static inline bool ipv4_is_reserved(uint32_t ip_be32)
+{
     return (ip_be32 & 0xf0u) == 0xf0u;
 }
 
 /* 0/8: "this network". */
-static inline bool ipv4_is_zero_net(uint32_t ip_be32) {
+static inline bool ipv4_is_zero_net(uint32_t ip_be32)
+{
     return (ip_be32 & 0xffu) == 0;
 }
 
-static inline uint32_t ipv4_mask_be32(uint8_t prefix_len) {
+static inline uint32_t ipv4_mask_be32(uint8_t prefix_len)
+{
     return prefix_len == 0 ? 0 : wire_be32(0xffffffffu << (32 - prefix_len));
 }
 
 /* Writes the header with its checksum (zero when the NIC fills it in). fields->version_ihl says how
  * many option bytes, already in place behind it, belong to it. */
-static inline void ipv4_emit(uint8_t *data, const struct wire_ipv4 *fields, bool checksum) {
+static inline void ipv4_emit(uint8_t *data, const struct wire_ipv4 *fields, bool checksum)
+{
     struct wire_ipv4 *header = (struct wire_ipv4 *)data;
     *header = *fields;
     header->checksum_be16 = 0;
