@@ -3,7 +3,8 @@ include_guard(GLOBAL)
 
 # ringsock_add_test(
 #   NAME unit.ring_stream          ctest name, also the target's name with '.' turned into '_'
-#   LABEL unit                     folder of tests/: unit model scenario interop crash fuzz abi spi programs bench-smoke full soak
+#   LABEL unit                     folder of tests/: unit model scenario interop crash fuzz abi spi programs
+#                                  bench-smoke style full soak
 #   SOURCES a.c b.c                a program is built from them; exit status 0 passes, 77 skips
 #   COMMAND script arg             instead of SOURCES: a command to run (generator expressions allowed)
 #   LIBS ringsock_client …         linked besides ringsock_flags; cmocka where LABEL is unit
@@ -55,6 +56,10 @@ function(ringsock_add_test)
   endif()
   if(T_ENVIRONMENT)
     set_tests_properties(${T_NAME} PROPERTIES ENVIRONMENT "${T_ENVIRONMENT}")
+  endif()
+  # A test with a polling dataplane keeps two cores busy: under -j no other test runs beside it there.
+  if(T_LABEL MATCHES "^(interop|crash|spi|programs|bench-smoke|full|soak|style)$")
+    set_tests_properties(${T_NAME} PROPERTIES PROCESSORS 2)
   endif()
   if(T_SERIAL)
     set_tests_properties(${T_NAME} PROPERTIES RUN_SERIAL ON)

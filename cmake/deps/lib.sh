@@ -19,10 +19,10 @@ RS_JOBS=${RS_JOBS:-$(nproc)}
 export RS_SINCE=${RS_SINCE:-$EPOCHSECONDS}
 
 RS_PACKAGES_NATIVE=(build-essential cmake ninja-build pkg-config libdpdk-dev libmimalloc-dev libbenchmark-dev
-    libcmocka-dev libpcap-dev iproute2 iputils-ping python3)
+    libcmocka-dev libpcap-dev iproute2 iputils-ping ethtool python3)
 RS_PACKAGES_WINDOWS=(gcc-mingw-w64-x86-64-posix g++-mingw-w64-x86-64-posix gcc-mingw-w64-i686-posix
     g++-mingw-w64-i686-posix meson python3-pyelftools dpkg-dev xz-utils debootstrap)
-RS_PACKAGES_TEST=(clang clang-format clang-tidy cppcheck strace git)
+RS_PACKAGES_TEST=(clang clang-format clang-tidy cppcheck shellcheck strace git)
 
 # What is built for Windows: NAME-TARGET in the order of starting; the longest first.
 RS_WINDOWS_BUILDS=(dpdk-x86_64 wine-root mimalloc-x86_64 cmocka-x86_64 benchmark-x86_64 mimalloc-i686 cmocka-i686)
@@ -275,6 +275,55 @@ rs_setup_windows() {
     done
     [[ $status == 0 ]] || return 1
     rs_build wine-prefix
+}
+
+# rs_start_windows LOG: rs_setup_windows beside the caller, its progress in LOG; sets RS_WINDOWS_PID (also its process group).
+# The caller shows the progress with rs_show_windows, ends with rs_wait_windows, and calls rs_stop_windows on its way out.
+rs_start_windows() {
+    RS_WINDOWS_LOG=$1
+    RS_WINDOWS_SHOWN=0
+    mkdir -p "$(dirname "$1")"
+    : >"$1"
+    setsid "$RS_DEPS_DIR/setup" --yes windows >"$1" 2>&1 </dev/null &
+    RS_WINDOWS_PID=$!
+}
+
+rs_show_windows() {
+    local lines
+    [[ -n ${RS_WINDOWS_PID:-} ]] || return 0
+    mapfile -t lines < <(tail -n +$((RS_WINDOWS_SHOWN + 1)) "$RS_WINDOWS_LOG")
+    [[ ${#lines[@]} == 0 ]] || printf '%s\n' "${lines[@]}"
+    RS_WINDOWS_SHOWN=$((RS_WINDOWS_SHOWN + ${#lines[@]}))
+}
+
+# rs_wait_windows: shows the progress until the set-up ends; fails when it failed.
+rs_wait_windows() {
+    local status=0
+    [[ -n ${RS_WINDOWS_PID:-} ]] || return 0
+    while kill -0 "$RS_WINDOWS_PID" 2>/dev/null; do
+        rs_show_windows
+        sleep 1
+    done
+    wait "$RS_WINDOWS_PID" || status=1
+    rs_show_windows
+    RS_WINDOWS_PID=
+    return "$status"
+}
+
+rs_stop_windows() {
+    [[ -z ${RS_WINDOWS_PID:-} ]] || kill -TERM -- "-$RS_WINDOWS_PID" 2>/dev/null || true
+}
+
+# rs_cmake PRESET [TARGET]: configures and builds build/PRESET, output in build/PRESET.log; status 1 with the log's end on failure.
+rs_cmake() {
+    local preset=$1 log=$RS_TOP/build/$1.log
+    mkdir -p "$RS_TOP/build"
+    if ! { (cd "$RS_TOP" && cmake --preset "$preset" -DRINGSOCK_CACHE="$RS_CACHE" && cmake --build --preset "$preset" --target "${2:-all}"); } \
+        >"$log" 2>&1 </dev/null; then
+        printf 'building preset %s failed; the whole log is %s, its errors and end:\n' "$preset" "$log" >&2
+        { grep -E '(error|Error)[: ]' "$log" | head -n 20; tail -n 5 "$log"; } | sed 's/^/    /' >&2
+        return 1
+    fi
 }
 
 # rs_plan NATIVE|WINDOWS|TEST...: says what would be installed and where; fails with status 2 when there is nothing to do.
