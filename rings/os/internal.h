@@ -10,7 +10,6 @@
 #define OS_FOREVER_NS     UINT64_MAX
 #define OS_ERROR_BYTES    192u
 #define OS_NAME_CHARS_MAX 31u
-#define OS_GUARD_RANGES   1024u
 #define OS_NS_PER_S       1000000000ull
 #define OS_NS_PER_MS      1000000ull
 
@@ -26,13 +25,15 @@ bool os_name_valid(const char *name);
 uint64_t os_reference_ns(void);
 
 /* The point of os_monotonic_ns() that is timeout_ns away; OS_FOREVER_NS stays that. */
-static inline uint64_t os_deadline_after(uint64_t timeout_ns) {
+static inline uint64_t os_deadline_after(uint64_t timeout_ns)
+{
     uint64_t now_ns = timeout_ns == OS_FOREVER_NS ? 0 : os_monotonic_ns();
     return timeout_ns >= OS_FOREVER_NS - now_ns ? OS_FOREVER_NS : now_ns + timeout_ns;
 }
 
 /* What is left until a deadline; 0 once it is over, OS_FOREVER_NS for none. */
-static inline uint64_t os_deadline_left_ns(uint64_t deadline_ns) {
+static inline uint64_t os_deadline_left_ns(uint64_t deadline_ns)
+{
     if (deadline_ns == OS_FOREVER_NS) {
         return OS_FOREVER_NS;
     }

@@ -30,7 +30,8 @@
 
 /* /tmp/ringsock-UID can be made by anybody: use it only if it is a folder of ours that nobody else
  * can write to. */
-static bool conn_folder_is_ours(const char *folder) {
+static bool conn_folder_is_ours(const char *folder)
+{
     struct stat info;
     return lstat(folder, &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid() &&
            (info.st_mode & (S_IWGRP | S_IWOTH)) == 0;
@@ -38,7 +39,8 @@ static bool conn_folder_is_ours(const char *folder) {
 
 /* Folder of this user's own dataplanes. *shared_parent: its parent is open to everybody,
  * conn_folder_is_ours must be asked. */
-static enum rs_status conn_own_folder(char *folder, size_t bytes, bool *shared_parent) {
+static enum rs_status conn_own_folder(char *folder, size_t bytes, bool *shared_parent)
+{
     const char *wanted = secure_getenv("RINGSOCK_RUNTIME_DIR");
     const char *session = secure_getenv("XDG_RUNTIME_DIR");
     int length = 0;
@@ -60,7 +62,8 @@ static enum rs_status conn_own_folder(char *folder, size_t bytes, bool *shared_p
     return RS_OK;
 }
 
-static enum rs_status conn_address(const char *folder, const char *name, struct sockaddr_un *out) {
+static enum rs_status conn_address(const char *folder, const char *name, struct sockaddr_un *out)
+{
     *out = (struct sockaddr_un){.sun_family = AF_UNIX};
     int length = snprintf(out->sun_path, sizeof out->sun_path, "%s/%s.sock", folder, name);
     if (length < 0 || (size_t)length >= sizeof out->sun_path) {
@@ -70,7 +73,8 @@ static enum rs_status conn_address(const char *folder, const char *name, struct 
     return RS_OK;
 }
 
-static enum rs_status conn_make_folder(const char *folder, bool shared_parent) {
+static enum rs_status conn_make_folder(const char *folder, bool shared_parent)
+{
     if (mkdir(folder, 0755) != 0 && errno != EEXIST) {
         return posix_error(folder);
     }
@@ -85,7 +89,8 @@ static enum rs_status conn_make_folder(const char *folder, bool shared_parent) {
 /* The lock tells a live dataplane from a dead one's socket file without a race; the kernel drops it
  * with the process. The file stays: removing it would let two dataplanes lock two files of one
  * name. */
-static enum rs_status conn_lock_name(const char *folder, const char *name, int *out) {
+static enum rs_status conn_lock_name(const char *folder, const char *name, int *out)
+{
     char path[sizeof((struct sockaddr_un *)0)->sun_path + 8];
     (void)snprintf(path, sizeof path, "%s/%s.lock", folder, name);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -105,7 +110,8 @@ static enum rs_status conn_lock_name(const char *folder, const char *name, int *
 
 /* A session holds two descriptors per channel and one per extent: the soft limit of 1,024 would end
  * at a few clients. */
-static void conn_raise_descriptor_limit(void) {
+static void conn_raise_descriptor_limit(void)
+{
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
         limit.rlim_cur = limit.rlim_max;
@@ -113,7 +119,8 @@ static void conn_raise_descriptor_limit(void) {
     }
 }
 
-static enum rs_status conn_bind(const struct sockaddr_un *address, int *out) {
+static enum rs_status conn_bind(const struct sockaddr_un *address, int *out)
+{
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) {
         return posix_error("socket");
@@ -137,7 +144,8 @@ static enum rs_status conn_bind(const struct sockaddr_un *address, int *out) {
     return RS_OK;
 }
 
-enum rs_status os_listen(const char *name, struct os_listener *out) {
+enum rs_status os_listen(const char *name, struct os_listener *out)
+{
     *out = (struct os_listener){.handle = -1};
     out->aux[0] = -1;
     if (!os_name_valid(name)) {
@@ -174,7 +182,8 @@ enum rs_status os_listen(const char *name, struct os_listener *out) {
     return RS_OK;
 }
 
-void os_listener_close(struct os_listener *listener) {
+void os_listener_close(struct os_listener *listener)
+{
     if (listener->handle < 0) {
         return;
     }
@@ -188,7 +197,8 @@ void os_listener_close(struct os_listener *listener) {
 /* ---- connections ---- */
 
 /* On the client's side the kernel answers with the process that called listen(2): unix(7). */
-static enum rs_status conn_read_peer(int fd, struct os_conn *out) {
+static enum rs_status conn_read_peer(int fd, struct os_conn *out)
+{
     struct ucred peer;
     socklen_t bytes = sizeof peer;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) != 0) {
@@ -200,7 +210,8 @@ static enum rs_status conn_read_peer(int fd, struct os_conn *out) {
     return RS_OK;
 }
 
-enum rs_status os_accept(struct os_listener *listener, struct os_conn *out) {
+enum rs_status os_accept(struct os_listener *listener, struct os_conn *out)
+{
     *out = (struct os_conn){.handle = -1};
     int fd = accept4((int)listener->handle, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) {
@@ -218,7 +229,8 @@ enum rs_status os_accept(struct os_listener *listener, struct os_conn *out) {
     return RS_OK;
 }
 
-static enum rs_status conn_status_of_connect(const char *path) {
+static enum rs_status conn_status_of_connect(const char *path)
+{
     (void)posix_error(path);
     switch (errno) {
     case ENOENT:
@@ -238,7 +250,8 @@ static enum rs_status conn_status_of_connect(const char *path) {
 /* connect(2) on a Unix socket waits while the backlog is full, for SO_SNDTIMEO at most (0 would
  * mean for ever). */
 static enum rs_status conn_try(const char *folder, const char *name, uint64_t timeout_ns,
-                               struct os_conn *out) {
+                               struct os_conn *out)
+{
     struct sockaddr_un address;
     enum rs_status status = conn_address(folder, name, &address);
     if (status != RS_OK) {
@@ -275,7 +288,8 @@ static enum rs_status conn_try(const char *folder, const char *name, uint64_t ti
     return status;
 }
 
-enum rs_status os_connect(const char *name, uint64_t timeout_ns, struct os_conn *out) {
+enum rs_status os_connect(const char *name, uint64_t timeout_ns, struct os_conn *out)
+{
     *out = (struct os_conn){.handle = -1};
     if (!os_name_valid(name)) {
         return RS_INVALID;
@@ -298,12 +312,14 @@ enum rs_status os_connect(const char *name, uint64_t timeout_ns, struct os_conn 
     return status;
 }
 
-void os_conn_close(struct os_conn *conn) {
+void os_conn_close(struct os_conn *conn)
+{
     os_handle_close(conn->handle);
     conn->handle = -1;
 }
 
-enum rs_status os_conn_peer_process(const struct os_conn *conn, struct os_process *out) {
+enum rs_status os_conn_peer_process(const struct os_conn *conn, struct os_process *out)
+{
     enum rs_status status = os_process_open(conn->peer_pid, out);
     if (status != RS_OK) {
         return status;
@@ -326,7 +342,8 @@ union conn_control {
     unsigned char bytes[CMSG_SPACE(OS_CONN_HANDLES * sizeof(int))];
 };
 
-static enum rs_status conn_status_of_errno(const char *call) {
+static enum rs_status conn_status_of_errno(const char *call)
+{
     (void)posix_error(call);
     switch (errno) {
     case EPIPE:
@@ -341,7 +358,8 @@ static enum rs_status conn_status_of_errno(const char *call) {
 }
 
 enum rs_status os_conn_send(struct os_conn *conn, const void *message, size_t bytes,
-                            const struct os_conn_handle *handles, uint32_t handle_count) {
+                            const struct os_conn_handle *handles, uint32_t handle_count)
+{
     if (bytes > OS_CONN_MESSAGE_BYTES) {
         return RS_MESSAGE_SIZE;
     }
@@ -375,7 +393,8 @@ enum rs_status os_conn_send(struct os_conn *conn, const void *message, size_t by
 /* Takes over every descriptor that came with a message. *count may pass OS_CONN_HANDLES: those are
  * closed here. */
 static void conn_take_handles(struct msghdr *header, intptr_t handles[OS_CONN_HANDLES],
-                              uint32_t *count) {
+                              uint32_t *count)
+{
     for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(header); cmsg; cmsg = CMSG_NXTHDR(header, cmsg)) {
         if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS) {
             continue;
@@ -397,7 +416,8 @@ static void conn_take_handles(struct msghdr *header, intptr_t handles[OS_CONN_HA
 /* One try. The kernel closes what does not fit into the control buffer and says so in MSG_CTRUNC:
  * unix(7). */
 static enum rs_status conn_recv_now(struct os_conn *conn, void *message, size_t *bytes,
-                                    intptr_t handles[OS_CONN_HANDLES], uint32_t *handle_count) {
+                                    intptr_t handles[OS_CONN_HANDLES], uint32_t *handle_count)
+{
     union conn_control control;
     size_t room = *bytes < OS_CONN_MESSAGE_BYTES ? *bytes : OS_CONN_MESSAGE_BYTES;
     struct iovec part = {.iov_base = message, .iov_len = room};
@@ -432,7 +452,8 @@ static enum rs_status conn_recv_now(struct os_conn *conn, void *message, size_t 
 
 enum rs_status os_conn_recv(struct os_conn *conn, void *message, size_t *bytes,
                             intptr_t handles[OS_CONN_HANDLES], uint32_t *handle_count,
-                            uint64_t timeout_ns) {
+                            uint64_t timeout_ns)
+{
     *handle_count = 0;
     const uint64_t deadline_ns = os_deadline_after(timeout_ns);
     for (;;) {

@@ -15,7 +15,8 @@
 
 #define EVENT_DRAIN_BYTES 64u
 
-enum rs_status os_event_create(struct os_event *out) {
+enum rs_status os_event_create(struct os_event *out)
+{
     *out = (struct os_event){.handle = -1, .aux = 0};
     int fds[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0) {
@@ -29,7 +30,8 @@ enum rs_status os_event_create(struct os_event *out) {
     return RS_OK;
 }
 
-void os_event_destroy(struct os_event *event) {
+void os_event_destroy(struct os_event *event)
+{
     os_handle_close(event->handle);
     if (event->aux > 0) {
         os_handle_close(event->aux - 1);
@@ -39,7 +41,8 @@ void os_event_destroy(struct os_event *event) {
 
 /* Called from a signal handler too (posix_process.c): send(2) is async-signal-safe. A full buffer
  * is a signal not yet taken. */
-void os_event_signal(struct os_event *event) {
+void os_event_signal(struct os_event *event)
+{
     int error = errno;
     if (event->aux > 0) {
         ssize_t sent = send((int)(event->aux - 1), "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -48,7 +51,8 @@ void os_event_signal(struct os_event *event) {
     errno = error;
 }
 
-enum rs_status posix_event_drain(int fd) {
+enum rs_status posix_event_drain(int fd)
+{
     bool signalled = false;
     for (;;) {
         char bytes[EVENT_DRAIN_BYTES];
@@ -74,7 +78,8 @@ enum rs_status posix_event_drain(int fd) {
 }
 
 enum rs_status posix_wait_readable(int fd, int second_fd, uint64_t deadline_ns, bool *first_ready,
-                                   bool *second_ready) {
+                                   bool *second_ready)
+{
     struct pollfd polls[2] = {{.fd = fd, .events = POLLIN}, {.fd = second_fd, .events = POLLIN}};
     for (;;) {
         uint64_t left_ns = os_deadline_left_ns(deadline_ns);
@@ -102,7 +107,8 @@ enum rs_status posix_wait_readable(int fd, int second_fd, uint64_t deadline_ns, 
 }
 
 enum rs_status os_event_wait(struct os_event *event, const struct os_process *peer,
-                             uint64_t timeout_ns) {
+                             uint64_t timeout_ns)
+{
     const int peer_fd = peer ? (int)peer->handle : -1;
     const uint64_t deadline_ns = os_deadline_after(timeout_ns);
     for (;;) {

@@ -11,7 +11,8 @@
 #include "rings/os/internal.h"
 
 /* Error text from errno; returns RS_OS_ERROR. errno is left as it was. */
-static inline enum rs_status posix_error(const char *call) {
+static inline enum rs_status posix_error(const char *call)
+{
     int error = errno;
     char text[96];
     (void)os_error_set(call, strerror_r(error, text, sizeof text));
@@ -19,7 +20,8 @@ static inline enum rs_status posix_error(const char *call) {
     return RS_OS_ERROR;
 }
 
-static inline struct timespec posix_timespec(uint64_t ns) {
+static inline struct timespec posix_timespec(uint64_t ns)
+{
     return (struct timespec){.tv_sec = (time_t)(ns / OS_NS_PER_S),
                              .tv_nsec = (long)(ns % OS_NS_PER_S)};
 }

@@ -16,14 +16,16 @@
 
 #define MEMORY_PAGE_BYTES 4096u
 
-static bool memory_size_valid(uint64_t size_bytes) {
+static bool memory_size_valid(uint64_t size_bytes)
+{
     return size_bytes != 0 && size_bytes % MEMORY_PAGE_BYTES == 0 &&
            size_bytes <= (uint64_t)INT64_MAX && size_bytes <= SIZE_MAX;
 }
 
 /* Maps the whole of fd, away from forked children: a child must not write into rings that its
  * parent owns. */
-static enum rs_status memory_map_fd(int fd, uint64_t size_bytes, int protection, void **base) {
+static enum rs_status memory_map_fd(int fd, uint64_t size_bytes, int protection, void **base)
+{
     void *at = mmap(NULL, (size_t)size_bytes, protection, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED) {
         (void)posix_error("mmap");
@@ -38,7 +40,8 @@ static enum rs_status memory_map_fd(int fd, uint64_t size_bytes, int protection,
     return RS_OK;
 }
 
-enum rs_status os_shm_create(enum os_shm_kind kind, uint64_t size_bytes, struct os_shm *out) {
+enum rs_status os_shm_create(enum os_shm_kind kind, uint64_t size_bytes, struct os_shm *out)
+{
     *out = (struct os_shm){.base = NULL, .size_bytes = 0, .handle = -1};
     if (!memory_size_valid(size_bytes)) {
         return RS_INVALID;
@@ -79,7 +82,8 @@ close_fd:
 
 /* An object that could still shrink would let its owner kill us with SIGBUS; one that is smaller
  * than said does so already. */
-static enum rs_status memory_check_fd(int fd, uint64_t size_bytes) {
+static enum rs_status memory_check_fd(int fd, uint64_t size_bytes)
+{
     struct stat info;
     if (fstat(fd, &info) != 0) {
         return posix_error("fstat of shared memory");
@@ -96,7 +100,8 @@ static enum rs_status memory_check_fd(int fd, uint64_t size_bytes) {
     return RS_OK;
 }
 
-enum rs_status os_shm_map(intptr_t handle, uint64_t size_bytes, bool writable, struct os_shm *out) {
+enum rs_status os_shm_map(intptr_t handle, uint64_t size_bytes, bool writable, struct os_shm *out)
+{
     int fd = (int)handle;
     *out = (struct os_shm){.base = NULL, .size_bytes = 0, .handle = -1};
     enum rs_status status =
@@ -114,7 +119,8 @@ enum rs_status os_shm_map(intptr_t handle, uint64_t size_bytes, bool writable, s
     return RS_OK;
 }
 
-void os_shm_destroy(struct os_shm *shm) {
+void os_shm_destroy(struct os_shm *shm)
+{
     if (!shm->base) {
         return;
     }

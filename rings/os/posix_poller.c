@@ -22,7 +22,8 @@ struct os_poller {
     struct poller_source *sources; /* by descriptor */
 };
 
-enum rs_status os_poller_create(struct os_poller **out) {
+enum rs_status os_poller_create(struct os_poller **out)
+{
     struct os_poller *poller = calloc(1, sizeof *poller);
     *out = NULL;
     if (!poller) {
@@ -37,7 +38,8 @@ enum rs_status os_poller_create(struct os_poller **out) {
     return RS_OK;
 }
 
-void os_poller_destroy(struct os_poller *poller) {
+void os_poller_destroy(struct os_poller *poller)
+{
     if (!poller) {
         return;
     }
@@ -46,7 +48,8 @@ void os_poller_destroy(struct os_poller *poller) {
     free(poller);
 }
 
-static int poller_fd_of(enum os_source_kind kind, const void *object) {
+static int poller_fd_of(enum os_source_kind kind, const void *object)
+{
     switch (kind) {
     case OS_SOURCE_LISTENER:
         return (int)((const struct os_listener *)object)->handle;
@@ -60,7 +63,8 @@ static int poller_fd_of(enum os_source_kind kind, const void *object) {
     return -1;
 }
 
-static enum rs_status poller_reserve(struct os_poller *poller, uint32_t fd) {
+static enum rs_status poller_reserve(struct os_poller *poller, uint32_t fd)
+{
     if (fd < poller->capacity) {
         return RS_OK;
     }
@@ -78,7 +82,8 @@ static enum rs_status poller_reserve(struct os_poller *poller, uint32_t fd) {
 }
 
 enum rs_status os_poller_add(struct os_poller *poller, enum os_source_kind kind, void *object,
-                             uint64_t token) {
+                             uint64_t token)
+{
     int fd = poller_fd_of(kind, object);
     if (fd < 0) {
         return RS_INVALID;
@@ -98,7 +103,8 @@ enum rs_status os_poller_add(struct os_poller *poller, enum os_source_kind kind,
     return RS_OK;
 }
 
-void os_poller_remove(struct os_poller *poller, enum os_source_kind kind, void *object) {
+void os_poller_remove(struct os_poller *poller, enum os_source_kind kind, void *object)
+{
     int fd = poller_fd_of(kind, object);
     if (fd < 0 || (uint32_t)fd >= poller->capacity || !poller->sources[fd].used) {
         return;
@@ -108,7 +114,8 @@ void os_poller_remove(struct os_poller *poller, enum os_source_kind kind, void *
 }
 
 /* epoll_wait counts milliseconds: round up, or the last fraction would be spun away. */
-static int poller_timeout_ms(uint64_t deadline_ns) {
+static int poller_timeout_ms(uint64_t deadline_ns)
+{
     uint64_t left_ns = os_deadline_left_ns(deadline_ns);
     if (left_ns == OS_FOREVER_NS) {
         return -1;
@@ -118,7 +125,8 @@ static int poller_timeout_ms(uint64_t deadline_ns) {
 }
 
 enum rs_status os_poller_wait(struct os_poller *poller, uint64_t timeout_ns, uint64_t *tokens,
-                              uint32_t max, uint32_t *count) {
+                              uint32_t max, uint32_t *count)
+{
     *count = 0;
     if (max == 0) {
         return RS_INVALID;

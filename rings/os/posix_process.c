@@ -10,7 +10,8 @@
 
 #include "rings/os/posix_internal.h"
 
-enum rs_status os_process_open(uint32_t pid, struct os_process *out) {
+enum rs_status os_process_open(uint32_t pid, struct os_process *out)
+{
     *out = (struct os_process){.handle = -1, .pid = pid};
     if (pid == 0 || pid > INT32_MAX) {
         return RS_INVALID;
@@ -24,7 +25,8 @@ enum rs_status os_process_open(uint32_t pid, struct os_process *out) {
     return RS_OK;
 }
 
-bool os_process_alive(const struct os_process *process) {
+bool os_process_alive(const struct os_process *process)
+{
     struct pollfd watch = {.fd = (int)process->handle, .events = POLLIN};
     if (process->handle < 0) {
         return false;
@@ -36,12 +38,14 @@ bool os_process_alive(const struct os_process *process) {
     return ready == 0;
 }
 
-void os_process_close(struct os_process *process) {
+void os_process_close(struct os_process *process)
+{
     os_handle_close(process->handle);
     process->handle = -1;
 }
 
-void os_handle_close(intptr_t handle) {
+void os_handle_close(intptr_t handle)
+{
     if (handle >= 0) {
         (void)close((int)handle);
     }
@@ -50,7 +54,8 @@ void os_handle_close(intptr_t handle) {
 /* Written once by os_on_shutdown; partner: the handler, on whatever thread the signal finds. */
 static struct os_event *_Atomic shutdown_event;
 
-static void shutdown_on_signal(int signal_number) {
+static void shutdown_on_signal(int signal_number)
+{
     (void)signal_number;
     struct os_event *event = atomic_load(&shutdown_event);
     if (event) {
@@ -58,7 +63,8 @@ static void shutdown_on_signal(int signal_number) {
     }
 }
 
-enum rs_status os_on_shutdown(struct os_event *event) {
+enum rs_status os_on_shutdown(struct os_event *event)
+{
     struct os_event *none = NULL;
     if (!atomic_compare_exchange_strong(&shutdown_event, &none, event)) {
         return RS_ALREADY;

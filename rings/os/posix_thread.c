@@ -24,7 +24,8 @@ struct thread_start {
     char name[THREAD_NAME_BYTES];
 };
 
-static void *thread_run(void *arg) {
+static void *thread_run(void *arg)
+{
     struct thread_start start = *(struct thread_start *)arg;
     free(arg);
     (void)pthread_setname_np(pthread_self(), start.name);
@@ -33,7 +34,8 @@ static void *thread_run(void *arg) {
 }
 
 enum rs_status os_thread_start(struct os_thread *out, void (*entry)(void *), void *arg,
-                               const char *name) {
+                               const char *name)
+{
     struct thread_start *start = malloc(sizeof *start);
     if (!start) {
         return RS_NO_MEMORY;
@@ -62,14 +64,16 @@ enum rs_status os_thread_start(struct os_thread *out, void (*entry)(void *), voi
     return RS_OK;
 }
 
-void os_thread_join(struct os_thread *thread) {
+void os_thread_join(struct os_thread *thread)
+{
     int error = pthread_join((pthread_t)thread->handle, NULL);
     assert(error == 0);
     (void)error;
     thread->handle = 0;
 }
 
-enum rs_status os_thread_pin(uint32_t cpu_idx) {
+enum rs_status os_thread_pin(uint32_t cpu_idx)
+{
     if (cpu_idx >= CPU_SETSIZE) {
         return RS_INVALID;
     }
@@ -83,35 +87,41 @@ enum rs_status os_thread_pin(uint32_t cpu_idx) {
     return RS_OK;
 }
 
-static pthread_mutex_t *mutex_of(struct os_mutex *mutex) {
+static pthread_mutex_t *mutex_of(struct os_mutex *mutex)
+{
     return (pthread_mutex_t *)(void *)mutex->storage;
 }
 
-void os_mutex_init(struct os_mutex *mutex) {
+void os_mutex_init(struct os_mutex *mutex)
+{
     int error = pthread_mutex_init(mutex_of(mutex), NULL);
     assert(error == 0);
     (void)error;
 }
 
-void os_mutex_destroy(struct os_mutex *mutex) {
+void os_mutex_destroy(struct os_mutex *mutex)
+{
     int error = pthread_mutex_destroy(mutex_of(mutex));
     assert(error == 0);
     (void)error;
 }
 
-void os_mutex_lock(struct os_mutex *mutex) {
+void os_mutex_lock(struct os_mutex *mutex)
+{
     int error = pthread_mutex_lock(mutex_of(mutex));
     assert(error == 0);
     (void)error;
 }
 
-void os_mutex_unlock(struct os_mutex *mutex) {
+void os_mutex_unlock(struct os_mutex *mutex)
+{
     int error = pthread_mutex_unlock(mutex_of(mutex));
     assert(error == 0);
     (void)error;
 }
 
-enum rs_status os_tls_create(void (*destructor)(void *), struct os_tls *out) {
+enum rs_status os_tls_create(void (*destructor)(void *), struct os_tls *out)
+{
     pthread_key_t key;
     int error = pthread_key_create(&key, destructor);
     if (error != 0) {
@@ -123,15 +133,18 @@ enum rs_status os_tls_create(void (*destructor)(void *), struct os_tls *out) {
     return RS_OK;
 }
 
-void os_tls_destroy(struct os_tls *tls) {
+void os_tls_destroy(struct os_tls *tls)
+{
     (void)pthread_key_delete((pthread_key_t)tls->key);
 }
 
-void *os_tls_get(const struct os_tls *tls) {
+void *os_tls_get(const struct os_tls *tls)
+{
     return pthread_getspecific((pthread_key_t)tls->key);
 }
 
-void os_tls_set(const struct os_tls *tls, void *value) {
+void os_tls_set(const struct os_tls *tls, void *value)
+{
     int error = pthread_setspecific((pthread_key_t)tls->key, value);
     assert(error == 0);
     (void)error;

@@ -29,7 +29,8 @@ struct tsc_moment {
 
 /* Reads both clocks as one moment: of several tries the one whose two TSC reads lie closest
  * together. */
-static struct tsc_moment tsc_moment_read(void) {
+static struct tsc_moment tsc_moment_read(void)
+{
     struct tsc_moment best = {0, 0};
     uint64_t best_ticks = UINT64_MAX;
     for (uint32_t i = 0; i < TSC_PAIR_TRIES; i++) {
@@ -44,7 +45,8 @@ static struct tsc_moment tsc_moment_read(void) {
     return best;
 }
 
-static uint64_t tsc_hz_between(const struct tsc_moment *from, const struct tsc_moment *to) {
+static uint64_t tsc_hz_between(const struct tsc_moment *from, const struct tsc_moment *to)
+{
     uint64_t ns = to->ns - from->ns;
     if (ns == 0) {
         return 0;
@@ -55,12 +57,14 @@ static uint64_t tsc_hz_between(const struct tsc_moment *from, const struct tsc_m
                       (long double)ns);
 }
 
-static bool tsc_within_ppm(uint64_t a, uint64_t b, uint64_t ppm) {
+static bool tsc_within_ppm(uint64_t a, uint64_t b, uint64_t ppm)
+{
     uint64_t difference = a > b ? a - b : b - a;
     return difference <= b / 1000000u * ppm;
 }
 
-static uint64_t tsc_hz_measure(void) {
+static uint64_t tsc_hz_measure(void)
+{
     uint64_t hz = 0;
     uint64_t window_ns = TSC_WINDOW_NS;
     for (uint32_t i = 0; i < TSC_WINDOWS_MAX; i++, window_ns *= 2) {
@@ -80,7 +84,8 @@ static uint64_t tsc_hz_measure(void) {
 
 /* Intel SDM vol. 2, CPUID leaf 15H: TSC = crystal Hz × EBX / EAX; 0 in any of them means 'not
  * enumerated'. */
-static uint64_t tsc_hz_stated_by_processor(void) {
+static uint64_t tsc_hz_stated_by_processor(void)
+{
     uint32_t denominator = 0;
     uint32_t numerator = 0;
     uint32_t crystal_hz = 0;
@@ -94,7 +99,8 @@ static uint64_t tsc_hz_stated_by_processor(void) {
 
 /* The timing leaf that VMware defined and KVM took over: EAX is the TSC in kHz. Other hypervisors
  * use the number otherwise. */
-static uint64_t tsc_hz_stated_by_hypervisor(void) {
+static uint64_t tsc_hz_stated_by_hypervisor(void)
+{
     uint32_t regs[4] = {0, 0, 0, 0};
     if (!__get_cpuid(1, &regs[0], &regs[1], &regs[2], &regs[3]) || !(regs[2] & (1u << 31))) {
         return 0;
@@ -108,7 +114,8 @@ static uint64_t tsc_hz_stated_by_hypervisor(void) {
     return (uint64_t)regs[0] * 1000u;
 }
 
-uint64_t os_tsc_hz(void) {
+uint64_t os_tsc_hz(void)
+{
     /* Partner: the same word in other threads; whoever is first decides for all. */
     static _Atomic uint64_t cached_hz;
     uint64_t hz = atomic_load_explicit(&cached_hz, memory_order_relaxed);

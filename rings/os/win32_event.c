@@ -1,0 +1,56 @@
+/*
+ * Events on Windows: auto-reset event objects. The creator signals; the waiter's handle has
+ * SYNCHRONIZE only, so it cannot. The poll loop calls os_event_signal, any thread may wait.
+ */
+#include "rings/os/win32_internal.h"
+
+enum rs_status os_event_create(struct os_event *out)
+{
+    *out = (struct os_event){.handle = -1, .aux = 0};
+    HANDLE event = CreateEventW(NULL, FALSE, FALSE, NULL);
+    if (!event) {
+        return win32_error("CreateEvent");
+    }
+    *out = (struct os_event){.handle = (intptr_t)event, .aux = 1};
+    return RS_OK;
+}
+
+void os_event_destroy(struct os_event *event)
+{
+    os_handle_close(event->handle);
+    *event = (struct os_event){.handle = -1, .aux = 0};
+}
+
+void os_event_signal(struct os_event *event)
+{
+    if (event->aux != 0) {
+        (void)SetEvent(win32_handle(event->handle));
+    }
+}
+
+enum rs_status os_event_wait(struct os_event *event, const struct os_process *peer,
+                             uint64_t timeout_ns)
+{
+    HANDLE handles[2] = {win32_handle(event->handle), NULL};
+    DWORD count = 1;
+    if (peer && win32_handle_valid(win32_handle(peer->handle))) {
+        handles[count++] = win32_handle(peer->handle);
+    }
+    const uint64_t deadline_ns = os_deadline_after(timeout_ns);
+    for (;;) {
+        /* Of several the lowest index is reported: a signal goes before the end. */
+        switch (WaitForMultipleObjects(count, handles, FALSE, win32_wait_ms(deadline_ns))) {
+        case WAIT_OBJECT_0:
+            return RS_OK;
+        case WAIT_OBJECT_0 + 1:
+            return RS_DATAPLANE_GONE;
+        case WAIT_TIMEOUT:
+            if (os_deadline_left_ns(deadline_ns) == 0) {
+                return RS_TIMED_OUT;
+            }
+            break;
+        default:
+            return win32_error("WaitForMultipleObjects");
+        }
+    }
+}
