@@ -4,8 +4,9 @@
  * the stack (upcalls), request.c and queue.c; calls the rings and, for sleeping channels only,
  * os_event_signal.
  *
- * Everything a client may wait for is stored during the iteration; deliver_settle then fences once
- * and looks who sleeps. A queue with only spinning clients skips the fence and the looking.
+ * Everything a client may wait for is stored during the iteration; deliver_settle then looks who
+ * sleeps, behind a fence at the latest a few iterations later. A queue with only spinning clients
+ * skips the fence and the looking.
  */
 #include <assert.h>
 #include <string.h>
@@ -13,11 +14,15 @@
 #include "dataplane/queue.h"
 #include "rings/reply.h"
 
+#define DELIVER_UNFENCED_POLLS   8u  /* busy iterations until the fence that misses nobody */
+#define DELIVER_UNFENCED_SOCKETS 32u /* or so many sockets to look at again each time */
+
 void deliver_touch(struct queue *queue, struct dp_socket *socket, uint32_t happened)
 {
     socket->happened |= happened;
     if (!socket->touched) {
         socket->touched = true;
+        queue->touched_count++;
         socket->touched_next = queue->touched;
         queue->touched = socket;
     }
@@ -168,6 +173,14 @@ static void deliver_hint(struct queue *queue, struct dp_socket *socket, uint32_t
     }
 }
 
+static void deliver_signal(struct queue *queue, struct dp_channel *channel)
+{
+    if (wakeup_needed(&channel->wakeup)) {
+        os_event_signal(&channel->event);
+        queue_count(&queue->load.wakeups_sent, 1);
+    }
+}
+
 void deliver_closed(struct queue *queue, struct dp_socket *socket)
 {
     struct dp_socket **link = &queue->touched;
@@ -177,6 +190,7 @@ void deliver_closed(struct queue *queue, struct dp_socket *socket)
     if (socket->touched) {
         *link = socket->touched_next;
         socket->touched = false;
+        queue->touched_count--;
     }
     /* relaxed: the fence orders them before the arm words are read; a waiter that looks again finds
      * the socket gone */
@@ -200,15 +214,12 @@ static void deliver_publish_heads(struct queue *queue)
     }
 }
 
-/* One socket after the fence: a tail that was stored while its post was on its way, then who wants
- * to hear of it. */
-static void deliver_settle_socket(struct queue *queue, struct dp_socket *socket)
+/* What the socket's client may want to hear: a tail it stored while its post was on its way, then
+ * who armed it. */
+static void deliver_look(struct queue *queue, struct dp_socket *socket, bool posted,
+                         uint32_t happened)
 {
-    uint32_t happened = socket->happened;
-    socket->touched = false;
-    socket->happened = 0;
-    if (socket->posted) {
-        socket->posted = false;
+    if (posted) {
         request_reread_level(queue, socket);
     }
     if (queue->sleepers != 0) {
@@ -216,43 +227,79 @@ static void deliver_settle_socket(struct queue *queue, struct dp_socket *socket)
     }
 }
 
-static void deliver_wake_all(struct queue *queue)
+/* Without a fence: whoever armed, or left a tail, some time ago is seen; who does so just now is
+ * not, so the list stays. */
+static void deliver_look_early(struct queue *queue)
 {
+    for (struct dp_socket *socket = queue->touched; socket != NULL; socket = socket->touched_next) {
+        deliver_look(queue, socket, socket->posted, socket->happened);
+    }
+    for (struct dp_channel *channel = queue->wake; channel != NULL; channel = channel->wake_next) {
+        deliver_signal(queue, channel);
+    }
+}
+
+/* Behind a fence nobody is missed, and the lists are done with. What this look touches again waits
+ * for the next one. */
+static void deliver_look_finally(struct queue *queue)
+{
+    struct dp_socket *socket = queue->touched;
+    queue->touched = NULL;
+    queue->touched_count = 0;
+    /* Between the stores of all iterations since the last fence (records, level words,
+     * request_head, send_head, replies) and the loads of send_level, the arm words and need_wakeup.
+     */
+    wakeup_fence();
+    while (socket != NULL) {
+        struct dp_socket *next = socket->touched_next;
+        bool posted = socket->posted;
+        uint32_t happened = socket->happened;
+        socket->touched = socket->posted = false;
+        socket->happened = 0;
+        deliver_look(queue, socket, posted, happened);
+        socket = next;
+    }
     struct dp_channel *channel = queue->wake;
     queue->wake = NULL;
+    if (channel != NULL) {
+        wakeup_fence(); /* between the hints just posted and need_wakeup */
+    }
     while (channel != NULL) {
         struct dp_channel *next = channel->wake_next;
         channel->wake = false;
-        if (wakeup_needed(&channel->wakeup)) {
-            os_event_signal(&channel->event);
-            queue_count(&queue->load.wakeups_sent, 1);
-        }
+        deliver_signal(queue, channel);
         channel = next;
     }
 }
 
-void deliver_settle(struct queue *queue)
+static void deliver_publish_sends(struct queue *queue)
 {
-    deliver_publish_heads(queue);
-    while (queue->touched != NULL) {
-        struct dp_socket *list = queue->touched;
-        queue->touched = NULL;
-        for (struct dp_socket *socket = list; socket != NULL; socket = socket->touched_next) {
-            if (socket->send.size_bytes != 0) {
-                dgram_send_reader_publish(&socket->send);
-            }
-        }
-        /* Between the batch's stores (records, level words, request_head, send_head) and the loads
-         * of send_level and the arm words. */
-        wakeup_fence();
-        while (list != NULL) {
-            struct dp_socket *next = list->touched_next;
-            deliver_settle_socket(queue, list); /* may touch it again, into the new list */
-            list = next;
+    for (struct dp_socket *socket = queue->touched; socket != NULL; socket = socket->touched_next) {
+        if (socket->send.size_bytes != 0) {
+            dgram_send_reader_publish(&socket->send);
         }
     }
-    if (queue->wake != NULL) {
-        wakeup_fence(); /* between hints and replies and the loads of need_wakeup */
-        deliver_wake_all(queue);
+}
+
+void deliver_settle(struct queue *queue, bool idle)
+{
+    deliver_publish_heads(queue);
+    if (queue->touched == NULL && queue->wake == NULL) {
+        queue->unfenced_polls = 0;
+        return;
+    }
+    deliver_publish_sends(queue);
+    /*
+     * A fence waits until all our stores have reached the caches of others, which costs a line
+     * transfer or more. A busy loop that fences in every iteration cannot overlap them: with
+     * 64-byte messages one by one it halves the rate. So it fences when it is idle, or after a few
+     * iterations.
+     */
+    if (idle || ++queue->unfenced_polls >= DELIVER_UNFENCED_POLLS ||
+        queue->touched_count >= DELIVER_UNFENCED_SOCKETS) {
+        queue->unfenced_polls = 0;
+        deliver_look_finally(queue);
+    } else {
+        deliver_look_early(queue);
     }
 }

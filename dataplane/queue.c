@@ -239,7 +239,7 @@ bool queue_poll(struct queue *queue)
                               iteration earlier */
     }
     work += queue_messages(queue);
-    deliver_settle(queue);
+    deliver_settle(queue, work == 0);
     if (queue->multicast_dirty) {
         queue_hand_macs(queue);
     }

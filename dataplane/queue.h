@@ -56,6 +56,8 @@ struct queue {
     /* this iteration */
     uint64_t poll_number;
     uint64_t now_tsc;
+    uint32_t touched_count;
+    uint32_t unfenced_polls;   /* iterations since deliver_look_finally */
     struct dp_socket *touched; /* something new for these: wake who armed them, reread send_level */
     struct dp_socket *blocked; /* send rings the NIC, or the byte budget, had no room for */
     struct dp_channel *consumed; /* heads to publish */
@@ -111,8 +113,9 @@ void request_poison(struct queue *queue, struct dp_session *session, enum rs_sta
 /* ---- deliver.c ---- */
 
 void deliver_upcalls_fill(struct queue *queue, struct stack_upcalls *out);
-/* At the end of an iteration: publish consumed slots, fence, reread levels, hint and wake. */
-void deliver_settle(struct queue *queue);
+/* At the end of an iteration: publish consumed slots, reread levels, hint and wake. idle: the
+ * iteration had nothing to do. */
+void deliver_settle(struct queue *queue, bool idle);
 /* happened: RS_LEVEL_*; the socket gets its turn in deliver_settle. */
 void deliver_touch(struct queue *queue, struct dp_socket *socket, uint32_t happened);
 void deliver_consumed(struct queue *queue, struct dp_channel *channel);
