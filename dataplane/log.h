@@ -12,6 +12,6 @@ void log_set_level(enum log_level level);
 /* area: the part that speaks, "nic", "control". The message says what happened, to what, and what
  * to do about it. */
 __attribute__((format(gnu_printf, 3, 4))) void log_line(enum log_level level, const char *area,
-                                                    const char *format, ...);
+                                                        const char *format, ...);
 
 #endif
