@@ -148,6 +148,11 @@ enum rs_socket_type client_socket_type(const struct client_socket *socket);
 uint64_t
 client_socket_dropped(const struct client_socket *socket); /* datagrams its full ring lost */
 
+/* For facades that find sockets without a lock: while referenced, a closed socket's object stays
+ * closed and is not given to a new socket, so a call that comes late meets RS_NOT_SOCKET. Any
+ * thread. */
+void client_socket_ref(struct client_socket *socket);
+void client_socket_unref(struct client_socket *socket);
 /* For facades: a word of their own on each socket. */
 void client_socket_set_user(struct client_socket *socket, void *user);
 void *client_socket_user(const struct client_socket *socket);

@@ -373,6 +373,16 @@ uint64_t client_socket_dropped(const struct client_socket *socket)
                : 0;
 }
 
+void client_socket_ref(struct client_socket *socket)
+{
+    client_socket_hold(socket);
+}
+
+void client_socket_unref(struct client_socket *socket)
+{
+    client_socket_release(socket);
+}
+
 void client_socket_set_user(struct client_socket *socket, void *user)
 {
     atomic_store_explicit(&socket->user, user, memory_order_release);

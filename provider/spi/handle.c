@@ -1,0 +1,155 @@
+/*
+ * From a SOCKET to its record, in O(1) and without a lock: system handles are small multiples of
+ * four, so a two-level table is indexed by the handle itself. Readers are calls on any thread;
+ * writers are socket and close, by handle_lock. Memory of the table and of records is never given
+ * back, only reused.
+ */
+#include <assert.h>
+#include <mimalloc.h>
+
+#include "provider/spi/spi.h"
+
+#define CHUNK_SLOTS   4096u
+#define CHUNKS        4096u /* 2^24 handles, as many as Windows gives one process */
+#define HANDLE_STRIDE 4u
+#define RECORD_BLOCK  32u
+
+typedef _Atomic(struct spi_socket *) handle_slot; /* partner: handle_find in other threads */
+
+static _Atomic(handle_slot *) handle_chunks[CHUNKS]; /* stored once each, release */
+static SRWLOCK handle_lock = SRWLOCK_INIT;
+static struct spi_socket *record_free; /* by handle_lock */
+
+static handle_slot *handle_find(SOCKET s)
+{
+    uintptr_t index = (uintptr_t)s / HANDLE_STRIDE;
+    if (s % HANDLE_STRIDE != 0 || index >= (uintptr_t)CHUNKS * CHUNK_SLOTS) {
+        return NULL;
+    }
+    handle_slot *chunk =
+        atomic_load_explicit(&handle_chunks[index / CHUNK_SLOTS], memory_order_acquire);
+    return chunk == NULL ? NULL : &chunk[index % CHUNK_SLOTS];
+}
+
+struct spi_socket *spi_socket_new(void)
+{
+    AcquireSRWLockExclusive(&handle_lock);
+    if (record_free == NULL) {
+        struct spi_socket *block = mi_calloc(RECORD_BLOCK, sizeof(*block));
+        for (unsigned i = 0; block != NULL && i < RECORD_BLOCK; i++) {
+            block[i].next_free = record_free;
+            record_free = &block[i];
+        }
+    }
+    struct spi_socket *socket = record_free;
+    if (socket != NULL) {
+        record_free = socket->next_free;
+    }
+    ReleaseSRWLockExclusive(&handle_lock);
+    if (socket != NULL) {
+        atomic_store_explicit(&socket->handle, (uintptr_t)INVALID_SOCKET, memory_order_relaxed);
+        atomic_store_explicit(&socket->hints, 0, memory_order_relaxed);
+        atomic_store_explicit(&socket->leaf, 0, memory_order_relaxed);
+        socket->core = NULL;
+        socket->session = NULL;
+        /* Release: a late reader of the record's last life finds this one whole. */
+        atomic_store_explicit(&socket->refs, 1, memory_order_release);
+    }
+    return socket;
+}
+
+enum rs_status spi_handle_insert(SOCKET s, struct spi_socket *socket)
+{
+    uintptr_t index = (uintptr_t)s / HANDLE_STRIDE;
+    enum rs_status status = RS_NO_BUFFERS;
+    if (s % HANDLE_STRIDE != 0 || index >= (uintptr_t)CHUNKS * CHUNK_SLOTS) {
+        return status;
+    }
+    AcquireSRWLockExclusive(&handle_lock);
+    _Atomic(handle_slot *) *place = &handle_chunks[index / CHUNK_SLOTS];
+    handle_slot *chunk = atomic_load_explicit(place, memory_order_relaxed);
+    if (chunk == NULL) {
+        chunk = mi_calloc(CHUNK_SLOTS, sizeof(*chunk));
+        atomic_store_explicit(place, chunk, memory_order_release);
+    }
+    if (chunk != NULL) {
+        atomic_store_explicit(&socket->handle, (uintptr_t)s, memory_order_relaxed);
+        atomic_store_explicit(&chunk[index % CHUNK_SLOTS], socket, memory_order_release);
+        status = RS_OK;
+    }
+    ReleaseSRWLockExclusive(&handle_lock);
+    return status;
+}
+
+struct spi_socket *spi_socket_get(SOCKET s)
+{
+    handle_slot *slot = handle_find(s);
+    struct spi_socket *socket = NULL;
+    while (slot != NULL && (socket = atomic_load_explicit(slot, memory_order_acquire)) != NULL) {
+        uint32_t refs = atomic_load_explicit(&socket->refs, memory_order_relaxed);
+        while (refs != 0 && !atomic_compare_exchange_weak_explicit(&socket->refs, &refs, refs + 1,
+                                                                   memory_order_acquire,
+                                                                   memory_order_relaxed)) {
+        }
+        if (refs == 0) {
+            continue; /* it was closed under our eyes: the slot says what is there now */
+        }
+        if (atomic_load_explicit(slot, memory_order_acquire) == socket &&
+            atomic_load_explicit(&socket->handle, memory_order_relaxed) == (uintptr_t)s) {
+            return socket;
+        }
+        spi_socket_put(socket);
+    }
+    return NULL;
+}
+
+void spi_socket_put(struct spi_socket *socket)
+{
+    /* Acquire and release, partner the other puts. */
+    if (atomic_fetch_sub_explicit(&socket->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    if (socket->core != NULL) {
+        client_socket_release(socket->core);
+    }
+    if (socket->session != NULL) {
+        spi_session_put(socket->session);
+    }
+    AcquireSRWLockExclusive(&handle_lock);
+    socket->next_free = record_free;
+    record_free = socket;
+    ReleaseSRWLockExclusive(&handle_lock);
+}
+
+struct spi_socket *spi_handle_remove(SOCKET s)
+{
+    handle_slot *slot = handle_find(s);
+    /* Acquire and release, partner insert and the finders: of two closers one gets it. */
+    return slot == NULL ? NULL : atomic_exchange_explicit(slot, NULL, memory_order_acq_rel);
+}
+
+enum rs_status spi_socket_close(struct spi_socket *socket, SOCKET s)
+{
+    INT ignored = 0;
+    enum rs_status status = client_socket_close(socket->core);
+    /* The slot is empty already, so the system may give the same value to the next socket. */
+    (void)spi_upcalls.lpWPUCloseSocketHandle(s, &ignored);
+    spi_socket_put(socket);
+    return status;
+}
+
+void spi_sockets_close_all(void)
+{
+    for (uintptr_t c = 0; c < CHUNKS; c++) {
+        if (atomic_load_explicit(&handle_chunks[c], memory_order_acquire) == NULL) {
+            continue;
+        }
+        for (uintptr_t i = 0; i < CHUNK_SLOTS; i++) {
+            SOCKET s = (SOCKET)((c * CHUNK_SLOTS + i) * HANDLE_STRIDE);
+            struct spi_socket *socket = spi_handle_remove(s);
+            if (socket != NULL) {
+                (void)!spi_socket_close(socket, s);
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+/*
+ * Sending and receiving: WSABUFs and flags to the core's vectors, and results back. The hot path of
+ * the provider: no system call, lock or allocation up to VECTOR_LOCAL buffers. Any thread.
+ */
+#include <mimalloc.h>
+
+#include "provider/spi/spi.h"
+
+#define VECTOR_LOCAL 16u
+#define VECTOR_MOST  65536u
+
+struct io_vector {
+    struct client_iov *items;
+    uint32_t count;
+    struct client_iov local[VECTOR_LOCAL];
+};
+
+static void vector_drop(struct io_vector *vector)
+{
+    if (vector->items != vector->local) {
+        mi_free(vector->items);
+    }
+}
+
+/* Copies the WSABUFs once and checks what they name. 0 or the error; then nothing to drop. */
+static int vector_take(struct io_vector *vector, const WSABUF *buffers, DWORD count, bool write)
+{
+    if (count == 0) {
+        return WSAEINVAL;
+    }
+    if (count > VECTOR_MOST) {
+        return WSAENOBUFS;
+    }
+    if (!spi_can_read(buffers, count * sizeof(*buffers))) {
+        return WSAEFAULT;
+    }
+    vector->items =
+        count <= VECTOR_LOCAL ? vector->local : mi_mallocn(count, sizeof(*vector->items));
+    if (vector->items == NULL) {
+        return WSAENOBUFS;
+    }
+    vector->count = count;
+    for (DWORD i = 0; i < count; i++) {
+        const WSABUF buffer = buffers[i];
+        if (!(write ? spi_can_write(buffer.buf, buffer.len)
+                    : spi_can_read(buffer.buf, buffer.len))) {
+            vector_drop(vector);
+            return WSAEFAULT;
+        }
+        vector->items[i] = (struct client_iov){.base = buffer.buf, .len_bytes = buffer.len};
+    }
+    return 0;
+}
+
+/* ---- send ---- */
+
+/* Urgent data and partial messages do not exist for datagrams (WSAEOPNOTSUPP); MSG_DONTROUTE may be
+ * ignored by a provider. */
+static bool send_flags_ok(DWORD flags)
+{
+    return (flags & ~(DWORD)MSG_DONTROUTE) == 0;
+}
+
+static int send_checked(struct spi_socket *socket, const WSABUF *buffers, DWORD count, LPDWORD sent,
+                        const struct rs_addr *to)
+{
+    struct io_vector vector;
+    size_t sent_bytes = 0;
+    struct rs_addr leaf;
+    if (!spi_can_write(sent, sizeof(*sent))) {
+        return WSAEFAULT;
+    }
+    int code = vector_take(&vector, buffers, count, false);
+    if (code != 0) {
+        return code;
+    }
+    uint64_t joined = atomic_load_explicit(&socket->leaf, memory_order_relaxed);
+    if (to == NULL && joined != 0) {
+        leaf = rs_addr_v4((uint32_t)(joined >> 16), (uint16_t)joined);
+        to = &leaf;
+    }
+    enum rs_status status =
+        client_send(socket->core, vector.items, vector.count, 0, to, &sent_bytes);
+    vector_drop(&vector);
+    if (status != RS_OK) {
+        /* Winsock has one word for "no address given and none connected". */
+        return status == RS_DEST_REQUIRED ? WSAENOTCONN : spi_wsa_error(status);
+    }
+    *sent = (DWORD)sent_bytes;
+    return 0;
+}
+
+int WSPAPI spi_send(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD sent, DWORD flags,
+                    LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,
+                    LPWSATHREADID thread, LPINT error)
+{
+    return spi_send_to(s, buffers, buffer_count, sent, flags, NULL, 0, overlapped, routine, thread,
+                       error);
+}
+
+int WSPAPI spi_send_to(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD sent, DWORD flags,
+                       const struct sockaddr *to, int to_bytes, LPWSAOVERLAPPED overlapped,
+                       LPWSAOVERLAPPED_COMPLETION_ROUTINE routine, LPWSATHREADID thread,
+                       LPINT error)
+{
+    (void)thread;
+    struct spi_socket *socket = spi_socket_get(s);
+    if (socket == NULL) {
+        return spi_fail(error, WSAENOTSOCK);
+    }
+    struct rs_addr addr;
+    int code = 0;
+    if (!send_flags_ok(flags) || spi_is_overlapped(socket, overlapped, routine != NULL)) {
+        code = WSAEOPNOTSUPP;
+    } else if (to != NULL) {
+        code = spi_sockaddr_read(to, to_bytes, &addr);
+    }
+    if (code == 0) {
+        code = send_checked(socket, buffers, buffer_count, sent, to != NULL ? &addr : NULL);
+    }
+    spi_socket_put(socket);
+    return code == 0 ? 0 : spi_fail(error, code);
+}
+
+/* ---- receive ---- */
+
+struct recv_out {
+    LPDWORD received;
+    LPDWORD flags;
+    struct sockaddr *from; /* NULL: not asked for */
+    LPINT from_bytes;
+};
+
+/* Before anything is taken from the ring: a datagram must not be lost to a bad pointer. */
+static int recv_check(const struct recv_out *out)
+{
+    if (!spi_can_write(out->received, sizeof(*out->received)) ||
+        !spi_can_write(out->flags, sizeof(*out->flags))) {
+        return WSAEFAULT;
+    }
+    if (out->from != NULL) {
+        int code = spi_sockaddr_room(out->from, out->from_bytes);
+        if (code != 0) {
+            return code;
+        }
+    }
+    /* MSG_OOB and MSG_WAITALL are for streams; MSG_PUSH_IMMEDIATE is a hint about streams, and
+     * MSG_PARTIAL allows what a datagram never does. */
+    return (*out->flags & ~(DWORD)(MSG_PEEK | MSG_PARTIAL | MSG_PUSH_IMMEDIATE)) != 0
+               ? WSAEOPNOTSUPP
+               : 0;
+}
+
+static int recv_checked(struct spi_socket *socket, const WSABUF *buffers, DWORD count,
+                        const struct recv_out *out)
+{
+    struct io_vector vector;
+    struct client_recv_info info;
+    size_t received_bytes = 0;
+    int code = vector_take(&vector, buffers, count, true);
+    if (code != 0) {
+        return code;
+    }
+    uint32_t flags = (*out->flags & MSG_PEEK) != 0 ? CLIENT_MSG_PEEK : 0;
+    enum rs_status status =
+        client_recv(socket->core, vector.items, vector.count, flags, &info, &received_bytes);
+    vector_drop(&vector);
+    if (status != RS_OK && status != RS_MESSAGE_SIZE) {
+        return spi_wsa_error(status);
+    }
+    /* A datagram that was cut: what fits, MSG_PARTIAL and WSAEMSGSIZE together. */
+    *out->received = (DWORD)received_bytes;
+    *out->flags = status == RS_MESSAGE_SIZE ? MSG_PARTIAL : 0;
+    if (out->from != NULL) {
+        spi_sockaddr_write(&info.from, out->from, out->from_bytes);
+    }
+    return spi_wsa_error(status);
+}
+
+int WSPAPI spi_recv(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD received, LPDWORD flags,
+                    LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,
+                    LPWSATHREADID thread, LPINT error)
+{
+    return spi_recv_from(s, buffers, buffer_count, received, flags, NULL, NULL, overlapped, routine,
+                         thread, error);
+}
+
+int WSPAPI spi_recv_from(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD received,
+                         LPDWORD flags, struct sockaddr *from, LPINT from_bytes,
+                         LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,
+                         LPWSATHREADID thread, LPINT error)
+{
+    (void)thread;
+    struct spi_socket *socket = spi_socket_get(s);
+    if (socket == NULL) {
+        return spi_fail(error, WSAENOTSOCK);
+    }
+    const struct recv_out out = {
+        .received = received, .flags = flags, .from = from, .from_bytes = from_bytes};
+    int code = spi_is_overlapped(socket, overlapped, routine != NULL) ? WSAEOPNOTSUPP
+                                                                      : recv_check(&out);
+    if (code == 0) {
+        code = recv_checked(socket, buffers, buffer_count, &out);
+    }
+    spi_socket_put(socket);
+    return code == 0 ? 0 : spi_fail(error, code);
+}

@@ -1,0 +1,115 @@
+/*
+ * Checks the program's pointers without a system call. The touch functions load (or add zero to)
+ * one byte each; a fault inside them, and only there, is sent on by a vectored handler to a return
+ * value of 1. The usual way costs one load a page. Any thread; the handler is registered once, the
+ * DLL never leaves.
+ *
+ * Why not: IsBadReadPtr does the same with a frame-based handler and a scan of every page, and
+ * VirtualQuery is a system call per region. Frame-based handlers do not exist in C for both word
+ * sizes with this compiler. What this does not do: memory that another thread unmaps between the
+ * check and the copy faults in the copy, as in any user-mode library.
+ */
+#include "provider/spi/spi.h"
+
+#define PAGE_BYTES 4096u
+
+/* 1: the byte at memory cannot be read (written). */
+int spi_touch_read(const void *memory) __asm__("spi_touch_read");
+int spi_touch_write(void *memory) __asm__("spi_touch_write");
+/* Where a fault between spi_touch_read and here goes on: not a function to call. */
+extern const char spi_touch_fault[] __asm__("spi_touch_fault");
+
+#ifdef __x86_64__
+__asm__(".text\n"
+        ".p2align 4\n"
+        "spi_touch_read:\n"
+        "    movb (%rcx), %al\n"
+        "    xorl %eax, %eax\n"
+        "    ret\n"
+        "spi_touch_write:\n"
+        "    lock orb $0, (%rcx)\n"
+        "    xorl %eax, %eax\n"
+        "    ret\n"
+        "spi_touch_fault:\n"
+        "    movl $1, %eax\n"
+        "    ret\n");
+#define CONTEXT_IP(context) ((context)->Rip)
+#else
+__asm__(".text\n"
+        ".p2align 4\n"
+        "spi_touch_read:\n"
+        "    movl 4(%esp), %ecx\n"
+        "    movb (%ecx), %al\n"
+        "    xorl %eax, %eax\n"
+        "    ret\n"
+        "spi_touch_write:\n"
+        "    movl 4(%esp), %ecx\n"
+        "    lock orb $0, (%ecx)\n"
+        "    xorl %eax, %eax\n"
+        "    ret\n"
+        "spi_touch_fault:\n"
+        "    movl $1, %eax\n"
+        "    ret\n");
+#define CONTEXT_IP(context) ((context)->Eip)
+#endif
+
+static LONG CALLBACK probe_on_exception(PEXCEPTION_POINTERS pointers)
+{
+    DWORD code = pointers->ExceptionRecord->ExceptionCode;
+    uintptr_t ip = CONTEXT_IP(pointers->ContextRecord);
+    if ((code != EXCEPTION_ACCESS_VIOLATION && code != EXCEPTION_IN_PAGE_ERROR &&
+         code != EXCEPTION_GUARD_PAGE) ||
+        ip < (uintptr_t)spi_touch_read || ip >= (uintptr_t)spi_touch_fault) {
+        return EXCEPTION_CONTINUE_SEARCH;
+    }
+    CONTEXT_IP(pointers->ContextRecord) = (uintptr_t)spi_touch_fault;
+    return EXCEPTION_CONTINUE_EXECUTION;
+}
+
+void spi_probe_init(void)
+{
+    (void)AddVectoredExceptionHandler(1, probe_on_exception);
+}
+
+/* The pages strictly between the first and the last byte. Read only: a locked write to each page of
+ * a 64 KiB buffer would cost more than the receive. */
+static bool probe_between(const char *first, const char *last)
+{
+    const char *page = (const char *)(((uintptr_t)first | (PAGE_BYTES - 1)) + 1);
+    for (; page < last; page += PAGE_BYTES) {
+        if (spi_touch_read(page) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool spi_can_read(const void *memory, size_t length_bytes)
+{
+    const char *first = memory;
+    if (length_bytes == 0) {
+        return true;
+    }
+    if (first == NULL || (uintptr_t)first + (length_bytes - 1) < (uintptr_t)first) {
+        return false;
+    }
+    const char *last = first + (length_bytes - 1);
+    return spi_touch_read(first) == 0 && spi_touch_read(last) == 0 && probe_between(first, last);
+}
+
+bool spi_can_write(void *memory, size_t length_bytes)
+{
+    char *first = memory;
+    if (length_bytes == 0) {
+        return true;
+    }
+    if (first == NULL || (uintptr_t)first + (length_bytes - 1) < (uintptr_t)first) {
+        return false;
+    }
+    char *last = first + (length_bytes - 1);
+    if (spi_touch_write(first) != 0) {
+        return false;
+    }
+    bool one_page = ((uintptr_t)first ^ (uintptr_t)last) < PAGE_BYTES;
+    return one_page || (spi_touch_write(last) == 0 && probe_between(first, last));
+}

@@ -1,0 +1,195 @@
+/*
+ * WSPSelect. The sets are arrays of any length; each entry becomes one poll item of the core, in
+ * the order read, write, except, and the sets are rewritten from what is ready. Any thread; no
+ * system call while the core spins, no allocation up to SELECT_LOCAL entries.
+ *
+ * A datagram socket is never exceptional: there is no urgent data and no connect that fails later.
+ */
+#include <mimalloc.h>
+#include <stddef.h>
+
+#include "provider/spi/spi.h"
+
+#define SELECT_LOCAL 64u
+#define SELECT_MOST  (3u * RS_SOCKETS_MAX)
+#define SETS         3u
+
+struct select_call {
+    fd_set *sets[SETS];
+    uint32_t counts[SETS];
+    uint32_t total, held;
+    struct client_poll *items;
+    struct spi_socket **sockets; /* per item, with a reference */
+    struct spi_session *session; /* of the first live socket; holds through its socket */
+    bool other_session;          /* sockets of a dead attach: ready, for their error */
+    struct client_poll local_items[SELECT_LOCAL];
+    struct spi_socket *local_sockets[SELECT_LOCAL];
+};
+
+/* 0, WSAEFAULT or WSAEINVAL. */
+static int select_count(struct select_call *call)
+{
+    uint64_t total = 0;
+    for (unsigned i = 0; i < SETS; i++) {
+        fd_set *set = call->sets[i];
+        if (set == NULL) {
+            continue;
+        }
+        if (!spi_can_write(set, sizeof(set->fd_count))) {
+            return WSAEFAULT;
+        }
+        call->counts[i] = set->fd_count;
+        total += call->counts[i];
+        if (total > SELECT_MOST) {
+            return WSAEINVAL;
+        }
+        if (!spi_can_write(set, offsetof(fd_set, fd_array) + call->counts[i] * sizeof(SOCKET))) {
+            return WSAEFAULT;
+        }
+    }
+    call->total = (uint32_t)total;
+    return total == 0 ? WSAEINVAL : 0;
+}
+
+static int select_room(struct select_call *call)
+{
+    call->items = call->local_items;
+    call->sockets = call->local_sockets;
+    if (call->total <= SELECT_LOCAL) {
+        return 0;
+    }
+    call->items = mi_mallocn(call->total, sizeof(*call->items));
+    call->sockets = mi_mallocn(call->total, sizeof(struct spi_socket *));
+    if (call->items == NULL || call->sockets == NULL) {
+        mi_free(call->items);
+        mi_free(call->sockets);
+        return WSAENOBUFS;
+    }
+    return 0;
+}
+
+static int select_hold(struct select_call *call)
+{
+    static const uint32_t wants[SETS] = {RS_LEVEL_READABLE, RS_LEVEL_WRITABLE, 0};
+    for (unsigned i = 0; i < SETS; i++) {
+        for (uint32_t k = 0; k < call->counts[i]; k++) {
+            struct spi_socket *socket = spi_socket_get(call->sets[i]->fd_array[k]);
+            if (socket == NULL) {
+                return WSAENOTSOCK;
+            }
+            call->sockets[call->held] = socket;
+            call->items[call->held] =
+                (struct client_poll){.socket = socket->core, .want = wants[i]};
+            call->held++;
+        }
+    }
+    return 0;
+}
+
+/* One poll is about one attach: the newest's. What belongs to another is an old socket whose
+ * dataplane is gone; it is ready, so that the program meets its error. */
+static void select_split(struct select_call *call)
+{
+    call->session = call->sockets[0]->session;
+    for (uint32_t i = 1; i < call->held; i++) {
+        struct spi_session *session = call->sockets[i]->session;
+        if (session != call->session && !client_alive(call->session->client)) {
+            call->session = session;
+        }
+    }
+    for (uint32_t i = 0; i < call->held; i++) {
+        if (call->sockets[i]->session != call->session) {
+            call->items[i].socket = NULL;
+            call->other_session = true;
+        }
+    }
+}
+
+/* Rewrites the sets; returns the number of ready entries. */
+static int select_rewrite(struct select_call *call)
+{
+    uint32_t item = 0;
+    int ready = 0;
+    for (unsigned i = 0; i < SETS; i++) {
+        uint32_t kept = 0;
+        for (uint32_t k = 0; k < call->counts[i]; k++, item++) {
+            const struct client_poll *poll = &call->items[item];
+            bool is_ready = poll->socket == NULL ? i != SETS - 1 : (poll->ready & poll->want) != 0;
+            if (is_ready) {
+                call->sets[i]->fd_array[kept++] = call->sets[i]->fd_array[k];
+            }
+        }
+        if (call->sets[i] != NULL) {
+            call->sets[i]->fd_count = kept;
+        }
+        ready += (int)kept;
+    }
+    return ready;
+}
+
+static int select_wait(struct select_call *call, uint64_t timeout_ns, int *ready)
+{
+    uint32_t ready_count = 0;
+    select_split(call);
+    enum rs_status status = client_poll(call->session->client, call->items, call->held,
+                                        call->other_session ? 0 : timeout_ns, &ready_count);
+    if (status == RS_INTERRUPTED) {
+        return WSAENOTSOCK; /* one of them was closed meanwhile */
+    }
+    if (status != RS_OK) {
+        return spi_wsa_error(status);
+    }
+    *ready = select_rewrite(call);
+    return 0;
+}
+
+/* 0 or WSAEFAULT, WSAEINVAL. The program's structure is not changed. */
+static int select_timeout(const struct timeval *timeout, uint64_t *timeout_ns)
+{
+    *timeout_ns = UINT64_MAX;
+    if (timeout == NULL) {
+        return 0;
+    }
+    if (!spi_can_read(timeout, sizeof(*timeout))) {
+        return WSAEFAULT;
+    }
+    const struct timeval copy = *timeout;
+    if (copy.tv_sec < 0 || copy.tv_usec < 0) {
+        return WSAEINVAL;
+    }
+    *timeout_ns = (uint64_t)copy.tv_sec * 1000000000u + (uint64_t)copy.tv_usec * 1000u;
+    return 0;
+}
+
+int WSPAPI spi_select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds,
+                      const PTIMEVAL timeout, LPINT error)
+{
+    (void)nfds;
+    struct select_call call;
+    uint64_t timeout_ns;
+    int ready = 0;
+    call.sets[0] = readfds;
+    call.sets[1] = writefds;
+    call.sets[2] = exceptfds;
+    call.counts[0] = call.counts[1] = call.counts[2] = 0;
+    call.held = 0;
+    call.other_session = false;
+    int code = spi_started() ? select_timeout(timeout, &timeout_ns) : WSANOTINITIALISED;
+    code = code == 0 ? select_count(&call) : code;
+    code = code == 0 ? select_room(&call) : code;
+    if (code != 0) {
+        return spi_fail(error, code);
+    }
+    code = select_hold(&call);
+    if (code == 0) {
+        code = select_wait(&call, timeout_ns, &ready);
+    }
+    for (uint32_t i = 0; i < call.held; i++) {
+        spi_socket_put(call.sockets[i]);
+    }
+    if (call.items != call.local_items) {
+        mi_free(call.items);
+        mi_free(call.sockets);
+    }
+    return code == 0 ? ready : spi_fail(error, code);
+}

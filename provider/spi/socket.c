@@ -1,0 +1,308 @@
+/*
+ * A socket's life as Winsock sees it: create, bind, connect, names, shutdown, multipoint join,
+ * close. Any thread; slow paths.
+ */
+#include "provider/spi/catalog.h"
+#include "provider/spi/spi.h"
+
+#define FLAGS_LEAF     (WSA_FLAG_MULTIPOINT_C_LEAF | WSA_FLAG_MULTIPOINT_D_LEAF)
+#define FLAGS_HARMLESS (WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT)
+
+/* ---- create ---- */
+
+struct socket_wish {
+    int family, type, protocol;
+    DWORD flags, catalog_id;
+};
+
+/* FROM_PROTOCOL_INFO takes a value from the entry that ws2_32 chose. */
+static int wish_fill(struct socket_wish *wish, const WSAPROTOCOL_INFOW *info)
+{
+    wish->catalog_id = spi_protocol.dwCatalogEntryId;
+    if (info == NULL) {
+        return wish->family == FROM_PROTOCOL_INFO ? WSAEINVAL : 0;
+    }
+    if (!spi_can_read(info, sizeof(*info))) {
+        return WSAEFAULT;
+    }
+    if (info->dwProviderReserved != 0) {
+        return WSAEOPNOTSUPP; /* the other end of WSPDuplicateSocket, whose turn comes */
+    }
+    wish->catalog_id = info->dwCatalogEntryId;
+    wish->family = wish->family == FROM_PROTOCOL_INFO ? info->iAddressFamily : wish->family;
+    wish->type = wish->type == FROM_PROTOCOL_INFO ? info->iSocketType : wish->type;
+    wish->protocol = wish->protocol == FROM_PROTOCOL_INFO ? info->iProtocol : wish->protocol;
+    return 0;
+}
+
+static int wish_check(struct socket_wish *wish)
+{
+    if (wish->family == AF_UNSPEC && (wish->type != 0 || wish->protocol != 0)) {
+        wish->family = AF_INET;
+    }
+    if (spi_catalog_find(wish->family, 0, 0) == NULL) {
+        return WSAEAFNOSUPPORT;
+    }
+    if (wish->type != 0 && spi_catalog_find(wish->family, wish->type, 0) == NULL) {
+        return WSAESOCKTNOSUPPORT;
+    }
+    if (wish->type == 0 && wish->protocol == 0) {
+        return WSAESOCKTNOSUPPORT;
+    }
+    if (spi_catalog_find(wish->family, wish->type, wish->protocol) == NULL) {
+        return wish->protocol == IPPROTO_TCP ? WSAEPROTOTYPE : WSAEPROTONOSUPPORT;
+    }
+    if ((wish->flags & WSA_FLAG_REGISTERED_IO) != 0) {
+        return WSAEOPNOTSUPP;
+    }
+    /* IP multicast has no roots, neither in the control nor in the data plane. */
+    return (wish->flags & ~(DWORD)(FLAGS_LEAF | FLAGS_HARMLESS)) != 0 ? WSAEINVAL : 0;
+}
+
+/* Everything of the record but the handle. */
+static int socket_attach(struct spi_socket *socket, const struct socket_wish *wish)
+{
+    socket->catalog_id = wish->catalog_id;
+    socket->overlapped = (wish->flags & WSA_FLAG_OVERLAPPED) != 0;
+    socket->multipoint = (wish->flags & FLAGS_LEAF) != 0;
+    enum rs_status status = spi_session_get(&socket->session);
+    if (status != RS_OK) {
+        return spi_wsa_error(status);
+    }
+    struct client_socket *core = NULL;
+    status = client_socket_create(socket->session->client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, &core);
+    if (status != RS_OK) {
+        return spi_wsa_error(status);
+    }
+    client_socket_hold(core); /* the record's, until its last put */
+    socket->core = core;
+    return 0;
+}
+
+static int socket_publish(struct spi_socket *socket, SOCKET *out)
+{
+    INT error = WSAENOBUFS;
+    SOCKET s =
+        spi_upcalls.lpWPUCreateSocketHandle(socket->catalog_id, (DWORD_PTR)socket, &error);
+    if (s == INVALID_SOCKET) {
+        return error;
+    }
+    if (spi_handle_insert(s, socket) != RS_OK) {
+        (void)spi_upcalls.lpWPUCloseSocketHandle(s, &error);
+        return WSAENOBUFS;
+    }
+    *out = s;
+    return 0;
+}
+
+SOCKET WSPAPI spi_socket_entry(int family, int type, int protocol, LPWSAPROTOCOL_INFOW info,
+                               GROUP group, DWORD flags, LPINT error)
+{
+    (void)group; /* socket groups: accepted and without meaning, as in every known provider */
+    struct socket_wish wish = {
+        .family = family, .type = type, .protocol = protocol, .flags = flags};
+    SOCKET s = INVALID_SOCKET;
+    int code = spi_started() ? wish_fill(&wish, info) : WSANOTINITIALISED;
+    code = code == 0 ? wish_check(&wish) : code;
+    if (code != 0) {
+        (void)spi_fail(error, code);
+        return INVALID_SOCKET;
+    }
+    struct spi_socket *socket = spi_socket_new();
+    if (socket == NULL) {
+        (void)spi_fail(error, WSAENOBUFS);
+        return INVALID_SOCKET;
+    }
+    code = socket_attach(socket, &wish);
+    if (code == 0) {
+        code = socket_publish(socket, &s);
+        if (code != 0) {
+            (void)!client_socket_close(socket->core);
+        }
+    }
+    if (code != 0) {
+        spi_socket_put(socket);
+        (void)spi_fail(error, code);
+    }
+    return s;
+}
+
+/* ---- bind, connect ---- */
+
+int WSPAPI spi_bind(SOCKET s, const struct sockaddr *name, int name_bytes, LPINT error)
+{
+    struct spi_socket *socket = spi_socket_get(s);
+    if (socket == NULL) {
+        return spi_fail(error, WSAENOTSOCK);
+    }
+    struct rs_addr local;
+    int code = spi_sockaddr_read(name, name_bytes, &local);
+    if (code == 0 && spi_is_multicast(local.ip.v4_be32)) {
+        code = WSAEADDRNOTAVAIL; /* a group is not a local address; Linux is laxer than Windows */
+    }
+    if (code == 0) {
+        code = spi_wsa_error(client_bind(socket->core, &local));
+    }
+    spi_socket_put(socket);
+    return code == 0 ? 0 : spi_fail(error, code);
+}
+
+/* An address of AF_UNSPEC, or all zero, dissolves a datagram socket's peer. */
+static int connect_read(const struct sockaddr *name, int name_bytes, struct rs_addr *peer)
+{
+    int code = spi_sockaddr_read(name, name_bytes, peer);
+    if (code == WSAEAFNOSUPPORT && name->sa_family == AF_UNSPEC) {
+        *peer = (struct rs_addr){.family = RS_FAMILY_NONE};
+        return 0;
+    }
+    if (code == 0 && (peer->ip.v4_be32 == 0) != (peer->port_be16 == 0)) {
+        return WSAEADDRNOTAVAIL;
+    }
+    return code;
+}
+
+int WSPAPI spi_connect(SOCKET s, const struct sockaddr *name, int name_bytes, LPWSABUF caller_data,
+                       LPWSABUF callee_data, LPQOS socket_qos, LPQOS group_qos, LPINT error)
+{
+    /* Connect data and quality of service: UDP carries neither, and they are documented as ignored
+     * then. */
+    (void)caller_data, (void)callee_data, (void)socket_qos, (void)group_qos;
+    struct spi_socket *socket = spi_socket_get(s);
+    if (socket == NULL) {
+        return spi_fail(error, WSAENOTSOCK);
+    }
+    struct rs_addr peer;
+    int code = connect_read(name, name_bytes, &peer);
+    if (code == 0) {
+        code = spi_wsa_error(client_connect(socket->core, &peer));
+    }
+    if (code == 0) {
+        atomic_store_explicit(&socket->leaf, 0, memory_order_relaxed);
+    }
+    spi_socket_put(socket);
+    return code == 0 ? 0 : spi_fail(error, code);
+}
+
+/* ---- names ---- */
+
+typedef enum rs_status (*name_query)(struct client_socket *core, struct rs_addr *out);
+
+static int name_get(SOCKET s, name_query query, struct sockaddr *name, LPINT name_bytes,
+                    LPINT error)
+{
+    struct spi_socket *socket = spi_socket_get(s);
+    if (socket == NULL) {
+        return spi_fail(error, WSAENOTSOCK);
+    }
+    struct rs_addr addr;
+    int code = spi_wsa_error(query(socket->core, &addr));
+    if (code == 0) {
+        code = spi_sockaddr_room(name, name_bytes);
+    }
+    if (code == 0) {
+        spi_sockaddr_write(&addr, name, name_bytes);
+    }
+    spi_socket_put(socket);
+    return code == 0 ? 0 : spi_fail(error, code);
+}
+
+int WSPAPI spi_get_sock_name(SOCKET s, struct sockaddr *name, LPINT name_bytes, LPINT error)
+{
+    return name_get(s, client_local_addr, name, name_bytes, error);
+}
+
+int WSPAPI spi_get_peer_name(SOCKET s, struct sockaddr *name, LPINT name_bytes, LPINT error)
+{
+    return name_get(s, client_peer_addr, name, name_bytes, error);
+}
+
+/* ---- shutdown, close ---- */
+
+int WSPAPI spi_shutdown(SOCKET s, int how, LPINT error)
+{
+    static const uint32_t ways[] = {[SD_RECEIVE] = CLIENT_SHUT_RECV,
+                                    [SD_SEND] = CLIENT_SHUT_SEND,
+                                    [SD_BOTH] = CLIENT_SHUT_RECV | CLIENT_SHUT_SEND};
+    struct spi_socket *socket = spi_socket_get(s);
+    if (socket == NULL) {
+        return spi_fail(error, WSAENOTSOCK);
+    }
+    int code = WSAEINVAL;
+    if (how >= SD_RECEIVE && how <= SD_BOTH) {
+        code = spi_wsa_error(client_shutdown(socket->core, ways[how]));
+    }
+    spi_socket_put(socket);
+    return code == 0 ? 0 : spi_fail(error, code);
+}
+
+int WSPAPI spi_close(SOCKET s, LPINT error)
+{
+    struct spi_socket *socket = spi_handle_remove(s);
+    if (socket == NULL) {
+        return spi_fail(error, WSAENOTSOCK);
+    }
+    /* A dataplane that is gone closes nothing, but the socket is closed all the same. */
+    (void)!spi_socket_close(socket, s);
+    return 0;
+}
+
+/* ---- multipoint ---- */
+
+/* A leaf receives: bound to the group's port if it has none yet, and a member. */
+static enum rs_status leaf_receive(struct spi_socket *socket, const struct rs_addr *group)
+{
+    const struct rs_op_member join = {.action = RS_MEMBER_JOIN, .group_be32 = group->ip.v4_be32};
+    struct rs_addr local = rs_addr_v4(0, group->port_be16);
+    enum rs_status status = client_local_addr(socket->core, &local);
+    if (status == RS_INVALID) {
+        status = client_bind(socket->core, &local);
+    }
+    return status == RS_OK ? client_member(socket->core, &join) : status;
+}
+
+static int leaf_join(struct spi_socket *socket, const struct rs_addr *group, DWORD flags)
+{
+    if (!socket->multipoint ||
+        (flags != JL_SENDER_ONLY && flags != JL_RECEIVER_ONLY && flags != JL_BOTH)) {
+        return WSAEINVAL;
+    }
+    if (!spi_is_multicast(group->ip.v4_be32) || group->port_be16 == 0) {
+        return WSAEADDRNOTAVAIL;
+    }
+    if (flags != JL_SENDER_ONLY) {
+        enum rs_status status = leaf_receive(socket, group);
+        if (status != RS_OK) {
+            return spi_wsa_error(status);
+        }
+    }
+    if (flags != JL_RECEIVER_ONLY) {
+        /* Not the core's connect: that would only let through what the group itself sends. */
+        uint64_t leaf = (uint64_t)group->ip.v4_be32 << 16 | group->port_be16;
+        atomic_store_explicit(&socket->leaf, leaf, memory_order_relaxed);
+    }
+    return 0;
+}
+
+/* In a nonrooted control plane, which IP multicast's is, the descriptor returned is s itself. */
+SOCKET WSPAPI spi_join_leaf(SOCKET s, const struct sockaddr *name, int name_bytes,
+                            LPWSABUF caller_data, LPWSABUF callee_data, LPQOS socket_qos,
+                            LPQOS group_qos, DWORD flags, LPINT error)
+{
+    (void)caller_data, (void)callee_data, (void)socket_qos, (void)group_qos;
+    struct spi_socket *socket = spi_socket_get(s);
+    if (socket == NULL) {
+        (void)spi_fail(error, WSAENOTSOCK);
+        return INVALID_SOCKET;
+    }
+    struct rs_addr group;
+    int code = spi_sockaddr_read(name, name_bytes, &group);
+    if (code == 0) {
+        code = leaf_join(socket, &group, flags);
+    }
+    spi_socket_put(socket);
+    if (code != 0) {
+        (void)spi_fail(error, code);
+        return INVALID_SOCKET;
+    }
+    return s;
+}

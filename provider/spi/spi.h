@@ -1,0 +1,166 @@
+/*
+ * What the files of the provider DLL share. The DLL is a facade: it checks arguments as Winsock
+ * documents them, turns Winsock's types into the client core's, and statuses into WSA codes.
+ * Called by ws2_32 (or a host of ours) through the procedure table; calls provider/client and the
+ * host's upcalls. Any thread, any socket.
+ */
+#ifndef RINGSOCK_PROVIDER_SPI_SPI_H
+#define RINGSOCK_PROVIDER_SPI_SPI_H
+
+#include <winsock2.h>
+#include <ws2tcpip.h>
+
+#include <mstcpip.h>
+#include <mswsock.h>
+#include <ws2spi.h>
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "provider/client/client.h"
+
+/* ---- attaches (session.c) ---- */
+
+/* One attach to a dataplane. Lives as long as a socket of it, so that an old socket fails cleanly
+ * while new ones use the restarted dataplane. */
+struct spi_session {
+    struct client *client;
+    _Atomic uint32_t refs; /* partner: the other threads that hold or drop one */
+};
+
+/* The current attach, made when there is none or the dataplane of the old one is gone; the caller
+ * gets a reference. Errors as client_open; why goes to the debugger's output. */
+RS_CHECK_RESULT enum rs_status spi_session_get(struct spi_session **out);
+void spi_session_put(struct spi_session *session);
+/* Forgets the current attach: WSPCleanup. */
+void spi_session_drop_current(void);
+
+/* ---- sockets (handle.c) ---- */
+
+/* Type-stable: a record is reused, never freed, so a thread that is late reads a record, not freed
+ * memory, and sees by the handle that it is another's. */
+struct spi_socket {
+    _Atomic uint32_t refs;     /* the table's and one per call inside; 0: on the free list */
+    _Atomic uintptr_t handle;  /* SOCKET; partner: spi_socket_get in other threads */
+    struct client_socket *core;
+    struct spi_session *session;
+    struct spi_socket *next_free;
+    DWORD catalog_id;
+    bool overlapped;           /* WSA_FLAG_OVERLAPPED */
+    bool multipoint;           /* WSA_FLAG_MULTIPOINT_*_LEAF */
+    _Atomic uint32_t hints;    /* SPI_HINT_*: options without effect that read back as set */
+    _Atomic uint64_t leaf;     /* WSPJoinLeaf's send destination: ip_be32 << 16 | port_be16; 0 none */
+};
+
+enum { SPI_HINT_DEBUG = 1, SPI_HINT_DONTROUTE = 2 };
+
+/* A record with one reference that belongs to the table; handle and the rest are the caller's to
+ * fill before spi_handle_insert. NULL: no memory. */
+struct spi_socket *spi_socket_new(void);
+/* RS_NO_BUFFERS: a handle no system gives, or no memory; the record stays the caller's. */
+RS_CHECK_RESULT enum rs_status spi_handle_insert(SOCKET s, struct spi_socket *socket);
+/* Lock-free. NULL: no socket of ours. Give it back with spi_socket_put. */
+struct spi_socket *spi_socket_get(SOCKET s);
+/* The last put closes nothing any more; it recycles the record. */
+void spi_socket_put(struct spi_socket *socket);
+/* Takes it out of the table and hands the table's reference to the caller. NULL: another thread was
+ * faster, or it is no socket. */
+struct spi_socket *spi_handle_remove(SOCKET s);
+/* Closes a socket that spi_handle_remove returned: calls inside end, the handle goes back. */
+enum rs_status spi_socket_close(struct spi_socket *socket, SOCKET s);
+/* WSPCleanup: all that are left. */
+void spi_sockets_close_all(void);
+
+/* ---- errors (wsa_error.c) ---- */
+
+int spi_wsa_error(enum rs_status status);
+/* Stores code through lpErrno (NULL: nowhere) and returns SOCKET_ERROR. */
+int spi_fail(LPINT error, int code);
+int spi_fail_status(LPINT error, enum rs_status status);
+
+/* ---- the program's memory (probe.c) ---- */
+
+void spi_probe_init(void);
+/* Can length bytes be read (written) there? false also for NULL and for a range that wraps; true
+ * for 0 bytes. */
+bool spi_can_read(const void *memory, size_t length_bytes);
+bool spi_can_write(void *memory, size_t length_bytes);
+
+/* ---- addresses (sockaddr.c) ---- */
+
+/* 0, WSAEFAULT (memory, too short) or WSAEAFNOSUPPORT. */
+int spi_sockaddr_read(const struct sockaddr *name, int name_bytes, struct rs_addr *out);
+/* Is there room for an address? 0 or WSAEFAULT. */
+int spi_sockaddr_room(struct sockaddr *name, LPINT name_bytes);
+void spi_sockaddr_write(const struct rs_addr *addr, struct sockaddr *name, LPINT name_bytes);
+bool spi_is_multicast(uint32_t ip_be32);
+
+/* ---- the provider's state (startup.c) ---- */
+
+extern WSPUPCALLTABLE spi_upcalls;      /* set by the first WSPStartup, then constant */
+extern WSAPROTOCOL_INFOW spi_protocol;  /* likewise: the entry that we were started as */
+bool spi_started(void);
+
+/* ---- the table (table.c) ---- */
+
+void spi_table_fill(LPWSPPROC_TABLE table);
+
+/* An overlapped call is one that names a completion, on a socket made for it. */
+static inline bool spi_is_overlapped(const struct spi_socket *socket, const void *overlapped,
+                                     bool has_routine)
+{
+    return socket->overlapped && (overlapped != NULL || has_routine);
+}
+
+/* The entries, by their files. Arguments and errors are those of the WSP pages of the Windows
+ * documentation. */
+int WSPAPI spi_cleanup(LPINT error);
+
+SOCKET WSPAPI spi_socket_entry(int family, int type, int protocol, LPWSAPROTOCOL_INFOW info,
+                               GROUP group, DWORD flags, LPINT error);
+int WSPAPI spi_bind(SOCKET s, const struct sockaddr *name, int name_bytes, LPINT error);
+int WSPAPI spi_connect(SOCKET s, const struct sockaddr *name, int name_bytes, LPWSABUF caller_data,
+                       LPWSABUF callee_data, LPQOS socket_qos, LPQOS group_qos, LPINT error);
+int WSPAPI spi_close(SOCKET s, LPINT error);
+int WSPAPI spi_shutdown(SOCKET s, int how, LPINT error);
+int WSPAPI spi_get_sock_name(SOCKET s, struct sockaddr *name, LPINT name_bytes, LPINT error);
+int WSPAPI spi_get_peer_name(SOCKET s, struct sockaddr *name, LPINT name_bytes, LPINT error);
+SOCKET WSPAPI spi_join_leaf(SOCKET s, const struct sockaddr *name, int name_bytes,
+                            LPWSABUF caller_data, LPWSABUF callee_data, LPQOS socket_qos,
+                            LPQOS group_qos, DWORD flags, LPINT error);
+
+int WSPAPI spi_send(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD sent, DWORD flags,
+                    LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,
+                    LPWSATHREADID thread, LPINT error);
+int WSPAPI spi_send_to(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD sent, DWORD flags,
+                       const struct sockaddr *to, int to_bytes, LPWSAOVERLAPPED overlapped,
+                       LPWSAOVERLAPPED_COMPLETION_ROUTINE routine, LPWSATHREADID thread,
+                       LPINT error);
+int WSPAPI spi_recv(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD received, LPDWORD flags,
+                    LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,
+                    LPWSATHREADID thread, LPINT error);
+int WSPAPI spi_recv_from(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD received,
+                         LPDWORD flags, struct sockaddr *from, LPINT from_bytes,
+                         LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,
+                         LPWSATHREADID thread, LPINT error);
+
+int WSPAPI spi_select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds,
+                      const PTIMEVAL timeout, LPINT error);
+int WSPAPI spi_ioctl(SOCKET s, DWORD code, LPVOID in, DWORD in_bytes, LPVOID out, DWORD out_bytes,
+                     LPDWORD returned_bytes, LPWSAOVERLAPPED overlapped,
+                     LPWSAOVERLAPPED_COMPLETION_ROUTINE routine, LPWSATHREADID thread,
+                     LPINT error);
+int WSPAPI spi_get_sock_opt(SOCKET s, int level, int name, char *value, LPINT value_bytes,
+                            LPINT error);
+int WSPAPI spi_set_sock_opt(SOCKET s, int level, int name, const char *value, int value_bytes,
+                            LPINT error);
+INT WSPAPI spi_address_to_string(LPSOCKADDR address, DWORD address_bytes, LPWSAPROTOCOL_INFOW info,
+                                 LPWSTR string, LPDWORD string_chars, LPINT error);
+INT WSPAPI spi_string_to_address(LPWSTR string, INT family, LPWSAPROTOCOL_INFOW info,
+                                 LPSOCKADDR address, LPINT address_bytes, LPINT error);
+
+/* options.c, for ioctl.c and socket.c */
+int spi_option_set(struct spi_socket *socket, uint32_t option, uint32_t value);
+
+#endif

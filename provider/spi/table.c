@@ -1,0 +1,127 @@
+/*
+ * The 30 entries of WSPPROC_TABLE. Those whose turn has not come yet are here: each checks what it
+ * is given, and then says WSAEOPNOTSUPP. README.md has the same list. Any thread.
+ */
+#include "provider/spi/spi.h"
+
+/* A bad handle is the first thing wrong with any call. */
+static int later_on_socket(SOCKET s, LPINT error)
+{
+    struct spi_socket *socket = spi_socket_get(s);
+    if (socket == NULL) {
+        return spi_fail(error, WSAENOTSOCK);
+    }
+    spi_socket_put(socket);
+    return spi_fail(error, WSAEOPNOTSUPP);
+}
+
+static SOCKET WSPAPI later_accept(SOCKET s, struct sockaddr *addr, LPINT addr_bytes,
+                                  LPCONDITIONPROC condition, DWORD_PTR callback_data, LPINT error)
+{
+    (void)addr, (void)addr_bytes, (void)condition, (void)callback_data;
+    (void)later_on_socket(s, error);
+    return INVALID_SOCKET;
+}
+
+static int WSPAPI later_async_select(SOCKET s, HWND window, unsigned int message, long events,
+                                     LPINT error)
+{
+    (void)window, (void)message, (void)events;
+    return later_on_socket(s, error);
+}
+
+static int WSPAPI later_cancel_blocking_call(LPINT error)
+{
+    return spi_fail(error, spi_started() ? WSAEOPNOTSUPP : WSANOTINITIALISED);
+}
+
+static int WSPAPI later_duplicate_socket(SOCKET s, DWORD process_id, LPWSAPROTOCOL_INFOW info,
+                                         LPINT error)
+{
+    (void)process_id, (void)info;
+    return later_on_socket(s, error);
+}
+
+static int WSPAPI later_enum_network_events(SOCKET s, WSAEVENT event, LPWSANETWORKEVENTS events,
+                                            LPINT error)
+{
+    (void)event, (void)events;
+    return later_on_socket(s, error);
+}
+
+static int WSPAPI later_event_select(SOCKET s, WSAEVENT event, long events, LPINT error)
+{
+    (void)event, (void)events;
+    return later_on_socket(s, error);
+}
+
+static WINBOOL WSPAPI later_get_overlapped_result(SOCKET s, LPWSAOVERLAPPED overlapped,
+                                                  LPDWORD transferred, WINBOOL wait, LPDWORD flags,
+                                                  LPINT error)
+{
+    (void)overlapped, (void)transferred, (void)wait, (void)flags;
+    (void)later_on_socket(s, error);
+    return FALSE;
+}
+
+static WINBOOL WSPAPI later_get_qos_by_name(SOCKET s, LPWSABUF name, LPQOS qos, LPINT error)
+{
+    (void)name, (void)qos;
+    (void)later_on_socket(s, error);
+    return FALSE;
+}
+
+/* For a datagram socket WSAEOPNOTSUPP is the documented answer, and so it stays. */
+static int WSPAPI later_listen(SOCKET s, int backlog, LPINT error)
+{
+    (void)backlog;
+    return later_on_socket(s, error);
+}
+
+static int WSPAPI later_recv_disconnect(SOCKET s, LPWSABUF data, LPINT error)
+{
+    (void)data;
+    return later_on_socket(s, error);
+}
+
+static int WSPAPI later_send_disconnect(SOCKET s, LPWSABUF data, LPINT error)
+{
+    (void)data;
+    return later_on_socket(s, error);
+}
+
+void spi_table_fill(LPWSPPROC_TABLE table)
+{
+    *table = (WSPPROC_TABLE){
+        .lpWSPAccept = later_accept,
+        .lpWSPAddressToString = spi_address_to_string,
+        .lpWSPAsyncSelect = later_async_select,
+        .lpWSPBind = spi_bind,
+        .lpWSPCancelBlockingCall = later_cancel_blocking_call,
+        .lpWSPCleanup = spi_cleanup,
+        .lpWSPCloseSocket = spi_close,
+        .lpWSPConnect = spi_connect,
+        .lpWSPDuplicateSocket = later_duplicate_socket,
+        .lpWSPEnumNetworkEvents = later_enum_network_events,
+        .lpWSPEventSelect = later_event_select,
+        .lpWSPGetOverlappedResult = later_get_overlapped_result,
+        .lpWSPGetPeerName = spi_get_peer_name,
+        .lpWSPGetSockName = spi_get_sock_name,
+        .lpWSPGetSockOpt = spi_get_sock_opt,
+        .lpWSPGetQOSByName = later_get_qos_by_name,
+        .lpWSPIoctl = spi_ioctl,
+        .lpWSPJoinLeaf = spi_join_leaf,
+        .lpWSPListen = later_listen,
+        .lpWSPRecv = spi_recv,
+        .lpWSPRecvDisconnect = later_recv_disconnect,
+        .lpWSPRecvFrom = spi_recv_from,
+        .lpWSPSelect = spi_select,
+        .lpWSPSend = spi_send,
+        .lpWSPSendDisconnect = later_send_disconnect,
+        .lpWSPSendTo = spi_send_to,
+        .lpWSPSetSockOpt = spi_set_sock_opt,
+        .lpWSPShutdown = spi_shutdown,
+        .lpWSPSocket = spi_socket_entry,
+        .lpWSPStringToAddress = spi_string_to_address,
+    };
+}
