@@ -10,8 +10,7 @@
 /* info names the provider; NULL is how some callers say "any". */
 static bool address_info_ok(const WSAPROTOCOL_INFOW *info)
 {
-    return info == NULL ||
-           (spi_can_read(info, sizeof(*info)) && info->iAddressFamily == AF_INET);
+    return info == NULL || (spi_can_read(info, sizeof(*info)) && info->iAddressFamily == AF_INET);
 }
 
 /* ---- to text ---- */
@@ -43,7 +42,7 @@ static DWORD address_print(const struct rs_addr *addr, WCHAR text[TEXT_CHARS])
     if (addr->port_be16 == 0) {
         at--;
     } else {
-        at = put_number(at, ntohs(addr->port_be16));
+        at = put_number(at, __builtin_bswap16(addr->port_be16));
     }
     *at++ = L'\0';
     return (DWORD)(at - text);
@@ -119,7 +118,7 @@ static bool address_scan(const WCHAR *text, struct rs_addr *out)
         if (!take_number(&text, 65535, &value)) {
             return false;
         }
-        out->port_be16 = htons((u_short)value);
+        out->port_be16 = __builtin_bswap16((uint16_t)value);
     }
     return *text == L'\0';
 }

@@ -7,13 +7,10 @@
 
 /* Flags as a base provider of UDP without installable-file-system handles has them. */
 const WSAPROTOCOL_INFOW spi_catalog_entries[] = {
-    {.dwServiceFlags1 = XP1_CONNECTIONLESS | XP1_MESSAGE_ORIENTED | XP1_SUPPORT_BROADCAST |
-                        XP1_SUPPORT_MULTIPOINT,
+    {.dwServiceFlags1 =
+         XP1_CONNECTIONLESS | XP1_MESSAGE_ORIENTED | XP1_SUPPORT_BROADCAST | XP1_SUPPORT_MULTIPOINT,
      .dwProviderFlags = PFL_MATCHES_PROTOCOL_ZERO,
-     .ProviderId = {0x6f2c41d8,
-                    0x9a37,
-                    0x4b5e,
-                    {0x8d, 0x12, 0x52, 0x49, 0x4e, 0x47, 0x53, 0x4b}},
+     .ProviderId = {0x6f2c41d8, 0x9a37, 0x4b5e, {0x8d, 0x12, 0x52, 0x49, 0x4e, 0x47, 0x53, 0x4b}},
      .ProtocolChain = {.ChainLen = BASE_PROTOCOL},
      .iVersion = 2,
      .iAddressFamily = AF_INET,

@@ -87,9 +87,9 @@ struct spi_socket *spi_socket_get(SOCKET s)
     struct spi_socket *socket = NULL;
     while (slot != NULL && (socket = atomic_load_explicit(slot, memory_order_acquire)) != NULL) {
         uint32_t refs = atomic_load_explicit(&socket->refs, memory_order_relaxed);
-        while (refs != 0 && !atomic_compare_exchange_weak_explicit(&socket->refs, &refs, refs + 1,
-                                                                   memory_order_acquire,
-                                                                   memory_order_relaxed)) {
+        while (refs != 0 &&
+               !atomic_compare_exchange_weak_explicit(&socket->refs, &refs, refs + 1,
+                                                      memory_order_acquire, memory_order_relaxed)) {
         }
         if (refs == 0) {
             continue; /* it was closed under our eyes: the slot says what is there now */
@@ -110,7 +110,7 @@ void spi_socket_put(struct spi_socket *socket)
         return;
     }
     if (socket->core != NULL) {
-        client_socket_release(socket->core);
+        client_socket_unref(socket->core);
     }
     if (socket->session != NULL) {
         spi_session_put(socket->session);

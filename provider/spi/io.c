@@ -197,8 +197,8 @@ int WSPAPI spi_recv_from(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD
     }
     const struct recv_out out = {
         .received = received, .flags = flags, .from = from, .from_bytes = from_bytes};
-    int code = spi_is_overlapped(socket, overlapped, routine != NULL) ? WSAEOPNOTSUPP
-                                                                      : recv_check(&out);
+    int code =
+        spi_is_overlapped(socket, overlapped, routine != NULL) ? WSAEOPNOTSUPP : recv_check(&out);
     if (code == 0) {
         code = recv_checked(socket, buffers, buffer_count, &out);
     }

@@ -1,6 +1,7 @@
 /*
- * WSPIoctl. A command Ringsock does not carry out says WSAEOPNOTSUPP, never silent success; one that
- * only streams have says WSAEINVAL (documented: not applicable to the type of socket). Any thread.
+ * WSPIoctl. A command Ringsock does not carry out says WSAEOPNOTSUPP, never silent success; one
+ * that only streams have says WSAEINVAL (documented: not applicable to the type of socket). Any
+ * thread.
  */
 #include <string.h>
 

@@ -96,7 +96,7 @@ static int option_read(const struct option_row *row, const char *value, int valu
  * same form here, and the dataplane knows only addresses. */
 static uint32_t member_interface(ULONG index)
 {
-    return index > 0xffffffu ? INADDR_NONE : htonl(index);
+    return index > 0xffffffu ? INADDR_NONE : __builtin_bswap32(index);
 }
 
 static int member_group_address(const SOCKADDR_STORAGE *storage, uint32_t *out)

@@ -1,8 +1,8 @@
 /*
  * Attaches. A program attaches at its first socket, not at WSPStartup: address strings and option
  * lists need no dataplane, a dataplane may start after the program, and after a restart the next
- * socket simply attaches anew while the old ones fail with WSAENETDOWN. Any thread, by session_lock;
- * slow path only.
+ * socket simply attaches anew while the old ones fail with WSAENETDOWN. Any thread, by
+ * session_lock; slow path only.
  */
 #include <mimalloc.h>
 #include <stdio.h>

@@ -74,7 +74,7 @@ static int socket_attach(struct spi_socket *socket, const struct socket_wish *wi
     if (status != RS_OK) {
         return spi_wsa_error(status);
     }
-    client_socket_hold(core); /* the record's, until its last put */
+    client_socket_ref(core); /* the record's, until its last put */
     socket->core = core;
     return 0;
 }
@@ -82,8 +82,7 @@ static int socket_attach(struct spi_socket *socket, const struct socket_wish *wi
 static int socket_publish(struct spi_socket *socket, SOCKET *out)
 {
     INT error = WSAENOBUFS;
-    SOCKET s =
-        spi_upcalls.lpWPUCreateSocketHandle(socket->catalog_id, (DWORD_PTR)socket, &error);
+    SOCKET s = spi_upcalls.lpWPUCreateSocketHandle(socket->catalog_id, (DWORD_PTR)socket, &error);
     if (s == INVALID_SOCKET) {
         return error;
     }

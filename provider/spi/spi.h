@@ -41,16 +41,16 @@ void spi_session_drop_current(void);
 /* Type-stable: a record is reused, never freed, so a thread that is late reads a record, not freed
  * memory, and sees by the handle that it is another's. */
 struct spi_socket {
-    _Atomic uint32_t refs;     /* the table's and one per call inside; 0: on the free list */
-    _Atomic uintptr_t handle;  /* SOCKET; partner: spi_socket_get in other threads */
+    _Atomic uint32_t refs;    /* the table's and one per call inside; 0: on the free list */
+    _Atomic uintptr_t handle; /* SOCKET; partner: spi_socket_get in other threads */
     struct client_socket *core;
     struct spi_session *session;
     struct spi_socket *next_free;
     DWORD catalog_id;
-    bool overlapped;           /* WSA_FLAG_OVERLAPPED */
-    bool multipoint;           /* WSA_FLAG_MULTIPOINT_*_LEAF */
-    _Atomic uint32_t hints;    /* SPI_HINT_*: options without effect that read back as set */
-    _Atomic uint64_t leaf;     /* WSPJoinLeaf's send destination: ip_be32 << 16 | port_be16; 0 none */
+    bool overlapped;        /* WSA_FLAG_OVERLAPPED */
+    bool multipoint;        /* WSA_FLAG_MULTIPOINT_*_LEAF */
+    _Atomic uint32_t hints; /* SPI_HINT_*: options without effect that read back as set */
+    _Atomic uint64_t leaf;  /* WSPJoinLeaf's send destination: ip_be32 << 16 | port_be16; 0 none */
 };
 
 enum { SPI_HINT_DEBUG = 1, SPI_HINT_DONTROUTE = 2 };
@@ -98,8 +98,8 @@ bool spi_is_multicast(uint32_t ip_be32);
 
 /* ---- the provider's state (startup.c) ---- */
 
-extern WSPUPCALLTABLE spi_upcalls;      /* set by the first WSPStartup, then constant */
-extern WSAPROTOCOL_INFOW spi_protocol;  /* likewise: the entry that we were started as */
+extern WSPUPCALLTABLE spi_upcalls;     /* set by the first WSPStartup, then constant */
+extern WSAPROTOCOL_INFOW spi_protocol; /* likewise: the entry that we were started as */
 bool spi_started(void);
 
 /* ---- the table (table.c) ---- */
@@ -149,8 +149,7 @@ int WSPAPI spi_select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *excep
                       const PTIMEVAL timeout, LPINT error);
 int WSPAPI spi_ioctl(SOCKET s, DWORD code, LPVOID in, DWORD in_bytes, LPVOID out, DWORD out_bytes,
                      LPDWORD returned_bytes, LPWSAOVERLAPPED overlapped,
-                     LPWSAOVERLAPPED_COMPLETION_ROUTINE routine, LPWSATHREADID thread,
-                     LPINT error);
+                     LPWSAOVERLAPPED_COMPLETION_ROUTINE routine, LPWSATHREADID thread, LPINT error);
 int WSPAPI spi_get_sock_opt(SOCKET s, int level, int name, char *value, LPINT value_bytes,
                             LPINT error);
 int WSPAPI spi_set_sock_opt(SOCKET s, int level, int name, const char *value, int value_bytes,
