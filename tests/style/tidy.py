@@ -46,6 +46,11 @@ def dependencies(build):
     return found
 
 
+def object_of(entry):
+    words = shlex.split(entry["command"])
+    return words[words.index("-o") + 1]
+
+
 def checksum(entry, files):
     digest = hashlib.sha256(entry["command"].encode())
     for file in sorted({TOP / ".clang-tidy", *files}):
@@ -88,7 +93,7 @@ def main():
     for file, entry in sorted(commands.items()):
         if file in skip or not file.exists():
             continue
-        digest = checksum(entry, [file, *deps.get(entry["output"], [])])
+        digest = checksum(entry, [file, *deps.get(object_of(entry), [])])
         stamp = stamps / str(file.relative_to(TOP)).replace("/", "__")
         if not (stamp.exists() and stamp.read_text() == digest):
             work.append((file, entry, stamp, digest))
