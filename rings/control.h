@@ -13,8 +13,8 @@
 
 #include "rings/layout.h"
 
-/* Set in the arg of RS_CTL_CHANNEL_OPEN by a thread that only ever spins: the dataplane then pays no
- * fence for it and never signals its event. */
+/* Set in the arg of RS_CTL_CHANNEL_OPEN by a thread that only ever spins: the dataplane then pays
+ * no fence for it and never signals its event. */
 #define RS_CTL_CHANNEL_NEVER_SLEEPS 0x80000000u
 
 enum rs_ctl_type {

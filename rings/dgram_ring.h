@@ -282,12 +282,12 @@ static inline void dgram_send_writer_init(struct dgram_send_writer *writer, uint
                                           uint32_t limit_bytes, uint32_t start)
 {
     assert(rs_is_pow2(size_bytes) && size_bytes >= 4 * RS_LINE_BYTES && start % RS_LINE_BYTES == 0);
-    *writer = (struct dgram_send_writer){.base = base,
-                                         .head_word = head_word,
+    *writer = (struct dgram_send_writer){.head_word = head_word,
                                          .size_bytes = size_bytes,
                                          .tail = start,
                                          .head_cached = start,
                                          .limit_bytes = limit_bytes};
+    writer->base = base;
 }
 
 /* RS_CORRUPT: the dataplane's index cannot be. */

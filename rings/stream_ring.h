@@ -44,11 +44,9 @@ static inline void stream_writer_init(struct stream_writer *writer, uint8_t *bas
                                       uint32_t size_bytes, uint32_t limit_bytes, uint32_t start)
 {
     assert(rs_is_pow2(size_bytes) && size_bytes <= 1u << 31 && limit_bytes <= size_bytes);
-    *writer = (struct stream_writer){.base = base,
-                                     .size_bytes = size_bytes,
-                                     .limit_bytes = limit_bytes,
-                                     .tail = start,
-                                     .head_cached = start};
+    *writer = (struct stream_writer){
+        .size_bytes = size_bytes, .limit_bytes = limit_bytes, .tail = start, .head_cached = start};
+    writer->base = base;
 }
 
 /*

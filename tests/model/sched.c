@@ -292,8 +292,10 @@ struct sched_result sched_random(const struct sched_test *test, uint64_t seed, u
     model.random = &random;
     for (uint64_t i = 1; i <= runs; i++) {
         if (!run_once(test)) {
+            model.random = NULL;
             return result_of(i, true);
         }
     }
+    model.random = NULL;
     return result_of(runs, false);
 }
