@@ -1,0 +1,300 @@
+/*
+ * Every structure, field and constant that two processes must agree on, as one list; tests/abi/layout.c
+ * prints and compares it. A structure of the headers that is missing here fails the test, and so does
+ * a field: the fields of a structure must fill it.
+ */
+#ifndef RINGSOCK_TESTS_ABI_LAYOUT_LIST_H
+#define RINGSOCK_TESTS_ABI_LAYOUT_LIST_H
+
+/* clang-format off */
+#define LAYOUT_STRUCTS(STRUCT, FIELD)                   \
+    STRUCT(rs_addr)                                     \
+    FIELD(rs_addr, family)                              \
+    FIELD(rs_addr, reserved)                            \
+    FIELD(rs_addr, port_be16)                           \
+    FIELD(rs_addr, scope_id)                            \
+    FIELD(rs_addr, ip)                                  \
+    STRUCT(rs_ref)                                      \
+    FIELD(rs_ref, extent_idx)                           \
+    FIELD(rs_ref, off)                                  \
+    STRUCT(rs_extent_info)                              \
+    FIELD(rs_extent_info, kind)                         \
+    FIELD(rs_extent_info, generation)                   \
+    FIELD(rs_extent_info, size_bytes)                   \
+    STRUCT(rs_region_info)                              \
+    FIELD(rs_region_info, ref)                          \
+    FIELD(rs_region_info, stride_bytes)                 \
+    FIELD(rs_region_info, count)                        \
+    STRUCT(rs_session_header)                           \
+    FIELD(rs_session_header, magic)                     \
+    FIELD(rs_session_header, version)                   \
+    FIELD(rs_session_header, header_bytes)              \
+    FIELD(rs_session_header, epoch)                     \
+    FIELD(rs_session_header, session_id)                \
+    FIELD(rs_session_header, tsc_base)                  \
+    FIELD(rs_session_header, unix_base_ns)              \
+    FIELD(rs_session_header, tsc_mult)                  \
+    FIELD(rs_session_header, tsc_hz)                    \
+    FIELD(rs_session_header, limit_sockets)             \
+    FIELD(rs_session_header, limit_channels)            \
+    FIELD(rs_session_header, queue_count)               \
+    FIELD(rs_session_header, request_slots)             \
+    FIELD(rs_session_header, hint_slots)                \
+    FIELD(rs_session_header, recv_ring_bytes)           \
+    FIELD(rs_session_header, send_ring_bytes)           \
+    FIELD(rs_session_header, spin_us)                   \
+    FIELD(rs_session_header, yield_in_spin)             \
+    FIELD(rs_session_header, mtu_bytes)                 \
+    FIELD(rs_session_header, poisoned)                  \
+    FIELD(rs_session_header, dataplane_pid)             \
+    FIELD(rs_session_header, instance)                  \
+    FIELD(rs_session_header, extents)                   \
+    FIELD(rs_session_header, regions)                   \
+    STRUCT(rs_queue_state)                              \
+    FIELD(rs_queue_state, heartbeat_tsc)                \
+    FIELD(rs_queue_state, kind)                         \
+    FIELD(rs_queue_state, queue_idx)                    \
+    FIELD(rs_queue_state, ip_be32)                      \
+    FIELD(rs_queue_state, reserved)                     \
+    STRUCT(rs_channel_state)                            \
+    FIELD(rs_channel_state, request_head)               \
+    FIELD(rs_channel_state, hint_lost)                  \
+    FIELD(rs_channel_state, reserved0)                  \
+    FIELD(rs_channel_state, generation)                 \
+    FIELD(rs_channel_state, queue_idx)                  \
+    FIELD(rs_channel_state, requests)                   \
+    FIELD(rs_channel_state, hints)                      \
+    FIELD(rs_channel_state, replies)                    \
+    FIELD(rs_channel_state, reserved1)                  \
+    STRUCT(rs_channel_client)                           \
+    FIELD(rs_channel_client, need_wakeup)               \
+    FIELD(rs_channel_client, hint_head)                 \
+    FIELD(rs_channel_client, pressure)                  \
+    FIELD(rs_channel_client, reserved)                  \
+    STRUCT(rs_request)                                  \
+    FIELD(rs_request, seq)                              \
+    FIELD(rs_request, op)                               \
+    FIELD(rs_request, len_bytes)                        \
+    FIELD(rs_request, port_be16)                        \
+    FIELD(rs_request, socket_idx)                       \
+    FIELD(rs_request, generation)                       \
+    FIELD(rs_request, arg)                              \
+    FIELD(rs_request, serial)                           \
+    FIELD(rs_request, payload)                          \
+    STRUCT(rs_reply)                                    \
+    FIELD(rs_reply, serial)                             \
+    FIELD(rs_reply, status)                             \
+    FIELD(rs_reply, payload)                            \
+    STRUCT(rs_hint)                                     \
+    FIELD(rs_hint, seq)                                 \
+    FIELD(rs_hint, socket_idx)                          \
+    FIELD(rs_hint, generation)                          \
+    FIELD(rs_hint, reserved)                            \
+    STRUCT(rs_op_open)                                  \
+    FIELD(rs_op_open, family)                           \
+    FIELD(rs_op_open, type)                             \
+    FIELD(rs_op_open, reserved)                         \
+    FIELD(rs_op_open, recv_ring_bytes)                  \
+    FIELD(rs_op_open, send_ring_bytes)                  \
+    STRUCT(rs_open_reply)                               \
+    FIELD(rs_open_reply, socket_idx)                    \
+    FIELD(rs_open_reply, generation)                    \
+    STRUCT(rs_op_option)                                \
+    FIELD(rs_op_option, option)                         \
+    FIELD(rs_op_option, value)                          \
+    STRUCT(rs_op_member)                                \
+    FIELD(rs_op_member, action)                         \
+    FIELD(rs_op_member, group_be32)                     \
+    FIELD(rs_op_member, source_be32)                    \
+    FIELD(rs_op_member, interface_be32)                 \
+    STRUCT(rs_socket_state)                             \
+    FIELD(rs_socket_state, generation)                  \
+    FIELD(rs_socket_state, level)                       \
+    FIELD(rs_socket_state, send_head)                   \
+    FIELD(rs_socket_state, recv_tail)                   \
+    FIELD(rs_socket_state, error_seq)                   \
+    FIELD(rs_socket_state, error_code)                  \
+    FIELD(rs_socket_state, reset_seq)                   \
+    FIELD(rs_socket_state, urgent_seq)                  \
+    FIELD(rs_socket_state, connect_seq)                 \
+    FIELD(rs_socket_state, accept_seq)                  \
+    FIELD(rs_socket_state, recv_dropped)                \
+    FIELD(rs_socket_state, mode)                        \
+    FIELD(rs_socket_state, reserved)                    \
+    STRUCT(rs_ring_ref)                                 \
+    FIELD(rs_ring_ref, ref)                             \
+    FIELD(rs_ring_ref, size_bytes)                      \
+    FIELD(rs_ring_ref, generation)                      \
+    STRUCT(rs_socket_desc)                              \
+    FIELD(rs_socket_desc, local)                        \
+    FIELD(rs_socket_desc, peer)                         \
+    FIELD(rs_socket_desc, generation)                   \
+    FIELD(rs_socket_desc, home_queue_idx)               \
+    FIELD(rs_socket_desc, type)                         \
+    FIELD(rs_socket_desc, reserved)                     \
+    FIELD(rs_socket_desc, send)                         \
+    FIELD(rs_socket_desc, recv)                         \
+    FIELD(rs_socket_desc, pad)                          \
+    STRUCT(rs_socket_client)                            \
+    FIELD(rs_socket_client, recv_head)                  \
+    FIELD(rs_socket_client, send_level)                 \
+    FIELD(rs_socket_client, reserved0)                  \
+    FIELD(rs_socket_client, arm_seq)                    \
+    FIELD(rs_socket_client, arm_events)                 \
+    FIELD(rs_socket_client, channels)                   \
+    FIELD(rs_socket_client, reserved1)                  \
+    STRUCT(rs_dgram)                                    \
+    FIELD(rs_dgram, seq)                                \
+    FIELD(rs_dgram, len_bytes)                          \
+    FIELD(rs_dgram, payload_off)                        \
+    FIELD(rs_dgram, flags)                              \
+    FIELD(rs_dgram, src_be32)                           \
+    FIELD(rs_dgram, src_port_be16)                      \
+    FIELD(rs_dgram, ttl)                                \
+    FIELD(rs_dgram, tos)                                \
+    FIELD(rs_dgram, rx_tsc)                             \
+    STRUCT(rs_dgram_ext)                                \
+    FIELD(rs_dgram_ext, src_v6)                         \
+    FIELD(rs_dgram_ext, dst_v6)                         \
+    FIELD(rs_dgram_ext, interface_be32)                 \
+    FIELD(rs_dgram_ext, reserved)                       \
+    STRUCT(rs_send_dgram)                               \
+    FIELD(rs_send_dgram, len_bytes)                     \
+    FIELD(rs_send_dgram, flags)                         \
+    FIELD(rs_send_dgram, family)                        \
+    FIELD(rs_send_dgram, port_be16)                     \
+    FIELD(rs_send_dgram, reserved)                      \
+    FIELD(rs_send_dgram, dst_be32)                      \
+    FIELD(rs_send_dgram, reserved2)                     \
+    STRUCT(rs_ctl_request)                              \
+    FIELD(rs_ctl_request, magic)                        \
+    FIELD(rs_ctl_request, type)                         \
+    FIELD(rs_ctl_request, arg)                          \
+    STRUCT(rs_ctl_answer)                               \
+    FIELD(rs_ctl_answer, magic)                         \
+    FIELD(rs_ctl_answer, type)                          \
+    FIELD(rs_ctl_answer, status)                        \
+    FIELD(rs_ctl_answer, value)                         \
+    FIELD(rs_ctl_answer, sizes_bytes)                   \
+    FIELD(rs_ctl_answer, text)
+
+#define LAYOUT_CONSTANTS(CONSTANT)                      \
+    CONSTANT(RS_OK)                                     \
+    CONSTANT(RS_WOULD_BLOCK)                            \
+    CONSTANT(RS_IN_PROGRESS)                            \
+    CONSTANT(RS_ALREADY)                                \
+    CONSTANT(RS_NOT_SOCKET)                             \
+    CONSTANT(RS_INVALID)                                \
+    CONSTANT(RS_FAULT)                                  \
+    CONSTANT(RS_DEST_REQUIRED)                          \
+    CONSTANT(RS_MESSAGE_SIZE)                           \
+    CONSTANT(RS_BAD_OPTION)                             \
+    CONSTANT(RS_NOT_SUPPORTED)                          \
+    CONSTANT(RS_FAMILY_NOT_SUPPORTED)                   \
+    CONSTANT(RS_PROTOCOL_NOT_SUPPORTED)                 \
+    CONSTANT(RS_TYPE_NOT_SUPPORTED)                     \
+    CONSTANT(RS_ADDR_IN_USE)                            \
+    CONSTANT(RS_ADDR_NOT_AVAILABLE)                     \
+    CONSTANT(RS_ACCESS)                                 \
+    CONSTANT(RS_NET_DOWN)                               \
+    CONSTANT(RS_NET_UNREACHABLE)                        \
+    CONSTANT(RS_HOST_UNREACHABLE)                       \
+    CONSTANT(RS_PORT_UNREACHABLE)                       \
+    CONSTANT(RS_NET_RESET)                              \
+    CONSTANT(RS_CONN_ABORTED)                           \
+    CONSTANT(RS_CONN_RESET)                             \
+    CONSTANT(RS_CONN_REFUSED)                           \
+    CONSTANT(RS_NO_BUFFERS)                             \
+    CONSTANT(RS_IS_CONNECTED)                           \
+    CONSTANT(RS_NOT_CONNECTED)                          \
+    CONSTANT(RS_SHUTDOWN)                               \
+    CONSTANT(RS_TIMED_OUT)                              \
+    CONSTANT(RS_INTERRUPTED)                            \
+    CONSTANT(RS_TOO_MANY_SOCKETS)                       \
+    CONSTANT(RS_NOT_READY)                              \
+    CONSTANT(RS_VERSION_MISMATCH)                       \
+    CONSTANT(RS_NO_MEMORY)                              \
+    CONSTANT(RS_POISONED)                               \
+    CONSTANT(RS_DATAPLANE_GONE)                         \
+    CONSTANT(RS_ATTACH_REFUSED)                         \
+    CONSTANT(RS_CORRUPT)                                \
+    CONSTANT(RS_OS_ERROR)                               \
+    CONSTANT(RS_CONFIG)                                 \
+    CONSTANT(RS_NOT_INITIALISED)                        \
+    CONSTANT(RS_EXTENT_NONE)                            \
+    CONSTANT(RS_EXTENT_DP)                              \
+    CONSTANT(RS_EXTENT_CL)                              \
+    CONSTANT(RS_REGION_SOCKET_STATE)                    \
+    CONSTANT(RS_REGION_SOCKET_DESC)                     \
+    CONSTANT(RS_REGION_SOCKET_CLIENT)                   \
+    CONSTANT(RS_REGION_CHANNEL_STATE)                   \
+    CONSTANT(RS_REGION_CHANNEL_CLIENT)                  \
+    CONSTANT(RS_REGION_QUEUE_STATE)                     \
+    CONSTANT(RS_NIC_LOOPBACK)                           \
+    CONSTANT(RS_NIC_BYPASS)                             \
+    CONSTANT(RS_NIC_FUNCTIONAL)                         \
+    CONSTANT(RS_OP_NONE)                                \
+    CONSTANT(RS_OP_NOP)                                 \
+    CONSTANT(RS_OP_SEND_INLINE)                         \
+    CONSTANT(RS_OP_POST)                                \
+    CONSTANT(RS_OP_OPEN)                                \
+    CONSTANT(RS_OP_BIND)                                \
+    CONSTANT(RS_OP_CONNECT)                             \
+    CONSTANT(RS_OP_CLOSE)                               \
+    CONSTANT(RS_OP_OPTION)                              \
+    CONSTANT(RS_OP_MEMBER)                              \
+    CONSTANT(RS_SOCK_DGRAM)                             \
+    CONSTANT(RS_SOCK_STREAM)                            \
+    CONSTANT(RS_OPT_NONE)                               \
+    CONSTANT(RS_OPT_RCVBUF)                             \
+    CONSTANT(RS_OPT_SNDBUF)                             \
+    CONSTANT(RS_OPT_REUSEADDR)                          \
+    CONSTANT(RS_OPT_EXCLUSIVEADDR)                      \
+    CONSTANT(RS_OPT_BROADCAST)                          \
+    CONSTANT(RS_OPT_TTL)                                \
+    CONSTANT(RS_OPT_TOS)                                \
+    CONSTANT(RS_OPT_MCAST_TTL)                          \
+    CONSTANT(RS_OPT_MCAST_IF)                           \
+    CONSTANT(RS_OPT_MCAST_LOOP)                         \
+    CONSTANT(RS_OPT_CONNRESET)                          \
+    CONSTANT(RS_MEMBER_JOIN)                            \
+    CONSTANT(RS_MEMBER_LEAVE)                           \
+    CONSTANT(RS_MEMBER_JOIN_SOURCE)                     \
+    CONSTANT(RS_MEMBER_LEAVE_SOURCE)                    \
+    CONSTANT(RS_MEMBER_BLOCK_SOURCE)                    \
+    CONSTANT(RS_MEMBER_UNBLOCK_SOURCE)                  \
+    CONSTANT(RS_LEVEL_READABLE)                         \
+    CONSTANT(RS_LEVEL_WRITABLE)                         \
+    CONSTANT(RS_LEVEL_END)                              \
+    CONSTANT(RS_LEVEL_ERROR)                            \
+    CONSTANT(RS_MODE_FREE)                              \
+    CONSTANT(RS_MODE_LIVE)                              \
+    CONSTANT(RS_MODE_SHARED)                            \
+    CONSTANT(RS_MODE_ORPHAN)                            \
+    CONSTANT(RS_DGRAM_SHORT_OFF)                        \
+    CONSTANT(RS_DGRAM_LONG_OFF)                         \
+    CONSTANT(RS_DGRAM_PAD)                              \
+    CONSTANT(RS_DGRAM_EXT)                              \
+    CONSTANT(RS_DGRAM_MULTICAST)                        \
+    CONSTANT(RS_DGRAM_BROADCAST)                        \
+    CONSTANT(RS_FAMILY_NONE)                            \
+    CONSTANT(RS_FAMILY_IPV4)                            \
+    CONSTANT(RS_FAMILY_IPV6)                            \
+    CONSTANT(RS_CTL_ATTACH)                             \
+    CONSTANT(RS_CTL_CHANNEL_OPEN)                       \
+    CONSTANT(RS_CTL_CHANNEL_CLOSE)                      \
+    CONSTANT(RS_CTL_EXTENT)                             \
+    CONSTANT(RS_LINE_BYTES)                             \
+    CONSTANT(RS_PAGE_BYTES)                             \
+    CONSTANT(RS_EXTENTS_MAX)                            \
+    CONSTANT(RS_QUEUES_MAX)                             \
+    CONSTANT(RS_CHANNELS_MAX)                           \
+    CONSTANT(RS_SOCKETS_MAX)                            \
+    CONSTANT(RS_REPLY_CELLS)                            \
+    CONSTANT(RS_INLINE_BYTES)                           \
+    CONSTANT(RS_NO_INDEX)                               \
+    CONSTANT(RS_SPIN_FOREVER)                           \
+    CONSTANT(RS_CTL_CHANNEL_NEVER_SLEEPS)
+/* clang-format on */
+
+#endif
