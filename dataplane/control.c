@@ -51,6 +51,7 @@ static void control_answer(struct dp_session *session, struct os_conn *conn, uin
                            const struct os_conn_handle *handles, uint32_t handle_count,
                            const char *text)
 {
+    assert(conn != NULL);
     struct rs_ctl_answer answer = {
         .magic = RS_MAGIC, .type = type, .status = (uint32_t)status, .value = value};
     if (session != NULL) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "dataplane/control.h"
+#include "dataplane/ledger.h"
 #include "dataplane/log.h"
 
 struct dataplane {
@@ -69,6 +70,27 @@ enum rs_status dataplane_run(struct dataplane *dataplane, struct os_event *stop)
     status = control_run(&dataplane->control, stop);
     queue_stop(dataplane->queue);
     return status;
+}
+
+static struct ledger_queue ledger_of(const struct dataplane *dataplane)
+{
+    struct ledger_queue books = {.name = dataplane->nic->name,
+                                 .kind = dataplane->nic->kind,
+                                 .counters = stack_counters(dataplane->queue->stack)};
+    dataplane->nic->ops->stats(dataplane->nic, &books.nic);
+    return books;
+}
+
+bool dataplane_ledger(const struct dataplane *dataplane, FILE *out)
+{
+    const struct ledger_queue books = ledger_of(dataplane);
+    return ledger_print(out, &books, 1);
+}
+
+void dataplane_ledger_json(const struct dataplane *dataplane, FILE *out)
+{
+    const struct ledger_queue books = ledger_of(dataplane);
+    (void)ledger_print_json(out, &books, 1);
 }
 
 void dataplane_destroy(struct dataplane *dataplane)

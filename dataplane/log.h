@@ -11,7 +11,7 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 void log_set_level(enum log_level level);
 /* area: the part that speaks, "nic", "control". The message says what happened, to what, and what
  * to do about it. */
-__attribute__((format(printf, 3, 4))) void log_line(enum log_level level, const char *area,
-                                                    const char *format, ...);
+__attribute__((format(gnu_printf, 3, 4))) void log_line(enum log_level level, const char *area,
+                                                        const char *format, ...);
 
 #endif

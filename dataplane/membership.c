@@ -370,3 +370,13 @@ struct udp_delivery membership_deliver(struct stack *stack, const struct udp_dat
     }
     return result;
 }
+
+uint32_t udp_socket_membership_count(const struct udp_socket *socket)
+{
+    uint32_t count = 0;
+    const struct udp_membership *membership = socket->memberships;
+    for (; membership != NULL; membership = membership->socket_next) {
+        count += 1 + membership->source_count;
+    }
+    return count;
+}

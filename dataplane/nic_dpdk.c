@@ -313,7 +313,7 @@ static const struct nic_ops dpdk_ops = {
 
 /* ---- opening ---- */
 
-__attribute__((format(printf, 3, 4))) static enum rs_status
+__attribute__((format(gnu_printf, 3, 4))) static enum rs_status
 refuse(const struct queue_config *config, enum rs_status status, const char *format, ...)
 {
     char why[512];

@@ -118,7 +118,7 @@ static enum rs_status session_tables_create(struct dp_session *session)
     session->channel_used = calloc(channels, 1);
     session->free_sockets = calloc(sockets, sizeof(*session->free_sockets));
     session->generations = calloc(sockets, sizeof(*session->generations));
-    session->sockets = calloc(sockets, sizeof(*session->sockets));
+    session->sockets = calloc(sockets, sizeof(struct dp_socket *));
     if (session->channels == NULL || session->channel_used == NULL ||
         session->free_sockets == NULL || session->generations == NULL || session->sockets == NULL) {
         return RS_NO_MEMORY;

@@ -227,16 +227,6 @@ enum rs_status udp_socket_member(struct stack *stack, struct udp_socket *socket,
     return membership_change(stack, socket, op);
 }
 
-uint32_t udp_socket_membership_count(const struct udp_socket *socket)
-{
-    uint32_t count = 0;
-    const struct udp_membership *membership = socket->memberships;
-    for (; membership != NULL; membership = membership->socket_next) {
-        count += 1 + membership->source_count;
-    }
-    return count;
-}
-
 /* ---- delivery ---- */
 
 bool udp_offer(struct stack *stack, struct udp_socket *socket, const struct udp_datagram *datagram)
