@@ -159,7 +159,7 @@ demo_choose_net() {
     for ((i = 0; i < 64; i++)); do
         n=$((($$ + i) % 16384))
         demo_net=100.$((64 + n / 256)).$((n % 256))
-        [[ -z $(ip -4 route show "$demo_net.0/24") && -z $(ip -4 route show match "$demo_net.1" | grep -v '^default') ]] && return 0
+        ip -4 route show match "$demo_net.1" | grep -qv '^default' || return 0
     done
     return 1
 }
@@ -176,11 +176,13 @@ demo_make_net() {
     # IPv6's own packets would only be noise in the ledger.
     echo 1 >"/proc/sys/net/ipv6/conf/$demo_link/disable_ipv6" 2>/dev/null || true
     ip netns exec "$demo_namespace" sh -c "echo 1 >/proc/sys/net/ipv6/conf/$far/disable_ipv6" 2>/dev/null || true
-    ip addr add "$demo_net.1/24" dev "$demo_link" &&
+    if ! { ip addr add "$demo_net.1/24" dev "$demo_link" &&
         ip -n "$demo_namespace" addr add "$demo_net.3/24" dev "$far" &&
         ip link set "$demo_link" up &&
         ip -n "$demo_namespace" link set lo up &&
-        ip -n "$demo_namespace" link set "$far" up || demo_fail "the veth pair does not come up"
+        ip -n "$demo_namespace" link set "$far" up; }; then
+        demo_fail "the veth pair does not come up"
+    fi
 }
 
 # demo_offload on|off: a veth leaves UDP checksums to the receiver's kernel. Ringsock takes frames as a wire has them, so they
