@@ -29,7 +29,7 @@ void deliver_touch(struct queue *queue, struct dp_socket *socket, uint32_t happe
 }
 
 /* Remembers to look, after the fence, whether the channel's client sleeps. */
-static void deliver_wake(struct queue *queue, struct dp_channel *channel)
+void deliver_wake(struct queue *queue, struct dp_channel *channel)
 {
     if (!channel->wake && !channel->never_sleeps) {
         channel->wake = true;

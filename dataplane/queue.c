@@ -94,10 +94,35 @@ void queue_channel_add(struct queue *queue, struct dp_channel *channel)
     channel->polled = true;
     queue->channels[queue->channel_count++] = channel;
     queue->sleepers += !channel->never_sleeps;
+    /* Its client has the channel since the control thread's answer, and may sleep on it already;
+     * what happened before now gave it no hint. Let it look once. */
+    deliver_wake(queue, channel);
+}
+
+/* Takes the channel off the lists of this iteration: its memory may be freed before they are
+ * worked off. */
+static void queue_channel_unlist(struct queue *queue, struct dp_channel *channel)
+{
+    for (struct dp_channel **link = &queue->wake; *link != NULL; link = &(*link)->wake_next) {
+        if (*link == channel) {
+            *link = channel->wake_next;
+            break;
+        }
+    }
+    for (struct dp_channel **link = &queue->consumed; *link != NULL;
+         link = &(*link)->consumed_next) {
+        if (*link == channel) {
+            *link = channel->consumed_next;
+            slot_consumer_publish(&channel->requests);
+            break;
+        }
+    }
+    channel->wake = channel->consumed = false;
 }
 
 void queue_channel_forget(struct queue *queue, struct dp_channel *channel)
 {
+    queue_channel_unlist(queue, channel);
     uint32_t i = 0;
     while (queue->channels[i] != channel) {
         i++;

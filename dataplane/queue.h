@@ -124,6 +124,7 @@ void deliver_reply(struct queue *queue, const struct message_reply *reply);
 /* The socket goes: marks its place free, wakes who waits for it, takes it off this iteration's
  * lists. */
 void deliver_closed(struct queue *queue, struct dp_socket *socket);
+void deliver_wake(struct queue *queue, struct dp_channel *channel);
 void deliver_wake_session(struct queue *queue, const struct dp_session *session);
 
 #endif

@@ -6,7 +6,6 @@
  * only.
  */
 #include <assert.h>
-#include <string.h>
 
 #include "provider/client/client_internal.h"
 
@@ -17,37 +16,37 @@ static enum rs_status channel_set_up(struct client *client, uint32_t channel_idx
 {
     struct rs_channel_client *shared = &client->channel_clients[channel_idx];
     const struct rs_channel_state *state = &client->channel_states[channel_idx];
-    struct rs_channel_state cold;
-    memcpy(&cold, state, sizeof(cold));
+    /* Field by field: the hot line changes while we look. */
+    uint32_t generation = state->generation;
+    uint32_t state_queue_idx = state->queue_idx;
+    struct rs_ref requests_ref = state->requests;
+    struct rs_ref hints_ref = state->hints;
+    struct rs_ref replies_ref = state->replies;
     rs_fence_copied();
-    if (cold.generation == 0 || cold.queue_idx != queue_idx) {
+    if (generation == 0 || state_queue_idx != queue_idx) {
         return RS_CORRUPT;
     }
     void *requests = NULL;
     void *hints = NULL;
     void *replies = NULL;
     enum rs_status status = client_resolve(
-        client, cold.requests, (uint64_t)client->request_slots * sizeof(struct rs_request),
+        client, requests_ref, (uint64_t)client->request_slots * sizeof(struct rs_request),
         RS_EXTENT_CL, &requests);
     if (status == RS_OK) {
-        status = client_resolve(client, cold.hints,
-                                (uint64_t)client->hint_slots * sizeof(struct rs_hint), RS_EXTENT_DP,
-                                &hints);
+        status =
+            client_resolve(client, hints_ref, (uint64_t)client->hint_slots * sizeof(struct rs_hint),
+                           RS_EXTENT_DP, &hints);
     }
     if (status == RS_OK) {
-        status = client_resolve(client, cold.replies, RS_REPLY_CELLS * sizeof(struct rs_reply),
+        status = client_resolve(client, replies_ref, RS_REPLY_CELLS * sizeof(struct rs_reply),
                                 RS_EXTENT_DP, &replies);
     }
     if (status != RS_OK) {
         return status;
     }
-    channel->client = client;
-    channel->idx = channel_idx;
     channel->queue_idx = queue_idx;
-    channel->state = state;
     channel->common = common;
-    channel->waiter.shared = shared; /* the number of the newest sleep goes on */
-    wakeup_cancel(&channel->waiter);
+    wakeup_cancel(&channel->waiter); /* the number of the newest sleep goes on */
     post_channel_init(&channel->post, requests, client->request_slots, state, shared,
                       client->limit_sockets);
     hint_consumer_init(&channel->hints, hints, client->hint_slots, state, shared,
@@ -132,11 +131,8 @@ enum rs_status client_channel_open(struct client *client, uint32_t queue_idx,
 void client_channel_close(struct client_channel *channel)
 {
     struct client *client = channel->client;
-    struct rs_ctl_answer answer;
-    intptr_t handles[CLIENT_LINK_HANDLES];
     os_mutex_lock(&client->slow_mutex);
-    /* A failure means that the session is over, and the channel with it. */
-    (void)!client_link_call(client, RS_CTL_CHANNEL_CLOSE, channel->idx, &answer, handles);
+    client_link_tell(client, RS_CTL_CHANNEL_CLOSE, channel->idx);
     os_event_destroy(&channel->event);
     channel->event.handle = -1;
     client->private_channels--;

@@ -89,8 +89,10 @@ struct client_channel {
     /* The owner thread's; for a common channel whoever holds lock. */
     struct post_channel post;
     struct reply_waiter replies;
-    struct client *client; /* set once */
-    uint32_t idx, queue_idx;
+    uint32_t queue_idx;
+    /* Set at attach, the same in all openings. */
+    struct client *client;
+    uint32_t idx;
     const struct rs_channel_state *state;
     bool common; /* several threads use it: take lock. Decided when it is opened */
     client_lock lock;
@@ -213,6 +215,9 @@ RS_CHECK_RESULT enum rs_status client_resolve_ring(struct client *client,
 RS_CHECK_RESULT enum rs_status client_link_call(struct client *client, enum rs_ctl_type type,
                                                 uint32_t arg, struct rs_ctl_answer *answer,
                                                 intptr_t handles[CLIENT_LINK_HANDLES]);
+
+/* The same for a thread that ends (its record is gone, so it can have no error text). */
+void client_link_tell(struct client *client, enum rs_ctl_type type, uint32_t arg);
 
 /* ---- waiting (wait.c)
  * -----------------------------------------------------------------------------------------------

@@ -16,18 +16,15 @@ struct poll_set {
 static uint32_t poll_look(const struct client_poll *item)
 {
     const struct client_socket *socket = item->socket;
-    uint32_t ready = 0;
-    if ((item->want & RS_LEVEL_READABLE) != 0 && client_recv_ready(socket)) {
+    bool error = client_socket_phase(socket) == CLIENT_SOCKET_LIVE && client_error_pending(socket);
+    uint32_t ready = error ? RS_LEVEL_ERROR | RS_LEVEL_READABLE : 0; /* an error is read */
+    if ((item->want & RS_LEVEL_READABLE) != 0 && !error && client_recv_ready(socket)) {
         ready |= RS_LEVEL_READABLE;
     }
     if ((item->want & RS_LEVEL_WRITABLE) != 0 && client_send_ready(socket)) {
         ready |= RS_LEVEL_WRITABLE;
     }
-    if ((item->want & RS_LEVEL_ERROR) != 0 && client_socket_phase(socket) == CLIENT_SOCKET_LIVE &&
-        client_error_pending(socket)) {
-        ready |= RS_LEVEL_ERROR;
-    }
-    return ready;
+    return ready & item->want;
 }
 
 static bool poll_closed(const struct client_socket *socket)

@@ -20,22 +20,19 @@
 /* ---- the control connection
  * ------------------------------------------------------------------------------------ */
 
-enum rs_status client_link_call(struct client *client, enum rs_ctl_type type, uint32_t arg,
-                                struct rs_ctl_answer *answer, intptr_t handles[CLIENT_LINK_HANDLES])
+/* One request and its answer, checked. Whatever status but RS_OK: no handle is left open. */
+static enum rs_status session_exchange(struct client *client, enum rs_ctl_type type, uint32_t arg,
+                                       struct rs_ctl_answer *answer,
+                                       intptr_t handles[CLIENT_LINK_HANDLES])
 {
     struct rs_ctl_request request = {.magic = RS_MAGIC, .type = (uint32_t)type, .arg = arg};
+    answer->status = RS_OK;
     enum rs_status status = client->link.ops->call(client->link.context, &request, answer, handles,
                                                    client->link_timeout_ns);
     if (status == RS_OK && (answer->magic != RS_MAGIC || answer->type != (uint32_t)type)) {
         status = RS_CORRUPT;
-    }
-    if (status != RS_OK) {
-        client_set_error_text("the dataplane did not answer on the control connection: %s",
-                              rs_status_name(status));
-    } else if (answer->status != RS_OK) {
+    } else if (status == RS_OK && answer->status != RS_OK) {
         status = answer->status < RS_STATUS_COUNT ? (enum rs_status)answer->status : RS_CORRUPT;
-        answer->text[sizeof(answer->text) - 1] = '\0';
-        client_set_error_text("refused by the dataplane: %s", answer->text);
     }
     if (status != RS_OK) {
         for (uint32_t i = 0; i < CLIENT_LINK_HANDLES; i++) {
@@ -44,6 +41,28 @@ enum rs_status client_link_call(struct client *client, enum rs_ctl_type type, ui
         }
     }
     return status;
+}
+
+enum rs_status client_link_call(struct client *client, enum rs_ctl_type type, uint32_t arg,
+                                struct rs_ctl_answer *answer, intptr_t handles[CLIENT_LINK_HANDLES])
+{
+    enum rs_status status = session_exchange(client, type, arg, answer, handles);
+    if (status != RS_OK && answer->status != RS_OK) {
+        answer->text[sizeof(answer->text) - 1] = '\0';
+        client_set_error_text("refused by the dataplane: %s", answer->text);
+    } else if (status != RS_OK) {
+        client_set_error_text("the dataplane did not answer on the control connection: %s",
+                              rs_status_name(status));
+    }
+    return status;
+}
+
+void client_link_tell(struct client *client, enum rs_ctl_type type, uint32_t arg)
+{
+    struct rs_ctl_answer answer;
+    intptr_t handles[CLIENT_LINK_HANDLES];
+    /* A failure means that the session is over, and what was to be given back with it. */
+    (void)!session_exchange(client, type, arg, &answer, handles);
 }
 
 /* ---- extents
@@ -203,8 +222,13 @@ static enum rs_status session_make_channels(struct client *client)
         return RS_NO_MEMORY;
     }
     for (uint32_t i = 0; i < client->limit_channels; i++) {
-        os_mutex_init(&client->channels[i].sleep_mutex);
-        client->channels[i].event.handle = -1;
+        struct client_channel *channel = &client->channels[i];
+        os_mutex_init(&channel->sleep_mutex);
+        channel->event.handle = -1;
+        channel->client = client;
+        channel->idx = i;
+        channel->state = &client->channel_states[i];
+        channel->waiter.shared = &client->channel_clients[i];
     }
     return RS_OK;
 }

@@ -1,0 +1,10 @@
+/* The tests of provider/client that pass on any dataplane; run by a program that links a
+ * client_rig_*.c. */
+#ifndef RINGSOCK_TESTS_SUPPORT_CLIENT_CASES_H
+#define RINGSOCK_TESTS_SUPPORT_CLIENT_CASES_H
+
+/* Runs them under cmocka; returns the number that failed. */
+int client_cases_sockets(void); /* client_cases_sockets.c: one thread */
+int client_cases_threads(void); /* client_cases_threads.c: several */
+
+#endif

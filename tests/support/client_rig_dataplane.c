@@ -1,0 +1,96 @@
+/*
+ * client_rig.h on the real dataplane: its control thread and its queue run in this process, the
+ * client attaches over the real control connection. The configuration file and (Linux) the runtime
+ * directory are made in the working directory, under names with the process id.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/config.h"
+#include "dataplane/dataplane.h"
+#include "dataplane/nic_loopback.h"
+#include "tests/support/check.h"
+#include "tests/support/client_rig.h"
+
+const struct rig_spec rig_defaults = {.limit_sockets = 32,
+                                      .limit_channels = 8,
+                                      .recv_ring_bytes = 1u << 17,
+                                      .send_ring_bytes = 1u << 17,
+                                      .spin_us = 50};
+
+static struct {
+    struct queue_config config;
+    struct dataplane *dataplane;
+    struct os_event stop;
+    struct os_thread thread;
+    bool running;
+} rig;
+
+static void rig_run(void *arg)
+{
+    (void)arg;
+    CHECK(dataplane_run(rig.dataplane, &rig.stop) == RS_OK);
+}
+
+static void rig_load_config(const struct rig_spec *spec)
+{
+    char file[64];
+    char spin[16] = "forever";
+    if (spec->spin_us != RS_SPIN_FOREVER) {
+        (void)snprintf(spin, sizeof(spin), "%u", spec->spin_us);
+    }
+    (void)snprintf(file, sizeof(file), "client-rig-%u.conf", os_process_id());
+    FILE *out = fopen(file, "w");
+    CHECK(out != NULL);
+    (void)fprintf(out,
+                  "[nic]\ndevice = loopback\n[queue]\nidle = yield\n"
+                  "[instance]\nname = rig-%u\nspin_us = %s\nclient_idle = yield\n"
+                  "[limits]\nsockets = %u\nchannels = %u\nrecv_ring_bytes = %u\n"
+                  "send_ring_bytes = %u\n[log]\nlevel = error\n",
+                  os_process_id(), spin, spec->limit_sockets, spec->limit_channels,
+                  spec->recv_ring_bytes, spec->send_ring_bytes);
+    CHECK(fclose(out) == 0);
+    CHECK(config_load(file, &rig.config, stderr) == RS_OK);
+    CHECK(remove(file) == 0);
+}
+
+void rig_start(const struct rig_spec *spec)
+{
+    struct nic *nic = NULL;
+    rig_load_config(spec);
+    CHECK(nic_loopback_create(&nic) == RS_OK);
+    CHECK(os_event_create(&rig.stop) == RS_OK);
+    CHECK(dataplane_create(&rig.config, &nic, 1, &rig.dataplane) == RS_OK);
+    CHECK(os_thread_start(&rig.thread, rig_run, NULL, "rig-dataplane") == RS_OK);
+    rig.running = true;
+}
+
+struct client *rig_attach(void)
+{
+    struct client *client = NULL;
+    const struct client_config config = {
+        .instance = rig.config.instance, .spin_us = -1, .yield_in_spin = -1};
+    enum rs_status status = client_open(&config, &client);
+    if (status != RS_OK) {
+        fprintf(stderr, "client_open: %s: %s\n", rs_status_name(status), client_last_error_text());
+    }
+    CHECK(status == RS_OK);
+    return client;
+}
+
+void rig_end_dataplane(void)
+{
+    if (rig.running) {
+        os_event_signal(&rig.stop);
+        os_thread_join(&rig.thread);
+        dataplane_destroy(rig.dataplane);
+        os_event_destroy(&rig.stop);
+        rig.running = false;
+    }
+}
+
+void rig_stop(void)
+{
+    rig_end_dataplane();
+}

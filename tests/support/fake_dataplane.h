@@ -1,0 +1,51 @@
+/*
+ * A small dataplane for tests of provider/client: one thread that serves the rings with the real
+ * ring code, and a link that hands its memory to the client as it is. One mapping for both sides,
+ * so that thread sanitizers see every access; and it can be told to do what a healthy dataplane
+ * never does. Datagrams go from socket to socket by port, whatever the address; nothing else of UDP
+ * is here.
+ */
+#ifndef RINGSOCK_TESTS_SUPPORT_FAKE_DATAPLANE_H
+#define RINGSOCK_TESTS_SUPPORT_FAKE_DATAPLANE_H
+
+#include "provider/client/client_internal.h"
+
+struct fake_config {
+    uint32_t limit_sockets, limit_channels;
+    uint32_t recv_ring_bytes, send_ring_bytes;
+    uint32_t spin_us;
+    uint32_t mtu_bytes;
+    uint32_t ip_be32;
+    uint32_t channels_refused; /* CHANNEL_OPEN is answered RS_NO_BUFFERS while this many are open;
+                                  0: never */
+};
+
+struct fake;
+
+extern const struct fake_config fake_defaults;
+
+struct fake *fake_create(const struct fake_config *config);
+/* The client must be closed. */
+void fake_destroy(struct fake *fake);
+/* One attach. */
+struct client_link fake_link(struct fake *fake);
+/* Stops consuming (the heartbeat goes on) until fake_resume. Returns when the thread has stopped.
+ */
+void fake_pause(struct fake *fake);
+void fake_resume(struct fake *fake);
+/* The process "ends": heartbeat and service stop, the OS says it is gone, events break. */
+void fake_die(struct fake *fake);
+void fake_poison(struct fake *fake, enum rs_status why);
+/* An asynchronous error for the socket bound to a port. */
+void fake_error(struct fake *fake, uint16_t port_be16, enum rs_status error);
+/* Damages what BIND's descriptor says from now on. */
+void fake_corrupt_desc(struct fake *fake);
+
+struct fake_counts {
+    uint64_t inline_sends, ring_sends, posts, level_takes, signals;
+    uint32_t channels_open, sockets_open;
+};
+/* Of now; the thread is stopped while they are copied. */
+void fake_count(struct fake *fake, struct fake_counts *out);
+
+#endif
