@@ -225,9 +225,10 @@ static enum rs_status request_option(struct queue *queue, struct dp_socket *sock
     memcpy(&op, request->payload, sizeof(op));
     switch (op.option) {
     case RS_OPT_RCVBUF:
-        socket->recv_limit_bytes = op.value;
+        /* 0 still lets one datagram wait at a time, as a socket without a buffer of its own does */
+        socket->recv_limit_bytes = op.value != 0 ? op.value : 1;
         if (socket->recv.size_bytes != 0) {
-            socket->recv.limit_bytes = op.value;
+            socket->recv.limit_bytes = socket->recv_limit_bytes;
         }
         return RS_OK;
     case RS_OPT_SNDBUF:
