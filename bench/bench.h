@@ -27,7 +27,8 @@ struct bench_context {
 /* Nanoseconds for all iterations; 0: failed, context->error says why. */
 typedef uint64_t bench_fn(struct bench_context *context, uint64_t iterations);
 
-bench_fn bench_floor; /* one cache line there and back */
+bench_fn bench_floor;           /* one cache line there and back */
+bench_fn bench_floor_two_lines; /* the same with a line for each direction */
 bench_fn
     bench_slot_round_trip;  /* 40 bytes in a request slot, back in a record, wake check included */
 bench_fn bench_slot_stream; /* request slots one way */

@@ -53,6 +53,46 @@ uint64_t bench_floor(struct bench_context *context, uint64_t iterations)
     return elapsed_ns;
 }
 
+/* ---- the same with a line for each direction: what two mailboxes cost without any protocol ----
+ */
+
+struct floor_lines {
+    _Alignas(2 * RS_LINE_BYTES) _Atomic uint64_t there; /* near stores, far polls */
+    _Alignas(2 * RS_LINE_BYTES) _Atomic uint64_t back;  /* far stores, near polls */
+    uint64_t rounds;                                    /* read once, at the start */
+};
+
+static void floor_two_near(void *arg)
+{
+    struct floor_lines *lines = arg;
+    uint64_t rounds = lines->rounds;
+    for (uint64_t i = 1; i <= rounds; i++) {
+        atomic_store_explicit(&lines->there, i, memory_order_release);
+        while (atomic_load_explicit(&lines->back, memory_order_acquire) != i) {
+        }
+    }
+}
+
+static void floor_two_far(void *arg)
+{
+    struct floor_lines *lines = arg;
+    uint64_t rounds = lines->rounds;
+    for (uint64_t i = 1; i <= rounds; i++) {
+        while (atomic_load_explicit(&lines->there, memory_order_acquire) != i) {
+        }
+        atomic_store_explicit(&lines->back, i, memory_order_release);
+    }
+}
+
+uint64_t bench_floor_two_lines(struct bench_context *context, uint64_t iterations)
+{
+    static struct floor_lines lines;
+    lines = (struct floor_lines){.rounds = iterations};
+    uint64_t elapsed_ns = pair_run(context, floor_two_near, floor_two_far, &lines);
+    context->verified = iterations;
+    return elapsed_ns;
+}
+
 /* ---- the rings that the other three share: as the session memory has them ---- */
 
 struct rings_bench {

@@ -9,6 +9,7 @@
 
 const struct bench_case bench_cases[] = {
     {"floor", bench_floor, 200000, false},
+    {"floor_two_lines", bench_floor_two_lines, 200000, false},
     {"slot_round_trip", bench_slot_round_trip, 200000, false},
     {"slot_stream", bench_slot_stream, 5000000, false},
     {"record_stream", bench_record_stream, 5000000, false},

@@ -319,6 +319,26 @@ bool config_value_parse(const struct config_key *key, const char *section, const
     return false;
 }
 
+/* Numbers as a file would say them: words for choices, "forever", "none". */
+static void format_number(const struct config_key *key, const uint8_t *field, char *out,
+                          size_t bytes)
+{
+    uint64_t value = 0; /* x86: the low bytes come first */
+    memcpy(&value, field, key->field_bytes);
+    const char *word = key->type == CONFIG_CHOICE ? key->choices : "";
+    uint64_t position = isdigit((unsigned char)word[0]) ? 0 : value;
+    while (position > 0 && *word != '\0') {
+        position -= *word++ == '|';
+    }
+    if (key->type == CONFIG_CHOICE && !isdigit((unsigned char)word[0])) {
+        (void)snprintf(out, bytes, "%.*s", (int)strcspn(word, "|"), word);
+    } else if (value == UINT32_MAX && (key->type == CONFIG_SPIN || key->type == CONFIG_CORE)) {
+        (void)snprintf(out, bytes, "%s", key->type == CONFIG_SPIN ? "forever" : "none");
+    } else {
+        (void)snprintf(out, bytes, "%" PRIu64, value / key->scale);
+    }
+}
+
 void config_value_format(const struct config_key *key, const void *base, char *out, size_t bytes)
 {
     const uint8_t *field = (const uint8_t *)base + key->field_off;
@@ -333,8 +353,6 @@ void config_value_format(const struct config_key *key, const void *base, char *o
         (void)snprintf(out, bytes, "%u.%u.%u.%u/%u", field[0], field[1], field[2], field[3],
                        ((const uint8_t *)base)[key->second_off]);
     } else {
-        uint64_t value = 0; /* x86: the low bytes come first */
-        memcpy(&value, field, key->field_bytes);
-        (void)snprintf(out, bytes, "%" PRIu64, value / key->scale);
+        format_number(key, field, out, bytes);
     }
 }

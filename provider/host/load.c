@@ -1,0 +1,61 @@
+/*
+ * Finding, loading and starting the provider DLL. One thread at a time.
+ */
+#include "provider/host/host.h"
+
+#include <string.h>
+
+#include "provider/spi/catalog.h"
+
+#define PROVIDER_NAME L"ringsock.dll"
+
+/* 0 or the system's error. */
+static int load_default_path(WCHAR path[MAX_PATH])
+{
+    DWORD chars = GetEnvironmentVariableW(L"RINGSOCK_PROVIDER", path, MAX_PATH);
+    if (chars != 0) {
+        return chars < MAX_PATH ? 0 : ERROR_FILENAME_EXCED_RANGE;
+    }
+    chars = GetModuleFileNameW(NULL, path, MAX_PATH);
+    while (chars != 0 && path[chars - 1] != L'\\' && path[chars - 1] != L'/') {
+        chars--;
+    }
+    if (chars + sizeof(PROVIDER_NAME) / sizeof(WCHAR) > MAX_PATH) {
+        return ERROR_FILENAME_EXCED_RANGE;
+    }
+    memcpy(path + chars, PROVIDER_NAME, sizeof(PROVIDER_NAME));
+    return 0;
+}
+
+int host_load(const WCHAR *path, struct host_provider *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (path == NULL) {
+        int error = load_default_path(out->path);
+        if (error != 0) {
+            return error;
+        }
+    } else {
+        wcsncpy(out->path, path, MAX_PATH - 1);
+    }
+    out->dll = LoadLibraryW(out->path);
+    if (out->dll == NULL) {
+        return (int)GetLastError();
+    }
+    FARPROC startup = GetProcAddress(out->dll, "WSPStartup");
+    if (startup == NULL) {
+        return ERROR_PROC_NOT_FOUND;
+    }
+    memcpy(&out->startup, &startup, sizeof(startup));
+    out->info = spi_catalog_entries[0];
+    out->info.dwCatalogEntryId = HOST_CATALOG_ID;
+    host_set_provider_path(out->path);
+    return 0;
+}
+
+int host_startup(struct host_provider *provider, WORD version)
+{
+    WSPUPCALLTABLE upcalls;
+    host_fill_upcalls(&upcalls);
+    return provider->startup(version, &provider->data, &provider->info, upcalls, &provider->table);
+}
