@@ -129,16 +129,12 @@ static enum rs_status conn_bind(const struct sockaddr_un *address, int *out)
      * handles there. */
     int refuse = 0;
     (void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &refuse, sizeof refuse);
-    enum rs_status status = RS_OK;
-    if (unlink(address->sun_path) != 0 && errno != ENOENT) {
-        status = posix_error(address->sun_path);
-    } else if (bind(fd, (const struct sockaddr *)address, sizeof *address) != 0 ||
-               chmod(address->sun_path, 0666) != 0 || listen(fd, CONN_BACKLOG) != 0) {
-        status = posix_error(address->sun_path);
-    }
-    if (status != RS_OK) {
+    bool replaced = unlink(address->sun_path) == 0 || errno == ENOENT;
+    if (!replaced || bind(fd, (const struct sockaddr *)address, sizeof *address) != 0 ||
+        chmod(address->sun_path, 0666) != 0 || listen(fd, CONN_BACKLOG) != 0) {
+        (void)posix_error(address->sun_path);
         (void)close(fd);
-        return status;
+        return RS_OS_ERROR;
     }
     *out = fd;
     return RS_OK;

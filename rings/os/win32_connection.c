@@ -110,9 +110,9 @@ static enum rs_status conn_state_make(HANDLE pipe, bool is_dataplane, struct con
     state->read.hEvent = CreateEventW(NULL, TRUE, FALSE, NULL);
     state->write.hEvent = CreateEventW(NULL, TRUE, FALSE, NULL);
     if (!state->read.hEvent || !state->write.hEvent) {
-        enum rs_status status = win32_error("CreateEvent");
+        (void)win32_error("CreateEvent");
         conn_state_free(state);
-        return status;
+        return RS_OS_ERROR;
     }
     *out = state;
     return RS_OK;

@@ -7,6 +7,7 @@
  * ready then fires again, which makes it level-triggered, and an auto-reset event is consumed by
  * its wait.
  */
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -94,9 +95,10 @@ static void poller_disarm(struct poller_source *source)
 static void poller_free_source(struct os_poller *poller, struct poller_source *source)
 {
     struct poller_source **link = &poller->sources;
-    while (*link != source) {
+    while (*link && *link != source) {
         link = &(*link)->next;
     }
+    assert(*link == source);
     *link = source->next;
     free(source);
 }

@@ -127,9 +127,9 @@ void os_mutex_unlock(struct os_mutex *mutex)
 #define TLS_SLOTS 8u
 
 struct tls_slot {
-    _Atomic bool used;
     void (*_Atomic destructor)(void *); /* partner: the callback, on a thread that ends */
     DWORD fls_idx;
+    _Atomic bool used; /* partner: os_tls_create on another thread */
 };
 
 static struct tls_slot tls_slots[TLS_SLOTS];

@@ -17,8 +17,6 @@
 
 #include "tests/support/os_support.h"
 
-extern char **environ;
-
 #define SUPPORT_PAGE_BYTES 4096u
 
 static char runtime_folder[64];
