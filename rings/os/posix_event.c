@@ -13,13 +13,15 @@
 
 #include "rings/os/posix_internal.h"
 
-#define EVENT_DRAIN_BYTES 64u
+/* More than the buffer of an event ever holds: the system's least one takes a handful of one-byte
+ * messages, unix(7), socket(7). */
+#define EVENT_DRAIN_BYTES 512u
 
 enum rs_status os_event_create(struct os_event *out)
 {
     *out = (struct os_event){.handle = -1, .aux = 0};
     int fds[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0) {
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) {
         return posix_error("socketpair");
     }
     /* One unread byte is a signal, more say nothing: the system's least buffer keeps an event that
@@ -53,28 +55,18 @@ void os_event_signal(struct os_event *event)
 
 enum rs_status posix_event_drain(int fd)
 {
-    bool signalled = false;
-    for (;;) {
-        char bytes[EVENT_DRAIN_BYTES];
-        ssize_t got = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
-        if (got > 0) {
-            signalled = true;
-            if ((size_t)got == sizeof bytes) {
-                continue;
-            }
-            return RS_OK;
-        }
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (signalled) {
-            return RS_OK;
-        }
-        if (got == 0 || errno == ECONNRESET) {
-            return RS_DATAPLANE_GONE;
-        }
-        return errno == EAGAIN ? RS_WOULD_BLOCK : posix_error("recv on an event");
+    char bytes[EVENT_DRAIN_BYTES];
+    ssize_t got = 0;
+    do {
+        got = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    } while (got < 0 && errno == EINTR);
+    if (got > 0) {
+        return RS_OK;
     }
+    if (got == 0 || errno == ECONNRESET) {
+        return RS_DATAPLANE_GONE;
+    }
+    return errno == EAGAIN ? RS_WOULD_BLOCK : posix_error("recv on an event");
 }
 
 enum rs_status posix_wait_readable(int fd, int second_fd, uint64_t deadline_ns, bool *first_ready,

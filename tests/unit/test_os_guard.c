@@ -30,17 +30,24 @@ static void fault_gives_zeros_and_the_flag(void **state)
     (void)state;
     _Atomic uint32_t faulted = 0;
     _Atomic uint32_t unrelated = 0;
+    _Atomic uint32_t faulted2 = 0;
     unsigned char *broken = test_memory_make_broken(BYTES);
+    unsigned char *broken2 = test_memory_make_broken(BYTES);
     struct os_shm whole;
     assert_int_equal(os_shm_create(OS_SHM_CL, BYTES, &whole), RS_OK);
     memset(whole.base, 7, BYTES);
     assert_int_equal(os_guard_add(whole.base, BYTES, &unrelated), RS_OK);
     assert_int_equal(os_guard_add(broken, BYTES, &faulted), RS_OK);
+    assert_int_equal(os_guard_add(broken2, BYTES, &faulted2), RS_OK);
 
     assert_int_equal(broken[0], 0x5a); /* the first half is there */
     assert_int_equal(atomic_load(&faulted), 0);
     assert_true(all_zero(broken + BYTES / 2, BYTES / 2));
     assert_int_equal(atomic_load(&faulted), 1);
+    /* The guard goes on with the next one. */
+    assert_int_equal(broken2[BYTES - 1], 0);
+    assert_int_equal(atomic_load(&faulted2), 1);
+    assert_int_equal(broken2[0], 0);
     /* Still usable, and writing to it harms nobody. */
     memset(broken, 1, BYTES);
     assert_int_equal(broken[BYTES - 1], 1);
@@ -50,8 +57,11 @@ static void fault_gives_zeros_and_the_flag(void **state)
 
     os_guard_remove(broken);
     os_guard_remove(broken);
+    os_guard_remove(broken2);
     os_guard_remove(whole.base);
     struct os_shm replaced = {.base = broken, .size_bytes = BYTES, .handle = -1};
+    os_shm_destroy(&replaced);
+    replaced = (struct os_shm){.base = broken2, .size_bytes = BYTES, .handle = -1};
     os_shm_destroy(&replaced);
     os_shm_destroy(&whole);
 }
