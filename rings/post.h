@@ -29,11 +29,7 @@ struct post_channel {
     struct slot_producer producer;
     struct rs_channel_client *shared;
     uint32_t limit_sockets;
-    bool pressure;          /* what shared->pressure says */
-    bool pressure_draining; /* pressure_until was seen consumed, when request_head was pressure_head
-                             */
-    uint64_t pressure_until; /* send_level words in use extend slots before this position */
-    uint64_t pressure_head;
+    uint32_t levelled; /* sockets that rely on send_level; pressure is stored while it is not 0 */
 };
 
 enum post_last { POST_LAST_NONE = 0, POST_LAST_TAIL, POST_LAST_INLINE };
@@ -44,6 +40,7 @@ struct post_socket {
     uint64_t last_position; /* of the newest data slot */
     uint64_t level_word;    /* what send_level says */
     enum post_last last;
+    bool levelled; /* the newest tail is in send_level only: counted in the channel */
 };
 
 /* slots, count and state: see slot_producer_init; count > 2 * limit_sockets. */
@@ -52,9 +49,12 @@ static inline void post_channel_init(struct post_channel *channel, struct rs_req
                                      struct rs_channel_client *shared, uint32_t limit_sockets)
 {
     assert(count >= limit_sockets + RS_REPLY_CELLS);
-    *channel = (struct post_channel){.shared = shared, .limit_sockets = limit_sockets};
+    /* Pressure left by the index's last user stays: the dataplane may not have looked yet. */
+    *channel = (struct post_channel){
+        .shared = shared,
+        .limit_sockets = limit_sockets,
+        .levelled = atomic_load_explicit(&shared->pressure, memory_order_relaxed) != 0};
     slot_producer_init(&channel->producer, slots, count, state);
-    atomic_store_explicit(&shared->pressure, 0, memory_order_relaxed);
 }
 
 /* Brings a socket's client words to the state of a new socket, before its BIND or CONNECT is
@@ -83,21 +83,21 @@ static inline bool post_channel_slack(struct post_channel *channel)
 }
 
 /*
- * Ends pressure. Not when the last slot that a send_level extends is seen consumed: the dataplane
- * publishes request_head, and only then looks at `pressure` and send_level. When request_head moved
- * once more it has looked.
+ * A slot with a newer tail than send_level's was posted. The dataplane publishes request_head first
+ * and looks at `pressure` and send_level some time later, so nothing that the client sees consumed
+ * ends pressure; only that no socket relies on its send_level any more. A socket that left the
+ * channel meanwhile is never discounted: the dataplane then looks at send_level for nothing.
  */
-static inline void post_channel_relax(struct post_channel *channel)
+static inline void post_level_superseded(struct post_channel *channel, struct post_socket *post)
 {
-    if (!channel->pressure || channel->producer.head_cached < channel->pressure_until) {
+    if (!post->levelled) {
         return;
     }
-    if (!channel->pressure_draining) {
-        channel->pressure_draining = true;
-        channel->pressure_head = channel->producer.head_cached;
-    } else if (channel->producer.head_cached != channel->pressure_head) {
-        channel->pressure = false;
-        atomic_store_explicit(&channel->shared->pressure, 0, memory_order_relaxed);
+    post->levelled = false;
+    if (--channel->levelled == 0) {
+        /* Release, partner post_pressure: who sees this sees the slots that took the levels' place.
+         */
+        atomic_store_explicit(&channel->shared->pressure, 0, memory_order_release);
     }
 }
 
@@ -106,12 +106,12 @@ static inline void post_channel_relax(struct post_channel *channel)
 static inline bool post_level_store(struct post_channel *channel, struct post_socket *post,
                                     struct rs_socket_client *shared, uint32_t tail)
 {
-    if (!channel->pressure) {
-        atomic_store_explicit(&channel->shared->pressure, 1, memory_order_relaxed);
+    if (!post->levelled) {
+        post->levelled = true;
+        if (channel->levelled++ == 0) {
+            atomic_store_explicit(&channel->shared->pressure, 1, memory_order_relaxed);
+        }
     }
-    channel->pressure = true;
-    channel->pressure_draining = false;
-    channel->pressure_until = channel->producer.tail;
     post->level_word = (uint64_t)(uint32_t)post->last_position << 32 | tail;
     /* Release, partner post_level_take: what lies in the send ring up to tail is visible before it.
      */
@@ -139,7 +139,6 @@ post_tail(struct post_channel *channel, struct post_socket *post, struct rs_sock
             return RS_OK;
         }
     }
-    post_channel_relax(channel);
     if ((uint32_t)(post->level_word >> 32) == (uint32_t)producer->tail) {
         /* An old send_level would look as if it extended the slot we are about to post (once in
          * 2^32 slots, or on another channel). */
@@ -157,6 +156,7 @@ post_tail(struct post_channel *channel, struct post_socket *post, struct rs_sock
     slot->arg = tail;
     post->last = POST_LAST_TAIL;
     post->last_position = slot_producer_publish(producer);
+    post_level_superseded(channel, post);
     return RS_OK;
 }
 
@@ -208,9 +208,10 @@ static inline bool post_socket_idle(struct post_channel *channel, const struct p
  */
 
 /*
- * After a batch that contained POSTs: slot_consumer_publish, rs_fence_full (the batch's only one,
- * wakeup_fence serves as well), then, if this is true, post_level_take for each socket that had a
- * POST in the batch.
+ * After slot_consumer_publish of a batch that contained POSTs, sooner or later: rs_fence_full
+ * (wakeup_fence is one; several batches may share it), then, if this is true, post_level_take for
+ * each socket that had a POST since the last time. Looking without a fence as well finds most of
+ * them earlier.
  */
 static inline bool post_pressure(const struct rs_channel_client *shared)
 {
