@@ -73,11 +73,9 @@ function(ringsock_is_root out)
 endfunction()
 
 # ringsock_add_fuzzer(NAME packet SOURCES packet.c LIBS … CORPUS dir): in preset fuzz a libFuzzer program fuzz_NAME and the
-# test fuzz.NAME, which replays CORPUS and then mutates it for a bounded number of runs from a fixed seed. Elsewhere nothing.
+# test fuzz.NAME, which replays CORPUS and then mutates it for a bounded number of runs from a fixed seed. Elsewhere a program
+# replay_NAME (tests/fuzz/replay_main.c in libFuzzer's place), and fuzz.NAME only replays CORPUS.
 function(ringsock_add_fuzzer)
-  if(NOT RINGSOCK_FUZZ)
-    return()
-  endif()
   cmake_parse_arguments(PARSE_ARGV 0 F "" "NAME;CORPUS;RUNS;TIMEOUT" "SOURCES;LIBS;ARGS")
   if(F_UNPARSED_ARGUMENTS OR NOT F_NAME OR NOT F_SOURCES OR NOT F_CORPUS)
     message(FATAL_ERROR "ringsock_add_fuzzer(${ARGV}): NAME, SOURCES and CORPUS are needed")
@@ -89,6 +87,13 @@ function(ringsock_add_fuzzer)
     set(F_TIMEOUT 120)
   endif()
   cmake_path(ABSOLUTE_PATH F_CORPUS)
+  if(NOT RINGSOCK_FUZZ)
+    add_executable(replay_${F_NAME} ${F_SOURCES} ${PROJECT_SOURCE_DIR}/tests/fuzz/replay_main.c)
+    target_link_libraries(replay_${F_NAME} PRIVATE ringsock_flags ${F_LIBS})
+    add_test(NAME fuzz.${F_NAME} COMMAND replay_${F_NAME} ${F_CORPUS})
+    set_tests_properties(fuzz.${F_NAME} PROPERTIES LABELS fuzz TIMEOUT ${F_TIMEOUT})
+    return()
+  endif()
   add_executable(fuzz_${F_NAME} ${F_SOURCES})
   target_link_libraries(fuzz_${F_NAME} PRIVATE ringsock_flags ${F_LIBS})
   target_link_options(fuzz_${F_NAME} PRIVATE -fsanitize=fuzzer)

@@ -22,12 +22,23 @@ static_assert(CONFIG_LINE_MAX_BYTES < CFG_NAME_LEN + CFG_VALUE_LEN + 4 - 2,
 
 /* ---- complaints ---- */
 
+#define MESSAGE_MAX_BYTES 1024u
+
 static void print_escaped(FILE *out, const char *text)
 {
     for (; *text != '\0'; text++) {
         unsigned char c = (unsigned char)*text;
-        (void)fprintf(out, isprint(c) ? "%c" : "\\x%02x", c);
+        (void)fprintf(out, c >= 0x20 && c < 0x7f ? "%c" : "\\x%02x", c);
     }
+}
+
+/* The message and the end of its line. */
+RS_PRINTF_LIKE(2, 0) static void print_message(FILE *out, const char *format, va_list args)
+{
+    char message[MESSAGE_MAX_BYTES];
+    (void)vsnprintf(message, sizeof(message), format, args);
+    print_escaped(out, message);
+    (void)fputc('\n', out);
 }
 
 void config_complain(struct config_report *report, const char *section, const char *key,
@@ -38,7 +49,7 @@ void config_complain(struct config_report *report, const char *section, const ch
     if (section != NULL) {
         (void)fputc('[', report->out);
         print_escaped(report->out, section);
-        (void)fputs("] ", report->out);
+        (void)fputs(key != NULL ? "] " : "]", report->out);
     }
     if (key != NULL) {
         print_escaped(report->out, key);
@@ -50,9 +61,8 @@ void config_complain(struct config_report *report, const char *section, const ch
     (void)fputs(section != NULL || key != NULL ? ": " : "", report->out);
     va_list args;
     va_start(args, format);
-    (void)vfprintf(report->out, format, args);
+    print_message(report->out, format, args);
     va_end(args);
-    (void)fputc('\n', report->out);
 }
 
 void config_complain_line(struct config_report *report, uint32_t line, const char *format, ...)
@@ -61,9 +71,8 @@ void config_complain_line(struct config_report *report, uint32_t line, const cha
     (void)fprintf(report->out, "%s:%u: ", report->file, line);
     va_list args;
     va_start(args, format);
-    (void)vfprintf(report->out, format, args);
+    print_message(report->out, format, args);
     va_end(args);
-    (void)fputc('\n', report->out);
 }
 
 /* ---- reading ---- */

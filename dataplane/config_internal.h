@@ -32,13 +32,12 @@ struct config_report {
 
 /* "FILE: [section] key = found: message". key or found NULL: left out. Bytes a terminal should not
  * see are escaped. */
-__attribute__((format(gnu_printf, 5, 6))) void config_complain(struct config_report *report,
-                                                               const char *section, const char *key,
-                                                               const char *found,
-                                                               const char *format, ...);
+RS_PRINTF_LIKE(5, 6)
+void config_complain(struct config_report *report, const char *section, const char *key,
+                     const char *found, const char *format, ...);
 /* "FILE:line: message", about the text before it means anything. */
-__attribute__((format(gnu_printf, 3, 4))) void
-config_complain_line(struct config_report *report, uint32_t line, const char *format, ...);
+RS_PRINTF_LIKE(3, 4)
+void config_complain_line(struct config_report *report, uint32_t line, const char *format, ...);
 
 /* Lines of the file with faults rte_cfgfile would skip, cut or misread. False: do not hand it to
  * rte_cfgfile at all. */

@@ -108,7 +108,9 @@ static bool check_bytes(struct text_state *state, struct text_span line)
             config_complain_line(state->report, state->line,
                                  "';' at column %zu: a comment starts with '%c' here", i + 1,
                                  CONFIG_COMMENT);
-            return false;
+            /* rte_cfgfile would take '; a = b' for a key. */
+            state->loadable &= i > 0 || memchr(line.start, '=', line.bytes) == NULL;
+            return i > 0;
         }
     }
     return true;

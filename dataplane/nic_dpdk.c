@@ -313,8 +313,9 @@ static const struct nic_ops dpdk_ops = {
 
 /* ---- opening ---- */
 
-__attribute__((format(gnu_printf, 3, 4))) static enum rs_status
-refuse(const struct queue_config *config, enum rs_status status, const char *format, ...)
+RS_PRINTF_LIKE(3, 4)
+static enum rs_status refuse(const struct queue_config *config, enum rs_status status,
+                             const char *format, ...)
 {
     char why[512];
     va_list args;

@@ -34,7 +34,7 @@ static struct {
     int result, error;
 } eal;
 
-__attribute__((format(gnu_printf, 1, 2))) static void add_arg(const char *format, ...)
+RS_PRINTF_LIKE(1, 2) static void add_arg(const char *format, ...)
 {
     va_list args;
     va_start(args, format);

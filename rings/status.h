@@ -9,6 +9,15 @@
 
 #define RS_CHECK_RESULT __attribute__((warn_unused_result))
 
+/* A function's arguments are checked like printf's. GCC for Windows takes plain 'printf' for the
+ * old Microsoft library's, without %zu; clang knows only 'printf'. */
+#ifdef __clang__
+#define RS_PRINTF_LIKE(format_idx, args_idx) __attribute__((format(printf, format_idx, args_idx)))
+#else
+#define RS_PRINTF_LIKE(format_idx, args_idx) \
+    __attribute__((format(gnu_printf, format_idx, args_idx)))
+#endif
+
 enum rs_status {
     RS_OK = 0,
     RS_WOULD_BLOCK,            /* nothing to read, or this socket's send ring is full */

@@ -1,6 +1,7 @@
 /*
- * pcap_name LINUX_NAME: the name under which wpcap opens a Linux interface in Wine, \Device\NPF_{...}, on standard output. Wine gives the
- * Linux name as the description. A Windows program; wpcap.dll is loaded at run time, so building needs no library.
+ * pcap_name LINUX_NAME: the name under which wpcap opens a Linux interface in Wine,
+ * \Device\NPF_{...}, on standard output. Wine gives the Linux name as the description. A Windows
+ * program; wpcap.dll is loaded at run time, so building needs no library.
  */
 #include <pcap/pcap.h>
 #include <stdio.h>

@@ -32,8 +32,7 @@ static const char *step = "start";
         }                                \
     } while (0)
 
-__attribute__((format(gnu_printf, 2, 3), noreturn)) static void fail(int line, const char *format,
-                                                                     ...)
+RS_PRINTF_LIKE(2, 3) __attribute__((noreturn)) static void fail(int line, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
