@@ -47,7 +47,7 @@ struct fake {
     struct fake_socket *sockets;
     struct os_mutex mutex;
     struct os_thread thread;
-    rs_atomic_u32 stop, pause, paused, dead;
+    rs_atomic_u32 stop, pause, paused, stalled, dead;
     bool corrupt_desc;
     struct fake_counts counts;
     uint16_t next_port;
@@ -362,7 +362,10 @@ static void fake_run(void *arg)
                 atomic_store_explicit(&fake->paused, 0, memory_order_release);
                 busy = fake_iterate(fake);
             } else {
-                atomic_store_explicit(&fake->queue->heartbeat_tsc, os_tsc(), memory_order_relaxed);
+                if (atomic_load_explicit(&fake->stalled, memory_order_relaxed) == 0) {
+                    atomic_store_explicit(&fake->queue->heartbeat_tsc, os_tsc(),
+                                          memory_order_relaxed);
+                }
                 atomic_store_explicit(&fake->paused, 1, memory_order_release);
             }
             os_mutex_unlock(&fake->mutex);
@@ -554,8 +557,15 @@ void fake_pause(struct fake *fake)
     }
 }
 
+void fake_stall(struct fake *fake)
+{
+    atomic_store_explicit(&fake->stalled, 1, memory_order_relaxed);
+    fake_pause(fake);
+}
+
 void fake_resume(struct fake *fake)
 {
+    atomic_store_explicit(&fake->stalled, 0, memory_order_relaxed);
     atomic_store_explicit(&fake->pause, 0, memory_order_release);
 }
 

@@ -32,6 +32,8 @@ struct client_link fake_link(struct fake *fake);
 /* Stops consuming (the heartbeat goes on) until fake_resume. Returns when the thread has stopped.
  */
 void fake_pause(struct fake *fake);
+/* The same, and the heartbeat stops too. */
+void fake_stall(struct fake *fake);
 void fake_resume(struct fake *fake);
 /* The process "ends": heartbeat and service stop, the OS says it is gone, events break. */
 void fake_die(struct fake *fake);
