@@ -18,6 +18,9 @@ ringsock_import_static(mimalloc libmimalloc.a psapi shell32 user32 advapi32 bcry
 ringsock_import_static(cmocka libcmocka.a)
 if(RINGSOCK_WITH_BENCH)
   ringsock_import_static(benchmark libbenchmark.a Threads::Threads shlwapi)
+  if(TARGET ringsock::benchmark)
+    target_compile_definitions(ringsock::benchmark INTERFACE BENCHMARK_STATIC_DEFINE)
+  endif()
 endif()
 
 if(RINGSOCK_WITH_DATAPLANE AND EXISTS ${RINGSOCK_DEPS_DIR}/dpdk/lib/librte_eal.a)

@@ -73,8 +73,12 @@ function(ringsock_is_root out)
 endfunction()
 
 # ringsock_add_fuzzer(NAME packet SOURCES packet.c LIBS … CORPUS dir): in preset fuzz a libFuzzer program fuzz_NAME and the
-# test fuzz.NAME, which replays CORPUS and then mutates it for a bounded number of runs from a fixed seed. Elsewhere a program
-# replay_NAME (tests/fuzz/replay_main.c in libFuzzer's place), and fuzz.NAME only replays CORPUS.
+# test fuzz.NAME, which replays CORPUS and then mutates it for a bounded number of runs from a fixed seed; the target `fuzzers`
+# is all of them with what they need, and nothing more. Elsewhere a program replay_NAME (tests/fuzz/replay_main.c in libFuzzer's
+# place), and fuzz.NAME only replays CORPUS.
+if(RINGSOCK_FUZZ)
+  add_custom_target(fuzzers)
+endif()
 function(ringsock_add_fuzzer)
   cmake_parse_arguments(PARSE_ARGV 0 F "" "NAME;CORPUS;RUNS;TIMEOUT" "SOURCES;LIBS;ARGS")
   if(F_UNPARSED_ARGUMENTS OR NOT F_NAME OR NOT F_SOURCES OR NOT F_CORPUS)
@@ -97,6 +101,7 @@ function(ringsock_add_fuzzer)
   add_executable(fuzz_${F_NAME} ${F_SOURCES})
   target_link_libraries(fuzz_${F_NAME} PRIVATE ringsock_flags ${F_LIBS})
   target_link_options(fuzz_${F_NAME} PRIVATE -fsanitize=fuzzer)
+  add_dependencies(fuzzers fuzz_${F_NAME})
   # New inputs that libFuzzer finds go to the build tree, never into the checked-in corpus.
   set(found ${CMAKE_CURRENT_BINARY_DIR}/found-${F_NAME})
   file(MAKE_DIRECTORY ${found})

@@ -318,7 +318,7 @@ rs_stop_windows() {
 rs_cmake() {
     local preset=$1 log=$RS_TOP/build/$1.log
     mkdir -p "$RS_TOP/build"
-    if ! { (cd "$RS_TOP" && cmake --preset "$preset" -DRINGSOCK_CACHE="$RS_CACHE" && cmake --build --preset "$preset" --target "${2:-all}"); } \
+    if ! { (cd "$RS_TOP" && cmake --preset "$preset" -DRINGSOCK_CACHE="$RS_CACHE" && cmake --build --preset "$preset" ${2:+--target "$2"}); } \
         >"$log" 2>&1 </dev/null; then
         printf 'building preset %s failed; the whole log is %s, its errors and end:\n' "$preset" "$log" >&2
         { grep -E '(error|Error)[: ]' "$log" | head -n 20; tail -n 5 "$log"; } | sed 's/^/    /' >&2
