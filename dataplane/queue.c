@@ -157,6 +157,7 @@ static uint32_t queue_receive(struct queue *queue)
 {
     struct pkt pkts[NIC_BURST_PKTS];
     uint32_t count = queue->nic->ops->rx_burst(queue->nic, pkts, NIC_BURST_PKTS);
+    stack_prefetch(queue->stack, pkts, count);
     for (uint32_t i = 0; i < count; i++) {
         stack_input(queue->stack, &pkts[i]);
     }

@@ -11,6 +11,7 @@
 #include "dataplane/stack_internal.h"
 #include "dataplane/wire/ethernet.h"
 #include "dataplane/wire/ipv4.h"
+#include "dataplane/wire/udp.h"
 
 static void stack_init_addresses(struct stack *stack, const struct stack_config *config)
 {
@@ -104,6 +105,40 @@ void stack_input(struct stack *stack, const struct pkt *pkt)
 {
     STACK_COUNT(stack, rx_frames);
     ethernet_input(stack, pkt);
+}
+
+/* What a plain UDP frame's ports say; any other frame yields a chain that is fetched in vain. */
+static struct udp_socket **stack_frame_chain(const struct stack *stack, const struct pkt *pkt)
+{
+    const struct wire_ipv4 *ip = (const struct wire_ipv4 *)(pkt->data + ETHERNET_HEADER_BYTES);
+    const struct wire_udp *udp = (const struct wire_udp *)(pkt->data + IPV4_PAYLOAD_OFF);
+    if (pkt->len_bytes < IPV4_PAYLOAD_OFF + UDP_HEADER_BYTES) {
+        return NULL;
+    }
+    return udp_first_chain(stack, ip->dst_be32, udp->dst_port_be16, ip->src_be32,
+                           udp->src_port_be16);
+}
+
+void stack_prefetch(const struct stack *stack, const struct pkt *pkts, uint32_t count)
+{
+    struct udp_socket **chains[NIC_BURST_PKTS];
+    if (count < 2 || count > NIC_BURST_PKTS) {
+        return; /* alone, a frame has nothing to overlap with */
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        __builtin_prefetch(pkts[i].data);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        chains[i] = stack_frame_chain(stack, &pkts[i]);
+        if (chains[i] != NULL) {
+            __builtin_prefetch(chains[i]);
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (chains[i] != NULL && *chains[i] != NULL) {
+            __builtin_prefetch(*chains[i], 1);
+        }
+    }
 }
 
 struct counters *stack_counters(struct stack *stack)

@@ -58,6 +58,19 @@ struct udp_socket *udp_demux(const struct stack *stack, uint32_t local_be32,
     return socket;
 }
 
+struct udp_socket **udp_first_chain(const struct stack *stack, uint32_t local_be32,
+                                    uint16_t local_port_be16, uint32_t peer_be32,
+                                    uint16_t peer_port_be16)
+{
+    const struct udp_table *table = &stack->udp;
+    if (table->connected_count == 0) {
+        peer_be32 = 0;
+        peer_port_be16 = 0;
+        local_be32 = table->specific_count > 0 ? local_be32 : 0;
+    }
+    return &table->chains[udp_hash(table, local_be32, peer_be32, local_port_be16, peer_port_be16)];
+}
+
 static inline struct udp_socket **udp_port_chain(const struct udp_table *table, uint16_t port_be16)
 {
     return &table->ports[(uint32_t)(port_be16 * 0x9e3779b1u) >> table->port_shift];

@@ -6,18 +6,17 @@
 #ifndef RINGSOCK_DATAPLANE_UDP_H
 #define RINGSOCK_DATAPLANE_UDP_H
 
+#include <assert.h>
+
 #include "dataplane/stack.h"
 
 struct udp_membership;
 
+/* One cache line: what a look-up compares and what a send reads lie together. */
 struct udp_socket {
-    /* demux chains; udp.c only */
+    /* demux chain; udp.c only */
     struct udp_socket *chain_next;
     struct udp_socket **chain_prev;
-    struct udp_socket *port_next; /* all sockets of one local port, for broadcasts */
-    struct udp_socket **port_prev;
-    struct udp_membership *memberships;
-    uint32_t bound_be32; /* what bind said; comes back when connect is dissolved */
     /* addressing; IPv4, network order; 0 = any */
     uint32_t local_be32, peer_be32;
     uint16_t local_port_be16, peer_port_be16;
@@ -28,7 +27,12 @@ struct udp_socket {
     uint8_t ttl;         /* default 128, as Windows */
     uint8_t tos;
     uint8_t multicast_ttl; /* default 1 */
+    uint32_t bound_be32;   /* what bind said; comes back when connect is dissolved */
+    struct udp_membership *memberships;
+    struct udp_socket *port_next; /* all sockets of one local port, for broadcasts; udp.c only */
+    struct udp_socket **port_prev;
 };
+static_assert(sizeof(struct udp_socket) <= RS_LINE_BYTES, "udp_socket fits a cache line");
 
 void udp_socket_init(struct udp_socket *socket);
 /* local_be32 0 = any; own, loopback or a multicast group (receive only that group, as on Linux; on

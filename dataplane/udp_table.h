@@ -27,6 +27,10 @@ RS_CHECK_RESULT enum rs_status udp_table_init(struct stack *stack, uint32_t sock
 void udp_table_destroy(struct stack *stack);
 
 void udp_input(struct stack *stack, const struct ipv4_packet *packet);
+/* The chain in which udp_demux will look first. */
+struct udp_socket **udp_first_chain(const struct stack *stack, uint32_t local_be32,
+                                    uint16_t local_port_be16, uint32_t peer_be32,
+                                    uint16_t peer_port_be16);
 /* The socket that gets a unicast datagram: the one connected to the sender, else bound to the
  * address, else to any. NULL: none. Addresses as in the received packet. */
 struct udp_socket *udp_demux(const struct stack *stack, uint32_t local_be32,
