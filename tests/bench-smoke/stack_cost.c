@@ -1,9 +1,11 @@
 /*
  * What the stack costs per datagram, in TSC cycles, with 10 and with 100,000 sockets hit in random
  * order: a local send up to the deliver upcall, a received frame up to it, and a send down to the
- * NIC's transmit call. Payload copy and checksums are not in it: the deliver upcall only touches
- * the socket, and the NIC does the sums; a fourth figure has the checksum of 64 bytes. Prints the
- * median of many short blocks. A figure beyond ten times its bound fails: this machine is shared.
+ * NIC's transmit call. Without payload copy and checksums (the deliver upcall only touches the
+ * socket, the NIC does the sums), and once with checksums. The floor is one dependent visit to a
+ * random socket's cache line: with 100,000 sockets each send starts with that miss, while the
+ * misses of received frames overlap (stack_prefetch). Prints medians of many short blocks. The
+ * bound is for a quiet machine; here a figure beyond ten times the bound fails.
  */
 #include <inttypes.h>
 #include <stdbool.h>
