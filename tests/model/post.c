@@ -222,7 +222,7 @@ int main(void)
     ok = report("lazy fence, random", sched_random(&test, seed, 60000), false) && ok;
     test.sides[0] = client_side_others_go_on;
     ok = report("lazy fence, others go on", sched_explore(&test, 3), false) && ok;
-    ok = report("lazy fence, others go on, random", sched_random(&test, seed, 60000), false) && ok;
+    ok = report("lazy fence, others go on, random", sched_random(&test, seed, 500000), false) && ok;
     test.sides[0] = client_side;
     lazy = false;
     ok = report("random", sched_random(&test, seed, 60000), false) && ok;

@@ -34,6 +34,7 @@ static struct {
     uint16_t options[DECISIONS_MAX];
     unsigned decision_count, fixed;
     struct test_random *random;
+    uint32_t switch_rate; /* of 8 random decisions, those that may deviate */
 } model;
 
 static _Alignas(64) unsigned char stacks[2][STACK_BYTES];
@@ -81,7 +82,7 @@ static unsigned decide(unsigned options)
     }
     if (idx >= model.fixed) {
         model.decisions[idx] = 0;
-        if (model.random != NULL && test_random_below(model.random, 4) == 0) {
+        if (model.random != NULL && test_random_below(model.random, 8) < model.switch_rate) {
             model.decisions[idx] = (uint16_t)test_random_below(model.random, options);
         }
     }
@@ -291,6 +292,7 @@ struct sched_result sched_random(const struct sched_test *test, uint64_t seed, u
     model.fixed = 0;
     model.random = &random;
     for (uint64_t i = 1; i <= runs; i++) {
+        model.switch_rate = i % 2 == 0 ? 2 : 5;
         if (!run_once(test)) {
             model.random = NULL;
             return result_of(i, true);
