@@ -1,0 +1,100 @@
+/*
+ * What the SPI tests share: cases that register themselves by the function and the documented rule
+ * they hold, the provider called as ws2_32 calls it (through the table), and a dataplane on the
+ * loopback NIC. Test thread, unless said otherwise.
+ */
+#ifndef RINGSOCK_TESTS_SPI_SPI_TEST_H
+#define RINGSOCK_TESTS_SPI_SPI_TEST_H
+
+#include <winsock2.h>
+#include <ws2tcpip.h>
+
+#include <mstcpip.h>
+#include <mswsock.h>
+
+/* cmocka wants these before it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "provider/host/host.h"
+
+/* ---- cases ---- */
+
+typedef void (*spi_case_run)(void **state);
+void spi_case_add(const char *function, const char *rule, spi_case_run run);
+
+#define CASE(function, id, rule)                                 \
+    static void id(void **state);                                \
+    __attribute__((constructor)) static void id##_register(void) \
+    {                                                            \
+        spi_case_add(#function, rule, id);                       \
+    }                                                            \
+    static void id(void **state __attribute__((unused)))
+
+/* ---- calls ---- */
+
+extern struct host_provider provider; /* loaded; started while cases run */
+#define TABLE (&provider.table)
+/* lpErrno of the call under test. */
+extern int spi_error;
+
+#define OK(call)                                                   \
+    do {                                                           \
+        spi_error = 0;                                             \
+        if ((call) == SOCKET_ERROR) {                              \
+            fail_msg("%s failed with error %d", #call, spi_error); \
+        }                                                          \
+    } while (0)
+#define FAILS(code, call)                                                   \
+    do {                                                                    \
+        spi_error = 0;                                                      \
+        if ((call) != SOCKET_ERROR) {                                       \
+            fail_msg("%s succeeded, %s expected", #call, #code);            \
+        }                                                                   \
+        if (spi_error != (code)) {                                          \
+            fail_msg("%s: error %d, %s expected", #call, spi_error, #code); \
+        }                                                                   \
+    } while (0)
+
+/* ---- sockets; closed at the end of the case ---- */
+
+SOCKET spi_new(DWORD flags);       /* as WSASocketW makes it, nothing set */
+SOCKET spi_udp(void);              /* overlapped flag, receives time out after 5 s */
+SOCKET spi_bound(SOCKADDR_IN *at); /* on 127.0.0.1, its address in *at */
+void spi_forget(SOCKET s);         /* the case closed it itself */
+
+SOCKADDR_IN spi_at(const char *ip, unsigned port);
+SOCKADDR_IN spi_name(SOCKET s);
+int spi_bind_at(SOCKET s, const SOCKADDR_IN *at);
+int spi_connect_to(SOCKET s, const SOCKADDR_IN *to);
+/* One buffer. Result of the call, error in spi_error. */
+int spi_send_one(SOCKET s, const void *data, DWORD length_bytes, DWORD flags, DWORD *sent);
+int spi_send_to_one(SOCKET s, const void *data, DWORD length_bytes, const SOCKADDR_IN *to);
+int spi_recv_one(SOCKET s, void *data, DWORD length_bytes, DWORD *flags, DWORD *received);
+int spi_recv_from_one(SOCKET s, void *data, DWORD length_bytes, SOCKADDR_IN *from, DWORD *received);
+/* FIONBIO. */
+void spi_nonblocking(SOCKET s);
+int spi_set_dword(SOCKET s, int level, int name, DWORD value);
+DWORD spi_get_dword(SOCKET s, int level, int name);
+int spi_ioctl_in(SOCKET s, DWORD code, DWORD value);
+/* Waits (bounded) until a datagram is there. */
+void spi_await_readable(SOCKET s);
+
+/* An address nobody may read; one page that may be read only. */
+void *spi_bad_pointer(void);
+void *spi_read_only_page(void);
+
+/* ---- the dataplane (dataplane.c) ---- */
+
+/* Starts ringsockd.exe beside this program with the loopback NIC and own address SPI_OWN; its
+ * instance becomes RINGSOCK_INSTANCE. Waits for its ready line. False with a message on failure. */
+int dataplane_start(void);
+/* Asks it to stop. Returns its exit status, -1 when it had to be ended. */
+int dataplane_stop(void);
+#define SPI_OWN "10.77.0.1"
+
+#endif
