@@ -31,15 +31,9 @@ rs_elapsed() {
     printf '%3d s' $((EPOCHSECONDS - RS_SINCE))
 }
 
-# rs_say TEXT: one progress line. While RS_QUIET_FILE exists (the demo is printing its result) lines wait in a file.
+# rs_say TEXT: one progress line.
 rs_say() {
-    local line
-    line="  [$(rs_elapsed)] $*"
-    if [[ -n ${RS_QUIET_FILE:-} && -e $RS_QUIET_FILE ]]; then
-        printf '%s\n' "$line" >>"$RS_QUIET_FILE"
-    else
-        printf '%s\n' "$line"
-    fi
+    printf '  [%s] %s\n' "$(rs_elapsed)" "$*"
 }
 
 rs_fail() {
@@ -92,9 +86,12 @@ rs_install() {
     if [[ $(id -u) != 0 ]]; then
         rs_fail "$what: packages are missing and this is not root. Run: sudo apt-get install --no-install-recommends ${missing[*]}"
     fi
+    mkdir -p "$RS_CACHE/logs"
     if [[ ${RS_APT_FRESH:-0} == 0 ]]; then
         rs_apt_update
     fi
+    # An install that was cut short leaves packages half set up, and apt then refuses.
+    dpkg --configure -a >"$RS_CACHE/logs/dpkg-configure.log" 2>&1 </dev/null || true
     rs_step "apt: $what (${#missing[@]} packages)" "$RS_CACHE/logs/apt-${what// /-}.log" \
         env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${missing[@]}"
 }
@@ -102,7 +99,6 @@ rs_install() {
 # A third party's broken source list must not stop us: apt-get install says what it cannot find.
 rs_apt_update() {
     rs_say "apt: reading the package lists"
-    mkdir -p "$RS_CACHE/logs"
     apt-get -o DPkg::Lock::Timeout=300 update >"$RS_CACHE/logs/apt-update.log" 2>&1 </dev/null || rs_say "apt-get update complained, see $RS_CACHE/logs/apt-update.log"
     RS_APT_FRESH=1
 }
@@ -284,7 +280,7 @@ rs_start_windows() {
     RS_WINDOWS_SHOWN=0
     mkdir -p "$(dirname "$1")"
     : >"$1"
-    setsid "$RS_DEPS_DIR/setup" --yes windows >"$1" 2>&1 </dev/null &
+    RS_PLANNED=1 setsid "$RS_DEPS_DIR/setup" --yes windows >"$1" 2>&1 </dev/null &
     RS_WINDOWS_PID=$!
 }
 
@@ -310,8 +306,14 @@ rs_wait_windows() {
     return "$status"
 }
 
+# rs_signal_windows SIGNAL: to the whole group. STOP and CONT stand around a stage that measures.
+rs_signal_windows() {
+    [[ -z ${RS_WINDOWS_PID:-} ]] || kill "-$1" -- "-$RS_WINDOWS_PID" 2>/dev/null || true
+}
+
 rs_stop_windows() {
-    [[ -z ${RS_WINDOWS_PID:-} ]] || kill -TERM -- "-$RS_WINDOWS_PID" 2>/dev/null || true
+    rs_signal_windows TERM
+    rs_signal_windows CONT
 }
 
 # rs_cmake PRESET [TARGET]: configures and builds build/PRESET, output in build/PRESET.log; status 1 with the log's end on failure.
