@@ -148,9 +148,10 @@ demo_native_loopback() (
     demo_pair "Ringsock" native "$DEMO_BIN/trade_peer_ringsock" --instance "$name" "${options[@]}" -- \
         "$DEMO_BIN/trade_feed" --instance "$name"
     demo_stop_dataplane "$dataplane" "$log" TERM
+    local failed=$demo_feed_failed
     demo_pair "kernel" native-kernel "$DEMO_BIN/trade_peer" "${options[@]}" -- "$DEMO_BIN/trade_feed_kernel"
     "$DEMO_ROOT/bench/trading/demo_report" --stage native --work "$DEMO_WORK" --dataplane-status "$demo_status" \
-        --failed "$demo_feed_failed"
+        --failed "$failed"
 )
 
 # A /24 of the shared address space (RFC 6598) that nothing on this host routes yet; $demo_net is its first three numbers.
@@ -220,12 +221,13 @@ demo_windows_stage() (
     demo_pair "Ringsock" windows "${peer[@]}" --count "$DEMO_COUNT" -- \
         "$wine" "$DEMO_WINDOWS_BIN/trade_feed.exe" --instance "$name" --local "$demo_net.2" --peer "$demo_net.3" --group "$group"
     demo_stop_dataplane "$dataplane" "$log" INT
+    local failed=$demo_feed_failed # what runs beside may lose what it likes
 
     demo_offload on
     demo_pair "the system's Winsock" windows-ws2 "${peer[@]}" --count "$((DEMO_COUNT / 4))" -- \
         "$wine" "$DEMO_WINDOWS_BIN/trade_feed_ws2.exe" --local "$demo_net.1" --peer "$demo_net.3" --group "$group"
     "$DEMO_ROOT/bench/trading/demo_report" --stage windows --work "$DEMO_WORK" --dataplane-status "$demo_status" \
-        --failed "$demo_feed_failed"
+        --failed "$failed"
 )
 
 demo_windows_config() {

@@ -169,13 +169,12 @@ static bool feed_drain(struct feed *feed, uint32_t ready)
 {
     enum { BATCH = 16 };
     bool any = true;
-    bool some = false;
+    uint64_t before = feed->received + feed->orders.acks;
     for (int i = 0; (ready & FEED_ORDER) && any && i < BATCH; i++) {
         any = false;
         if (!feed_take_order(feed, &any)) {
             return false;
         }
-        some |= any;
     }
     any = true;
     for (int i = 0; (ready & FEED_MARKET) && any && i < BATCH; i++) {
@@ -183,11 +182,11 @@ static bool feed_drain(struct feed *feed, uint32_t ready)
         if (!feed_take_market(feed, &any)) {
             return false;
         }
-        some |= any;
     }
-    if (some) {
+    /* The repeated end marker is no progress. */
+    if (feed->received + feed->orders.acks != before) {
         feed->last_ns = os_monotonic_ns();
-        if (feed->first_ns == 0 && feed->received != 0) {
+        if (feed->first_ns == 0) {
             feed->first_ns = feed->last_ns;
         }
     }
@@ -252,9 +251,6 @@ static bool feed_run(struct feed *feed)
         }
         if (complete || os_monotonic_ns() - feed->last_ns > 300 * FEED_MS) {
             return true;
-        }
-        if (os_monotonic_ns() > feed->deadline_ns) {
-            return true; /* the end marker repeats and keeps last_ns young */
         }
     }
 }
