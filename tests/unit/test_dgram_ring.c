@@ -22,7 +22,7 @@ static void largest_datagram_fits_from_everywhere(void **state)
         struct dgram_writer writer;
         struct dgram_reader reader;
         struct rs_dgram *record;
-        struct dgram_view view;
+        struct dgram_view view = {0};
         dgram_writer_init(&writer, ring, RING, &head_word, RING, start);
         dgram_reader_init(&reader, ring, RING, &head_word, start);
         for (int i = 0; i < 3; i++) {
@@ -88,7 +88,7 @@ static void stale_payload_is_no_record(void **state)
     struct dgram_writer writer;
     struct dgram_reader reader;
     struct rs_dgram *record;
-    struct dgram_view view;
+    struct dgram_view view = {0};
     memset(ring, 0, SMALL);
     dgram_writer_init(&writer, ring, SMALL, &head_word, SMALL, 0);
     dgram_reader_init(&reader, ring, SMALL, &head_word, 0);
