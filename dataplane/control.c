@@ -123,7 +123,7 @@ static enum rs_status control_session_enter(struct control *control, struct os_c
 {
     struct dp_session *session;
     struct os_process process;
-    enum rs_status status = os_process_open(conn->peer_pid, &process);
+    enum rs_status status = os_conn_peer_process(conn, &process);
     if (status != RS_OK) {
         return status;
     }
@@ -381,8 +381,8 @@ static enum rs_status control_take_rings(struct dp_socket *socket)
             session_ring_take(session, RS_EXTENT_CL, socket->send_ring_bytes, &socket->send_ring);
     }
     if (status == RS_OK) {
-        socket->recv_base = session_pointer(session, socket->recv_ring.ref);
-        socket->send_base = session_pointer(session, socket->send_ring.ref);
+        socket->recv_base = session_ring_touch(session, &socket->recv_ring);
+        socket->send_base = session_ring_touch(session, &socket->send_ring);
     }
     return status;
 }

@@ -289,6 +289,23 @@ void session_ring_give(struct dp_session *session, enum rs_extent_kind kind,
     ring->size_bytes = 0;
 }
 
+/* Reading maps a page, and makes it where there is none yet; it changes nothing for whoever writes
+ * there. */
+static void session_touch(const void *memory, size_t bytes)
+{
+    const volatile uint8_t *page = memory;
+    for (size_t off = 0; off < bytes; off += RS_PAGE_BYTES) {
+        (void)page[off];
+    }
+}
+
+uint8_t *session_ring_touch(const struct dp_session *session, const struct rs_ring_ref *ring)
+{
+    uint8_t *base = session_pointer(session, ring->ref);
+    session_touch(base, ring->size_bytes);
+    return base;
+}
+
 enum rs_status session_channel_open(struct dp_session *session, uint32_t queue_idx,
                                     struct dp_channel **out)
 {
@@ -310,6 +327,9 @@ enum rs_status session_channel_open(struct dp_session *session, uint32_t queue_i
     struct rs_channel_state *state = &session->channel_states[idx];
     state->queue_idx = queue_idx;
     state->generation++;
+    session_touch(channel->requests.slots,
+                  ((size_t)channel->requests.mask + 1) * sizeof(struct rs_request));
+    session_touch(channel->hints.slots, SESSION_HINT_SLOTS * sizeof(struct rs_hint));
     *out = channel;
     return RS_OK;
 }

@@ -139,6 +139,9 @@ RS_CHECK_RESULT enum rs_status session_ring_take(struct dp_session *session,
                                                  struct rs_ring_ref *out);
 void session_ring_give(struct dp_session *session, enum rs_extent_kind kind,
                        struct rs_ring_ref *ring); /* harmless when size is 0 */
+/* The ring's memory here, with its pages mapped: the poll loop shall not take page faults for them.
+ */
+uint8_t *session_ring_touch(const struct dp_session *session, const struct rs_ring_ref *ring);
 void *session_pointer(const struct dp_session *session, struct rs_ref ref);
 
 /* Opens a channel on a queue: event, positions, cold words. RS_NO_BUFFERS: limit_channels. */
