@@ -254,7 +254,8 @@ static double measure(struct run *run, void (*one)(struct run *, uint32_t))
         stack_flush(run->stack);
     }
     qsort(blocks, BLOCKS, sizeof(blocks[0]), compare_u64);
-    return (double)blocks[BLOCKS / 2] / BLOCK;
+    uint64_t median = blocks[BLOCKS / 2];
+    return (double)median / BLOCK;
 }
 
 static void report(const char *what, void (*one)(struct run *, uint32_t), bool local, bool checksum)

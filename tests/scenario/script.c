@@ -534,13 +534,22 @@ static uint8_t *frame_payload(struct frame *frame)
     return frame->data + ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES;
 }
 
+/* The text without its end. */
+static uint32_t put_text(uint8_t *at, const char *text)
+{
+    uint32_t bytes = 0;
+    for (; text[bytes] != '\0'; bytes++) {
+        at[bytes] = (uint8_t)text[bytes];
+    }
+    return bytes;
+}
+
 struct frame frame_udp(const char *src, const char *dst, const char *text)
 {
     struct frame frame = {.len_bytes = 0};
-    uint16_t udp_bytes = (uint16_t)(UDP_HEADER_BYTES + strlen(text));
     uint8_t *udp = frame_payload(&frame);
+    uint16_t udp_bytes = (uint16_t)(UDP_HEADER_BYTES + put_text(udp + UDP_HEADER_BYTES, text));
     udp_emit(udp, port_of(src), port_of(dst), udp_bytes);
-    memcpy(udp + UDP_HEADER_BYTES, text, strlen(text));
     ((struct wire_udp *)udp)->checksum_be16 = udp_checksum(udp, udp_bytes, ip_of(src), ip_of(dst));
     frame_ip(&frame, src, dst, IPV4_PROTOCOL_UDP, 64, udp_bytes);
     return frame;
@@ -564,8 +573,7 @@ struct frame frame_arp(uint16_t op, const char *sender, const char *target)
 struct frame frame_echo(const char *src, const char *dst, const char *text)
 {
     struct frame frame = {.len_bytes = 0};
-    uint32_t bytes = ICMP_HEADER_BYTES + (uint32_t)strlen(text);
-    memcpy(frame_payload(&frame) + ICMP_HEADER_BYTES, text, strlen(text));
+    uint32_t bytes = ICMP_HEADER_BYTES + put_text(frame_payload(&frame) + ICMP_HEADER_BYTES, text);
     icmp_emit(frame_payload(&frame), ICMP_ECHO, 0, 0x01000100u, bytes);
     frame_ip(&frame, src, dst, IPV4_PROTOCOL_ICMP, 64, bytes);
     return frame;
