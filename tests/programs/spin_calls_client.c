@@ -73,6 +73,7 @@ int main(int argc, char **argv)
     for (uint64_t i = 0; i < WARM_UP && status == RS_OK; i++) {
         status = one_round(sockets[0], sockets[1], i);
     }
+    spin_calls_mark(SPIN_CALLS_START);
     spin_calls_mark(SPIN_CALLS_BEGIN);
     for (uint64_t i = 0; i < count && status == RS_OK; i++) {
         status = one_round(sockets[0], sockets[1], i);
