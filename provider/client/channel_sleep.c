@@ -12,27 +12,45 @@
 
 #include "provider/client/client_internal.h"
 
-/* Hints say where to look; a wait looks everywhere it armed, so only the room they take matters
- * here. */
-static void sleep_drain_hints(struct client_channel *channel)
+/* Hints say where to look; a wait looks everywhere it armed, so only that there are some matters
+ * here. True: there were, or some were lost. */
+static bool sleep_drain_hints(struct client_channel *channel)
 {
     uint32_t socket_idx;
     uint32_t generation;
+    bool any = hint_consumer_lost(&channel->hints);
     while (hint_consumer_pop(&channel->hints, &socket_idx, &generation)) {
+        any = true;
     }
     hint_consumer_publish(&channel->hints);
+    return any;
 }
 
+static void sleep_arm(const struct client_channel *channel,
+                      const struct client_condition *condition)
+{
+    if (condition->arm != NULL) {
+        condition->arm(condition->context, channel->idx);
+    }
+}
+
+/*
+ * An arming is good for one hint. The hint may come between arming and announcement, for something
+ * that was true earlier and is over: then nobody would tell of the next event. So who finds a hint
+ * does not wait, and arms again.
+ */
 static enum rs_status sleep_on_event(struct client_channel *channel,
                                      const struct client_condition *condition, uint64_t timeout_ns)
 {
     enum rs_status status = RS_OK;
+    sleep_arm(channel, condition);
     wakeup_prepare(&channel->waiter);
-    if (!condition->ready(condition->context) && client_check(channel->client, os_tsc()) == RS_OK) {
+    if (!sleep_drain_hints(channel) && !condition->ready(condition->context) &&
+        client_check(channel->client, os_tsc()) == RS_OK) {
         status = os_event_wait(&channel->event, channel->client->link.process, timeout_ns);
     }
     wakeup_cancel(&channel->waiter);
-    sleep_drain_hints(channel);
+    (void)sleep_drain_hints(channel);
     return status;
 }
 
@@ -79,7 +97,9 @@ static enum rs_status sleep_common(struct client_channel *channel,
     if (leads) {
         status = sleep_on_event(channel, condition, timeout_ns);
     } else {
-        arm_fence(); /* the leader's announcement may be older than what this thread armed */
+        /* In the list before it arms: whatever hint this gives, the leader then wakes it. */
+        sleep_arm(channel, condition);
+        arm_fence();
         if (!condition->ready(condition->context)) {
             status = os_event_wait(&thread->nudge, channel->client->link.process, timeout_ns);
         }

@@ -108,9 +108,6 @@ static enum rs_status wait_sleep(struct client *client, const struct client_cond
     if (channel == NULL) {
         return status;
     }
-    if (condition->arm != NULL) {
-        condition->arm(condition->context, channel->idx);
-    }
     uint64_t now = os_tsc();
     uint64_t timeout_ns = UINT64_MAX;
     if (deadline_tsc != UINT64_MAX) {

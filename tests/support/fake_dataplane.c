@@ -13,6 +13,7 @@
 
 struct fake_channel {
     bool open;
+    bool wake; /* a hint or reply went there in this iteration */
     struct slot_consumer requests;
     struct hint_producer hints;
     struct rs_reply *replies;
@@ -289,6 +290,7 @@ static uint32_t fake_consume(struct fake *fake, uint32_t channel_idx)
         } else {
             struct rs_open_reply reply = {0};
             enum rs_status status = fake_control(fake, &request, &reply);
+            channel->wake = true;
             CHECK(reply_write(channel->replies, request.arg, request.serial, status, &reply,
                               sizeof(reply)) == RS_OK);
         }
@@ -314,6 +316,9 @@ static void fake_settle_socket(struct fake *fake, uint32_t idx)
         fake_drain(fake, socket);
     }
     socket->posted = false;
+    if (fake->config.stale_events && socket->bound && fake->counts.iterations % 3 == 0) {
+        fake_happened(socket, RS_LEVEL_READABLE | RS_LEVEL_WRITABLE);
+    }
     if (!socket->touched) {
         return;
     }
@@ -322,6 +327,7 @@ static void fake_settle_socket(struct fake *fake, uint32_t idx)
     socket->happened = 0;
     for (uint32_t i = 0; i < fake->config.limit_channels; i++) {
         if ((channels >> i & 1) != 0 && fake->channels[i].open) {
+            fake->channels[i].wake = true;
             CHECK(hint_producer_push(&fake->channels[i].hints, idx, socket->last_generation) ==
                   RS_OK);
         }
@@ -331,6 +337,7 @@ static void fake_settle_socket(struct fake *fake, uint32_t idx)
 static bool fake_iterate(struct fake *fake)
 {
     uint32_t taken = 0;
+    fake->counts.iterations++;
     atomic_store_explicit(&fake->queue->heartbeat_tsc, os_tsc(), memory_order_relaxed);
     for (uint32_t i = 0; i < fake->config.limit_channels; i++) {
         if (fake->channels[i].open) {
@@ -343,7 +350,9 @@ static bool fake_iterate(struct fake *fake)
     }
     wakeup_fence();
     for (uint32_t i = 0; i < fake->config.limit_channels; i++) {
-        if (fake->channels[i].open && wakeup_needed(&fake->channels[i].wakeup)) {
+        bool wake = fake->channels[i].wake;
+        fake->channels[i].wake = false;
+        if (wake && fake->channels[i].open && wakeup_needed(&fake->channels[i].wakeup)) {
             fake->counts.signals++;
             os_event_signal(&fake->channels[i].event);
         }
@@ -413,6 +422,7 @@ static enum rs_status fake_channel_open(struct fake *fake, struct rs_ctl_answer 
     channel->wakeup = (struct wakeup_signaller){.shared = &fake->channel_clients[idx]};
     CHECK(os_event_create(&channel->event) == RS_OK);
     channel->open = true;
+    channel->wake = true;
     fake->counts.channels_open++;
     *handle = dup((int)channel->event.handle);
     answer->value = idx;

@@ -16,6 +16,8 @@ struct fake_config {
     uint32_t spin_us;
     uint32_t mtu_bytes;
     uint32_t ip_be32;
+    bool stale_events; /* every third iteration answers every arming, whether anything happened or
+                          not */
     uint32_t channels_refused; /* CHANNEL_OPEN is answered RS_NO_BUFFERS while this many are open;
                                   0: never */
 };
@@ -45,6 +47,7 @@ void fake_corrupt_desc(struct fake *fake);
 
 struct fake_counts {
     uint64_t inline_sends, ring_sends, posts, level_takes, signals;
+    uint64_t iterations;
     uint32_t channels_open, sockets_open;
 };
 /* Of now; the thread is stopped while they are copied. */

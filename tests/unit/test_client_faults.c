@@ -404,6 +404,114 @@ static void test_no_channel_at_all(void **state)
     end();
 }
 
+/* ---- hints for what is over
+ * ---------------------------------------------------------------------------- */
+
+enum { PONG_ROUNDS = 3000 };
+
+struct pong {
+    struct client_socket *socket;
+    struct rs_addr to;
+};
+
+static void pong_run(void *arg)
+{
+    struct pong *pong = arg;
+    for (uint32_t i = 0; i < PONG_ROUNDS; i++) {
+        uint32_t in;
+        CHECK(recv_flags(pong->socket, &in, sizeof(in), 0) == RS_OK && in == i);
+        CHECK(send_flags(pong->socket, &in, sizeof(in), &pong->to, 0) == RS_OK);
+    }
+}
+
+/* Arms, and gives the dataplane time to answer the arming before the sleep is announced. */
+static void late_arm(void *context, uint32_t channel_idx)
+{
+    struct fake_counts before, now;
+    client_socket_arm(context, RS_LEVEL_READABLE, channel_idx);
+    fake_count(fake, &before);
+    do {
+        os_yield();
+        fake_count(fake, &now);
+    } while (now.iterations < before.iterations + 6);
+}
+
+static bool never_ready(void *context)
+{
+    (void)context;
+    return false;
+}
+
+/* Who sleeps on an arming that is used up is woken by nobody: a sleep that finds a hint must end at
+ * once. */
+static void used_up_arming(uint32_t limit_channels)
+{
+    struct fake_config config = fake_defaults;
+    config.stale_events = true;
+    config.limit_channels = limit_channels;
+    begin(&config);
+    struct rs_addr local;
+    struct client_socket *socket = make_bound(&local);
+    enum rs_status status = RS_OK;
+    struct client_channel *channel = client_channel_get(client, 0, &status);
+    assert_non_null(channel);
+    const struct client_condition condition = {
+        .ready = never_ready, .arm = late_arm, .context = socket};
+    ok(client_channel_sleep(channel, &condition, 300000000));
+    client_socket_disarm(socket, channel->idx);
+    end();
+}
+
+static void test_used_up_arming(void **state)
+{
+    (void)state;
+    used_up_arming(8);
+}
+
+static void test_used_up_arming_common(void **state)
+{
+    (void)state;
+    used_up_arming(1);
+}
+
+/* An arming that is answered before its thread sleeps, by a hint for nothing: the thread must not
+ * sleep on it, or the next datagram wakes nobody. A lost wake-up ends in the time-out of the
+ * receive. */
+static void stale_hints(uint32_t limit_channels)
+{
+    struct fake_config config = fake_defaults;
+    config.spin_us = 0;
+    config.stale_events = true;
+    config.limit_channels = limit_channels;
+    begin(&config);
+    struct rs_addr here, there;
+    struct client_socket *socket = make_bound(&here);
+    struct pong pong = {.socket = make_bound(&there), .to = here};
+    struct os_thread thread;
+    ok(os_thread_start(&thread, pong_run, &pong, "pong"));
+    ok(client_set_option(socket, CLIENT_OPT_RECV_TIMEOUT_MS, 10000));
+    for (uint32_t i = 0; i < PONG_ROUNDS; i++) {
+        uint32_t in = UINT32_MAX;
+        ok(send_flags(socket, &i, sizeof(i), &there, 0));
+        ok(recv_flags(socket, &in, sizeof(in), 0));
+        assert_int_equal(in, i);
+    }
+    os_thread_join(&thread);
+    end();
+}
+
+static void test_stale_hints(void **state)
+{
+    (void)state;
+    stale_hints(8);
+}
+
+static void test_stale_hints_common(void **state)
+{
+    (void)state;
+    stale_hints(1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -419,6 +527,10 @@ int main(void)
         cmocka_unit_test(test_corrupt_descriptor),
         cmocka_unit_test(test_channels_refused),
         cmocka_unit_test(test_no_channel_at_all),
+        cmocka_unit_test(test_used_up_arming),
+        cmocka_unit_test(test_used_up_arming_common),
+        cmocka_unit_test(test_stale_hints),
+        cmocka_unit_test(test_stale_hints_common),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
