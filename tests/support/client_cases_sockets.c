@@ -431,7 +431,7 @@ static void test_limit(void **state)
 {
     (void)state;
     struct rs_addr local;
-    struct client_socket *sockets[64];
+    struct client_socket *sockets[64] = {NULL};
     uint32_t count = 0;
     struct rs_addr any = rs_addr_v4(0, 0);
     while (count < rig_defaults.limit_sockets) {
