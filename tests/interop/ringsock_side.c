@@ -50,10 +50,17 @@ static uint16_t be16(uint32_t port)
 
 static uint32_t parse_ipv4(const char *text)
 {
-    unsigned int o[4];
-    NEED(sscanf(text, "%3u.%3u.%3u.%3u", &o[0], &o[1], &o[2], &o[3]) == 4, "%s: no IPv4 address",
-         text);
-    return o[0] | o[1] << 8 | o[2] << 16 | o[3] << 24;
+    const char *rest = text;
+    uint32_t address_be32 = 0;
+    for (uint32_t i = 0; i < 4; i++) {
+        char *end = NULL;
+        unsigned long octet = strtoul(rest, &end, 10);
+        NEED(end != rest && octet < 256 && *end == (i < 3 ? '.' : '\0'), "%s: no IPv4 address",
+             text);
+        address_be32 |= (uint32_t)octet << 8 * i;
+        rest = end + 1;
+    }
+    return address_be32;
 }
 
 /* ---- sockets ---- */

@@ -282,7 +282,7 @@ static void test_bad_files(void **state)
             }
         }
     }
-    print_message("%zu bad files refused\n", count);
+    print_message("%u bad files refused\n", (unsigned int)count);
 }
 
 static void test_all_complaints_are_printed(void **state)
