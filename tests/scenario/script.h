@@ -138,6 +138,9 @@ void frame_fix_ip(struct frame *frame);
 void frame_fix_payload(struct frame *frame);
 /* Lays `bytes` of no-operation options into the IPv4 header. */
 void frame_add_options(struct frame *frame, uint32_t bytes);
+/* Of "ip" or "ip:port", network order; "any" is 0. */
+uint32_t ip_of(const char *text);
+uint16_t port_of(const char *text);
 void mac_of(uint8_t mac[6], const char *ip);
 
 void script_inject(const struct frame *frame);
