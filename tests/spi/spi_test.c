@@ -1,6 +1,7 @@
 /*
  * Runs the registered cases, one cmocka group per function, and prints the table function × cases ×
- * passed. `--dataplane`: with a dataplane beside; without: none runs, and the provider must say so.
+ * passed. An argument names the only function whose cases shall run. Which dataplane, if any, is
+ * the environment's choice (RINGSOCK_INSTANCE).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -227,6 +228,18 @@ static unsigned run_function(unsigned first, unsigned last)
     return failed < 0 ? last - first : (unsigned)failed;
 }
 
+/* Leaves only one function's cases. */
+static void keep_only(const char *function)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < case_count; i++) {
+        if (strcmp(cases[i].function, function) == 0) {
+            cases[kept++] = cases[i];
+        }
+    }
+    case_count = kept;
+}
+
 static unsigned run_all(void)
 {
     unsigned failed_by[CASES_MAX] = {0};
@@ -255,26 +268,23 @@ static unsigned run_all(void)
 
 int main(int argc, char **argv)
 {
-    int with_dataplane = argc > 1 && strcmp(argv[1], "--dataplane") == 0;
-    int status = 0;
-    if (with_dataplane ? !dataplane_start()
-                       : _putenv_s("RINGSOCK_INSTANCE", "spi-nobody-runs-this") != 0) {
-        return 1;
+    int status = host_load(NULL, &provider);
+    if (argc > 1) {
+        keep_only(argv[1]);
     }
-    status = host_load(NULL, &provider);
     if (status != 0) {
         print_error("cannot load %ls: error %d\n", provider.path, status);
-    } else if ((status = host_startup(&provider, MAKEWORD(2, 2))) != 0) {
+        return 1;
+    }
+    status = host_startup(&provider, MAKEWORD(2, 2));
+    if (status != 0) {
         print_error("WSPStartup failed with error %d\n", status);
-    } else {
-        status = (int)run_all();
-        if (TABLE->lpWSPCleanup(&spi_error) != 0 || host_handle_count() != 0) {
-            print_error("WSPCleanup: error %d, %u handles left\n", spi_error, host_handle_count());
-            status = 1;
-        }
+        return 1;
     }
-    if (with_dataplane && dataplane_stop() > 0) {
-        status = 1;
+    unsigned failed = run_all();
+    if (TABLE->lpWSPCleanup(&spi_error) != 0 || host_handle_count() != 0) {
+        print_error("WSPCleanup: error %d, %u handles left\n", spi_error, host_handle_count());
+        return 1;
     }
-    return status != 0;
+    return failed != 0;
 }

@@ -1,7 +1,7 @@
 /*
  * What the SPI tests share: cases that register themselves by the function and the documented rule
- * they hold, the provider called as ws2_32 calls it (through the table), and a dataplane on the
- * loopback NIC. Test thread, unless said otherwise.
+ * they hold, and the provider called as ws2_32 calls it, through the table. Test thread, unless
+ * said otherwise.
  */
 #ifndef RINGSOCK_TESTS_SPI_SPI_TEST_H
 #define RINGSOCK_TESTS_SPI_SPI_TEST_H
@@ -88,13 +88,7 @@ void spi_await_readable(SOCKET s);
 void *spi_bad_pointer(void);
 void *spi_read_only_page(void);
 
-/* ---- the dataplane (dataplane.c) ---- */
-
-/* Starts ringsockd.exe beside this program with the loopback NIC and own address SPI_OWN; its
- * instance becomes RINGSOCK_INSTANCE. Waits for its ready line. False with a message on failure. */
-int dataplane_start(void);
-/* Asks it to stop. Returns its exit status, -1 when it had to be ended. */
-int dataplane_stop(void);
+/* The own address of the dataplane that tests/spi/run starts. */
 #define SPI_OWN "10.77.0.1"
 
 #endif
