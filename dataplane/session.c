@@ -340,13 +340,27 @@ void session_channel_close(struct dp_session *session, struct dp_channel *channe
     session->channel_used[channel->idx] = 0;
 }
 
+/* On a line of its own: udp_socket is one line, and the demux touches nothing else of a socket. Not
+ * every C library has aligned_alloc. */
+static struct dp_socket *session_socket_alloc(void)
+{
+    void *allocation = calloc(1, sizeof(struct dp_socket) + RS_LINE_BYTES - 1);
+    if (allocation == NULL) {
+        return NULL;
+    }
+    uintptr_t line = ((uintptr_t)allocation + RS_LINE_BYTES - 1) & ~(uintptr_t)(RS_LINE_BYTES - 1);
+    struct dp_socket *socket = (struct dp_socket *)line;
+    socket->allocation = allocation;
+    return socket;
+}
+
 enum rs_status session_socket_open(struct dp_session *session, const struct rs_op_open *open,
                                    struct dp_socket **out)
 {
     if (session->free_socket_count == 0) {
         return RS_TOO_MANY_SOCKETS;
     }
-    struct dp_socket *socket = calloc(1, sizeof(*socket));
+    struct dp_socket *socket = session_socket_alloc();
     if (socket == NULL) {
         return RS_NO_MEMORY;
     }
@@ -374,5 +388,5 @@ void session_socket_free(struct dp_session *session, struct dp_socket *socket)
     session_ring_give(session, RS_EXTENT_DP, &socket->recv_ring);
     session_ring_give(session, RS_EXTENT_CL, &socket->send_ring);
     session->free_sockets[session->free_socket_count++] = socket->idx;
-    free(socket);
+    free(socket->allocation);
 }

@@ -79,6 +79,7 @@ struct dp_socket {
     bool reuse, exclusive, surface_connreset;
     uint32_t recv_limit_bytes; /* SO_RCVBUF; 0: the whole ring */
     /* the control thread's */
+    void *allocation; /* what free wants */
     struct ports_entry port;
     uint32_t recv_ring_bytes, send_ring_bytes; /* asked for at OPEN, checked */
     struct rs_ring_ref recv_ring, send_ring;   /* size 0: none yet */

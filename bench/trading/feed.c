@@ -326,7 +326,7 @@ static void feed_config_parse(struct feed_config *config, int argc, char **argv)
                                    .group_port = 7010,
                                    .order_every = 10,
                                    .timeout_s = 60,
-                                   .buffer_bytes = 4u << 20,
+                                   .buffer_bytes = 16u << 20,
                                    .core = UINT64_MAX};
     const struct trade_arg args[] = {
         {"--instance", TRADE_ARG_TEXT, &config->instance, 0, 0, "dataplane instance"},
