@@ -44,6 +44,9 @@ enum rs_status queue_create(const struct queue_config *config, uint32_t idx, str
     queue->clock = *clock;
     queue->control_event = control_event;
     queue->control_sleeping = control_sleeping;
+    for (uint32_t i = 0; i < QUEUE_EXPECTED; i++) {
+        queue->expected[i] = (const uint8_t *)queue;
+    }
     queue->heartbeat_tsc = os_tsc_hz() / (1000000000u / QUEUE_HEARTBEAT_NS);
     enum rs_status status = queue_tables_create(queue);
     if (status == RS_OK) {
@@ -248,6 +251,18 @@ static void queue_heartbeat(struct queue *queue)
     }
 }
 
+/* A client writes the record before the slot that tells of it. An idle poll loop that keeps asking
+ * for the lines the next records will fill has them by the time it sees the slot; else their
+ * transfer from the client's cache comes on top of the slot's. A prefetch of memory that is gone
+ * does nothing. */
+static void queue_prefetch_expected(const struct queue *queue)
+{
+    for (uint32_t i = 0; i < QUEUE_EXPECTED; i++) {
+        __builtin_prefetch(queue->expected[i]);
+        __builtin_prefetch(queue->expected[i] + RS_LINE_BYTES);
+    }
+}
+
 bool queue_poll(struct queue *queue)
 {
     queue->poll_number++;
@@ -278,6 +293,8 @@ bool queue_poll(struct queue *queue)
     queue_count(&queue->load.polls, 1);
     if (work != 0) {
         queue_count(&queue->load.busy_polls, 1);
+    } else {
+        queue_prefetch_expected(queue);
     }
     return work != 0;
 }

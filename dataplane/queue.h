@@ -20,6 +20,7 @@
 
 /* Multicast MACs a NIC's filter is asked for; beyond them a NIC drops to all-multicast anyway. */
 #define QUEUE_MACS_MAX 128u
+#define QUEUE_EXPECTED 4u
 
 /* Figures about the loop itself; written by the queue, read by the control thread as relaxed words.
  */
@@ -54,6 +55,9 @@ struct queue {
     struct dp_session **ending; /* sessions on their way out, ending_count used */
     uint32_t ending_count;
     /* this iteration */
+    /* Where the next send ring record of recently heard sockets will be: for prefetching only, so
+     * an address may be stale. */
+    const uint8_t *expected[QUEUE_EXPECTED];
     uint64_t poll_number;
     uint64_t now_tsc;
     uint32_t touched_count;

@@ -96,6 +96,7 @@ static void request_drain(struct queue *queue, struct dp_socket *socket)
         }
         dgram_send_reader_advance(&socket->send, &record);
     }
+    queue->expected[socket->idx % QUEUE_EXPECTED] = dgram_send_reader_next(&socket->send);
     deliver_touch(queue, socket, RS_LEVEL_WRITABLE);
 }
 

@@ -445,6 +445,12 @@ static inline void dgram_send_reader_advance(struct dgram_send_reader *reader,
     reader->head += rs_dgram_span(sizeof(struct rs_send_dgram), view->header.len_bytes);
 }
 
+/* Where the next record will start, unless it has to be padded: for prefetching. */
+static inline const uint8_t *dgram_send_reader_next(const struct dgram_send_reader *reader)
+{
+    return reader->base + (reader->head & (reader->size_bytes - 1));
+}
+
 /* Tells the client what was consumed; once per batch and socket. */
 static inline void dgram_send_reader_publish(struct dgram_send_reader *reader)
 {
