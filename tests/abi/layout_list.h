@@ -1,7 +1,7 @@
 /*
- * Every structure, field and constant that two processes must agree on, as one list; tests/abi/layout.c
- * prints and compares it. A structure of the headers that is missing here fails the test, and so does
- * a field: the fields of a structure must fill it.
+ * Every structure, field and constant that two processes must agree on, as one list;
+ * tests/abi/layout.c prints and compares it. A structure of the headers that is missing here fails
+ * the test, and so does a field: the fields of a structure must fill it.
  */
 #ifndef RINGSOCK_TESTS_ABI_LAYOUT_LIST_H
 #define RINGSOCK_TESTS_ABI_LAYOUT_LIST_H
