@@ -30,7 +30,7 @@ static bool client_fail(struct bench_context *context, const char *call, enum rs
 static enum rs_status client_make_socket(struct client *client, struct client_socket **out,
                                          struct rs_addr *local)
 {
-    const struct rs_addr any = rs_addr_v4(rs_host_to_be32(0x7f000001), 0);
+    const struct rs_addr any = rs_addr_v4(rs_be32(0x7f000001), 0);
     enum rs_status status = client_socket_create(client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, out);
     if (status == RS_OK) {
         status = client_set_option(*out, CLIENT_OPT_RECV_TIMEOUT_MS, CLIENT_TIMEOUT_MS);
@@ -193,8 +193,8 @@ int child_echo_client(int argc, char **argv)
         return 2;
     }
     struct client_config config = {.instance = argv[2], .spin_us = -1, .yield_in_spin = -1};
-    struct rs_addr starter = rs_addr_v4(rs_host_to_be32(0x7f000001),
-                                        rs_host_to_be16((uint16_t)strtoul(argv[3], NULL, 10)));
+    struct rs_addr starter =
+        rs_addr_v4(rs_be32(0x7f000001), rs_be16((uint16_t)strtoul(argv[3], NULL, 10)));
     if (client_open(&config, &client) != RS_OK) {
         return 1;
     }
@@ -226,7 +226,7 @@ static bool client_start_echo(struct bench_context *context, const char *instanc
 {
     char port_text[16];
     char core_text[16];
-    (void)snprintf(port_text, sizeof(port_text), "%u", rs_be16_to_host(local->port_be16));
+    (void)snprintf(port_text, sizeof(port_text), "%u", rs_be16(local->port_be16));
     /* Both programs take turns on the near processor, the poll loop has the far one. */
     (void)snprintf(core_text, sizeof(core_text), "%u", context->core_near);
     const char *argv[] = {context->program, "--echo-client", instance, port_text, core_text, NULL};

@@ -114,7 +114,7 @@ void arp_input(struct stack *stack, const struct pkt *pkt)
         STACK_COUNT(stack, arp_not_for_us);
         return;
     }
-    bool request = arp->op_be16 == wire_be16(ARP_REQUEST);
+    bool request = arp->op_be16 == rs_be16(ARP_REQUEST);
     bool for_us = arp->target_be32 == stack->ip_be32;
     bool probe = request && arp->sender_be32 == 0;
     if (arp->sender_be32 == stack->ip_be32 || (probe && for_us && stack->arp.probes_left > 0)) {

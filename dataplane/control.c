@@ -395,7 +395,7 @@ static enum rs_status control_bind(struct control *control, struct dp_socket *so
     }
     uint32_t ip_be32 = local->ip.v4_be32;
     if (ip_be32 != 0 && !stack_is_own_address(control->queue->stack, ip_be32) &&
-        (rs_be32_to_host(ip_be32) >> 28) != 14 /* 224.0.0.0/4 */) {
+        (rs_be32(ip_be32) >> 28) != 14 /* 224.0.0.0/4 */) {
         return RS_ADDR_NOT_AVAILABLE;
     }
     enum rs_status status = control_take_rings(socket);

@@ -29,9 +29,9 @@ void ethernet_input(struct stack *stack, const struct pkt *pkt)
         STACK_COUNT(stack, eth_own_source);
         return;
     }
-    if (header->type_be16 == wire_be16(ETHERNET_TYPE_IPV4)) {
+    if (header->type_be16 == rs_be16(ETHERNET_TYPE_IPV4)) {
         ipv4_input(stack, pkt, group);
-    } else if (header->type_be16 == wire_be16(ETHERNET_TYPE_ARP)) {
+    } else if (header->type_be16 == rs_be16(ETHERNET_TYPE_ARP)) {
         arp_input(stack, pkt);
     } else if (ethernet_is_vlan(header)) {
         STACK_COUNT(stack, eth_vlan);

@@ -70,7 +70,7 @@ void igmp_destroy(struct stack *stack)
 /* Groups whose MAC is the same land in the same chain: see stack_multicast_macs. */
 static struct igmp_group **group_chain(const struct igmp_state *igmp, uint32_t group_be32)
 {
-    uint32_t mac_bits = wire_be32(group_be32) & 0x7fffffu;
+    uint32_t mac_bits = rs_be32(group_be32) & 0x7fffffu;
     return &igmp->chains[(mac_bits ^ (mac_bits >> 11)) & igmp->chain_mask];
 }
 
@@ -454,7 +454,7 @@ static void group_ask(struct stack *stack, struct igmp_group *group,
     for (struct igmp_source *source = group->asked; source != NULL; source = source->next) {
         count++;
     }
-    uint32_t more = wire_be16(query->source_count_be16);
+    uint32_t more = rs_be16(query->source_count_be16);
     for (uint32_t i = 0; i < more; i++) {
         struct igmp_source *source = igmp->free_sources;
         if (count == IGMP_ASKED_SOURCES_MAX || source == NULL) {

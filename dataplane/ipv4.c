@@ -134,8 +134,8 @@ void ipv4_finish(struct stack *stack, struct pkt *pkt, const struct ipv4_send *s
     struct wire_ipv4 fields = {
         .version_ihl = (uint8_t)(0x40 | send->header_bytes / 4),
         .tos = send->tos,
-        .total_len_be16 = wire_be16((uint16_t)total_bytes),
-        .id_be16 = wire_be16(stack->ip_id++),
+        .total_len_be16 = rs_be16((uint16_t)total_bytes),
+        .id_be16 = rs_be16(stack->ip_id++),
         .ttl = send->ttl,
         .protocol = send->protocol,
         .src_be32 = send->src_be32,

@@ -93,13 +93,13 @@ static enum rs_status ports_find_free(struct ports *ports, uint32_t *port)
 enum rs_status ports_bind(struct ports *ports, struct ports_entry *entry, uint32_t ip_be32,
                           uint16_t *port_be16, enum ports_share share, uint32_t uid)
 {
-    uint32_t port = rs_be16_to_host(*port_be16);
+    uint32_t port = rs_be16(*port_be16);
     enum rs_status status =
         port == 0 ? ports_find_free(ports, &port) : ports_check(ports, port, ip_be32, share, uid);
     if (status != RS_OK) {
         return status;
     }
-    *port_be16 = rs_host_to_be16((uint16_t)port);
+    *port_be16 = rs_be16((uint16_t)port);
     *entry = (struct ports_entry){.next = ports->list[port],
                                   .ip_be32 = ip_be32,
                                   .port_be16 = *port_be16,
@@ -115,7 +115,7 @@ void ports_release(struct ports *ports, struct ports_entry *entry)
     if (!entry->bound) {
         return;
     }
-    struct ports_entry **link = &ports->list[rs_be16_to_host(entry->port_be16)];
+    struct ports_entry **link = &ports->list[rs_be16(entry->port_be16)];
     while (*link != entry) {
         link = &(*link)->next;
     }

@@ -11,7 +11,7 @@ static void route_add(struct route_table *table, uint32_t prefix_be32, uint8_t p
 {
     uint32_t mask_be32 = ipv4_mask_be32(prefix_len);
     uint32_t at = table->count++;
-    while (at > 0 && wire_be32(table->entries[at - 1].mask_be32) < wire_be32(mask_be32)) {
+    while (at > 0 && rs_be32(table->entries[at - 1].mask_be32) < rs_be32(mask_be32)) {
         table->entries[at] = table->entries[at - 1];
         at--;
     }

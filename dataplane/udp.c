@@ -304,7 +304,7 @@ static bool udp_packet_ok(struct stack *stack, const struct ipv4_packet *packet)
     uint32_t flags = packet->pkt->flags;
     bool ok = (flags & (PKT_RX_L4_CSUM_GOOD | PKT_RX_L4_CSUM_BAD)) != 0
                   ? (flags & PKT_RX_L4_CSUM_BAD) == 0
-                  : udp_checksum_ok(packet->payload, wire_be16(header->len_be16),
+                  : udp_checksum_ok(packet->payload, rs_be16(header->len_be16),
                                     packet->header->src_be32, packet->header->dst_be32);
     if (!ok) {
         STACK_COUNT(stack, udp_checksum);
@@ -321,7 +321,7 @@ void udp_input(struct stack *stack, const struct ipv4_packet *packet)
     const struct wire_udp *header = (const struct wire_udp *)packet->payload;
     struct udp_datagram datagram = {
         .payload = packet->payload + UDP_HEADER_BYTES,
-        .len_bytes = (uint32_t)wire_be16(header->len_be16) - UDP_HEADER_BYTES,
+        .len_bytes = (uint32_t)rs_be16(header->len_be16) - UDP_HEADER_BYTES,
         .src_be32 = ip->src_be32,
         .dst_be32 = ip->dst_be32,
         .src_port_be16 = header->src_port_be16,

@@ -8,22 +8,13 @@
 
 #include <stdint.h>
 
-static inline uint16_t rs_host_to_be16(uint16_t value)
+/* Each is its own inverse: host to network order and back. */
+static inline uint16_t rs_be16(uint16_t value)
 {
     return __builtin_bswap16(value);
 }
 
-static inline uint16_t rs_be16_to_host(uint16_t value)
-{
-    return __builtin_bswap16(value);
-}
-
-static inline uint32_t rs_host_to_be32(uint32_t value)
-{
-    return __builtin_bswap32(value);
-}
-
-static inline uint32_t rs_be32_to_host(uint32_t value)
+static inline uint32_t rs_be32(uint32_t value)
 {
     return __builtin_bswap32(value);
 }

@@ -76,7 +76,7 @@ bool trade_net_udp(struct trade_net *net, struct trade_addr local, uint32_t buff
                          "client_socket_create")) {
         return false;
     }
-    struct rs_addr addr = rs_addr_v4(rs_host_to_be32(local.ip), rs_host_to_be16(local.port));
+    struct rs_addr addr = rs_addr_v4(rs_be32(local.ip), rs_be16(local.port));
     if (!trade_net_check(client_set_option(socket, CLIENT_OPT_NONBLOCKING, 1),
                          "option NONBLOCKING") ||
         (shared &&
@@ -98,22 +98,22 @@ bool trade_net_udp(struct trade_net *net, struct trade_addr local, uint32_t buff
 bool trade_net_join(struct trade_socket *socket, uint32_t group, uint32_t interface_ip)
 {
     struct rs_op_member member = {.action = RS_MEMBER_JOIN,
-                                  .group_be32 = rs_host_to_be32(group),
-                                  .interface_be32 = rs_host_to_be32(interface_ip)};
+                                  .group_be32 = rs_be32(group),
+                                  .interface_be32 = rs_be32(interface_ip)};
     return trade_net_check(client_member(socket->socket, &member), "client_member JOIN");
 }
 
 bool trade_net_multicast_from(struct trade_socket *socket, uint32_t interface_ip)
 {
     return trade_net_check(
-        client_set_option(socket->socket, RS_OPT_MCAST_IF, rs_host_to_be32(interface_ip)),
+        client_set_option(socket->socket, RS_OPT_MCAST_IF, rs_be32(interface_ip)),
         "option MCAST_IF");
 }
 
 int trade_net_send(struct trade_socket *socket, const void *data, size_t bytes,
                    struct trade_addr to)
 {
-    struct rs_addr addr = rs_addr_v4(rs_host_to_be32(to.ip), rs_host_to_be16(to.port));
+    struct rs_addr addr = rs_addr_v4(rs_be32(to.ip), rs_be16(to.port));
     struct client_iov iov = {.base = (void *)(uintptr_t)data, .len_bytes = bytes};
     size_t sent = 0;
     enum rs_status status = client_send(socket->socket, &iov, 1, 0, &addr, &sent);
@@ -137,8 +137,8 @@ int trade_net_recv(struct trade_socket *socket, void *data, size_t capacity,
         return TRADE_NET_FAILED;
     }
     if (from != NULL) {
-        *from = (struct trade_addr){.ip = rs_be32_to_host(info.from.ip.v4_be32),
-                                    .port = rs_be16_to_host(info.from.port_be16)};
+        *from = (struct trade_addr){.ip = rs_be32(info.from.ip.v4_be32),
+                                    .port = rs_be16(info.from.port_be16)};
     }
     return (int)got;
 }

@@ -28,10 +28,9 @@ static_assert(sizeof(struct wire_arp) == ARP_BYTES, "wire: arp");
 static inline const struct wire_arp *arp_check(const uint8_t *data, uint32_t len_bytes)
 {
     const struct wire_arp *arp = (const struct wire_arp *)data;
-    if (len_bytes < ARP_BYTES || arp->hardware_be16 != wire_be16(1) ||
-        arp->protocol_be16 != wire_be16(0x0800) || arp->hardware_len != 6 ||
-        arp->protocol_len != 4 ||
-        (arp->op_be16 != wire_be16(ARP_REQUEST) && arp->op_be16 != wire_be16(ARP_REPLY))) {
+    if (len_bytes < ARP_BYTES || arp->hardware_be16 != rs_be16(1) ||
+        arp->protocol_be16 != rs_be16(0x0800) || arp->hardware_len != 6 || arp->protocol_len != 4 ||
+        (arp->op_be16 != rs_be16(ARP_REQUEST) && arp->op_be16 != rs_be16(ARP_REPLY))) {
         return NULL;
     }
     return arp;
@@ -41,11 +40,11 @@ static inline void arp_emit(uint8_t *data, uint16_t op, const uint8_t sender_mac
                             uint32_t sender_be32, const uint8_t target_mac[6], uint32_t target_be32)
 {
     struct wire_arp *arp = (struct wire_arp *)data;
-    arp->hardware_be16 = wire_be16(1);
-    arp->protocol_be16 = wire_be16(0x0800);
+    arp->hardware_be16 = rs_be16(1);
+    arp->protocol_be16 = rs_be16(0x0800);
     arp->hardware_len = 6;
     arp->protocol_len = 4;
-    arp->op_be16 = wire_be16(op);
+    arp->op_be16 = rs_be16(op);
     memcpy(arp->sender_mac, sender_mac, 6);
     arp->sender_be32 = sender_be32;
     memcpy(arp->target_mac, target_mac, 6);

@@ -35,8 +35,8 @@ static inline const struct wire_ethernet *ethernet_check(const uint8_t *data, ui
 
 static inline bool ethernet_is_vlan(const struct wire_ethernet *header)
 {
-    return header->type_be16 == wire_be16(ETHERNET_TYPE_VLAN) ||
-           header->type_be16 == wire_be16(ETHERNET_TYPE_SERVICE);
+    return header->type_be16 == rs_be16(ETHERNET_TYPE_VLAN) ||
+           header->type_be16 == rs_be16(ETHERNET_TYPE_SERVICE);
 }
 
 /* Multicast or broadcast. */
@@ -53,7 +53,7 @@ static inline bool ethernet_equal(const uint8_t a[6], const uint8_t b[6])
 /* RFC 1112 section 6.4: 01:00:5e and the low 23 bits of the group. */
 static inline void ethernet_multicast_mac(uint8_t mac[6], uint32_t group_be32)
 {
-    uint32_t group = wire_be32(group_be32);
+    uint32_t group = rs_be32(group_be32);
     mac[0] = 0x01;
     mac[1] = 0x00;
     mac[2] = 0x5e;
@@ -73,7 +73,7 @@ static inline void ethernet_emit(uint8_t *data, const uint8_t dst[6], const uint
     struct wire_ethernet *header = (struct wire_ethernet *)data;
     memcpy(header->dst, dst, ETHERNET_MAC_BYTES);
     memcpy(header->src, src, ETHERNET_MAC_BYTES);
-    header->type_be16 = wire_be16(type);
+    header->type_be16 = rs_be16(type);
 }
 
 #endif

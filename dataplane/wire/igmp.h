@@ -76,7 +76,7 @@ static inline bool igmp_check(const uint8_t *data, uint32_t len_bytes)
         return false;
     }
     const struct wire_igmp_query_v3 *query = (const struct wire_igmp_query_v3 *)data;
-    return len_bytes - IGMP_QUERY_V3_BYTES >= 4u * wire_be16(query->source_count_be16);
+    return len_bytes - IGMP_QUERY_V3_BYTES >= 4u * rs_be16(query->source_count_be16);
 }
 
 static inline bool igmp_checksum_ok(const uint8_t *data, uint32_t len_bytes)
@@ -119,7 +119,7 @@ static inline void igmp_emit_record(uint8_t *data, uint8_t type, uint32_t group_
     struct wire_igmp_record *record = (struct wire_igmp_record *)data;
     record->type = type;
     record->aux_words = 0;
-    record->source_count_be16 = wire_be16(source_count);
+    record->source_count_be16 = rs_be16(source_count);
     record->group_be32 = group_be32;
 }
 
@@ -131,7 +131,7 @@ static inline void igmp_emit_report(uint8_t *data, uint16_t record_count, uint32
     report->reserved = 0;
     report->checksum_be16 = 0;
     report->reserved2 = 0;
-    report->record_count_be16 = wire_be16(record_count);
+    report->record_count_be16 = rs_be16(record_count);
     report->checksum_be16 = checksum_finish(checksum_add(0, data, len_bytes));
 }
 

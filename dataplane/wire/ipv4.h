@@ -50,7 +50,7 @@ static inline uint32_t ipv4_header_bytes(const struct wire_ipv4 *header)
 
 static inline uint32_t ipv4_total_bytes(const struct wire_ipv4 *header)
 {
-    return wire_be16(header->total_len_be16);
+    return rs_be16(header->total_len_be16);
 }
 
 /* After OK, the header, its options and total length bytes of data may be read. Bytes behind the
@@ -82,7 +82,7 @@ static inline bool ipv4_checksum_ok(const struct wire_ipv4 *header)
 
 static inline bool ipv4_is_fragment(const struct wire_ipv4 *header)
 {
-    return (header->fragment_be16 & wire_be16(IPV4_FLAG_MF | IPV4_OFFSET_MASK)) != 0;
+    return (header->fragment_be16 & rs_be16(IPV4_FLAG_MF | IPV4_OFFSET_MASK)) != 0;
 }
 
 /* Classes of addresses (RFC 1122 section 3.2.1.3, RFC 1112, RFC 6890). */
@@ -115,7 +115,7 @@ static inline bool ipv4_is_zero_net(uint32_t ip_be32)
 
 static inline uint32_t ipv4_mask_be32(uint8_t prefix_len)
 {
-    return prefix_len == 0 ? 0 : wire_be32(0xffffffffu << (32 - prefix_len));
+    return prefix_len == 0 ? 0 : rs_be32(0xffffffffu << (32 - prefix_len));
 }
 
 /* Writes the header with its checksum (zero when the NIC fills it in). fields->version_ihl says how

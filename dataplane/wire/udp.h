@@ -31,7 +31,7 @@ static inline enum udp_check_result udp_check(const uint8_t *data, uint32_t len_
     if (len_bytes < UDP_HEADER_BYTES) {
         return UDP_CHECK_TRUNCATED;
     }
-    uint32_t udp_bytes = wire_be16(((const struct wire_udp *)data)->len_be16);
+    uint32_t udp_bytes = rs_be16(((const struct wire_udp *)data)->len_be16);
     return udp_bytes < UDP_HEADER_BYTES || udp_bytes > len_bytes ? UDP_CHECK_LENGTH : UDP_CHECK_OK;
 }
 
@@ -60,7 +60,7 @@ static inline void udp_emit(uint8_t *data, uint16_t src_port_be16, uint16_t dst_
     struct wire_udp *header = (struct wire_udp *)data;
     header->src_port_be16 = src_port_be16;
     header->dst_port_be16 = dst_port_be16;
-    header->len_be16 = wire_be16(len_bytes);
+    header->len_be16 = rs_be16(len_bytes);
     header->checksum_be16 = 0;
 }
 

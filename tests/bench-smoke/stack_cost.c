@@ -98,7 +98,7 @@ struct run {
 /* Peer i of the wire, and local address i: 10.64.0.0/10 and 127.64.0.0/10. */
 static uint32_t numbered(uint8_t net, uint32_t i)
 {
-    return wire_be32((uint32_t)net << 24 | 64u << 16 | (i + 1));
+    return rs_be32((uint32_t)net << 24 | 64u << 16 | (i + 1));
 }
 
 static void run_start(struct run *run, uint32_t count, bool local, bool checksum)
@@ -133,11 +133,10 @@ static void run_start(struct run *run, uint32_t count, bool local, bool checksum
         struct udp_socket *socket = &run->sockets[i].udp;
         udp_socket_init(socket);
         uint32_t ip_be32 = local && i < count ? numbered(127, i) : 0;
-        CHECK(udp_socket_bind(run->stack, socket, ip_be32, wire_be16(i < count ? 7000 : 6000)) ==
+        CHECK(udp_socket_bind(run->stack, socket, ip_be32, rs_be16(i < count ? 7000 : 6000)) ==
               RS_OK);
         if (!local && i < count) {
-            CHECK(udp_socket_connect(run->stack, socket, numbered(10, i), wire_be16(5000)) ==
-                  RS_OK);
+            CHECK(udp_socket_connect(run->stack, socket, numbered(10, i), rs_be16(5000)) == RS_OK);
         }
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -163,7 +162,7 @@ static void run_stop(struct run *run)
 static void frame_make(struct run *run)
 {
     const struct wire_ipv4 fields = {.version_ihl = 0x45,
-                                     .total_len_be16 = wire_be16(28 + PAYLOAD_BYTES),
+                                     .total_len_be16 = rs_be16(28 + PAYLOAD_BYTES),
                                      .ttl = 64,
                                      .protocol = IPV4_PROTOCOL_UDP,
                                      .src_be32 = numbered(10, 0),
@@ -173,14 +172,14 @@ static void frame_make(struct run *run)
         uint8_t *frame = run->frames[i];
         ethernet_emit(frame, wire.nic.mac, peer_mac, ETHERNET_TYPE_IPV4);
         ipv4_emit(frame + 14, &fields, true);
-        udp_emit(frame + 34, wire_be16(5000), wire_be16(7000), 8 + PAYLOAD_BYTES);
+        udp_emit(frame + 34, rs_be16(5000), rs_be16(7000), 8 + PAYLOAD_BYTES);
     }
 }
 
 static void one_local(struct run *run, uint32_t i)
 {
     enum rs_status status = udp_send(run->stack, &run->sockets[run->count].udp, numbered(127, i),
-                                     wire_be16(7000), run->payload, PAYLOAD_BYTES);
+                                     rs_be16(7000), run->payload, PAYLOAD_BYTES);
     CHECK(status == RS_OK);
 }
 
@@ -216,7 +215,7 @@ static void one_in(struct run *run, uint32_t i)
 /* From a random socket to one neighbour; the burst to the NIC is in it. */
 static void one_out(struct run *run, uint32_t i)
 {
-    enum rs_status status = udp_send(run->stack, &run->sockets[i].udp, 0x0200000au, wire_be16(5000),
+    enum rs_status status = udp_send(run->stack, &run->sockets[i].udp, 0x0200000au, rs_be16(5000),
                                      run->payload, PAYLOAD_BYTES);
     CHECK(status == RS_OK);
     if ((i & 31) == 0) {

@@ -186,8 +186,8 @@ static void frame_repair(uint8_t *frame, uint32_t len, uint8_t bits)
         header_bytes = IPV4_HEADER_BYTES;
     }
     ip->version_ihl = (uint8_t)(0x40 | header_bytes / 4);
-    ip->total_len_be16 = wire_be16((uint16_t)room);
-    ip->fragment_be16 &= wire_be16(IPV4_FLAG_DF);
+    ip->total_len_be16 = rs_be16((uint16_t)room);
+    ip->fragment_be16 &= rs_be16(IPV4_FLAG_DF);
     ip->checksum_be16 = 0;
     ip->checksum_be16 = checksum_finish(checksum_add(0, ip, header_bytes));
     uint8_t *payload = (uint8_t *)ip + header_bytes;
@@ -197,7 +197,7 @@ static void frame_repair(uint8_t *frame, uint32_t len, uint8_t bits)
     }
     if (ip->protocol == IPV4_PROTOCOL_UDP) {
         struct wire_udp *udp = (struct wire_udp *)payload;
-        udp->len_be16 = wire_be16((uint16_t)payload_bytes);
+        udp->len_be16 = rs_be16((uint16_t)payload_bytes);
         udp->checksum_be16 = 0;
         udp->checksum_be16 =
             udp_checksum(payload, (uint16_t)payload_bytes, ip->src_be32, ip->dst_be32);
@@ -255,7 +255,7 @@ static void step_socket(struct input *in)
     uint8_t what = take(in);
     struct udp_socket *socket = &world.sockets[(what >> 4) % SOCKETS];
     uint32_t address = addresses[take(in) & 15];
-    uint16_t port = wire_be16((uint16_t)(7000 + (take(in) & 3)));
+    uint16_t port = rs_be16((uint16_t)(7000 + (take(in) & 3)));
     enum rs_status status = RS_OK;
     switch (what & 3) {
     case 0:
@@ -285,7 +285,7 @@ static void step_send(struct input *in)
     struct udp_socket *socket = &world.sockets[(what >> 4) % SOCKETS];
     uint32_t len = (uint32_t)(what & 15) * 100;
     enum rs_status status = udp_send(world.stack, socket, addresses[where & 15],
-                                     wire_be16((uint16_t)(7000 + (where >> 4 & 3))), payload, len);
+                                     rs_be16((uint16_t)(7000 + (where >> 4 & 3))), payload, len);
     MUST(status < RS_STATUS_COUNT);
 }
 

@@ -17,7 +17,7 @@ static struct client *client;
 
 static enum rs_status make_socket(struct client_socket **out, struct rs_addr *local)
 {
-    const struct rs_addr any = rs_addr_v4(rs_host_to_be32(0x7f000001), 0);
+    const struct rs_addr any = rs_addr_v4(rs_be32(0x7f000001), 0);
     enum rs_status status = client_socket_create(client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, out);
     if (status == RS_OK) {
         status = client_set_option(*out, CLIENT_OPT_RECV_TIMEOUT_MS, TIMEOUT_MS);

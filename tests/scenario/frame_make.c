@@ -35,7 +35,7 @@ static void frame_ip(struct frame *frame, const char *src, const char *dst, uint
 {
     const struct wire_ipv4 fields = {
         .version_ihl = 0x45,
-        .total_len_be16 = wire_be16((uint16_t)(IPV4_HEADER_BYTES + payload_bytes)),
+        .total_len_be16 = rs_be16((uint16_t)(IPV4_HEADER_BYTES + payload_bytes)),
         .ttl = ttl,
         .protocol = protocol,
         .src_be32 = ip_of(src),
@@ -137,7 +137,7 @@ struct frame frame_igmp_v3_query(const char *src, const char *group, uint8_t max
     query->common = (struct wire_igmp){IGMP_QUERY, max_response, 0, group_be32};
     query->s_qrv = 2;
     query->qqic = 125;
-    query->source_count_be16 = wire_be16((uint16_t)count);
+    query->source_count_be16 = rs_be16((uint16_t)count);
     frame_ip(&frame, src, group_be32 == 0 ? "224.0.0.1" : group, IPV4_PROTOCOL_IGMP, 1,
              IGMP_QUERY_V3_BYTES + 4 * count);
     frame_fix_payload(&frame);
@@ -175,7 +175,7 @@ void frame_add_options(struct frame *frame, uint32_t bytes)
     memmove(payload + bytes, payload, frame->len_bytes - ETHERNET_HEADER_BYTES - IPV4_HEADER_BYTES);
     memset(payload, 1, bytes);
     ip->version_ihl = (uint8_t)(0x40 | (IPV4_HEADER_BYTES + bytes) / 4);
-    ip->total_len_be16 = wire_be16((uint16_t)(ipv4_total_bytes(ip) + bytes));
+    ip->total_len_be16 = rs_be16((uint16_t)(ipv4_total_bytes(ip) + bytes));
     frame->len_bytes += bytes;
     frame_fix_ip(frame);
 }

@@ -79,7 +79,7 @@ static void arp_text(struct text *text, const struct wire_ethernet *ethernet, co
     if (text->checked && !ethernet_equal(ethernet->src, arp->sender_mac)) {
         say(text, "(sender MAC is not the frame's) ");
     }
-    if (arp->op_be16 == wire_be16(ARP_REPLY)) {
+    if (arp->op_be16 == rs_be16(ARP_REPLY)) {
         say(text, "arp ");
         say_ip(text, arp->sender_be32);
         say(text, " is-at ");
@@ -104,16 +104,16 @@ static void say_udp_ends(struct text *text, const struct wire_ipv4 *ip, const st
 {
     say(text, "udp ");
     say_ip(text, ip->src_be32);
-    say(text, ":%u > ", wire_be16(udp->src_port_be16));
+    say(text, ":%u > ", rs_be16(udp->src_port_be16));
     say_ip(text, ip->dst_be32);
-    say(text, ":%u", wire_be16(udp->dst_port_be16));
+    say(text, ":%u", rs_be16(udp->dst_port_be16));
 }
 
 static void udp_text(struct text *text, const struct wire_ipv4 *ip, const uint8_t *data,
                      uint32_t len_bytes)
 {
     const struct wire_udp *udp = (const struct wire_udp *)data;
-    if (udp_check(data, len_bytes) != UDP_CHECK_OK || wire_be16(udp->len_be16) != len_bytes) {
+    if (udp_check(data, len_bytes) != UDP_CHECK_OK || rs_be16(udp->len_be16) != len_bytes) {
         say(text, "udp malformed");
         return;
     }
@@ -174,8 +174,8 @@ static int compare_ip(const void *a, const void *b)
     uint32_t y;
     memcpy(&x, a, 4);
     memcpy(&y, b, 4);
-    x = wire_be32(x);
-    y = wire_be32(y);
+    x = rs_be32(x);
+    y = rs_be32(y);
     return x < y ? -1 : x > y;
 }
 
@@ -184,7 +184,7 @@ static uint32_t record_text(struct text *text, const uint8_t *data, uint32_t len
 {
     static const char *const names[] = {"?", "IS_IN", "IS_EX", "TO_IN", "TO_EX", "ALLOW", "BLOCK"};
     const struct wire_igmp_record *record = (const struct wire_igmp_record *)data;
-    uint32_t count = len_bytes >= IGMP_RECORD_BYTES ? wire_be16(record->source_count_be16) : 0;
+    uint32_t count = len_bytes >= IGMP_RECORD_BYTES ? rs_be16(record->source_count_be16) : 0;
     if (len_bytes < IGMP_RECORD_BYTES + 4 * count || record->type > 6 || count > 512) {
         say(text, " malformed record");
         return len_bytes;
@@ -226,7 +226,7 @@ static void igmp_text(struct text *text, const struct wire_ipv4 *ip, const uint8
         const struct wire_igmp_report_v3 *report = (const struct wire_igmp_report_v3 *)data;
         say(text, "igmp v3%s", dst_be32 == 0x160000e0u ? "" : " (wrong destination)");
         uint32_t off = IGMP_REPORT_V3_BYTES;
-        uint32_t records = wire_be16(report->record_count_be16);
+        uint32_t records = rs_be16(report->record_count_be16);
         for (uint32_t i = 0; i < records; i++) {
             say(text, "%s", i == 0 ? "" : ",");
             off += record_text(text, data + off, len_bytes - off);
@@ -285,11 +285,11 @@ void frame_text(const uint8_t *data, uint32_t len_bytes, bool checked, char *out
     }
     const uint8_t *payload = data + ETHERNET_HEADER_BYTES;
     uint32_t payload_bytes = len_bytes - ETHERNET_HEADER_BYTES;
-    if (ethernet->type_be16 == wire_be16(ETHERNET_TYPE_ARP)) {
+    if (ethernet->type_be16 == rs_be16(ETHERNET_TYPE_ARP)) {
         arp_text(&text, ethernet, payload, payload_bytes);
-    } else if (ethernet->type_be16 == wire_be16(ETHERNET_TYPE_IPV4)) {
+    } else if (ethernet->type_be16 == rs_be16(ETHERNET_TYPE_IPV4)) {
         ipv4_text(&text, ethernet, payload, payload_bytes);
     } else {
-        say(&text, "ethertype 0x%04x", wire_be16(ethernet->type_be16));
+        say(&text, "ethertype 0x%04x", rs_be16(ethernet->type_be16));
     }
 }

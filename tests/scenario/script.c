@@ -114,7 +114,7 @@ uint32_t ip_of(const char *text)
 uint16_t port_of(const char *text)
 {
     const char *colon = strchr(text, ':');
-    return wire_be16((uint16_t)(colon != NULL ? strtoul(colon + 1, NULL, 10) : 0));
+    return rs_be16((uint16_t)(colon != NULL ? strtoul(colon + 1, NULL, 10) : 0));
 }
 
 void mac_of(uint8_t mac[6], const char *ip)
@@ -140,14 +140,13 @@ static bool upcall_deliver(void *context, struct udp_socket *udp,
     struct inbox_entry *entry = &socket->inbox[socket->inbox_count++];
     char ip[INET_ADDRSTRLEN];
     (void)inet_ntop(AF_INET, &datagram->src_be32, ip, sizeof(ip));
-    (void)snprintf(entry->from, sizeof(entry->from), "%s:%u", ip,
-                   wire_be16(datagram->src_port_be16));
+    (void)snprintf(entry->from, sizeof(entry->from), "%s:%u", ip, rs_be16(datagram->src_port_be16));
     uint32_t len =
         datagram->len_bytes < TEXT_MAX_BYTES - 1 ? datagram->len_bytes : TEXT_MAX_BYTES - 1;
     memcpy(entry->text, datagram->payload, len);
     entry->text[len] = '\0';
-    trace("   delivered to port %u: from %s, %u bytes", wire_be16(udp->local_port_be16),
-          entry->from, datagram->len_bytes);
+    trace("   delivered to port %u: from %s, %u bytes", rs_be16(udp->local_port_be16), entry->from,
+          datagram->len_bytes);
     return true;
 }
 
@@ -155,7 +154,7 @@ static void upcall_error(void *context, struct udp_socket *udp, enum rs_status e
 {
     (void)context;
     struct script_socket *socket = (struct script_socket *)udp;
-    trace("   error %d to port %u", (int)error, wire_be16(udp->local_port_be16));
+    trace("   error %d to port %u", (int)error, rs_be16(udp->local_port_be16));
     socket->errors[socket->error_count++ % INBOX_MAX] = error;
 }
 
@@ -329,7 +328,7 @@ int script_teardown(void **state)
         struct script_socket *socket = script.sockets[i];
         if (socket->inbox_count > 0 || socket->error_count > 0) {
             fail_script("port %u has %u datagrams and %u errors nobody expected",
-                        wire_be16(socket->udp.local_port_be16), socket->inbox_count,
+                        rs_be16(socket->udp.local_port_be16), socket->inbox_count,
                         socket->error_count);
         }
         udp_socket_close(script.stack, &socket->udp);
@@ -394,7 +393,7 @@ void script_connect(sock socket, const char *address, enum rs_status status)
 
 void script_close(sock socket)
 {
-    trace("close port %u", wire_be16(socket->udp.local_port_be16));
+    trace("close port %u", rs_be16(socket->udp.local_port_be16));
     udp_socket_close(script.stack, &socket->udp);
     stack_flush(script.stack);
 }
@@ -445,12 +444,12 @@ void script_expect_received(sock socket, const char *from, const char *text)
 {
     if (socket->inbox_count == 0) {
         fail_script("port %u received nothing, expected \"%s\" from %s",
-                    wire_be16(socket->udp.local_port_be16), text, from);
+                    rs_be16(socket->udp.local_port_be16), text, from);
     }
     struct inbox_entry *entry = &socket->inbox[0];
     if (strcmp(entry->from, from) != 0 || strcmp(entry->text, text) != 0) {
         fail_script("port %u received \"%.100s\" from %s, expected \"%.100s\" from %s",
-                    wire_be16(socket->udp.local_port_be16), entry->text, entry->from, text, from);
+                    rs_be16(socket->udp.local_port_be16), entry->text, entry->from, text, from);
     }
     socket->inbox_count--;
     memmove(entry, entry + 1, socket->inbox_count * sizeof(*entry));
@@ -460,14 +459,14 @@ void script_expect_no_datagram(sock socket)
 {
     if (socket->inbox_count > 0) {
         fail_script("port %u received \"%.100s\", expected nothing",
-                    wire_be16(socket->udp.local_port_be16), socket->inbox[0].text);
+                    rs_be16(socket->udp.local_port_be16), socket->inbox[0].text);
     }
 }
 
 void script_expect_error(sock socket, enum rs_status status)
 {
     if (socket->error_count == 0) {
-        fail_script("port %u got no error, expected %s", wire_be16(socket->udp.local_port_be16),
+        fail_script("port %u got no error, expected %s", rs_be16(socket->udp.local_port_be16),
                     rs_status_name(status));
     }
     enum rs_status got = socket->errors[0];

@@ -13,10 +13,10 @@
 #include "tests/support/client_cases.h"
 #include "tests/support/client_rig.h"
 
-#define LOCALHOST   rs_host_to_be32(0x7f000001u)
+#define LOCALHOST   rs_be32(0x7f000001u)
 #define WAIT_NS     5000000000ull /* for something that must come */
 #define ok(call)    assert_int_equal((call), RS_OK)
-#define PORT(value) rs_host_to_be16((uint16_t)(value))
+#define PORT(value) rs_be16((uint16_t)(value))
 
 static struct client *client;
 
@@ -383,7 +383,7 @@ static void test_members_undecided(void **state)
     struct client_socket *socket = make();
     struct rs_op_member op = {.action = RS_MEMBER_JOIN, .group_be32 = LOCALHOST};
     assert_int_equal(client_member(socket, &op), RS_INVALID);
-    op.group_be32 = rs_host_to_be32(0xef010203u);
+    op.group_be32 = rs_be32(0xef010203u);
     ok(client_member(socket, &op));
     assert_int_equal(client_member(socket, &op), RS_INVALID);
     op.action = RS_MEMBER_JOIN_SOURCE;

@@ -14,7 +14,7 @@
 #include "tests/support/client_cases.h"
 #include "tests/support/client_rig.h"
 
-#define LOCALHOST rs_host_to_be32(0x7f000001u)
+#define LOCALHOST rs_be32(0x7f000001u)
 #define GONE_NS   5000000000ull /* bound for 'soon' on a loaded machine */
 
 static struct client *client;

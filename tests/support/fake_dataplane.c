@@ -207,8 +207,7 @@ static enum rs_status fake_bind(struct fake *fake, struct fake_socket *socket,
     memcpy(&socket->local, request->payload, sizeof(socket->local));
     if (socket->local.port_be16 == 0) {
         do {
-            socket->local.port_be16 =
-                rs_host_to_be16((uint16_t)(FIRST_PORT + fake->next_port++ % 16384u));
+            socket->local.port_be16 = rs_be16((uint16_t)(FIRST_PORT + fake->next_port++ % 16384u));
         } while (fake_by_port(fake, socket->local.port_be16) != NULL);
     } else if (fake_by_port(fake, socket->local.port_be16) != NULL) {
         return RS_ADDR_IN_USE;

@@ -14,7 +14,7 @@
 #include "tests/support/check.h"
 #include "tests/support/fake_dataplane.h"
 
-#define LOCALHOST rs_host_to_be32(0x7f000001u)
+#define LOCALHOST rs_be32(0x7f000001u)
 #define WAIT_NS   5000000000ull
 #define ok(call)  assert_int_equal((call), RS_OK)
 
@@ -269,12 +269,12 @@ static void test_mtu(void **state)
     (void)state;
     struct fake_config config = fake_defaults;
     config.mtu_bytes = 1500;
-    config.ip_be32 = rs_host_to_be32(0x0a000001u);
+    config.ip_be32 = rs_be32(0x0a000001u);
     begin(&config);
     static const uint8_t data[1473];
     struct rs_addr local;
     struct client_socket *socket = make_bound(&local);
-    struct rs_addr away = rs_addr_v4(rs_host_to_be32(0x0a000002u), local.port_be16);
+    struct rs_addr away = rs_addr_v4(rs_be32(0x0a000002u), local.port_be16);
     struct rs_addr own = rs_addr_v4(config.ip_be32, local.port_be16);
     ok(send_flags(socket, data, 1472, &away, 0));
     assert_int_equal(send_flags(socket, data, 1473, &away, 0), RS_MESSAGE_SIZE);

@@ -35,7 +35,7 @@ static enum rs_status second_bind(enum ports_share first, uint32_t first_ip,
                                   enum ports_share second, uint32_t second_ip, uint32_t second_uid)
 {
     struct ports_entry a = {0}, b = {0};
-    uint16_t port = rs_host_to_be16(5000);
+    uint16_t port = rs_be16(5000);
     assert_int_equal(ports_bind(ports, &a, first_ip, &port, first, 1), RS_OK);
     enum rs_status status = ports_bind(ports, &b, second_ip, &port, second, second_uid);
     ports_release(ports, &b);
@@ -100,7 +100,7 @@ static void a_released_port_is_free(void **state)
 {
     (void)state;
     struct ports_entry a = {0}, b = {0};
-    uint16_t port = rs_host_to_be16(5001);
+    uint16_t port = rs_be16(5001);
     assert_int_equal(ports_bind(ports, &a, ANY, &port, X, 1), RS_OK);
     ports_release(ports, &a);
     ports_release(ports, &a); /* harmless */
@@ -116,7 +116,7 @@ static void ephemeral_ports_come_from_their_range_and_run_out(void **state)
     for (uint32_t i = 0; i < 16384; i++) {
         uint16_t port = 0;
         assert_int_equal(ports_bind(ports, &entries[i], ANY, &port, D, 1), RS_OK);
-        uint32_t host = rs_be16_to_host(port);
+        uint32_t host = rs_be16(port);
         assert_true(host >= 49152);
         assert_int_equal(seen[host], 0);
         seen[host] = 1;

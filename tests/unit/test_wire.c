@@ -45,7 +45,7 @@ static void checksum_equals_the_plain_sum(void **state)
             data[off + i] = (round & 1) != 0 ? 0xff : (uint8_t)test_random_below(&random, 256);
         }
         uint16_t got = checksum_finish(checksum_add(0, data + off, len));
-        assert_int_equal(wire_be16(got), plain_checksum(data + off, len));
+        assert_int_equal(rs_be16(got), plain_checksum(data + off, len));
     }
 }
 
@@ -70,7 +70,7 @@ static void checksum_of_the_longest_message(void **state)
     (void)state;
     static uint8_t data[65535];
     memset(data, 0xff, sizeof(data));
-    assert_int_equal(wire_be16(checksum_finish(checksum_add(0, data, sizeof(data)))),
+    assert_int_equal(rs_be16(checksum_finish(checksum_add(0, data, sizeof(data)))),
                      plain_checksum(data, sizeof(data)));
     assert_int_equal(checksum_finish(checksum_add(UINT32_MAX, data, 0)), 0);
 }
@@ -81,7 +81,7 @@ static void checksum_of_a_known_header(void **state)
     /* computed by hand: 4500 0054 0000 4000 4001 0000 0a00 0001 0a00 0002 */
     uint8_t header[20] = {0x45, 0, 0, 0x54, 0, 0, 0x40, 0, 0x40, 1, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2};
     uint16_t checksum = checksum_finish(checksum_add(0, header, sizeof(header)));
-    assert_int_equal(wire_be16(checksum), 0x26a7);
+    assert_int_equal(rs_be16(checksum), 0x26a7);
     memcpy(header + 10, &checksum, 2);
     assert_true(ipv4_checksum_ok((const struct wire_ipv4 *)header));
 }
@@ -99,7 +99,7 @@ static void ethernet_needs_fourteen_bytes(void **state)
     assert_true(ethernet_equal(header->dst, a) && ethernet_equal(header->src, b));
     assert_true(ethernet_is_vlan(header));
     uint8_t group[6];
-    ethernet_multicast_mac(group, wire_be32(0xef8a0b0c)); /* 239.138.11.12: 23 bits */
+    ethernet_multicast_mac(group, rs_be32(0xef8a0b0c)); /* 239.138.11.12: 23 bits */
     static const uint8_t want[6] = {0x01, 0x00, 0x5e, 0x0a, 0x0b, 0x0c};
     assert_memory_equal(group, want, 6);
     assert_true(ethernet_is_group(group) && !ethernet_is_group(a));
@@ -125,7 +125,7 @@ static void ipv4_is_checked_at_every_length(void **state)
 {
     (void)state;
     uint8_t data[64] = {0};
-    const struct wire_ipv4 fields = {.version_ihl = 0x46, .total_len_be16 = wire_be16(40)};
+    const struct wire_ipv4 fields = {.version_ihl = 0x46, .total_len_be16 = rs_be16(40)};
     ipv4_emit(data, &fields, true);
     for (uint32_t len = 0; len < 64; len++) {
         enum ipv4_check_result want = len < 20   ? IPV4_CHECK_TRUNCATED
