@@ -54,20 +54,11 @@ int spi_option_set(struct spi_socket *socket, uint32_t option, uint32_t value)
     return spi_wsa_error(client_set_option(socket->core, option, value));
 }
 
-static bool option_bound(struct spi_socket *socket)
-{
-    struct rs_addr local;
-    return client_local_addr(socket->core, &local) == RS_OK;
-}
-
-/* Winsock's own rules, before the core's. */
+/* Any value but 0 is TRUE. What excludes what, and when, the core and the dataplane know. */
 static int option_apply(struct spi_socket *socket, const struct option_row *row, uint32_t value)
 {
     if (row->kind == OPTION_BOOL || row->core == RS_OPT_MCAST_LOOP) {
         value = value != 0;
-    }
-    if (row->core == RS_OPT_EXCLUSIVEADDR && option_bound(socket)) {
-        return WSAEINVAL; /* has to be set before bind */
     }
     return spi_option_set(socket, row->core, value);
 }

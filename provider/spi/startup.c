@@ -44,6 +44,8 @@ static int startup_begin(const WSAPROTOCOL_INFOW *info, const WSPUPCALLTABLE *up
     return 0;
 }
 
+/* Windows' header names the parameters in its own way. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int WSPAPI WSPStartup(WORD version, LPWSPDATA data, LPWSAPROTOCOL_INFOW info,
                       WSPUPCALLTABLE upcalls, LPWSPPROC_TABLE table)
 {

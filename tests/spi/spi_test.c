@@ -90,10 +90,13 @@ static int case_teardown(void **state)
 
 SOCKADDR_IN spi_at(const char *ip, unsigned port)
 {
-    unsigned a, b, c, d;
     SOCKADDR_IN in = {.sin_family = AF_INET, .sin_port = __builtin_bswap16((uint16_t)port)};
-    assert_int_equal(sscanf(ip, "%u.%u.%u.%u", &a, &b, &c, &d), 4);
-    in.sin_addr.s_addr = a | b << 8 | c << 16 | d << 24;
+    char *rest = (char *)(uintptr_t)ip;
+    for (unsigned shift = 0; shift < 32; shift += 8) {
+        in.sin_addr.s_addr |= (uint32_t)strtoul(rest, &rest, 10) << shift;
+        rest += *rest == '.';
+    }
+    assert_int_equal(*rest, '\0');
     return in;
 }
 
