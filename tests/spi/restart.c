@@ -1,0 +1,122 @@
+/*
+ * What a program meets when its dataplane dies and another takes its place: old sockets fail with
+ * WSAENETDOWN, WSPSocket too while there is none, then new sockets work beside the old ones.
+ * tests/spi/run kills and starts the dataplane when this program says so on its output.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "provider/host/host.h"
+#include "tests/support/check.h"
+
+#define MOST_MS 30000u
+
+static struct host_provider provider;
+#define TABLE (&provider.table)
+
+static SOCKET open_socket(int *error)
+{
+    return TABLE->lpWSPSocket(AF_INET, SOCK_DGRAM, IPPROTO_UDP, &provider.info, 0, 0, error);
+}
+
+static SOCKADDR_IN bind_socket(SOCKET s)
+{
+    int error = 0;
+    SOCKADDR_IN at = {.sin_family = AF_INET, .sin_addr.s_addr = 0x0100007f};
+    int bytes = sizeof(at);
+    CHECK(TABLE->lpWSPBind(s, (struct sockaddr *)&at, sizeof(at), &error) == 0);
+    CHECK(TABLE->lpWSPGetSockName(s, (struct sockaddr *)&at, &bytes, &error) == 0);
+    return at;
+}
+
+/* 0 or the error. */
+static int send_one(SOCKET s, const SOCKADDR_IN *to)
+{
+    int error = 0;
+    DWORD sent = 0;
+    WSABUF buffer = {.len = 1, .buf = "x"};
+    return TABLE->lpWSPSendTo(s, &buffer, 1, &sent, 0, (const struct sockaddr *)to, sizeof(*to),
+                              NULL, NULL, NULL, &error) == 0
+               ? 0
+               : error;
+}
+
+static int recv_one(SOCKET s)
+{
+    int error = 0;
+    char byte;
+    DWORD got = 0;
+    DWORD flags = 0;
+    WSABUF buffer = {.len = 1, .buf = &byte};
+    return TABLE->lpWSPRecv(s, &buffer, 1, &got, &flags, NULL, NULL, NULL, &error) == 0 ? 0 : error;
+}
+
+static void set_receive_timeout(SOCKET s, DWORD timeout_ms)
+{
+    int error = 0;
+    CHECK(TABLE->lpWSPSetSockOpt(s, SOL_SOCKET, SO_RCVTIMEO, (const char *)&timeout_ms,
+                                 sizeof(timeout_ms), &error) == 0);
+}
+
+static void say(const char *line)
+{
+    puts(line);
+    CHECK(fflush(stdout) == 0);
+}
+
+/* A new attach, as soon as there is a dataplane again. */
+static SOCKET open_when_back(void)
+{
+    ULONGLONG end = GetTickCount64() + MOST_MS;
+    for (;;) {
+        int error = 0;
+        SOCKET s = open_socket(&error);
+        if (s != INVALID_SOCKET) {
+            return s;
+        }
+        CHECK(error == WSAENETDOWN);
+        CHECK(GetTickCount64() < end);
+        Sleep(20);
+    }
+}
+
+int main(void)
+{
+    int error = 0;
+    CHECK(host_load(NULL, &provider) == 0);
+    CHECK(host_startup(&provider, MAKEWORD(2, 2)) == 0);
+    SOCKET old = open_socket(&error);
+    CHECK(old != INVALID_SOCKET);
+    SOCKADDR_IN old_at = bind_socket(old);
+    set_receive_timeout(old, MOST_MS);
+    CHECK(send_one(old, &old_at) == 0);
+    CHECK(recv_one(old) == 0);
+
+    say("kill the dataplane");
+    CHECK(recv_one(old) == WSAENETDOWN); /* it waits for a datagram while the dataplane dies */
+    CHECK(send_one(old, &old_at) == WSAENETDOWN);
+    CHECK(open_socket(&error) == INVALID_SOCKET);
+    CHECK(error == WSAENETDOWN);
+
+    say("start the dataplane");
+    SOCKET fresh = open_when_back();
+    SOCKADDR_IN fresh_at = bind_socket(fresh);
+    set_receive_timeout(fresh, MOST_MS);
+    CHECK(send_one(fresh, &fresh_at) == 0);
+    CHECK(recv_one(fresh) == 0);
+    CHECK(recv_one(old) == WSAENETDOWN);
+
+    /* In one set, the dead one is ready, for its error; the live one is not. */
+    fd_set set = {.fd_count = 2, .fd_array = {old, fresh}};
+    struct timeval timeout = {.tv_sec = MOST_MS / 1000};
+    CHECK(TABLE->lpWSPSelect(0, &set, NULL, NULL, &timeout, &error) == 1);
+    CHECK(set.fd_count == 1 && set.fd_array[0] == old);
+
+    CHECK(TABLE->lpWSPCloseSocket(old, &error) == 0);
+    CHECK(TABLE->lpWSPCloseSocket(fresh, &error) == 0);
+    CHECK(TABLE->lpWSPCleanup(&error) == 0);
+    CHECK(host_handle_count() == 0);
+    say("ok");
+    return 0;
+}
