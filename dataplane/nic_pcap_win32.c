@@ -31,10 +31,13 @@ struct nic_pcap_functions {
     void (*close)(struct pcap *pcap);
 };
 
+/* The names that ld --wrap gives. */
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
 struct pcap *__real_pcap_open_live(const char *device, int snaplen, int promiscuous, int timeout_ms,
                                    char *errors);
 struct pcap *__wrap_pcap_open_live(const char *device, int snaplen, int promiscuous, int timeout_ms,
                                    char *errors);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static bool nic_pcap_load(struct nic_pcap_functions *out)
 {
