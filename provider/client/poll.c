@@ -121,10 +121,12 @@ static enum rs_status poll_block(struct client *client, struct poll_set *set, ui
         if (status != RS_OK && status != RS_TIMED_OUT) {
             return status;
         }
-        if (poll_any_closed(set)) {
+        *ready_count = poll_scan(set);
+        if (poll_any_closed(
+                set)) { /* behind the scan: a socket that closes meanwhile looks ready */
+            *ready_count = 0;
             return RS_INTERRUPTED;
         }
-        *ready_count = poll_scan(set);
         if (*ready_count != 0 || (status == RS_TIMED_OUT && until_tsc == deadline_tsc)) {
             return RS_OK;
         }
@@ -135,11 +137,11 @@ enum rs_status client_poll(struct client *client, struct client_poll *items, uin
                            uint64_t timeout_ns, uint32_t *ready_count)
 {
     struct poll_set set = {.items = items, .count = count};
-    *ready_count = 0;
-    if (poll_any_closed(&set)) {
+    *ready_count = poll_scan(&set);
+    if (poll_any_closed(&set)) { /* behind the scan: a socket that closes meanwhile looks ready */
+        *ready_count = 0;
         return RS_NOT_SOCKET;
     }
-    *ready_count = poll_scan(&set);
     if (*ready_count != 0) {
         return RS_OK;
     }
