@@ -91,7 +91,7 @@ const struct config_key config_keys[] = {
     {"limits", "memberships", CONFIG_COUNT, CONFIG_PER_PROCESS, "", "256", 0, 65536, NULL, FIELD(limit_memberships), 0,
      "multicast memberships of one session"},
     {"limits", "slots_per_poll", CONFIG_COUNT, CONFIG_PER_PROCESS, "", "64", 1, 4096, NULL, FIELD(slots_per_poll), 0,
-     "requests taken from one session before the next has its turn"},
+     "requests taken from one channel before the next has its turn"},
     {"limits", "bytes_per_poll", CONFIG_BYTES, CONFIG_PER_PROCESS, "bytes", "64 KiB", 65536, 16777216, NULL, FIELD(bytes_per_poll), 0,
      "payload taken from one session before the next has its turn"},
     {"limits", "recv_ring_bytes", CONFIG_BYTES, CONFIG_PER_PROCESS | CONFIG_POWER_OF_TWO, "bytes", "256 KiB", 4096, 67108864, NULL,
