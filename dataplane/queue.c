@@ -290,10 +290,7 @@ bool queue_poll(struct queue *queue)
     if (queue->now_tsc >= queue->next_heartbeat_tsc) {
         queue_heartbeat(queue);
     }
-    queue_count(&queue->load.polls, 1);
-    if (work != 0) {
-        queue_count(&queue->load.busy_polls, 1);
-    } else {
+    if (work == 0) {
         queue_prefetch_expected(queue);
     }
     return work != 0;

@@ -22,12 +22,6 @@
 #define QUEUE_MACS_MAX 128u
 #define QUEUE_EXPECTED 4u
 
-/* Figures about the loop itself; written by the queue, read by the control thread as relaxed words.
- */
-struct queue_load {
-    _Atomic uint64_t polls, busy_polls, requests, wakeups_sent, level_rereads;
-};
-
 struct queue {
     const struct queue_config *config;
     struct nic *nic;
@@ -68,7 +62,6 @@ struct queue {
     struct dp_channel *wake;     /* clients to wake if they sleep */
     uint64_t next_heartbeat_tsc, heartbeat_tsc;
     struct rs_clock clock;
-    struct queue_load load;
     _Atomic uint32_t pin_failed; /* stored here, logged by the control thread */
     struct os_thread thread;     /* control */
     bool running;                /* control */
@@ -88,13 +81,6 @@ bool queue_poll(struct queue *queue);
 void queue_channel_add(struct queue *queue, struct dp_channel *channel);
 void queue_channel_forget(struct queue *queue, struct dp_channel *channel);
 void queue_session_forget(struct queue *queue, struct dp_session *session); /* and its channels */
-
-/* The queue is the only writer of its figures; readers take relaxed copies. */
-static inline void queue_count(_Atomic uint64_t *word, uint64_t by)
-{
-    atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + by,
-                          memory_order_relaxed);
-}
 
 /* ---- request.c ---- */
 

@@ -129,7 +129,6 @@ void request_reread_level(struct queue *queue, struct dp_socket *socket)
         !post_level_take(socket->client, socket->post_position, &tail)) {
         return;
     }
-    queue_count(&queue->load.level_rereads, 1);
     if (dgram_send_reader_extend(&socket->send, tail) != RS_OK) {
         request_poison(queue, socket->session, RS_POISONED, "send_level outside the ring");
     } else if (!socket->blocked) {

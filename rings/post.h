@@ -195,14 +195,6 @@ static inline struct rs_request *post_control_reserve(struct post_channel *chann
     return slot_producer_reserve(&channel->producer);
 }
 
-/* True when the dataplane has consumed all data slots of the socket: it may move to another channel
- * (then zero *post but for level_word). */
-static inline bool post_socket_idle(struct post_channel *channel, const struct post_socket *post)
-{
-    return post->last == POST_LAST_NONE ||
-           slot_producer_consumed(&channel->producer, post->last_position);
-}
-
 /* ---- dataplane
  * -----------------------------------------------------------------------------------------------
  */
