@@ -1,5 +1,5 @@
 /*
- * A network port as the stack sees it: bursts of frames in, bursts out, nothing of DPDK.
+ * A queue of a network port as the stack sees it: bursts of frames in, bursts out, nothing of DPDK.
  * Implementations: nic_loopback.c (no frames at all), nic_memory.c (tests: an in-memory wire),
  * nic_dpdk.c (any ethdev). A nic belongs to its queue's thread; the functions marked control may be
  * called by the control thread while the queue runs.
@@ -41,6 +41,7 @@ struct nic_stats { /* the NIC's own counters, apart from the stack's */
 };
 
 struct nic;
+struct nic_steering; /* dataplane/steer.h */
 
 struct nic_ops {
     /* Up to max frames; the caller gives each back with rx_release. Never blocks. */
@@ -63,8 +64,11 @@ struct nic { /* first member of each implementation's struct */
     char name[64];
     enum rs_nic_kind kind;
     uint8_t mac[6];
-    uint32_t mtu_bytes; /* of IP packets */
-    uint32_t caps;      /* NIC_CAP_* */
+    uint32_t mtu_bytes;              /* of IP packets */
+    uint32_t caps;                   /* NIC_CAP_* */
+    uint32_t queue_idx, queue_count; /* of the port that this is a queue of */
+    const struct nic_steering
+        *steering; /* never NULL; shared by the port's queues, lives with them */
 };
 
 /* "loopback", "bypass", "functional, not bypass": said on every figure and in every status. */

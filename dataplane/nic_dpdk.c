@@ -20,13 +20,15 @@
 #include <string.h>
 
 #include "dataplane/log.h"
+#include "dataplane/steer.h"
 #include "rings/os/os.h"
 
-#define ETHER_HEADER_BYTES 14u
-#define VLAN_BYTES         4u
-#define FRAME_MORE_BYTES   (ETHER_HEADER_BYTES + 2 * VLAN_BYTES + RTE_ETHER_CRC_LEN)
-#define POOL_CACHE_MBUFS   256u
-#define MC_ADDRS_MAX       1024u
+#define ETHER_HEADER_BYTES  14u
+#define VLAN_BYTES          4u
+#define FRAME_MORE_BYTES    (ETHER_HEADER_BYTES + 2 * VLAN_BYTES + RTE_ETHER_CRC_LEN)
+#define POOL_CACHE_MBUFS    256u
+#define MC_ADDRS_MAX        1024u
+#define SOFTWARE_TABLE_SIZE 128u
 
 /* Multicast reception, from the narrowest filter to the widest; a port only ever widens. */
 enum multicast_mode { MULTICAST_LIST, MULTICAST_ALL, MULTICAST_PROMISCUOUS };
@@ -41,6 +43,7 @@ struct dpdk_port {
     uint32_t queue_count;
     uint32_t open_count;
     enum multicast_mode multicast;
+    struct nic_steering steering; /* read by the queues' threads, constant once they run */
     uint16_t id;
     bool shared; /* the kernel sees it too */
     bool started;
@@ -413,6 +416,23 @@ static enum rs_status configure_port(struct dpdk_port *port, const struct queue_
     return RS_OK;
 }
 
+/* The key is new in each process: who knows it can send flows that all meet on one queue, and so
+ * starve that queue's programs while the others idle. */
+static enum rs_status choose_steering(struct dpdk_port *port, const struct queue_config *config)
+{
+    uint8_t key[TOEPLITZ_KEY_BYTES];
+    if (port->queue_count == 1) {
+        port->steering = steer_one_queue;
+        return RS_OK;
+    }
+    enum rs_status status = os_random(key, sizeof(key));
+    if (status != RS_OK) {
+        return refuse(config, status, "no random key: %s", os_last_error_text());
+    }
+    return steer_init(&port->steering, STEER_SOFTWARE, key, NULL, SOFTWARE_TABLE_SIZE,
+                      port->queue_count);
+}
+
 /* The MAC we answer for. A kernel's NIC keeps its own: setting it would change the kernel's
  * interface. */
 static enum rs_status choose_mac(const struct dpdk_port *port, const struct queue_config *config,
@@ -506,6 +526,9 @@ static struct dpdk_nic *queue_create(struct dpdk_port *port, const struct queue_
     self->nic.kind =
         config_device_kind(config->device) == CONFIG_DEVICE_PCI ? RS_NIC_BYPASS : RS_NIC_FUNCTIONAL;
     self->nic.mtu_bytes = config->mtu_bytes;
+    self->nic.queue_idx = config->queue_idx;
+    self->nic.queue_count = port->queue_count;
+    self->nic.steering = &port->steering;
     (void)snprintf(self->nic.name, sizeof(self->nic.name), "%.63s", config->device);
     self->port = port;
     self->port_id = port->id;
@@ -536,6 +559,9 @@ static enum rs_status open_port(const struct queue_config *configs, uint32_t cou
         port->queue_count += strcmp(configs[i].device, config->device) == 0;
     }
     status = configure_port(port, config, &caps);
+    if (status == RS_OK) {
+        status = choose_steering(port, config);
+    }
     for (uint32_t i = first; i < count && status == RS_OK; i++) {
         if (strcmp(configs[i].device, config->device) != 0) {
             continue;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/steer.h"
+
 static uint32_t loopback_rx_burst(struct nic *nic, struct pkt *pkts, uint32_t max)
 {
     (void)nic;
@@ -92,6 +94,8 @@ enum rs_status nic_loopback_create(struct nic **out)
     (void)snprintf(nic->name, sizeof(nic->name), "loopback");
     nic->kind = RS_NIC_LOOPBACK;
     nic->mtu_bytes = 65535;
+    nic->queue_count = 1;
+    nic->steering = &steer_one_queue;
     *out = nic;
     return RS_OK;
 }

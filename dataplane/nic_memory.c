@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/steer.h"
 #include "rings/seq.h"
 
 #define MEMORY_HEADER_BYTES 18u /* Ethernet with a VLAN tag */
@@ -213,6 +214,8 @@ enum rs_status nic_memory_create(const struct nic_memory_config *config, struct 
     memcpy(memory->nic.mac, config->mac, sizeof(memory->nic.mac));
     memory->nic.mtu_bytes = config->mtu_bytes;
     memory->nic.caps = config->caps;
+    memory->nic.queue_count = 1;
+    memory->nic.steering = &steer_one_queue;
     memory->tx_left = UINT32_MAX;
     memory->alloc_left = UINT32_MAX;
     memory->ring_mask = config->queue_frames - 1;

@@ -17,6 +17,7 @@
 #include "../support/check.h"
 #include "../support/random.h"
 #include "dataplane/stack.h"
+#include "dataplane/steer.h"
 #include "dataplane/udp.h"
 #include "dataplane/wire/ethernet.h"
 #include "dataplane/wire/ipv4.h"
@@ -110,6 +111,8 @@ static void run_start(struct run *run, uint32_t count, bool local, bool checksum
                             .kind = RS_NIC_BYPASS,
                             .mac = {2, 0, 0, 0, 0, 1},
                             .mtu_bytes = 1500,
+                            .queue_count = 1,
+                            .steering = &steer_one_queue,
                             .caps = checksum ? 0 : NIC_CAP_TX_IP_CSUM | NIC_CAP_TX_UDP_CSUM};
     struct stack_config config = {.ip_be32 = OWN_IP,
                                   .prefix_len = 8,
