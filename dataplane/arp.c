@@ -53,7 +53,7 @@ static void arp_send_announcement(struct stack *stack)
 
 void arp_init(struct stack *stack)
 {
-    if (!stack->wire) {
+    if (!stack->wire || stack->follower) {
         return;
     }
     stack->arp.probes_left = ARP_PROBE_COUNT;
@@ -102,6 +102,19 @@ static bool arp_sender_ok(const struct stack *stack, const struct wire_arp *arp)
            !route_is_broadcast(stack, arp->sender_be32);
 }
 
+/* Learns, and nothing else: the leader has answered. */
+static void arp_input_copy(struct stack *stack, const struct wire_arp *arp, bool asks_us)
+{
+    bool learned = arp->sender_be32 != 0 && arp->sender_be32 != stack->ip_be32 &&
+                   neighbour_learn(stack, arp->sender_be32, arp->sender_mac,
+                                   asks_us && route_is_on_link(stack, arp->sender_be32));
+    if (learned) {
+        STACK_COUNT(stack, arp_learned_in);
+    } else {
+        STACK_COUNT(stack, arp_copies_in);
+    }
+}
+
 void arp_input(struct stack *stack, const struct pkt *pkt)
 {
     const struct wire_arp *arp =
@@ -117,10 +130,15 @@ void arp_input(struct stack *stack, const struct pkt *pkt)
     bool request = arp->op_be16 == rs_be16(ARP_REQUEST);
     bool for_us = arp->target_be32 == stack->ip_be32;
     bool probe = request && arp->sender_be32 == 0;
+    if (stack->follower) {
+        arp_input_copy(stack, arp, request && for_us);
+        return;
+    }
     if (arp->sender_be32 == stack->ip_be32 || (probe && for_us && stack->arp.probes_left > 0)) {
         arp_conflict(stack, arp);
         return;
     }
+    bool copied = !probe && stack_to_followers(stack, pkt);
     bool learned = arp->sender_be32 != 0 &&
                    neighbour_learn(stack, arp->sender_be32, arp->sender_mac,
                                    for_us && request && route_is_on_link(stack, arp->sender_be32));
@@ -130,6 +148,8 @@ void arp_input(struct stack *stack, const struct pkt *pkt)
                  arp->sender_mac);
     } else if (learned) {
         STACK_COUNT(stack, arp_learned_in);
+    } else if (for_us && copied) {
+        STACK_COUNT(stack, arp_passed_on);
     } else {
         STACK_COUNT(stack, arp_not_for_us);
     }

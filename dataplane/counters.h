@@ -8,7 +8,8 @@
  *   frames in    Σ IN   == Σ DELIVERED + Σ USED + Σ DROP_IN
  *                Every received frame ends in exactly one of them. A frame that several sockets
  *                took is one delivered frame; a frame that found a receiver, but no receiver with
- *                room, is the drop udp_receivers_full.
+ *                room, is the drop udp_receivers_full. One handed to another queue is used here and
+ *                one more in there; a copy for another queue is one in there only.
  *   sends        Σ SENT == Σ OUT + Σ LOCAL + Σ WAITING + Σ DROP_OUT
  *                Every datagram a socket sent and every frame the stack made itself ends in
  *                exactly one of them. WAITING are levels, not totals. A datagram that goes to
@@ -48,14 +49,20 @@ enum counter_group {
 /* X(name, group, "what it means, for an operator") */
 #define COUNTERS(X)                                                                                \
     X(rx_frames, IN, "frames received from the NIC")                                               \
+    X(handed_in, IN, "frames that another queue of the NIC handed over")                           \
     X(rx_delivered, DELIVERED, "frames whose datagram at least one socket took")                   \
     X(arp_requests_in, USED, "ARP requests and probes for our address, answered")                  \
     X(arp_learned_in, USED, "ARP packets that told or confirmed the MAC of a neighbour we talk to")  \
+    X(arp_passed_on, USED, "ARP replies this queue did not wait for, passed on to the NIC's other queues") \
+    X(arp_copies_in, USED, "ARP packets passed on by queue 0 that told this queue nothing")        \
     X(arp_conflicts_in, USED, "ARP packets of another host that claims our address")               \
     X(icmp_echo_in, USED, "pings answered")                                                        \
     X(icmp_errors_in, USED, "ICMP errors handed to the socket they quote")                         \
     X(igmp_queries_in, USED, "IGMP queries of the multicast router")                               \
     X(igmp_reports_in, USED, "IGMP reports of other hosts for groups we are in")                   \
+    X(handed_out, USED, "frames handed over to the queue they belong to")                          \
+    X(hand_over_full, DROP_IN, "frame for another queue, which is too slow to take it")            \
+    X(handed_astray, DROP_IN, "frame handed over to a queue that may not act on it")               \
     X(eth_truncated, DROP_IN, "frame shorter than an Ethernet header")                             \
     X(eth_own_source, DROP_IN, "frame with our own MAC as source: our transmission seen again, or a second host with our MAC") \
     X(eth_source_bad, DROP_IN, "frame with a group address as source MAC")                         \
@@ -121,6 +128,7 @@ enum counter_group {
     X(arp_announcements, INFO, "ARP announcements of our address, defence included")               \
     X(neighbours_evicted, INFO, "neighbour entries reused for another address")                    \
     X(neighbours_dead, INFO, "times a neighbour stopped answering ARP")                            \
+    X(arp_copies_lost, INFO, "ARP packets that not all other queues of the NIC had room for")      \
     X(igmp_fallbacks, INFO, "times IGMP changed its version because of the querier")               \
     X(tx_busy, INFO, "times the NIC did not take all frames it was offered")
 /* clang-format on */

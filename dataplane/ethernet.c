@@ -8,7 +8,7 @@
 #include "dataplane/ipv4.h"
 #include "dataplane/stack_internal.h"
 
-void ethernet_input(struct stack *stack, const struct pkt *pkt)
+void ethernet_input(struct stack *stack, const struct pkt *pkt, bool handed)
 {
     const struct wire_ethernet *header = ethernet_check(pkt->data, pkt->len_bytes);
     if (header == NULL) {
@@ -30,9 +30,13 @@ void ethernet_input(struct stack *stack, const struct pkt *pkt)
         return;
     }
     if (header->type_be16 == rs_be16(ETHERNET_TYPE_IPV4)) {
-        ipv4_input(stack, pkt, group);
+        ipv4_input(stack, pkt, group, handed);
     } else if (header->type_be16 == rs_be16(ETHERNET_TYPE_ARP)) {
-        arp_input(stack, pkt);
+        if (stack->follower && !handed) {
+            stack_to_leader(stack, pkt, false);
+        } else {
+            arp_input(stack, pkt);
+        }
     } else if (ethernet_is_vlan(header)) {
         STACK_COUNT(stack, eth_vlan);
     } else {

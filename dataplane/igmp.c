@@ -352,7 +352,14 @@ void igmp_group_changed(struct stack *stack, struct igmp_group *group)
     }
     bool macs_changed = was_active != group->active;
     group_tidy(stack, group);
-    if (macs_changed && stack->upcalls.multicast_changed != NULL) {
+    if (macs_changed) {
+        igmp_notify_macs(stack);
+    }
+}
+
+void igmp_notify_macs(struct stack *stack)
+{
+    if (stack->upcalls.multicast_changed != NULL && !stack->follower) {
         stack->upcalls.multicast_changed(stack->upcalls.context);
     }
 }
@@ -360,7 +367,7 @@ void igmp_group_changed(struct stack *stack, struct igmp_group *group)
 uint32_t stack_multicast_macs(const struct stack *stack, uint8_t (*macs)[6], uint32_t max)
 {
     uint32_t count = 0;
-    if (!stack->wire) {
+    if (!stack->wire || stack->follower) {
         return 0;
     }
     /* Queries come to 224.0.0.1. Of several groups with one MAC, all in one chain, the first active

@@ -69,6 +69,8 @@ void igmp_input(struct stack *stack, const struct ipv4_packet *packet);
 struct igmp_group *igmp_group_get(struct stack *stack, uint32_t group_be32);
 /* Merges the members' filters anew and reports what changed. May free the group. */
 void igmp_group_changed(struct stack *stack, struct igmp_group *group);
+/* The set of wanted multicast MACs is another one; the leader says so. */
+void igmp_notify_macs(struct stack *stack);
 
 /* ---- igmp_report.c ---- */
 
@@ -79,7 +81,8 @@ void igmp_report_change(struct stack *stack, struct igmp_group *group);
 void igmp_report_state(struct stack *stack, const struct igmp_group *group);
 /* Version 2: report or leave. */
 void igmp_report_v2(struct stack *stack, uint8_t type, uint32_t group_be32);
-/* 224.0.0.1 is never reported (RFC 3376 section 6), nor anything without a wire. */
+/* 224.0.0.1 is never reported (RFC 3376 section 6), nor anything without a wire, nor by a follower.
+ */
 bool igmp_is_reported(const struct stack *stack, uint32_t group_be32);
 
 #endif

@@ -18,7 +18,7 @@
 
 bool igmp_is_reported(const struct stack *stack, uint32_t group_be32)
 {
-    return stack->wire && group_be32 != IGMP_ALL_SYSTEMS;
+    return stack->wire && !stack->follower && group_be32 != IGMP_ALL_SYSTEMS;
 }
 
 static bool igmp_begin(struct stack *stack, struct pkt *pkt)

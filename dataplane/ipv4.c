@@ -52,6 +52,10 @@ static bool ipv4_source_ok(struct stack *stack, const struct pkt *pkt,
                      ((const struct wire_ethernet *)pkt->data)->src);
         return false;
     }
+    if (route_is_elsewhere(stack, src_be32)) { /* no spoofing when two NICs are on one network */
+        STACK_COUNT(stack, ip_source_own);
+        return false;
+    }
     bool querier = src_be32 == 0 && header->protocol == IPV4_PROTOCOL_IGMP;
     if (ipv4_is_loopback(src_be32) || ipv4_is_multicast(src_be32) || ipv4_is_reserved(src_be32) ||
         route_is_broadcast(stack, src_be32) || (ipv4_is_zero_net(src_be32) && !querier)) {
@@ -83,7 +87,7 @@ static bool ipv4_destination_ok(struct stack *stack, const struct ipv4_packet *p
     return false;
 }
 
-void ipv4_input(struct stack *stack, const struct pkt *pkt, bool link_group)
+void ipv4_input(struct stack *stack, const struct pkt *pkt, bool link_group, bool handed)
 {
     const uint8_t *data = pkt->data + ETHERNET_HEADER_BYTES;
     if (!stack->wire) {
@@ -118,7 +122,11 @@ void ipv4_input(struct stack *stack, const struct pkt *pkt, bool link_group)
         icmp_input(stack, &packet);
         break;
     case IPV4_PROTOCOL_IGMP:
-        igmp_input(stack, &packet);
+        if (stack->follower) {
+            stack_to_leader(stack, pkt, handed);
+        } else {
+            igmp_input(stack, &packet);
+        }
         break;
     default:
         STACK_COUNT(stack, ip_protocol);

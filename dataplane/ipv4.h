@@ -36,7 +36,7 @@ struct ipv4_send {
 };
 
 /* link_group: the frame was not sent to our MAC alone. */
-void ipv4_input(struct stack *stack, const struct pkt *pkt, bool link_group);
+void ipv4_input(struct stack *stack, const struct pkt *pkt, bool link_group, bool handed);
 /* Writes the IPv4 header in front of the payload and sets the frame's length. */
 void ipv4_finish(struct stack *stack, struct pkt *pkt, const struct ipv4_send *send);
 /* Takes over the frame: to everybody, or to the members of the destination group. */

@@ -34,9 +34,20 @@ void route_init(struct stack *stack, const struct stack_config *config)
     }
 }
 
+bool route_is_elsewhere(const struct stack *stack, uint32_t ip_be32)
+{
+    for (uint32_t i = 0; i < stack->local_count; i++) {
+        if (stack->local_be32[i] == ip_be32) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool route_is_local(const struct stack *stack, uint32_t ip_be32)
 {
-    return ipv4_is_loopback(ip_be32) || (ip_be32 == stack->ip_be32 && ip_be32 != 0);
+    return ipv4_is_loopback(ip_be32) || (ip_be32 == stack->ip_be32 && ip_be32 != 0) ||
+           route_is_elsewhere(stack, ip_be32);
 }
 
 bool route_is_broadcast(const struct stack *stack, uint32_t ip_be32)
@@ -82,5 +93,10 @@ bool route_is_on_link(const struct stack *stack, uint32_t ip_be32)
 
 uint32_t route_source(const struct stack *stack, uint32_t dst_be32)
 {
+    /* To a NIC of this process from its own address, so that the answer comes from where the
+     * question went, whichever queue each of the two sockets lives on. */
+    if (route_is_elsewhere(stack, dst_be32)) {
+        return dst_be32;
+    }
     return ipv4_is_loopback(dst_be32) || stack->ip_be32 == 0 ? STACK_LOOPBACK_IP : stack->ip_be32;
 }

@@ -26,7 +26,7 @@ struct route_table {
 };
 
 enum route_kind {
-    ROUTE_LOCAL,     /* own address or 127/8 */
+    ROUTE_LOCAL,     /* own address, that of another NIC of this process, or 127/8 */
     ROUTE_MULTICAST, /* 224/4 */
     ROUTE_BROADCAST, /* limited, or of our subnet */
     ROUTE_UNICAST,   /* through route_next_hop */
@@ -34,6 +34,8 @@ enum route_kind {
 };
 
 void route_init(struct stack *stack, const struct stack_config *config);
+/* An address of another NIC of this process. */
+bool route_is_elsewhere(const struct stack *stack, uint32_t ip_be32);
 bool route_is_local(const struct stack *stack, uint32_t ip_be32);
 bool route_is_broadcast(const struct stack *stack, uint32_t ip_be32);
 enum route_kind route_classify(const struct stack *stack, uint32_t dst_be32);

@@ -5,6 +5,7 @@
  */
 #include "dataplane/stack.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,9 @@ static void stack_init_addresses(struct stack *stack, const struct stack_config 
     if (config->ip_be32 != 0 && config->prefix_len <= 30) {
         stack->broadcast_be32 = config->ip_be32 | ~ipv4_mask_be32(config->prefix_len);
     }
+    stack->local_count =
+        config->local_count < STACK_LOCALS_MAX ? config->local_count : STACK_LOCALS_MAX;
+    memcpy(stack->local_be32, config->local_be32, stack->local_count * sizeof(uint32_t));
 }
 
 enum rs_status stack_create(const struct stack_config *config, struct nic *nic,
@@ -34,6 +38,9 @@ enum rs_status stack_create(const struct stack_config *config, struct nic *nic,
     }
     stack->nic = nic;
     stack->upcalls = *upcalls;
+    stack->follower = config->follower;
+    stack->leads = !config->follower && nic->queue_count > 1 && upcalls->hand_over != NULL;
+    assert(!config->follower || upcalls->hand_over != NULL);
     stack->now_ns = now_ns;
     stack->random_state = config->random_seed;
     stack->ip_id = (uint16_t)stack_random(stack);
@@ -62,8 +69,8 @@ enum rs_status stack_create(const struct stack_config *config, struct nic *nic,
         goto free_members;
     }
     arp_init(stack);
-    if (stack->wire && stack->upcalls.multicast_changed != NULL) {
-        stack->upcalls.multicast_changed(stack->upcalls.context);
+    if (stack->wire) {
+        igmp_notify_macs(stack);
     }
     *out = stack;
     return RS_OK;
@@ -104,7 +111,47 @@ void stack_set_now(struct stack *stack, uint64_t now_ns, uint64_t now_tsc)
 void stack_input(struct stack *stack, const struct pkt *pkt)
 {
     STACK_COUNT(stack, rx_frames);
-    ethernet_input(stack, pkt);
+    ethernet_input(stack, pkt, false);
+}
+
+void stack_input_handed(struct stack *stack, const struct pkt *pkt)
+{
+    STACK_COUNT(stack, handed_in);
+    ethernet_input(stack, pkt, true);
+}
+
+static void stack_count_given(struct stack *stack, bool taken)
+{
+    if (taken) {
+        STACK_COUNT(stack, handed_out);
+    } else {
+        STACK_COUNT(stack, hand_over_full);
+    }
+}
+
+void stack_handed_out(struct stack *stack, bool taken)
+{
+    STACK_COUNT(stack, rx_frames);
+    stack_count_given(stack, taken);
+}
+
+void stack_to_leader(struct stack *stack, const struct pkt *pkt, bool handed)
+{
+    if (handed) {
+        STACK_COUNT(stack, handed_astray);
+        return;
+    }
+    stack_count_given(stack,
+                      stack->upcalls.hand_over(stack->upcalls.context, pkt, STACK_TO_LEADER));
+}
+
+bool stack_to_followers(struct stack *stack, const struct pkt *pkt)
+{
+    if (stack->leads &&
+        !stack->upcalls.hand_over(stack->upcalls.context, pkt, STACK_TO_FOLLOWERS)) {
+        STACK_COUNT(stack, arp_copies_lost);
+    }
+    return stack->leads;
 }
 
 /* What a plain UDP frame's ports say; any other frame yields a chain that is fetched in vain. */

@@ -42,6 +42,15 @@ enum stack_notice {
     STACK_NOTICE_COUNT
 };
 
+/*
+ * Several queues of one NIC have a stack each. That of queue 0 leads: it alone answers, probes and
+ * defends by ARP, speaks IGMP and says which multicast MACs the NIC shall take. The others follow:
+ * they give the ARP and IGMP frames that the NIC gave them to the leader, and learn neighbours from
+ * the copies of ARP frames that the leader gives to them all. Every queue asks for the neighbours
+ * it needs, answers the pings it gets, and has all sockets' memberships.
+ */
+enum stack_hand_to { STACK_TO_LEADER, STACK_TO_FOLLOWERS };
+
 /* What the stack calls; on the queue's thread, from inside the stack. An upcall must not call back
  * into the stack: it copies, marks and returns. */
 struct stack_upcalls {
@@ -59,10 +68,15 @@ struct stack_upcalls {
     /* A thing an operator can act on happened. Called at most once a second per kind; must not
      * block. mac is all zero when unknown. May be NULL. */
     void (*notice)(void *context, enum stack_notice notice, uint32_t ip_be32, const uint8_t mac[6]);
+    /* Copies a received frame for the NIC's leading queue, or for each of its other ones, which
+     * give it to stack_input_handed. False: one of them has no room; the stack counts that. May be
+     * NULL on a NIC with one queue. */
+    bool (*hand_over)(void *context, const struct pkt *pkt, enum stack_hand_to to);
 };
 
 #define STACK_ROUTES_MAX            16u
 #define STACK_STATIC_NEIGHBOURS_MAX 32u
+#define STACK_LOCALS_MAX            RS_QUEUES_MAX
 
 struct stack_route {
     uint32_t prefix_be32;
@@ -78,6 +92,12 @@ struct stack_static_neighbour {
 /* All checked by config.c before it comes here. */
 struct stack_config {
     uint32_t ip_be32; /* 0 on a pure loopback queue */
+    bool follower;    /* not queue 0 of its NIC; hand_over is not NULL then */
+    /* Addresses of this process's other NICs: local, so nothing goes to them by a wire. A frame
+     * that comes to, or from, one of them here is refused all the same (RFC 1122 3.3.4.2, strong).
+     */
+    uint32_t local_be32[STACK_LOCALS_MAX];
+    uint32_t local_count;
     uint8_t prefix_len;
     uint32_t gateway_be32; /* 0: none */
     struct stack_route routes[STACK_ROUTES_MAX];
@@ -114,6 +134,11 @@ void stack_destroy(struct stack *stack);
 void stack_set_now(struct stack *stack, uint64_t now_ns, uint64_t now_tsc);
 /* One received frame; the caller releases it afterwards. */
 void stack_input(struct stack *stack, const struct pkt *pkt);
+/* One that another queue of the NIC handed over. It is never handed over again as it is. */
+void stack_input_handed(struct stack *stack, const struct pkt *pkt);
+/* Instead of stack_input, for a received frame that the queue gave to another one by itself
+ * (STEER_SOFTWARE): counts it. taken false: there was no room, the frame is lost. */
+void stack_handed_out(struct stack *stack, bool taken);
 /* Before the frames of a burst go to stack_input one by one: fetches what their look-ups will
  * touch, so that the cache misses of up to NIC_BURST_PKTS frames overlap. Changes nothing. */
 void stack_prefetch(const struct stack *stack, const struct pkt *pkts, uint32_t count);
@@ -127,9 +152,10 @@ void stack_flush(struct stack *stack);
 bool stack_tx_ready(const struct stack *stack);
 /* Written by the queue thread, read by anybody as relaxed 64-bit words. */
 struct counters *stack_counters(struct stack *stack);
-/* Own address or 127.0.0.0/8. */
+/* Own address, one of the process's other NICs, or 127.0.0.0/8. */
 bool stack_is_own_address(const struct stack *stack, uint32_t ip_be32);
-/* The multicast MACs now wanted; for multicast_set. Returns the count (max at most). */
+/* The multicast MACs now wanted; for multicast_set. None on a follower. Returns the count (max at
+ * most). */
 uint32_t stack_multicast_macs(const struct stack *stack, uint8_t (*macs)[6], uint32_t max);
 
 #endif

@@ -36,13 +36,17 @@ struct stack {
     uint32_t ip_be32;
     uint32_t broadcast_be32; /* of our subnet; 0: none */
     uint8_t mac[6];
-    bool wire; /* there is a NIC that moves frames, and an address to use on it */
+    bool wire;     /* there is a NIC that moves frames, and an address to use on it */
+    bool follower; /* ARP and IGMP are the leader's */
+    bool leads;    /* there are followers */
     uint16_t ip_id;
     struct stack_upcalls upcalls;
     struct udp_table udp;
     struct membership_table members;
     struct neighbour_table neighbours;
     struct route_table routes;
+    uint32_t local_be32[STACK_LOCALS_MAX]; /* of the process's other NICs */
+    uint32_t local_count;
     /* the rest */
     struct arp_state arp;
     struct icmp_state icmp;
@@ -72,9 +76,16 @@ uint64_t stack_random_below(struct stack *stack, uint64_t limit);
 void stack_notify(struct stack *stack, enum stack_notice notice, uint32_t ip_be32,
                   const uint8_t mac[6]);
 
+/* On a follower: a frame that only the leader acts on. handed: it has been handed over before, so
+ * it ends here. */
+void stack_to_leader(struct stack *stack, const struct pkt *pkt, bool handed);
+/* On the leader: a copy for each follower. True: there are followers. */
+bool stack_to_followers(struct stack *stack, const struct pkt *pkt);
+
 /* ---- ethernet.c ---- */
 
-void ethernet_input(struct stack *stack, const struct pkt *pkt);
+/* handed: by another queue, not by the NIC. */
+void ethernet_input(struct stack *stack, const struct pkt *pkt, bool handed);
 
 /* A power of two not below count, at least 16. */
 static inline uint32_t stack_table_bits(uint32_t count)
