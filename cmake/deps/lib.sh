@@ -6,7 +6,7 @@
 #   src/NAME_VERSION/            source package files, as Debian signed them
 #   NAME-VERSION-TARGET-ID/      one built library; ID is the checksum of its recipe
 #   windows-ARCH/NAME            link to the one in use, NAME.stamp beside it says which recipe and suite made it
-#   wine-root  wine-prefix       links likewise
+#   wine-root  wine-i386  wine-prefix   links likewise; wine-i386.why says why wine-i386 could not be built
 #   logs/NAME-TARGET.log         what the last build printed
 #   locks/                       one lock per library; a library is built in tmp-*, renamed when whole
 
@@ -26,6 +26,8 @@ RS_PACKAGES_TEST=(clang clang-format clang-tidy cppcheck shellcheck strace git)
 
 # What is built for Windows: NAME-TARGET in the order of starting; the longest first.
 RS_WINDOWS_BUILDS=(dpdk-x86_64 wine-root mimalloc-x86_64 cmocka-x86_64 benchmark-x86_64 mimalloc-i686 cmocka-i686)
+# What is made from wine-root, one after the other. Without wine-i386 only 32-bit programs do not run.
+RS_WINE_BUILDS=(wine-i386 wine-prefix)
 
 rs_elapsed() {
     printf '%3d s' $((EPOCHSECONDS - RS_SINCE))
@@ -135,16 +137,29 @@ rs_can_run_windows() {
     fi
 }
 
+# rs_can_run_windows32: prints why not, and fails, where the set-up has left out what 32-bit Windows programs need.
+rs_can_run_windows32() {
+    [[ ! -e $RS_CACHE/wine-prefix/drive_c/windows/syswow64/kernel32.dll ]] || return 0
+    if rs_host_wine >/dev/null; then
+        echo "this host's Wine runs no 32-bit programs"
+    else
+        cat "$RS_CACHE/wine-i386.why" 2>/dev/null || echo "Wine's 32-bit libraries are not set up"
+    fi
+    return 1
+}
+
 rs_recipe_file() {
     printf '%s/recipes/%s' "$RS_DEPS_DIR" "$1"
 }
 
-# rs_recipe_id NAME: changes when the recipe does, comments apart, and with the build options it reads.
+# rs_recipe_id NAME: changes when the recipe does, comments apart, with the build options it reads and with what it is made from:
+# a prefix that was made without wine-i386 is made anew once that is there.
 rs_recipe_id() {
     { grep -v '^ *#' "$(rs_recipe_file "$1")"
       [[ $1 != dpdk ]] || cat "$RS_DEPS_DIR/wpcap.def"
       [[ $1 != dpdk || -z ${RINGSOCK_DPDK_MLX5:-} ]] || echo mlx5
-      [[ $1 != wine-prefix ]] || rs_recipe_id wine-root; } | sha256sum | cut -c1-8
+      [[ $1 != wine-i386 && $1 != wine-prefix ]] || rs_recipe_id wine-root
+      [[ $1 != wine-prefix ]] || ! rs_is_built wine-i386 || rs_recipe_id wine-i386; } | sha256sum | cut -c1-8
 }
 
 # rs_link NAME TARGET: where the link to the build in use stands.
@@ -172,10 +187,11 @@ rs_is_built() {
     [[ -d $link/ && -e $link.stamp && $(<"$link.stamp") == "$(rs_suite) $(rs_recipe_id "$RS_NAME")" ]]
 }
 
+# rs_unbuilt NAME-ARCH...: prints those that are wanted here and not built.
 rs_unbuilt() {
     local build
-    for build in "${RS_WINDOWS_BUILDS[@]}"; do
-        [[ $build == wine-* ]] && rs_host_wine >/dev/null && continue
+    for build in "$@"; do
+        [[ $build == wine-root || $build == wine-i386 ]] && rs_host_wine >/dev/null && continue
         rs_is_built "$build" || printf '%s\n' "$build"
     done
 }
@@ -203,6 +219,17 @@ rs_debian_uri() {
     [[ -n $uri ]] || uri=$(sed -nE 's/^deb (\[[^]]*\] )?([^ ]+) .*/\2/p' /etc/apt/sources.list 2>/dev/null | head -n 1)
     [[ -n $uri ]] || rs_fail "no archive address in /etc/apt/sources.list.d/debian.sources or /etc/apt/sources.list"
     printf '%s' "$uri"
+}
+
+# rs_update_lists APT_GET...: fetches the package lists and fails unless all came. A mirror may be caught while it is being
+# renewed, so it is asked three times.
+rs_update_lists() {
+    local attempt
+    for attempt in 1 2 3; do
+        "$@" -o APT::Update::Error-Mode=any update && return 0
+        [[ $attempt == 3 ]] || sleep 5
+    done
+    return 1
 }
 
 rs_apt_proxy() {
@@ -258,7 +285,7 @@ rs_build() {
 rs_setup_windows() {
     local build unbuilt pids=() pid status=0
     rs_install "for Windows" "${RS_PACKAGES_WINDOWS[@]}"
-    mapfile -t unbuilt < <(rs_unbuilt)
+    mapfile -t unbuilt < <(rs_unbuilt "${RS_WINDOWS_BUILDS[@]}")
     for build in "${unbuilt[@]}"; do
         while [[ $(jobs -rp | wc -l) -ge 3 ]]; do
             wait -n || status=1
@@ -270,6 +297,9 @@ rs_setup_windows() {
         wait "$pid" || status=1
     done
     [[ $status == 0 ]] || return 1
+    if [[ -n $(rs_unbuilt wine-i386) ]] && ! (rs_build wine-i386) 2>/dev/null; then
+        rs_say "wine-i386: left out, 32-bit programs will not run: $(rs_can_run_windows32 || true)"
+    fi
     rs_build wine-prefix
 }
 
@@ -336,7 +366,7 @@ rs_plan() {
             native) packages+=("${RS_PACKAGES_NATIVE[@]}") ;;
             windows)
                 packages+=("${RS_PACKAGES_WINDOWS[@]}")
-                mapfile -t unbuilt < <(rs_unbuilt)
+                mapfile -t unbuilt < <(rs_unbuilt "${RS_WINDOWS_BUILDS[@]}" "${RS_WINE_BUILDS[@]}")
                 ;;
             test) packages+=("${RS_PACKAGES_TEST[@]}") ;;
         esac
@@ -349,7 +379,7 @@ rs_plan() {
     fi
     if [[ ${#unbuilt[@]} -gt 0 ]]; then
         echo "To build from Debian's packages into $RS_CACHE (up to 2.5 GB, nothing else of the system is touched):"
-        printf '%s\n' "${unbuilt[*]} wine-prefix" | fold -s -w 96 | sed 's/^/    /'
+        printf '%s\n' "${unbuilt[*]}" | fold -s -w 96 | sed 's/^/    /'
         work=1
     fi
     [[ $work == 1 ]] || return 2
