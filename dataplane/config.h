@@ -38,6 +38,7 @@ struct queue_config {
     /* [limits] per session unless said */
     uint32_t limit_sessions; /* of the process */
     uint32_t limit_sockets, limit_channels, limit_extents, limit_memberships;
+    uint64_t limit_memory_bytes;
     uint32_t slots_per_poll, bytes_per_poll;
     uint32_t recv_ring_bytes, send_ring_bytes; /* defaults, powers of two */
     uint32_t recv_ring_max_bytes, send_ring_max_bytes;

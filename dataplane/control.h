@@ -1,7 +1,11 @@
 /*
  * The control thread: attaches and detaches clients, opens channels, grants ports and rings,
- * watches processes, programs the NIC's multicast filter, logs. Slow by design and the only
- * authority; the queues ask it by messages. Called by dataplane.c.
+ * watches processes, programs the NICs' multicast filters, logs, reports. Slow by design and the
+ * only authority; the queues ask it by messages. Called by dataplane.c.
+ *
+ *   control.c          its loop, and what it does by the clock
+ *   control_clients.c  connections, sessions from attach to end, channels, extents
+ *   control_sockets.c  what the queues ask: sockets, ports, rings; what they tell
  */
 #ifndef RINGSOCK_DATAPLANE_CONTROL_H
 #define RINGSOCK_DATAPLANE_CONTROL_H
@@ -9,10 +13,32 @@
 #include "dataplane/ports.h"
 #include "dataplane/queue.h"
 
+/* A connection without a session: a program that has not said ATTACH yet, or ringsockctl. */
+struct control_peer {
+    struct control_peer *next;
+    uint64_t id;
+    struct os_conn conn;
+    uint64_t expires_ns; /* closed then, unless it says something */
+};
+
+/* What the control thread counts; its own, read by nobody else. */
+struct control_counts {
+    uint64_t attached;        /* sessions made */
+    uint64_t ended;           /* sessions freed */
+    uint64_t poisoned;        /* sessions ended because they broke the protocol */
+    uint64_t refused_access;  /* who may not attach */
+    uint64_t refused_limit;   /* [limits] sessions, or too many silent connections */
+    uint64_t refused_version; /* another layout version */
+    uint64_t refused_memory;  /* rings refused: [limits] extents or memory reached */
+    uint64_t malformed;       /* control messages that are none */
+    uint64_t answers_unsent;  /* a client does not read its answers: its session is ended */
+};
+
 struct control {
-    const struct queue_config *config;
-    struct queue *queue;
-    struct nic *nic;
+    const struct queue_config *configs; /* queue_count of them, as the next two */
+    struct queue *queues[RS_QUEUES_MAX];
+    struct nic *nics[RS_QUEUES_MAX];
+    uint32_t queue_count;
     struct rs_clock clock;
     uint64_t epoch;
     struct os_listener listener;
@@ -22,16 +48,25 @@ struct control {
     struct ports *ports;
     struct dp_session *sessions;
     uint32_t session_count;
-    uint64_t next_session_id;
+    struct control_peer *peers;
+    uint32_t peer_count;
+    uint64_t next_id; /* of sessions and peers */
+    struct control_counts counts;
     bool stopping;
     uint64_t next_watch_ns;
-    bool link_was_up;
+    bool link_was_up[RS_QUEUES_MAX];
 };
 
-RS_CHECK_RESULT enum rs_status control_create(const struct queue_config *config, struct nic *nic,
+/* nics[i] serves configs[i]; both stay the caller's. The queues are entered by the caller before
+ * control_run. */
+RS_CHECK_RESULT enum rs_status control_create(const struct queue_config *configs,
+                                              struct nic *const *nics, uint32_t queue_count,
                                               struct control *out);
-/* Serves until stop is signalled, then ends every session in order. The queue runs meanwhile. */
+/* Serves until stop is signalled, then ends every session in order. The queues run meanwhile. */
 RS_CHECK_RESULT enum rs_status control_run(struct control *control, struct os_event *stop);
-void control_destroy(struct control *control); /* after the queue's thread ended */
+/* One round of the loop: serves what is there, waits at most timeout_ns for it. Tests call it
+ * directly. */
+RS_CHECK_RESULT enum rs_status control_round(struct control *control, uint64_t timeout_ns);
+void control_destroy(struct control *control); /* after the queues' threads ended */
 
 #endif

@@ -130,7 +130,16 @@ enum counter_group {
     X(neighbours_dead, INFO, "times a neighbour stopped answering ARP")                            \
     X(arp_copies_lost, INFO, "ARP packets that not all other queues of the NIC had room for")      \
     X(igmp_fallbacks, INFO, "times IGMP changed its version because of the querier")               \
-    X(tx_busy, INFO, "times the NIC did not take all frames it was offered")
+    X(tx_busy, INFO, "times the NIC did not take all frames it was offered")                       \
+    X(handed_sends_out, INFO, "datagrams handed to the queue of the NIC they leave by")            \
+    X(handed_sends_in, INFO, "datagrams taken from other queues and sent here")                    \
+    X(handed_sends_too_big, INFO, "sends refused: larger than any NIC's MTU")                      \
+    X(handed_sends_late, INFO, "datagrams lost: their socket was closed while they were handed over") \
+    X(budget_exhausted, INFO, "times a session had used up its slots or bytes of an iteration")    \
+    X(signals_deferred, INFO, "times a session's further wake-ups waited for the next iteration")  \
+    X(hints_deferred, INFO, "times a session's further hints waited for the next iteration")       \
+    X(control_waits, INFO, "times a request waited because too many of its session were with the control thread") \
+    X(memberships_refused, INFO, "multicast joins refused: [limits] memberships reached")
 /* clang-format on */
 
 enum counter_id {

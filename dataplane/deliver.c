@@ -13,6 +13,7 @@
 
 #include "dataplane/queue.h"
 #include "rings/reply.h"
+#include "rings/seq.h"
 
 #define DELIVER_UNFENCED_POLLS   8u  /* busy iterations until the fence that misses nobody */
 #define DELIVER_UNFENCED_SOCKETS 32u /* or so many sockets to look at again each time */
@@ -31,7 +32,7 @@ void deliver_touch(struct queue *queue, struct dp_socket *socket, uint32_t happe
 /* Remembers to look, after the fence, whether the channel's client sleeps. */
 void deliver_wake(struct queue *queue, struct dp_channel *channel)
 {
-    if (!channel->wake && !channel->never_sleeps) {
+    if (!channel->wake && !channel->session->never_sleeps) {
         channel->wake = true;
         channel->wake_next = queue->wake;
         queue->wake = channel;
@@ -40,10 +41,9 @@ void deliver_wake(struct queue *queue, struct dp_channel *channel)
 
 void deliver_wake_session(struct queue *queue, const struct dp_session *session)
 {
-    for (uint32_t i = 0; i < queue->channel_count; i++) {
-        if (queue->channels[i]->session == session) {
-            deliver_wake(queue, queue->channels[i]);
-        }
+    struct session_part *part = queue_part(queue, session);
+    for (uint32_t i = 0; i < part->channel_count; i++) {
+        deliver_wake(queue, part->channels[i]);
     }
 }
 
@@ -67,14 +67,13 @@ void deliver_reply(struct queue *queue, const struct message_reply *reply)
     deliver_wake(queue, channel);
 }
 
-/* Our own count in dp memory: the client cannot write it, so the private copy is only for speed of
- * thought. */
+/* Parts of a socket on several queues count in the same word. Errors are rare. */
 static void deliver_error_word(struct dp_socket *socket, enum rs_status error)
 {
     struct rs_socket_state *state = socket->state;
     atomic_store_explicit(&state->error_code, (uint32_t)error, memory_order_relaxed);
     /* release: partner is the client's acquire of error_seq, which then reads the code */
-    atomic_store_explicit(&state->error_seq, ++socket->error_count, memory_order_release);
+    atomic_fetch_add_explicit(&state->error_seq, 1, memory_order_release);
 }
 
 void deliver_error(struct queue *queue, struct dp_socket *socket, enum rs_status error)
@@ -91,20 +90,59 @@ static void deliver_upcall_error(void *context, struct udp_socket *udp, enum rs_
     deliver_error(context, (struct dp_socket *)udp, error);
 }
 
+/* What waits in the receive rings of the other queues; the client's words are only believed within
+ * the ring. */
+static uint32_t deliver_waiting_elsewhere(const struct queue *queue, const struct dp_socket *socket)
+{
+    uint32_t waiting = 0;
+    for (uint32_t i = 0; i < queue->queue_count; i++) {
+        if (i != queue->idx) {
+            /* relaxed: a bound, not an index */
+            uint32_t tail =
+                atomic_load_explicit(&socket->record->parts[i]->recv_tail, memory_order_relaxed);
+            uint32_t head =
+                atomic_load_explicit(&socket->client->recv_head[i], memory_order_relaxed);
+            uint32_t bytes = rs_seq_distance(head, tail);
+            waiting += bytes < socket->recv_ring.size_bytes ? bytes : socket->recv_ring.size_bytes;
+        }
+    }
+    return waiting;
+}
+
+/* SO_RCVBUF is for all queues together. False: the others have used it up. */
+static bool deliver_share_limit(const struct queue *queue, struct dp_socket *socket)
+{
+    uint32_t limit_bytes =
+        socket->recv_limit_bytes != 0 ? socket->recv_limit_bytes : socket->recv_ring.size_bytes;
+    uint32_t elsewhere = deliver_waiting_elsewhere(queue, socket);
+    socket->recv.limit_bytes = limit_bytes > elsewhere ? limit_bytes - elsewhere : 0;
+    return socket->recv.limit_bytes != 0;
+}
+
+/* The receive ring or SO_RCVBUF is full. */
+static void deliver_drop(struct dp_socket *socket)
+{
+    /* Parts on several queues count in the same word. */
+    atomic_fetch_add_explicit(&socket->state->recv_dropped, 1, memory_order_relaxed);
+}
+
 static bool deliver_upcall_datagram(void *context, struct udp_socket *udp,
                                     const struct udp_datagram *datagram)
 {
     struct queue *queue = context;
     struct dp_socket *socket = (struct dp_socket *)udp;
     struct rs_dgram *record;
+    if (queue->queue_count > 1 && !deliver_share_limit(queue, socket)) {
+        deliver_drop(socket);
+        return false;
+    }
     enum rs_status status =
         dgram_writer_reserve(&socket->recv, datagram->len_bytes, RS_DGRAM_SHORT_OFF, &record);
     if (status != RS_OK) {
         if (status == RS_POISONED) {
-            request_poison(queue, socket->session, status, "recv_head outside the receive ring");
+            request_poison(queue, socket->session, "recv_head outside the receive ring");
         }
-        atomic_store_explicit(&socket->state->recv_dropped, ++socket->dropped_count,
-                              memory_order_relaxed);
+        deliver_drop(socket);
         return false;
     }
     record->flags = datagram->flags;
@@ -115,7 +153,9 @@ static bool deliver_upcall_datagram(void *context, struct udp_socket *udp,
     record->rx_tsc = datagram->rx_tsc;
     memcpy((uint8_t *)record + RS_DGRAM_SHORT_OFF, datagram->payload, datagram->len_bytes);
     dgram_writer_commit(&socket->recv);
-    if (queue->sleepers != 0) {
+    /* relaxed: for deliver_waiting_elsewhere and reports only */
+    atomic_store_explicit(&socket->recv_tail, socket->recv.tail, memory_order_relaxed);
+    if (!socket->session->never_sleeps) {
         deliver_touch(queue, socket, RS_LEVEL_READABLE);
     }
     return true;
@@ -146,26 +186,29 @@ void deliver_upcalls_fill(struct queue *queue, struct stack_upcalls *out)
                                   .deliver = deliver_upcall_datagram,
                                   .error = deliver_upcall_error,
                                   .multicast_changed = deliver_upcall_multicast,
+                                  .hand_over = exchange_upcall_frame,
                                   .notice = deliver_upcall_notice};
 }
 
 /* ---- the end of an iteration
  * ----------------------------------------------------------------------------------- */
 
-/* Hints for the channels that armed the socket. */
-static void deliver_hint(struct queue *queue, struct dp_socket *socket, uint32_t happened)
+void deliver_hint_channels(struct queue *queue, struct dp_session *session, uint32_t socket_idx,
+                           uint32_t generation, uint64_t channel_mask)
 {
-    uint64_t mask = arm_take(socket->client, &socket->arm_seen, happened);
-    while (mask != 0) {
-        uint32_t idx = (uint32_t)__builtin_ctzll(mask);
-        mask &= mask - 1;
-        if (idx >= socket->session->config->limit_channels) {
+    while (channel_mask != 0) {
+        uint32_t idx = (uint32_t)__builtin_ctzll(channel_mask);
+        channel_mask &= channel_mask - 1;
+        if (idx >= session->config->limit_channels) {
             break; /* a bit for a channel that cannot be: the client's own loss */
         }
-        struct dp_channel *channel = &socket->session->channels[idx];
-        if (channel->polled) {
-            if (hint_producer_push(&channel->hints, socket->idx, socket->generation) != RS_OK) {
-                request_poison(queue, socket->session, RS_POISONED, "hint_head outside its ring");
+        struct dp_channel *channel = &session->channels[idx];
+        /* The queue first: who else has the channel writes the rest of it. Relaxed: the client knew
+         * the channel when it armed, and learned of it from the thread that stored this. */
+        if (atomic_load_explicit(&channel->queue_idx, memory_order_relaxed) == queue->idx &&
+            channel->polled) {
+            if (hint_producer_push(&channel->hints, socket_idx, generation) != RS_OK) {
+                request_poison(queue, session, "hint_head outside its ring");
                 return;
             }
             deliver_wake(queue, channel);
@@ -173,14 +216,68 @@ static void deliver_hint(struct queue *queue, struct dp_socket *socket, uint32_t
     }
 }
 
-static void deliver_signal(struct dp_channel *channel)
+/* Hints for channels of the other queues go through those. */
+static void deliver_hint_others(struct queue *queue, const struct dp_socket *socket, uint64_t mask)
 {
-    if (wakeup_needed(&channel->wakeup)) {
-        os_event_signal(&channel->event);
+    const struct dp_session *session = socket->session;
+    uint64_t masks[RS_QUEUES_MAX] = {0};
+    while (mask != 0) {
+        uint32_t idx = (uint32_t)__builtin_ctzll(mask);
+        mask &= mask - 1;
+        if (idx < session->config->limit_channels) {
+            uint32_t queue_idx =
+                atomic_load_explicit(&session->channels[idx].queue_idx, memory_order_relaxed);
+            if (queue_idx < queue->queue_count) {
+                masks[queue_idx] |= (uint64_t)1 << idx;
+            }
+        }
+    }
+    for (uint32_t i = 0; i < queue->queue_count; i++) {
+        if (i != queue->idx && masks[i] != 0) {
+            exchange_hint(queue, i, socket, masks[i]);
+        }
     }
 }
 
-void deliver_closed(struct queue *queue, struct dp_socket *socket)
+/* Hints for the channels that armed the socket. Beyond the session's share of the iteration the
+ * socket has its turn in the next one: an arming is answered once, so it is not taken before. */
+static void deliver_hint(struct queue *queue, struct dp_socket *socket, uint32_t happened)
+{
+    struct session_part *part = socket->part;
+    request_budget_refill(queue, part);
+    if (part->hints_left <= 0 || (queue->queue_count > 1 && !exchange_has_room(queue))) {
+        QUEUE_COUNT(queue, hints_deferred);
+        deliver_touch(queue, socket, happened);
+        return;
+    }
+    uint64_t mask = arm_take(socket->client, &socket->arm_seen, happened);
+    if (mask == 0) {
+        return;
+    }
+    part->hints_left -= __builtin_popcountll(mask);
+    deliver_hint_channels(queue, socket->session, socket->idx, socket->generation, mask);
+    if (queue->queue_count > 1) {
+        deliver_hint_others(queue, socket, mask);
+    }
+}
+
+/* False: the session has had its signals of this iteration. */
+static bool deliver_signal(struct queue *queue, struct dp_channel *channel)
+{
+    struct session_part *part = channel->part;
+    request_budget_refill(queue, part);
+    if (part->signals_left <= 0) {
+        QUEUE_COUNT(queue, signals_deferred);
+        return false;
+    }
+    if (wakeup_needed(&channel->wakeup)) {
+        part->signals_left--;
+        os_event_signal(&channel->event);
+    }
+    return true;
+}
+
+static void deliver_untouch(struct queue *queue, struct dp_socket *socket)
 {
     struct dp_socket **link = &queue->touched;
     while (socket->touched && *link != socket) {
@@ -191,13 +288,28 @@ void deliver_closed(struct queue *queue, struct dp_socket *socket)
         socket->touched = false;
         queue->touched_count--;
     }
+}
+
+void deliver_closed(struct queue *queue, struct dp_socket *socket)
+{
+    deliver_untouch(queue, socket);
+    if (!socket->home) {
+        return;
+    }
     /* relaxed: the fence orders them before the arm words are read; a waiter that looks again finds
      * the socket gone */
     atomic_store_explicit(&socket->state->generation, 0, memory_order_relaxed);
     atomic_store_explicit(&socket->state->mode, RS_MODE_FREE, memory_order_relaxed);
-    if (queue->sleepers != 0) {
+    if (!socket->session->never_sleeps) {
+        /* It has no turn after this one, so it needs no budget; and a program may wait for it on
+         * channels of other queues, which only look when they are woken. */
         wakeup_fence();
-        deliver_hint(queue, socket, RS_LEVEL_READABLE | RS_LEVEL_WRITABLE | RS_LEVEL_ERROR);
+        uint64_t mask = arm_take(socket->client, &socket->arm_seen,
+                                 RS_LEVEL_READABLE | RS_LEVEL_WRITABLE | RS_LEVEL_ERROR);
+        deliver_hint_channels(queue, socket->session, socket->idx, socket->generation, mask);
+        if (queue->queue_count > 1) {
+            deliver_hint_others(queue, socket, mask);
+        }
     }
 }
 
@@ -221,7 +333,7 @@ static void deliver_look(struct queue *queue, struct dp_socket *socket, bool pos
     if (posted) {
         request_reread_level(queue, socket);
     }
-    if (queue->sleepers != 0) {
+    if (!socket->session->never_sleeps) {
         deliver_hint(queue, socket, happened);
     }
 }
@@ -234,7 +346,7 @@ static void deliver_look_early(struct queue *queue)
         deliver_look(queue, socket, socket->posted, socket->happened);
     }
     for (struct dp_channel *channel = queue->wake; channel != NULL; channel = channel->wake_next) {
-        deliver_signal(channel);
+        (void)deliver_signal(queue, channel);
     }
 }
 
@@ -266,7 +378,9 @@ static void deliver_look_finally(struct queue *queue)
     while (channel != NULL) {
         struct dp_channel *next = channel->wake_next;
         channel->wake = false;
-        deliver_signal(channel);
+        if (!deliver_signal(queue, channel)) {
+            deliver_wake(queue, channel);
+        }
         channel = next;
     }
 }

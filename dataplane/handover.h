@@ -17,8 +17,6 @@
 #include "rings/layout.h"
 #include "rings/status.h"
 
-struct dp_session;
-
 enum handover_kind {
     HANDOVER_FRAME, /* payload: a received frame for the consumer's stack; flags, rx_tsc */
     HANDOVER_SEND,  /* payload: a datagram for socket to send; session to generation, dst, port */
@@ -32,14 +30,14 @@ struct handover_slot {
     uint32_t len_bytes;   /* of the payload; set by handover_reserve */
     uint32_t flags;       /* PKT_RX_* */
     uint64_t rx_tsc;
-    struct dp_session *session;
-    uint64_t session_id; /* tells whether session is still the one that was meant */
+    uint64_t session_id;
+    uint32_t session_slot; /* where the consumer looks for a session of that id */
     uint32_t socket_idx;
     uint32_t generation; /* of the socket */
     uint32_t dst_be32;
-    uint16_t port_be16;
-    uint16_t reserved;
     uint64_t channel_mask;
+    uint16_t port_be16;
+    uint8_t reserved[6];
 };
 static_assert(sizeof(struct handover_slot) == RS_LINE_BYTES, "the payload begins a line");
 

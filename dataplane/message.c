@@ -18,11 +18,22 @@ void message_ring_init(struct message_ring *ring)
     }
 }
 
+/* True: the slot at this position, and so each one between it and the tail, is the producer's. */
+static bool message_is_free(const struct message_ring *ring, uint32_t position)
+{
+    const struct message *slot = &ring->slots[position & (MESSAGE_RING_SLOTS - 1)];
+    /* acquire: our stores into the slot come after the consumer's loads of the lap before */
+    return atomic_load_explicit(&slot->seq, memory_order_acquire) == 2 * position;
+}
+
 bool message_has_room(const struct message_ring *ring)
 {
-    const struct message *slot = &ring->slots[ring->tail & (MESSAGE_RING_SLOTS - 1)];
-    /* acquire: our stores into the slot come after the consumer's loads of the lap before */
-    return atomic_load_explicit(&slot->seq, memory_order_acquire) == 2 * ring->tail;
+    return message_is_free(ring, ring->tail);
+}
+
+bool message_has_slack(const struct message_ring *ring)
+{
+    return message_is_free(ring, ring->tail + MESSAGE_RING_SLOTS / 2);
 }
 
 bool message_push(struct message_ring *ring, const struct message *message)
@@ -60,4 +71,21 @@ bool message_pop(struct message_ring *ring, struct message *out)
     atomic_store_explicit(&slot->seq, 2 * (ring->head + MESSAGE_RING_SLOTS), memory_order_release);
     ring->head++;
     return true;
+}
+
+bool message_member_inverse(struct rs_op_member *member)
+{
+    switch (member->action) {
+    case RS_MEMBER_JOIN:
+        member->action = RS_MEMBER_LEAVE;
+        return true;
+    case RS_MEMBER_JOIN_SOURCE:
+        member->action = RS_MEMBER_LEAVE_SOURCE;
+        return true;
+    case RS_MEMBER_BLOCK_SOURCE:
+        member->action = RS_MEMBER_UNBLOCK_SOURCE;
+        return true;
+    default:
+        return false;
+    }
 }

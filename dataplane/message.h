@@ -23,18 +23,26 @@ struct dp_socket;
 enum message_kind {
     MESSAGE_NONE = 0,
     /* control -> queue */
+    CONTROL_SESSION_ADD,    /* session: its part on this queue is the queue's from now on */
     CONTROL_CHANNEL_ADD,    /* channel: poll it from now on */
     CONTROL_CHANNEL_REMOVE, /* channel: consume what is posted, forget it, answer
                                QUEUE_CHANNEL_REMOVED */
     CONTROL_SESSION_END,    /* session: drain its channels, close its sockets, answer
                                QUEUE_SESSION_ENDED */
-    CONTROL_OPENED, /* socket (NULL: failed), reply: enter it in the session, write the reply */
-    CONTROL_BOUND,  /* socket, reply: join the demux table, write the reply */
-    CONTROL_CLOSED, /* socket: nothing refers to its memory any more; write the reply */
+    CONTROL_OPENED,   /* socket (NULL: failed), reply: enter it in the session, write the reply */
+    CONTROL_BOUND,    /* socket, reply, addr: join the demux table, write the reply */
+    CONTROL_CLOSED,   /* nothing refers to the socket's memory any more; write the reply */
+    CONTROL_PART_ADD, /* socket (a part), bind: join the demux table, answer QUEUE_PART_DONE */
+    CONTROL_PART_REMOVE, /* socket (a part): leave all tables, answer QUEUE_PART_REMOVED */
+    CONTROL_SPREAD,      /* socket (a part), spread: do it here too, answer QUEUE_PART_DONE */
+    CONTROL_SPREAD_DONE, /* socket (home), reply, spread: all parts did, or none */
     /* queue -> control */
     QUEUE_OPEN,   /* reply, open */
-    QUEUE_BIND,   /* socket, reply, addr */
+    QUEUE_BIND,   /* socket, reply, bind */
     QUEUE_CLOSED, /* socket, reply: out of all tables of the queue; its memory is control's again */
+    QUEUE_SPREAD, /* socket, reply, spread: done at home, the other parts shall too */
+    QUEUE_PART_DONE,       /* socket (a part), reply.status */
+    QUEUE_PART_REMOVED,    /* socket (a part): its memory is control's again */
     QUEUE_CHANNEL_REMOVED, /* channel */
     QUEUE_SESSION_ENDED,   /* session */
     QUEUE_POISONED,        /* session, status, text */
@@ -50,6 +58,14 @@ struct message_reply {
     struct rs_open_reply open;
 };
 
+/* What a socket's parts must agree on. */
+struct message_options {
+    uint32_t recv_limit_bytes;  /* SO_RCVBUF; 0: the whole ring */
+    uint32_t multicast_if_be32; /* 0: the NIC of the home queue */
+    uint8_t ttl, tos, multicast_ttl;
+    bool broadcast, multicast_loop, surface_connreset;
+};
+
 struct message {
     _Atomic uint32_t
         seq;       /* position of the slot, odd when full; partner: the other thread's load */
@@ -61,6 +77,20 @@ struct message {
     union {
         struct rs_addr addr;
         struct rs_op_open open;
+        struct {
+            struct rs_addr addr;
+            struct message_options options;
+            uint32_t share; /* enum ports_share */
+        } bind;
+        struct {
+            uint32_t op;         /* RS_OP_CONNECT, RS_OP_OPTION, RS_OP_MEMBER */
+            uint32_t local_be32; /* CONNECT: the address that home chose */
+            union {
+                struct rs_addr peer;
+                struct rs_op_option option;
+                struct rs_op_member member;
+            };
+        } spread;
         struct {
             uint32_t status;
             const char *text; /* static storage */
@@ -85,12 +115,18 @@ struct message_ring {
     struct message slots[MESSAGE_RING_SLOTS];
 };
 
+/* Turns a membership request into the one that takes it back. False: none does. Any thread. */
+bool message_member_inverse(struct rs_op_member *member);
+
 /* Makes an empty ring; before either thread uses it. */
 void message_ring_init(struct message_ring *ring);
 /* Producer thread. False: full. The message is copied. */
 bool message_push(struct message_ring *ring, const struct message *message);
 /* Producer thread: true when message_push would succeed. */
 bool message_has_room(const struct message_ring *ring);
+/* Producer thread: true when half of the ring is free. What clients cause waits for that, so that a
+ * queue can always answer what the control thread asks: else both could wait for each other. */
+bool message_has_slack(const struct message_ring *ring);
 /* Consumer thread. False: nothing there. */
 bool message_pop(struct message_ring *ring, struct message *out);
 

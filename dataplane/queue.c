@@ -14,14 +14,13 @@
 
 static enum rs_status queue_tables_create(struct queue *queue)
 {
-    const struct queue_config *config = queue->config;
-    size_t channels = (size_t)config->limit_sessions * config->limit_channels;
-    queue->channels = calloc(channels, sizeof(struct dp_channel *));
-    queue->sessions = calloc(config->limit_sessions, sizeof(struct dp_session *));
-    queue->ending = calloc(config->limit_sessions, sizeof(struct dp_session *));
+    uint32_t sessions = queue->config->limit_sessions;
+    queue->sessions = calloc(sessions, sizeof(struct dp_session *));
+    queue->by_slot = calloc(sessions, sizeof(struct dp_session *));
+    queue->ending = calloc(sessions, sizeof(struct dp_session *));
     queue->from_control = calloc(1, sizeof(struct message_ring));
     queue->to_control = calloc(1, sizeof(struct message_ring));
-    if (queue->channels == NULL || queue->sessions == NULL || queue->ending == NULL ||
+    if (queue->sessions == NULL || queue->by_slot == NULL || queue->ending == NULL ||
         queue->from_control == NULL || queue->to_control == NULL) {
         return RS_NO_MEMORY;
     }
@@ -30,20 +29,20 @@ static enum rs_status queue_tables_create(struct queue *queue)
     return RS_OK;
 }
 
-enum rs_status queue_create(const struct queue_config *config, uint32_t idx, struct nic *nic,
-                            const struct rs_clock *clock, struct os_event *control_event,
-                            _Atomic uint32_t *control_sleeping, struct queue **out)
+enum rs_status queue_create(const struct queue_input *input, struct queue **out)
 {
     struct queue *queue = calloc(1, sizeof(*queue));
     if (queue == NULL) {
         return RS_NO_MEMORY;
     }
-    queue->config = config;
-    queue->idx = idx;
-    queue->nic = nic;
-    queue->clock = *clock;
-    queue->control_event = control_event;
-    queue->control_sleeping = control_sleeping;
+    queue->config = input->config;
+    queue->idx = input->idx;
+    queue->queue_count = input->queue_count;
+    queue->egress = input->egress;
+    queue->nic = input->nic;
+    queue->clock = *input->clock;
+    queue->control_event = input->control_event;
+    queue->control_sleeping = input->control_sleeping;
     for (uint32_t i = 0; i < QUEUE_EXPECTED; i++) {
         queue->expected[i] = (const uint8_t *)queue;
     }
@@ -52,8 +51,8 @@ enum rs_status queue_create(const struct queue_config *config, uint32_t idx, str
     if (status == RS_OK) {
         struct stack_upcalls upcalls;
         deliver_upcalls_fill(queue, &upcalls);
-        status = stack_create(&config->stack, nic, &upcalls, rs_clock_unix_ns(clock, os_tsc()),
-                              &queue->stack);
+        status = stack_create(&input->stack, input->nic, &upcalls,
+                              rs_clock_unix_ns(input->clock, os_tsc()), &queue->stack);
     }
     if (status != RS_OK) {
         queue_destroy(queue);
@@ -68,8 +67,8 @@ void queue_destroy(struct queue *queue)
     if (queue->stack != NULL) {
         stack_destroy(queue->stack);
     }
-    free(queue->channels);
     free(queue->sessions);
+    free(queue->by_slot);
     free(queue->ending);
     free(queue->from_control);
     free(queue->to_control);
@@ -80,23 +79,35 @@ void queue_destroy(struct queue *queue)
  * -----------------------------------------------------------------------------------------------------
  */
 
-static uint32_t queue_session_position(const struct queue *queue, const struct dp_session *session)
+void queue_session_add(struct queue *queue, struct dp_session *session)
 {
-    uint32_t i = 0;
-    while (i < queue->session_count && queue->sessions[i] != session) {
-        i++;
-    }
-    return i;
+    struct session_part *part = queue_part(queue, session);
+    part->listed = true;
+    queue->sessions[queue->session_count++] = session;
+    queue->by_slot[session->slot] = session;
+}
+
+struct dp_session *queue_session_find(const struct queue *queue, uint32_t slot, uint64_t id)
+{
+    struct dp_session *session = queue->by_slot[slot];
+    return session != NULL && session->id == id ? session : NULL;
+}
+
+/* Shares slots_per_poll out evenly: no channel of a program can starve another one. */
+static void queue_share_slots(const struct queue *queue, struct session_part *part)
+{
+    uint32_t share = part->channel_count != 0 ? queue->config->slots_per_poll / part->channel_count
+                                              : queue->config->slots_per_poll;
+    part->slots_per_channel = share != 0 ? (int32_t)share : 1;
+    part->channel_first = 0;
 }
 
 void queue_channel_add(struct queue *queue, struct dp_channel *channel)
 {
-    if (queue_session_position(queue, channel->session) == queue->session_count) {
-        queue->sessions[queue->session_count++] = channel->session;
-    }
+    struct session_part *part = channel->part;
     channel->polled = true;
-    queue->channels[queue->channel_count++] = channel;
-    queue->sleepers += !channel->never_sleeps;
+    part->channels[part->channel_count++] = channel;
+    queue_share_slots(queue, part);
     /* Its client has the channel since the control thread's answer, and may sleep on it already;
      * what happened before now gave it no hint. Let it look once. */
     deliver_wake(queue, channel);
@@ -125,68 +136,81 @@ static void queue_channel_unlist(struct queue *queue, struct dp_channel *channel
 
 void queue_channel_forget(struct queue *queue, struct dp_channel *channel)
 {
+    struct session_part *part = channel->part;
     queue_channel_unlist(queue, channel);
     uint32_t i = 0;
-    while (queue->channels[i] != channel) {
+    while (part->channels[i] != channel) {
         i++;
     }
-    queue->channels[i] = queue->channels[--queue->channel_count];
-    queue->sleepers -= !channel->never_sleeps;
+    part->channels[i] = part->channels[--part->channel_count];
+    queue_share_slots(queue, part);
+    part->removing_count -= channel->removing;
     queue->removing_count -= channel->removing;
     channel->polled = false;
 }
 
 void queue_session_forget(struct queue *queue, struct dp_session *session)
 {
+    struct session_part *part = queue_part(queue, session);
+    while (part->channel_count != 0) {
+        queue_channel_forget(queue, part->channels[part->channel_count - 1]);
+    }
     uint32_t i = 0;
-    while (i < queue->channel_count) {
-        if (queue->channels[i]->session == session) {
-            queue_channel_forget(queue, queue->channels[i]);
-        } else {
-            i++;
-        }
+    while (queue->sessions[i] != session) {
+        i++;
     }
-    uint32_t position = queue_session_position(queue, session);
-    if (position < queue->session_count) {
-        queue->sessions[position] = queue->sessions[--queue->session_count];
-    }
+    queue->sessions[i] = queue->sessions[--queue->session_count];
+    queue->session_first = 0;
+    queue->by_slot[session->slot] = NULL;
+    part->listed = false;
 }
 
 /* ---- the loop
  * ---------------------------------------------------------------------------------------------------
  */
 
+static void queue_count_burst(struct queue *queue, uint32_t count)
+{
+    queue_load_add(&queue->load.rx_bursts, 1);
+    if (count == NIC_BURST_PKTS) {
+        queue_load_add(&queue->load.rx_full, 1);
+    }
+}
+
 static uint32_t queue_receive(struct queue *queue)
 {
     struct pkt pkts[NIC_BURST_PKTS];
     uint32_t count = queue->nic->ops->rx_burst(queue->nic, pkts, NIC_BURST_PKTS);
+    if (count == 0) {
+        return 0;
+    }
+    queue_count_burst(queue, count);
     stack_prefetch(queue->stack, pkts, count);
-    for (uint32_t i = 0; i < count; i++) {
-        stack_input(queue->stack, &pkts[i]);
+    if (queue->nic->steering->mode == STEER_SOFTWARE) {
+        exchange_sort(queue, pkts, count);
+    } else {
+        for (uint32_t i = 0; i < count; i++) {
+            stack_input(queue->stack, &pkts[i]);
+        }
     }
-    if (count != 0) {
-        queue->nic->ops->rx_release(queue->nic, pkts, count);
-    }
+    queue->nic->ops->rx_release(queue->nic, pkts, count);
     return count;
 }
 
-static uint32_t queue_requests(struct queue *queue)
+static void queue_remove_channels(struct queue *queue, struct session_part *part)
 {
-    uint32_t taken = 0;
-    uint32_t budget = queue->config->slots_per_poll;
-    for (uint32_t i = 0; i < queue->channel_count; i++) {
-        taken += request_consume(queue, queue->channels[i], budget);
+    for (uint32_t i = 0; part->removing_count != 0 && i < part->channel_count; i++) {
+        if (part->channels[i]->removing && request_channel_remove(queue, part->channels[i])) {
+            i--; /* another one took its place */
+        }
     }
-    return taken;
 }
 
 /* Channels and sessions on their way out; rare, and each call is bounded. */
 static void queue_ends(struct queue *queue)
 {
-    for (uint32_t i = 0; queue->removing_count != 0 && i < queue->channel_count; i++) {
-        if (queue->channels[i]->removing && request_channel_remove(queue, queue->channels[i])) {
-            i--; /* another one took its place */
-        }
+    for (uint32_t i = 0; queue->removing_count != 0 && i < queue->session_count; i++) {
+        queue_remove_channels(queue, queue_part(queue, queue->sessions[i]));
     }
     for (uint32_t i = 0; i < queue->ending_count; i++) {
         if (request_session_end(queue, queue->ending[i])) {
@@ -200,7 +224,9 @@ static uint32_t queue_messages(struct queue *queue)
 {
     struct message message;
     uint32_t count = 0;
-    while (count < 32 && message_pop(queue->from_control, &message)) {
+    /* Each may have to be answered. */
+    while (count < 32 && message_has_room(queue->to_control) &&
+           message_pop(queue->from_control, &message)) {
         request_message(queue, &message);
         count++;
     }
@@ -241,12 +267,12 @@ static void queue_heartbeat(struct queue *queue)
     for (uint32_t i = 0; i < queue->session_count; i++) {
         struct dp_session *session = queue->sessions[i];
         /* relaxed: only whether it moves matters to the client */
-        atomic_store_explicit(&session->queue_state->heartbeat_tsc, queue->now_tsc,
+        atomic_store_explicit(&queue_part(queue, session)->state->heartbeat_tsc, queue->now_tsc,
                               memory_order_relaxed);
         /* acquire: partner is the fault guard's release; a faulted page reads as zeros, which no
          * check mistakes for a request */
         if (atomic_load_explicit(&session->faulted, memory_order_acquire) != 0) {
-            request_poison(queue, session, RS_POISONED, "client memory vanished under a read");
+            request_poison(queue, session, "client memory vanished under a read");
         }
     }
 }
@@ -263,16 +289,27 @@ static void queue_prefetch_expected(const struct queue *queue)
     }
 }
 
+/* The ticks of a busy iteration end where the next one begins. */
+static void queue_count_poll(struct queue *queue, uint64_t now_tsc)
+{
+    queue_load_add(&queue->load.polls, 1);
+    if (queue->busy_since_tsc != 0) {
+        queue_load_add(&queue->load.busy_polls, 1);
+        queue_load_add(&queue->load.busy_tsc, now_tsc - queue->busy_since_tsc);
+    }
+}
+
 bool queue_poll(struct queue *queue)
 {
     queue->poll_number++;
     queue->now_tsc = os_tsc();
+    queue_count_poll(queue, queue->now_tsc);
     stack_set_now(queue->stack, rs_clock_unix_ns(&queue->clock, queue->now_tsc), queue->now_tsc);
     uint32_t work = queue_receive(queue);
-    work += queue_requests(queue);
-    if (queue->blocked != NULL) {
-        request_retry_blocked(queue);
+    if (queue->queue_count > 1) {
+        work += exchange_receive(queue);
     }
+    work += request_consume(queue);
     stack_timers(queue->stack);
     stack_flush(queue->stack);
     if (queue->removing_count + queue->ending_count != 0) {
@@ -293,6 +330,7 @@ bool queue_poll(struct queue *queue)
     if (work == 0) {
         queue_prefetch_expected(queue);
     }
+    queue->busy_since_tsc = work != 0 ? queue->now_tsc : 0;
     return work != 0;
 }
 

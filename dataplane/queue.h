@@ -1,8 +1,15 @@
 /*
  * One NIC queue: its thread, its stack, the channels it polls. queue_run is the poll loop: no
- * allocation, lock, division, log or system call in it, but one wake-up signal per sleeping
- * channel. Made by dataplane.c; everything inside belongs to the queue's thread once it runs, but
+ * allocation, lock, division, log or system call in it, but a few wake-up signals to sleeping
+ * channels. Made by dataplane.c; everything inside belongs to the queue's thread once it runs, but
  * for the fields marked.
+ *
+ *   queue.c            the loop, the tables of sessions
+ *   request.c          requests of clients: datagrams, and what waits for budget or NIC
+ *   request_control.c  requests that change a socket, and the control thread's messages
+ *   request_end.c      violations, and the ends of channels and sessions
+ *   exchange.c         what queues hand to each other
+ *   deliver.c          what goes back to clients
  */
 #ifndef RINGSOCK_DATAPLANE_QUEUE_H
 #define RINGSOCK_DATAPLANE_QUEUE_H
@@ -12,21 +19,39 @@
 #include <stdint.h>
 
 #include "dataplane/config.h"
+#include "dataplane/egress.h"
+#include "dataplane/handover.h"
 #include "dataplane/message.h"
 #include "dataplane/nic.h"
 #include "dataplane/session.h"
 #include "dataplane/stack.h"
+#include "dataplane/steer.h"
 #include "rings/os/os.h"
 
 /* Multicast MACs a NIC's filter is asked for; beyond them a NIC drops to all-multicast anyway. */
 #define QUEUE_MACS_MAX 128u
 #define QUEUE_EXPECTED 4u
 
+/* How the poll loop spends its time. Written by the queue's thread with relaxed stores, read by the
+ * control thread when somebody asks. */
+struct queue_load {
+    _Atomic uint64_t polls;      /* iterations */
+    _Atomic uint64_t busy_polls; /* that had something to do */
+    _Atomic uint64_t busy_tsc;   /* ticks spent in those */
+    _Atomic uint64_t rx_bursts;  /* that brought frames; rx_frames are in the counters */
+    _Atomic uint64_t rx_full;    /* bursts as large as can be: the NIC had more */
+    _Atomic uint64_t requests;   /* slots taken */
+};
+
 struct queue {
     const struct queue_config *config;
     struct nic *nic;
     struct stack *stack;
-    uint32_t idx;
+    uint32_t idx, queue_count;
+    uint8_t siblings[RS_QUEUES_MAX]; /* idx of the queues of this NIC, by their number there */
+    const struct egress *egress;     /* NULL: all queues are of one NIC */
+    /* To and from each other queue; NULL where there is none. */
+    struct handover_ring *handover_in[RS_QUEUES_MAX], *handover_out[RS_QUEUES_MAX];
     /* messages */
     struct message_ring *from_control, *to_control;
     struct os_event *control_event; /* the control thread sleeps on it */
@@ -40,13 +65,12 @@ struct queue {
     uint8_t macs[QUEUE_MACS_MAX][6];
     uint32_t mac_count;
     /* who is polled */
-    struct dp_channel **channels; /* dense, channel_count used, room for all that config allows */
-    uint32_t channel_count;
-    uint32_t sleepers;            /* channels that may sleep; 0: no fences, no looking who sleeps */
-    uint32_t removing_count;      /* channels with removing set */
-    struct dp_session **sessions; /* dense, session_count used */
+    struct dp_session **sessions; /* dense, session_count used, room for all that config allows */
     uint32_t session_count;
-    struct dp_session **ending; /* sessions on their way out, ending_count used */
+    uint32_t session_first;      /* whose requests come first in this iteration */
+    struct dp_session **by_slot; /* limit_sessions; NULL where none */
+    uint32_t removing_count;     /* channels with removing set */
+    struct dp_session **ending;  /* sessions on their way out, ending_count used */
     uint32_t ending_count;
     /* this iteration */
     /* Where the next send ring record of recently heard sockets will be: for prefetching only, so
@@ -54,51 +78,126 @@ struct queue {
     const uint8_t *expected[QUEUE_EXPECTED];
     uint64_t poll_number;
     uint64_t now_tsc;
+    uint64_t busy_since_tsc; /* the iteration before was busy and began then; 0: it was idle */
+    uint32_t taken;          /* requests in this iteration */
     uint32_t touched_count;
     uint32_t unfenced_polls;   /* iterations since deliver_look_finally */
     struct dp_socket *touched; /* something new for these: wake who armed them, reread send_level */
-    struct dp_socket *blocked; /* send rings the NIC, or the byte budget, had no room for */
     struct dp_channel *consumed; /* heads to publish */
     struct dp_channel *wake;     /* clients to wake if they sleep */
     uint64_t next_heartbeat_tsc, heartbeat_tsc;
     struct rs_clock clock;
+    struct queue_load load;
     _Atomic uint32_t pin_failed; /* stored here, logged by the control thread */
     struct os_thread thread;     /* control */
     bool running;                /* control */
 };
 
-RS_CHECK_RESULT enum rs_status queue_create(const struct queue_config *config, uint32_t idx,
-                                            struct nic *nic, const struct rs_clock *clock,
-                                            struct os_event *control_event,
-                                            _Atomic uint32_t *control_sleeping, struct queue **out);
+/* What a queue is made from; all borrowed until queue_destroy but config and nic, which outlive it.
+ */
+struct queue_input {
+    const struct queue_config *config;
+    struct nic *nic;
+    uint32_t idx, queue_count;
+    struct stack_config stack; /* config->stack with what the other queues add */
+    const struct egress *egress;
+    const struct rs_clock *clock;
+    struct os_event *control_event;
+    _Atomic uint32_t *control_sleeping;
+};
+
+/* siblings, handover_in and handover_out are filled in afterwards, before the queue runs. */
+RS_CHECK_RESULT enum rs_status queue_create(const struct queue_input *input, struct queue **out);
 RS_CHECK_RESULT enum rs_status queue_start(struct queue *queue); /* the thread */
 void queue_stop(struct queue *queue); /* and wait for its end; harmless when not started */
 void queue_destroy(struct queue *queue);
 /* One iteration of the loop. True: it had something to do. Tests call it directly. */
 bool queue_poll(struct queue *queue);
 
-/* For request.c: the dense tables. */
+/* The queue's thread is the only writer; partner: whoever reads the load. */
+static inline void queue_load_add(_Atomic uint64_t *word, uint64_t amount)
+{
+    atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + amount,
+                          memory_order_relaxed);
+}
+
+/* ---- for the other files of the queue: its tables ---- */
+
+void queue_session_add(struct queue *queue, struct dp_session *session);
+void queue_session_forget(struct queue *queue, struct dp_session *session); /* and its channels */
 void queue_channel_add(struct queue *queue, struct dp_channel *channel);
 void queue_channel_forget(struct queue *queue, struct dp_channel *channel);
-void queue_session_forget(struct queue *queue, struct dp_session *session); /* and its channels */
+/* NULL: no session has that place now, or another one has. */
+struct dp_session *queue_session_find(const struct queue *queue, uint32_t slot, uint64_t id);
+
+static inline struct session_part *queue_part(const struct queue *queue,
+                                              const struct dp_session *session)
+{
+    return &session->parts[queue->idx];
+}
+
+#define QUEUE_COUNT(queue, name) counter_add(stack_counters((queue)->stack), COUNTER_##name, 1)
 
 /* ---- request.c ---- */
 
-/* Takes up to budget requests from a channel. Returns how many. */
-uint32_t request_consume(struct queue *queue, struct dp_channel *channel, uint32_t budget);
-/* Carries out a message of the control thread. */
-void request_message(struct queue *queue, const struct message *message);
+/* Takes requests of all sessions, up to the budget of each. Returns how many. */
+uint32_t request_consume(struct queue *queue);
+/* Fills up the part's budgets when it is its first turn in this iteration. */
+void request_budget_refill(struct queue *queue, struct session_part *part);
 /* After heads were published and the fence: a tail that the client stored instead of posting it
  * (post.h). */
 void request_reread_level(struct queue *queue, struct dp_socket *socket);
-/* Retries send rings that had to wait. */
-void request_retry_blocked(struct queue *queue);
+/* The socket waits for its session's next turn; harmless when it does already. */
+void request_block(struct dp_socket *socket);
+
+/* ---- request_control.c ---- */
+
+enum outcome {
+    OUTCOME_DONE,
+    OUTCOME_LATER,   /* leave the slot where it is: no room towards the control thread or the NIC */
+    OUTCOME_POISONED /* the session is not polled any more */
+};
+
+/* A control request, its reply cell and socket checked. socket NULL: it names none. */
+enum outcome request_control(struct queue *queue, struct dp_channel *channel,
+                             struct dp_socket *socket, const struct rs_request *request);
+/* A close that waited for the send ring to drain. */
+void request_close_finish(struct queue *queue, struct dp_socket *socket);
+/* The socket, or its part here, leaves every table of this queue and goes back to the control
+ * thread. False: no room for the message, ask again. */
+bool request_close_now(struct queue *queue, struct dp_socket *socket,
+                       const struct message_reply *reply);
+/* Carries out a message of the control thread. */
+void request_message(struct queue *queue, const struct message *message);
+/* A message to the control thread; counts as pending when somebody waits for its answer. */
+bool request_forward(struct queue *queue, struct message *message);
+
+/* ---- request_end.c ---- */
+
+/* Ends a session that broke the protocol: nothing of it is read any more. text: static storage. */
+void request_poison(struct queue *queue, struct dp_session *session, const char *text);
 /* Moves a channel's removal, a session's end forward. True: done and told to the control thread. */
 bool request_channel_remove(struct queue *queue, struct dp_channel *channel);
 bool request_session_end(struct queue *queue, struct dp_session *session);
-/* Ends a session that broke the protocol: nothing of it is read any more. text: static storage. */
-void request_poison(struct queue *queue, struct dp_session *session, enum rs_status status,
-                    const char *text);
+
+/* ---- exchange.c ---- */
+
+/* Frames, datagrams and hints that other queues handed over. Returns how many. */
+uint32_t exchange_receive(struct queue *queue);
+/* Frames that the NIC steered by another rule than the queues': each goes to its queue, and what is
+ * ours to stack_input. */
+void exchange_sort(struct queue *queue, const struct pkt *pkts, uint32_t count);
+/* A datagram that leaves by another NIC. RS_WOULD_BLOCK: no room there now, nothing was done. */
+RS_CHECK_RESULT enum rs_status exchange_send(struct queue *queue, uint32_t to_idx,
+                                             const struct dp_socket *socket, uint32_t dst_be32,
+                                             uint16_t port_be16, const void *payload,
+                                             uint32_t len_bytes);
+/* Hints for channels of other queues. False: no room, nothing was done. */
+bool exchange_has_room(const struct queue *queue);
+void exchange_hint(struct queue *queue, uint32_t to_idx, const struct dp_socket *socket,
+                   uint64_t channel_mask);
+/* The stack's upcall hand_over. */
+bool exchange_upcall_frame(void *context, const struct pkt *pkt, enum stack_hand_to to);
 
 /* ---- deliver.c ---- */
 
@@ -112,9 +211,12 @@ void deliver_consumed(struct queue *queue, struct dp_channel *channel);
 void deliver_error(struct queue *queue, struct dp_socket *socket, enum rs_status error);
 void deliver_reply(struct queue *queue, const struct message_reply *reply);
 /* The socket goes: marks its place free, wakes who waits for it, takes it off this iteration's
- * lists. */
+ * lists. A part that goes only leaves the lists. */
 void deliver_closed(struct queue *queue, struct dp_socket *socket);
 void deliver_wake(struct queue *queue, struct dp_channel *channel);
 void deliver_wake_session(struct queue *queue, const struct dp_session *session);
+/* Hints the session's channels of this queue that channel_mask names. */
+void deliver_hint_channels(struct queue *queue, struct dp_session *session, uint32_t socket_idx,
+                           uint32_t generation, uint64_t channel_mask);
 
 #endif

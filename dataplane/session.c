@@ -49,19 +49,32 @@ static RS_CHECK_RESULT enum rs_status session_plan_make(struct session_plan *pla
     return RS_OK;
 }
 
-static void session_plan_header(const struct queue_config *config, const struct nic *nic,
+static uint32_t session_least_mtu_bytes(const struct session_plan_input *input)
+{
+    uint32_t bytes = input->nics[0]->mtu_bytes;
+    for (uint32_t i = 1; i < input->queue_count; i++) {
+        bytes = input->nics[i]->mtu_bytes < bytes ? input->nics[i]->mtu_bytes : bytes;
+    }
+    return bytes;
+}
+
+static void session_plan_header(const struct session_plan_input *input,
                                 struct rs_session_config *out)
 {
+    const struct queue_config *config = &input->configs[0];
+    out->epoch = input->epoch;
+    out->session_id = input->id;
+    out->clock = input->clock;
     out->tsc_hz = os_tsc_hz();
     out->limit_sockets = config->limit_sockets;
     out->limit_channels = config->limit_channels;
-    out->queue_count = 1;
+    out->queue_count = input->queue_count;
     out->hint_slots = SESSION_HINT_SLOTS;
     out->recv_ring_bytes = config->recv_ring_bytes;
     out->send_ring_bytes = config->send_ring_bytes;
     out->spin_us = config->spin_us;
     out->yield_in_spin = config->client_yield;
-    out->mtu_bytes = nic->mtu_bytes;
+    out->mtu_bytes = session_least_mtu_bytes(input);
     out->dataplane_pid = os_process_id();
     memcpy(out->instance, config->instance, sizeof(out->instance));
 }
@@ -81,6 +94,11 @@ static enum rs_status session_extent_add(struct dp_session *session, enum rs_ext
     if (session->extent_count >= (limit < RS_EXTENTS_MAX ? limit : RS_EXTENTS_MAX)) {
         return RS_NO_BUFFERS;
     }
+    /* The first two are the session itself; config.c sees that they fit. */
+    if (session->extent_count >= 2 &&
+        size_bytes > session->config->limit_memory_bytes - session->memory_bytes) {
+        return RS_NO_BUFFERS;
+    }
     struct os_shm *shm = &session->extents[session->extent_count];
     enum rs_status status =
         os_shm_create(kind == RS_EXTENT_DP ? OS_SHM_DP : OS_SHM_CL, size_bytes, shm);
@@ -96,6 +114,7 @@ static enum rs_status session_extent_add(struct dp_session *session, enum rs_ext
     }
     uint32_t idx = session->extent_count++;
     session->extent_kinds[idx] = (uint8_t)kind;
+    session->memory_bytes += size_bytes;
     return session->header == NULL
                ? RS_OK
                : rs_session_add_extent(session->header, idx, kind, shm->size_bytes, 1);
@@ -110,6 +129,14 @@ static void session_extents_destroy(struct dp_session *session)
     session->extent_count = 0;
 }
 
+static enum rs_status session_part_create(struct session_part *part, struct dp_session *session)
+{
+    part->session = session;
+    part->sockets = calloc(session->config->limit_sockets, sizeof(struct dp_socket *));
+    part->channels = calloc(session->config->limit_channels, sizeof(struct dp_channel *));
+    return part->sockets != NULL && part->channels != NULL ? RS_OK : RS_NO_MEMORY;
+}
+
 static enum rs_status session_tables_create(struct dp_session *session)
 {
     uint32_t sockets = session->config->limit_sockets;
@@ -118,10 +145,18 @@ static enum rs_status session_tables_create(struct dp_session *session)
     session->channel_used = calloc(channels, 1);
     session->free_sockets = calloc(sockets, sizeof(*session->free_sockets));
     session->generations = calloc(sockets, sizeof(*session->generations));
-    session->sockets = calloc(sockets, sizeof(struct dp_socket *));
+    session->records = calloc(sockets, sizeof(struct session_socket *));
+    session->parts = calloc(session->queue_count, sizeof(*session->parts));
     if (session->channels == NULL || session->channel_used == NULL ||
-        session->free_sockets == NULL || session->generations == NULL || session->sockets == NULL) {
+        session->free_sockets == NULL || session->generations == NULL || session->records == NULL ||
+        session->parts == NULL) {
         return RS_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < session->queue_count; i++) {
+        enum rs_status status = session_part_create(&session->parts[i], session);
+        if (status != RS_OK) {
+            return status;
+        }
     }
     for (uint32_t i = 0; i < sockets; i++) {
         session->free_sockets[i] = sockets - 1 - i; /* low indices first */
@@ -132,11 +167,16 @@ static enum rs_status session_tables_create(struct dp_session *session)
 
 static void session_tables_free(struct dp_session *session)
 {
+    for (uint32_t i = 0; session->parts != NULL && i < session->queue_count; i++) {
+        free(session->parts[i].sockets);
+        free(session->parts[i].channels);
+    }
+    free(session->parts);
     free(session->channels);
     free(session->channel_used);
     free(session->free_sockets);
     free(session->generations);
-    free(session->sockets);
+    free(session->records);
 }
 
 /* Channel i's rings lie at fixed places; only the cold words say so to the client, when it is
@@ -154,6 +194,7 @@ static void session_channels_place(struct dp_session *session, const struct sess
         state->replies.off += i * RS_REPLY_CELLS * (uint32_t)sizeof(struct rs_reply);
         channel->session = session;
         channel->idx = i;
+        atomic_store_explicit(&channel->queue_idx, RS_NO_INDEX, memory_order_relaxed);
         channel->event.handle = -1;
         channel->client = &session->channel_clients[i];
         channel->replies = session_pointer(session, state->replies);
@@ -172,28 +213,51 @@ static void session_tables_place(struct dp_session *session, const struct rs_reg
     session->socket_clients = session_pointer(session, regions[RS_REGION_SOCKET_CLIENT].ref);
     session->channel_states = session_pointer(session, regions[RS_REGION_CHANNEL_STATE].ref);
     session->channel_clients = session_pointer(session, regions[RS_REGION_CHANNEL_CLIENT].ref);
-    session->queue_state = session_pointer(session, regions[RS_REGION_QUEUE_STATE].ref);
 }
 
-enum rs_status session_create(const struct queue_config *config, uint64_t id, uint64_t epoch,
-                              const struct rs_clock *clock, const struct nic *nic,
-                              struct dp_session **out)
+static void session_queues_place(struct dp_session *session, const struct session_plan *plan,
+                                 const struct session_plan_input *input)
 {
-    struct session_plan plan = {.header = {.epoch = epoch, .session_id = id, .clock = *clock}};
-    session_plan_header(config, nic, &plan.header);
+    struct rs_queue_state *states =
+        session_pointer(session, plan->tables.regions[RS_REGION_QUEUE_STATE].ref);
+    for (uint32_t i = 0; i < session->queue_count; i++) {
+        session->parts[i].state = &states[i];
+        states[i].kind = input->nics[i]->kind;
+        states[i].queue_idx = i;
+        states[i].ip_be32 = input->configs[i].stack.ip_be32;
+        states[i].mtu_bytes = input->nics[i]->mtu_bytes;
+        /* Until the queue has the session its heart beats by our word. */
+        atomic_store_explicit(&states[i].heartbeat_tsc, os_tsc(), memory_order_relaxed);
+    }
+}
+
+static struct dp_session *session_alloc(const struct session_plan_input *input)
+{
+    struct dp_session *session = calloc(1, sizeof(*session));
+    if (session != NULL) {
+        session->id = input->id;
+        session->slot = input->slot;
+        session->config = &input->configs[0];
+        session->queue_count = input->queue_count;
+        session->channel_closing_idx = RS_NO_INDEX;
+        session->conn.handle = -1;
+        session->process.handle = -1;
+    }
+    return session;
+}
+
+enum rs_status session_create(const struct session_plan_input *input, struct dp_session **out)
+{
+    struct session_plan plan = {0};
+    session_plan_header(input, &plan.header);
     enum rs_status status = session_plan_make(&plan);
     if (status != RS_OK) {
         return status;
     }
-    struct dp_session *session = calloc(1, sizeof(*session));
+    struct dp_session *session = session_alloc(input);
     if (session == NULL) {
         return RS_NO_MEMORY;
     }
-    session->id = id;
-    session->config = config;
-    session->channel_closing_idx = RS_NO_INDEX;
-    session->conn.handle = -1;
-    session->process.handle = -1;
     status = session_tables_create(session);
     if (status != RS_OK) {
         goto free_tables;
@@ -208,8 +272,7 @@ enum rs_status session_create(const struct queue_config *config, uint64_t id, ui
     }
     session_tables_place(session, plan.tables.regions);
     session_channels_place(session, &plan);
-    session->queue_state->kind = nic->kind;
-    session->queue_state->ip_be32 = config->stack.ip_be32;
+    session_queues_place(session, &plan, input);
     status = rs_session_init(session->header, &plan.header, session->extents[0].size_bytes,
                              session->extents[1].size_bytes);
     if (status != RS_OK) {
@@ -323,6 +386,8 @@ enum rs_status session_channel_open(struct dp_session *session, uint32_t queue_i
     }
     session->channel_used[idx] = 1;
     channel->removing = false;
+    channel->part = &session->parts[queue_idx];
+    atomic_store_explicit(&channel->queue_idx, queue_idx, memory_order_relaxed);
     channel->wakeup = (struct wakeup_signaller){.shared = channel->client};
     struct rs_channel_state *state = &session->channel_states[idx];
     state->queue_idx = queue_idx;
@@ -336,13 +401,14 @@ enum rs_status session_channel_open(struct dp_session *session, uint32_t queue_i
 
 void session_channel_close(struct dp_session *session, struct dp_channel *channel)
 {
+    atomic_store_explicit(&channel->queue_idx, RS_NO_INDEX, memory_order_relaxed);
     os_event_destroy(&channel->event);
     session->channel_used[channel->idx] = 0;
 }
 
 /* On a line of its own: udp_socket is one line, and the demux touches nothing else of a socket. Not
  * every C library has aligned_alloc. */
-static struct dp_socket *session_socket_alloc(void)
+static struct dp_socket *session_part_alloc(void)
 {
     void *allocation = calloc(1, sizeof(struct dp_socket) + RS_LINE_BYTES - 1);
     if (allocation == NULL) {
@@ -354,39 +420,74 @@ static struct dp_socket *session_socket_alloc(void)
     return socket;
 }
 
-enum rs_status session_socket_open(struct dp_session *session, const struct rs_op_open *open,
+enum rs_status session_socket_part(struct session_socket *record, uint32_t queue_idx,
                                    struct dp_socket **out)
 {
-    if (session->free_socket_count == 0) {
-        return RS_TOO_MANY_SOCKETS;
-    }
-    struct dp_socket *socket = session_socket_alloc();
+    struct dp_session *session = record->session;
+    struct dp_socket *socket = session_part_alloc();
     if (socket == NULL) {
         return RS_NO_MEMORY;
     }
-    uint32_t idx = session->free_sockets[--session->free_socket_count];
-    uint32_t generation = ++session->generations[idx];
-    if (generation == 0) { /* 0 means free */
-        generation = ++session->generations[idx];
-    }
     udp_socket_init(&socket->udp);
     socket->session = session;
-    socket->idx = idx;
-    socket->generation = generation;
-    socket->state = &session->socket_states[idx];
-    socket->desc = &session->socket_descs[idx];
-    socket->client = &session->socket_clients[idx];
-    socket->recv_ring_bytes = open->recv_ring_bytes;
-    socket->send_ring_bytes = open->send_ring_bytes;
+    socket->part = &session->parts[queue_idx];
+    socket->record = record;
+    socket->queue_idx = queue_idx;
+    socket->idx = record->idx;
+    socket->generation = record->generation;
+    socket->state = &session->socket_states[record->idx];
+    socket->desc = &session->socket_descs[record->idx];
+    socket->client = &session->socket_clients[record->idx];
     socket->surface_connreset = true;
+    record->parts[queue_idx] = socket;
     *out = socket;
     return RS_OK;
 }
 
-void session_socket_free(struct dp_session *session, struct dp_socket *socket)
+enum rs_status session_socket_open(struct dp_session *session, uint32_t home_queue_idx,
+                                   const struct rs_op_open *open, struct session_socket **out)
 {
-    session_ring_give(session, RS_EXTENT_DP, &socket->recv_ring);
-    session_ring_give(session, RS_EXTENT_CL, &socket->send_ring);
-    session->free_sockets[session->free_socket_count++] = socket->idx;
-    free(socket->allocation);
+    if (session->free_socket_count == 0) {
+        return RS_TOO_MANY_SOCKETS;
+    }
+    struct session_socket *record = calloc(1, sizeof(*record));
+    if (record == NULL) {
+        return RS_NO_MEMORY;
+    }
+    uint32_t idx = session->free_sockets[session->free_socket_count - 1];
+    record->session = session;
+    record->idx = idx;
+    /* 0 means free */
+    record->generation = session->generations[idx] + 1 != 0 ? session->generations[idx] + 1 : 1;
+    record->home_queue_idx = home_queue_idx;
+    record->recv_ring_bytes = open->recv_ring_bytes;
+    record->send_ring_bytes = open->send_ring_bytes;
+    struct dp_socket *home;
+    enum rs_status status = session_socket_part(record, home_queue_idx, &home);
+    if (status != RS_OK) {
+        free(record);
+        return status;
+    }
+    home->home = true;
+    record->live = 1u << home_queue_idx;
+    session->generations[idx] = record->generation;
+    session->free_socket_count--;
+    session->records[idx] = record;
+    *out = record;
+    return RS_OK;
+}
+
+void session_socket_free(struct session_socket *record)
+{
+    struct dp_session *session = record->session;
+    for (uint32_t i = 0; i < RS_QUEUES_MAX; i++) {
+        session_ring_give(session, RS_EXTENT_DP, &record->recv_rings[i]);
+        if (record->parts[i] != NULL) {
+            free(record->parts[i]->allocation);
+        }
+    }
+    session_ring_give(session, RS_EXTENT_CL, &record->send_ring);
+    session->records[record->idx] = NULL;
+    session->free_sockets[session->free_socket_count++] = record->idx;
+    free(record);
 }

@@ -2,8 +2,12 @@
  * One attached client as the dataplane keeps it: its extents, tables, channels and sockets. Made
  * and freed by the control thread; while it lives each field belongs to the thread named beside it.
  *
- * Life: LIVE, until the client ends, detaches or is poisoned. Then the queue drains what was
- * published, closes the sockets and forgets the channels (ENDING); when it has said so nothing
+ * A session has a part on every queue (session_part), a socket has one on every queue it can be hit
+ * on (dp_socket): those are the queue's. What is one for all queues (session, session_socket) is
+ * the control thread's. So no queue reads what another one writes, but for the few atomics.
+ *
+ * Life: LIVE, until the client ends, detaches or is poisoned. Then each queue drains what was
+ * published, closes the sockets and forgets the channels (ENDING); when all have said so nothing
  * refers to the memory any more, and the control thread frees it. A poisoned session keeps its
  * memory until the client is gone, so that the client can read why.
  */
@@ -29,14 +33,24 @@
 
 enum session_state { SESSION_LIVE, SESSION_ENDING, SESSION_ENDED };
 
-/* One channel. The queue's but for the fields marked; handed over by CONTROL_CHANNEL_ADD and
+struct session_part;
+struct session_socket;
+
+/* Signals and hints a session may cost one iteration; the rest waits for the next one. */
+#define SESSION_SIGNALS_PER_POLL 4
+#define SESSION_HINTS_PER_POLL   64
+/* Requests of one session and queue that are with the control thread at a time. */
+#define SESSION_PENDING_MAX 16u
+
+/* One channel. Its queue's but for the fields marked; handed over by CONTROL_CHANNEL_ADD and
  * QUEUE_CHANNEL_REMOVED. */
 struct dp_channel {
     struct dp_session *session; /* both read */
+    struct session_part *part;  /* on the channel's queue */
     uint32_t idx;               /* both read */
+    _Atomic uint32_t queue_idx; /* stored by control before the client knows the channel; partner:
+                                   deliver_hint of any queue */
     struct os_event event;      /* control makes it, the queue signals it */
-    bool never_sleeps; /* the client said so when it opened the channel; control stores it before
-                          the queue has it */
     struct slot_consumer requests;
     struct hint_producer hints;
     struct rs_reply *replies;
@@ -47,50 +61,105 @@ struct dp_channel {
     struct dp_channel
         *wake_next; /* list of channels whose client may have to be woken in this iteration */
     bool consumed, wake;
-    bool polled;              /* in the queue's table */
+    bool polled;              /* in its part's table */
     bool removing;            /* CONTROL_CHANNEL_REMOVE came */
     uint32_t pending_control; /* requests of it that are with the control thread */
 };
 
-/* One socket of a client. Made by the control thread at OPEN, the queue's from CONTROL_OPENED until
- * QUEUE_CLOSED but for the fields marked. */
+/* One socket of a client on one queue: at home, where its requests come, or a part that only
+ * receives, and sends what home hands over. Made by the control thread; the queue's from
+ * CONTROL_OPENED until QUEUE_CLOSED, or from CONTROL_PART_ADD until QUEUE_PART_REMOVED, but for the
+ * fields marked. */
 struct dp_socket {
     struct udp_socket udp;
-    struct dp_session *session;    /* both read */
+    struct dp_session *session; /* both read */
+    struct session_part *part;
+    struct session_socket *record; /* control's; read here for the other parts */
     uint32_t idx, generation;      /* both read */
     struct rs_socket_state *state; /* dp memory of this socket */
     struct rs_socket_desc *desc;
     const struct rs_socket_client *client; /* untrusted */
-    /* the queue's */
-    struct dgram_send_reader send; /* size 0: no rings yet */
+    struct dgram_send_reader send;         /* size 0: no rings yet, or not at home */
     struct dgram_writer recv;
-    uint32_t happened; /* RS_LEVEL_* that came true in this iteration */
-    uint32_t arm_seen; /* arm_seq last hinted */
-    uint32_t error_count, dropped_count;
+    _Atomic uint32_t recv_tail;     /* how far recv is filled; partners: the other parts' look at
+                                       SO_RCVBUF, ringsockctl */
+    uint32_t happened;              /* RS_LEVEL_* that came true in this iteration */
+    uint32_t arm_seen;              /* arm_seq last hinted */
     struct dp_socket *touched_next; /* list of sockets with something new in this iteration */
-    struct dp_socket *blocked_next; /* list of sockets with datagrams the NIC had no room for */
+    struct dp_socket *blocked_next; /* the part's queue of sockets that wait for budget or NIC */
+    bool home;
     bool touched, blocked;
     bool posted; /* a POST was consumed in this iteration, at: */
     uint32_t post_position;
     const struct dp_channel *post_channel;
-    bool closing;   /* CLOSE came while blocked: its answer waits in close_reply */
-    bool bind_sent; /* QUEUE_BIND is with the control thread */
+    bool closing;      /* CLOSE came while blocked: its answer waits in close_reply */
+    bool with_control; /* QUEUE_BIND or QUEUE_SPREAD is with the control thread */
     struct message_reply close_reply;
     bool reuse, exclusive, surface_connreset;
-    uint32_t recv_limit_bytes; /* SO_RCVBUF; 0: the whole ring */
-    /* the control thread's */
-    void *allocation; /* what free wants */
+    uint32_t recv_limit_bytes;  /* SO_RCVBUF; 0: the whole ring */
+    uint32_t multicast_if_be32; /* 0: the NIC of the home queue */
+    /* for the queue from CONTROL_BOUND or CONTROL_PART_ADD on */
+    uint8_t *recv_base, *send_base;
+    struct rs_ring_ref recv_ring, send_ring;
+    void *allocation;   /* control: what free wants */
+    uint32_t queue_idx; /* control */
+};
+
+/* What the control thread is doing for a socket with all its parts. */
+enum socket_step { STEP_NONE, STEP_BIND, STEP_SPREAD, STEP_UNDO };
+
+/* One socket of a client, for all queues. The control thread's; parts[] no longer change once a
+ * queue has the socket bound. */
+struct session_socket {
+    struct dp_session *session;
+    uint32_t idx, generation;
+    uint32_t home_queue_idx;
+    struct dp_socket *parts[RS_QUEUES_MAX]; /* NULL: not made yet */
+    uint32_t live;                          /* the queues that have theirs, a bit each */
     struct ports_entry port;
-    uint32_t recv_ring_bytes, send_ring_bytes; /* asked for at OPEN, checked */
-    struct rs_ring_ref recv_ring, send_ring;   /* size 0: none yet */
-    uint8_t *recv_base, *send_base; /* their memory, for the queue from CONTROL_BOUND on */
+    uint32_t recv_ring_bytes, send_ring_bytes;               /* asked for at OPEN, checked */
+    struct rs_ring_ref recv_rings[RS_QUEUES_MAX], send_ring; /* size 0: none yet */
+    enum socket_step step;
+    uint32_t step_waiting; /* QUEUE_PART_DONE to come */
+    uint32_t step_done;    /* a bit for each queue where it succeeded */
+    enum rs_status step_status;
+    struct message step_message; /* what home asked for */
+    struct message_reply close_reply;
+};
+
+/* A session on one queue. That queue's, from CONTROL_SESSION_ADD until QUEUE_SESSION_ENDED. */
+struct session_part {
+    struct dp_session *session;
+    struct dp_socket **sockets;   /* by index, NULL where none */
+    uint32_t open_sockets;        /* entries in sockets[] */
+    struct dp_channel **channels; /* dense, channel_count used */
+    uint32_t channel_count;
+    uint32_t channel_first;    /* whose turn it is to get what the others left of the budget */
+    uint32_t removing_count;   /* channels with removing set */
+    int32_t slots_per_channel; /* slots_per_poll shared out evenly, at least 1 */
+    uint32_t membership_count;
+    uint32_t pending_control; /* requests that are with the control thread */
+    /* what is left for iteration budget_poll */
+    uint64_t budget_poll;
+    int32_t slots_left, signals_left, hints_left;
+    int32_t turn_left;  /* of slots_left, for whoever has the turn */
+    int64_t bytes_left; /* below 0: to be worked off in the next iterations */
+    struct dp_socket *blocked_first, *blocked_last; /* oldest first */
+    uint64_t end_deadline_tsc;    /* from here on an ending session is not drained any more */
+    enum rs_status poison_status; /* RS_OK while all is well */
+    struct rs_queue_state *state; /* the queue stores its heartbeat there */
+    bool listed;                  /* in the queue's table */
 };
 
 struct dp_session {
     struct dp_session *next; /* control: list of sessions */
     uint64_t id;
-    const struct queue_config *config; /* both read */
+    uint32_t slot;                     /* place in every queue's table, below limit_sessions */
+    const struct queue_config *config; /* of queue 0, both read; limits are the same in all */
+    uint32_t queue_count;              /* both read */
+    bool never_sleeps;                 /* both read: the client said so at ATTACH */
     enum session_state state;          /* control */
+    uint32_t queues_left;              /* control: that have not said QUEUE_SESSION_ENDED */
     bool client_gone;                  /* control: its process ended or it closed the connection */
     struct os_conn conn;               /* control */
     struct os_process process;         /* control */
@@ -99,6 +168,7 @@ struct dp_session {
         extents[RS_EXTENTS_MAX]; /* control adds, the queue reads entries named in messages */
     uint8_t extent_kinds[RS_EXTENTS_MAX]; /* control: enum rs_extent_kind */
     uint32_t extent_count;                /* control */
+    uint64_t memory_bytes;                /* control: of all extents */
     struct arena arena_dp, arena_cl;      /* control */
     struct rs_session_header *header;
     struct rs_socket_state *socket_states;
@@ -106,35 +176,38 @@ struct dp_session {
     const struct rs_socket_client *socket_clients; /* untrusted */
     struct rs_channel_state *channel_states;
     const struct rs_channel_client *channel_clients; /* untrusted */
-    struct dp_channel *channels;  /* limit_channels; control opens and frees entries */
-    uint8_t *channel_used;        /* control */
-    uint32_t channel_closing_idx; /* control: RS_CTL_CHANNEL_CLOSE waits for its answer;
-                                     RS_NO_INDEX: none */
-    uint32_t *free_sockets;       /* control: stack of free socket indices */
+    struct dp_channel *channels;     /* limit_channels; control opens and frees entries */
+    uint8_t *channel_used;           /* control */
+    uint32_t channel_closing_idx;    /* control: RS_CTL_CHANNEL_CLOSE waits for its answer;
+                                        RS_NO_INDEX: none */
+    struct session_socket **records; /* control: by index, NULL where none */
+    uint32_t *free_sockets;          /* control: stack of free socket indices */
     uint32_t free_socket_count;
     uint32_t *generations;      /* control: last generation of each index */
-    struct dp_socket **sockets; /* queue: by index, NULL where none */
-    uint32_t open_sockets;      /* queue: entries in sockets[] */
-    uint32_t membership_count;  /* queue */
-    uint32_t pending_control;   /* queue: requests that are with the control thread */
-    uint32_t budget_bytes;      /* queue: what is left of bytes_per_poll in iteration budget_poll */
-    uint64_t budget_poll;       /* queue */
-    uint64_t end_deadline_tsc;  /* queue: from here on an ending session is not drained any more */
-    enum rs_status poison_status;       /* queue: RS_OK while all is well */
-    struct rs_queue_state *queue_state; /* the queue stores its heartbeat there */
-    _Atomic uint32_t faulted; /* set by the fault guard (os_guard_add), read by the queue once an
-                                 iteration with traffic */
+    struct session_part *parts; /* queue_count; each its queue's */
+    _Atomic uint32_t faulted;   /* set by the fault guard (os_guard_add), read by the queues once a
+                                   heartbeat */
+};
+
+/* What a session is made from: the same for all sessions of a dataplane but id and slot. */
+struct session_plan_input {
+    const struct queue_config *configs; /* queue_count of them, as nics */
+    struct nic *const *nics;
+    uint32_t queue_count;
+    uint64_t epoch;
+    struct rs_clock clock;
+    uint64_t id;
+    uint32_t slot;
 };
 
 /* Makes the memory of a session: extents 0 and 1 with header and tables, guards, index lists. conn
- * and process are taken over on success only. RS_NO_MEMORY, RS_OS_ERROR, RS_NO_BUFFERS. */
-RS_CHECK_RESULT enum rs_status session_create(const struct queue_config *config, uint64_t id,
-                                              uint64_t epoch, const struct rs_clock *clock,
-                                              const struct nic *nic, struct dp_session **out);
+ * and process are the caller's to fill in. RS_NO_MEMORY, RS_OS_ERROR, RS_NO_BUFFERS. */
+RS_CHECK_RESULT enum rs_status session_create(const struct session_plan_input *input,
+                                              struct dp_session **out);
 /* Frees all of it; nothing may refer to it. Sockets must be gone. */
 void session_destroy(struct dp_session *session);
-/* A ring of `kind` memory; adds an extent when the others are full. RS_NO_BUFFERS: limit_extents
- * reached. */
+/* A ring of `kind` memory; adds an extent when the others are full. RS_NO_BUFFERS: limit_extents or
+ * limit_memory reached. */
 RS_CHECK_RESULT enum rs_status session_ring_take(struct dp_session *session,
                                                  enum rs_extent_kind kind, uint32_t size_bytes,
                                                  struct rs_ring_ref *out);
@@ -150,11 +223,15 @@ RS_CHECK_RESULT enum rs_status session_channel_open(struct dp_session *session, 
                                                     struct dp_channel **out);
 void session_channel_close(struct dp_session *session, struct dp_channel *channel);
 
-/* A socket in a free place. RS_TOO_MANY_SOCKETS, RS_NO_MEMORY. */
+/* A socket in a free place, with its part at home. RS_TOO_MANY_SOCKETS, RS_NO_MEMORY. */
 RS_CHECK_RESULT enum rs_status session_socket_open(struct dp_session *session,
+                                                   uint32_t home_queue_idx,
                                                    const struct rs_op_open *open,
-                                                   struct dp_socket **out);
-/* Gives rings and index back and frees it; its port is released by the caller. */
-void session_socket_free(struct dp_session *session, struct dp_socket *socket);
+                                                   struct session_socket **out);
+/* A further part of a socket, for another queue. RS_NO_MEMORY. */
+RS_CHECK_RESULT enum rs_status session_socket_part(struct session_socket *record,
+                                                   uint32_t queue_idx, struct dp_socket **out);
+/* Gives rings and index back and frees it with its parts; its port is released by the caller. */
+void session_socket_free(struct session_socket *record);
 
 #endif

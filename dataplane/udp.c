@@ -187,31 +187,42 @@ static inline bool udp_source(const struct stack *stack, const struct udp_socket
     return !leaves || src_be32 == stack->ip_be32;
 }
 
+/* The address a socket gets with its peer, when this stack has the route. */
+static enum rs_status udp_choose_local(const struct stack *stack, const struct udp_socket *socket,
+                                       uint32_t peer_be32, uint32_t *local_be32)
+{
+    uint32_t next_hop_be32;
+    enum route_kind kind = route_classify(stack, peer_be32);
+    bool leaves = kind == ROUTE_UNICAST;
+    if (kind == ROUTE_INVALID || (leaves && !route_next_hop(stack, peer_be32, &next_hop_be32))) {
+        return RS_NET_UNREACHABLE;
+    }
+    if (kind == ROUTE_BROADCAST && !socket->broadcast) {
+        return RS_ACCESS;
+    }
+    *local_be32 = socket->bound_be32;
+    if (socket->bound_be32 == 0) {
+        *local_be32 = route_source(stack, peer_be32);
+    } else if (leaves && ipv4_is_loopback(socket->bound_be32)) {
+        return RS_ADDR_NOT_AVAILABLE;
+    }
+    return RS_OK;
+}
+
 enum rs_status udp_socket_connect(struct stack *stack, struct udp_socket *socket,
-                                  uint32_t peer_be32, uint16_t peer_port_be16)
+                                  uint32_t local_be32, uint32_t peer_be32, uint16_t peer_port_be16)
 {
     if (!socket->bound) {
         return RS_INVALID;
     }
-    uint32_t local_be32 = socket->bound_be32;
-    if (peer_be32 != 0) {
-        uint32_t next_hop_be32;
-        enum route_kind kind = route_classify(stack, peer_be32);
-        bool leaves = kind == ROUTE_UNICAST;
-        if (peer_port_be16 == 0) {
-            return RS_ADDR_NOT_AVAILABLE;
-        }
-        if (kind == ROUTE_INVALID ||
-            (leaves && !route_next_hop(stack, peer_be32, &next_hop_be32))) {
-            return RS_NET_UNREACHABLE;
-        }
-        if (kind == ROUTE_BROADCAST && !socket->broadcast) {
-            return RS_ACCESS;
-        }
-        if (local_be32 == 0) {
-            local_be32 = route_source(stack, peer_be32);
-        } else if (leaves && ipv4_is_loopback(local_be32)) {
-            return RS_ADDR_NOT_AVAILABLE;
+    if (peer_be32 == 0) {
+        local_be32 = socket->bound_be32;
+    } else if (peer_port_be16 == 0) {
+        return RS_ADDR_NOT_AVAILABLE;
+    } else if (local_be32 == 0) {
+        enum rs_status status = udp_choose_local(stack, socket, peer_be32, &local_be32);
+        if (status != RS_OK) {
+            return status;
         }
     }
     udp_table_remove(&stack->udp, socket);

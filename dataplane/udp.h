@@ -40,9 +40,11 @@ void udp_socket_init(struct udp_socket *socket);
 RS_CHECK_RESULT enum rs_status udp_socket_bind(struct stack *stack, struct udp_socket *socket,
                                                uint32_t local_be32, uint16_t local_port_be16);
 /* Sets or (peer_be32 0) dissolves the peer; fixes the local address by the route when it was 'any'.
- * RS_NET_UNREACHABLE without route. */
+ * local_be32 not 0: the caller knows the route, and that it begins with this address. RS_INVALID:
+ * not bound; RS_NET_UNREACHABLE without route; RS_ACCESS: broadcast not allowed. */
 RS_CHECK_RESULT enum rs_status udp_socket_connect(struct stack *stack, struct udp_socket *socket,
-                                                  uint32_t peer_be32, uint16_t peer_port_be16);
+                                                  uint32_t local_be32, uint32_t peer_be32,
+                                                  uint16_t peer_port_be16);
 /* Leaves the demux table and all groups; harmless when not bound. Not from inside an upcall. */
 void udp_socket_close(struct stack *stack, struct udp_socket *socket);
 /* op as on the wire (rings/layout.h). RS_ADDR_NOT_AVAILABLE: no such interface, or leaving what was

@@ -13,13 +13,14 @@
 
 #include "rings/layout.h"
 
-/* Set in the arg of RS_CTL_CHANNEL_OPEN by a thread that only ever spins: the dataplane then pays
- * no fence for it and never signals its event. */
-#define RS_CTL_CHANNEL_NEVER_SLEEPS 0x80000000u
+/* Set in the arg of RS_CTL_ATTACH by a client that does not go by the header's spin_us. Whose
+ * threads only ever spin costs the dataplane no fence, and its events are never signalled. */
+#define RS_CTL_ATTACH_NEVER_SLEEPS 0x80000000u
+#define RS_CTL_ATTACH_SLEEPS       0x40000000u
 
 enum rs_ctl_type {
-    RS_CTL_ATTACH = 1, /* arg: the client's RS_LAYOUT_VERSION. Answer: value = session id, handles =
-                          extent 0 (dp, read), extent 1 (cl, write) */
+    RS_CTL_ATTACH = 1,    /* arg: the client's RS_LAYOUT_VERSION, and a flag above or none. Answer:
+                             value = session id, handles =    extent 0 (dp, read), extent 1 (cl, write) */
     RS_CTL_CHANNEL_OPEN,  /* arg: queue index. Answer: value = channel index, handles = its event */
     RS_CTL_CHANNEL_CLOSE, /* arg: channel index. Its posts are consumed first. */
     RS_CTL_EXTENT /* arg: extent index >= 2. Answer: value = size in bytes, handles = the extent */

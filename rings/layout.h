@@ -23,7 +23,7 @@
 #include "rings/status.h"
 
 #define RS_MAGIC          0x4b434f53474e4952ull /* "RINGSOCK" read as little-endian */
-#define RS_LAYOUT_VERSION 1u
+#define RS_LAYOUT_VERSION 2u
 
 #define RS_LINE_BYTES     64u
 #define RS_PAGE_BYTES     4096u
@@ -106,7 +106,7 @@ struct rs_session_header {
     uint32_t spin_us; /* how long a blocking call spins before it sleeps; RS_SPIN_FOREVER: never
                          sleeps */
     uint32_t yield_in_spin; /* 1: shared-core profile, yield the processor in spin loops */
-    uint32_t mtu_bytes;     /* of the NIC of queue 0; 65535 on loopback */
+    uint32_t mtu_bytes;     /* the least of all queues */
     rs_atomic_u32 poisoned; /* enum rs_status once the dataplane has ended this session, else 0 */
     uint32_t dataplane_pid;
     uint8_t instance[32]; /* NUL-terminated */
@@ -128,7 +128,8 @@ struct rs_queue_state {
     uint32_t queue_idx;
     uint32_t
         ip_be32; /* the queue's own IPv4 address, 0: none; what goes there needs not fit the MTU */
-    uint8_t reserved[44];
+    uint32_t mtu_bytes; /* of the queue's NIC; 65535 on loopback */
+    uint8_t reserved[40];
 };
 static_assert(sizeof(struct rs_queue_state) == RS_LINE_BYTES, "layout: rs_queue_state");
 

@@ -61,9 +61,8 @@ static enum rs_status channel_request(struct client *client, uint32_t queue_idx,
 {
     struct rs_ctl_answer answer;
     intptr_t handles[CLIENT_LINK_HANDLES];
-    uint32_t flags = client->spin_ticks == UINT64_MAX ? RS_CTL_CHANNEL_NEVER_SLEEPS : 0;
     enum rs_status status =
-        client_link_call(client, RS_CTL_CHANNEL_OPEN, queue_idx | flags, &answer, handles);
+        client_link_call(client, RS_CTL_CHANNEL_OPEN, queue_idx, &answer, handles);
     if (status != RS_OK) {
         return status;
     }

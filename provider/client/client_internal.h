@@ -114,6 +114,7 @@ struct client_thread {
     struct client_thread *next, **link; /* registry */
     struct client_thread *next_follower;
     bool following;
+    uint32_t ordinal;      /* threads before this one: shares them out over the queues */
     struct os_event nudge; /* wakes this thread as a follower on a common channel */
     char error_text[256];
     struct client_channel *channels[]; /* [CLIENTS_MAX][RS_QUEUES_MAX] */
@@ -142,8 +143,10 @@ struct client {
     struct rs_channel_client *channel_clients;
     uint32_t slot; /* column of client_thread.channels */
     uint32_t limit_sockets, limit_channels, queue_count, request_slots, hint_slots;
-    uint32_t
-        wire_max_bytes; /* largest datagram that leaves the host: MTU less IPv4 and UDP headers */
+    /* Largest datagram that leaves the host, MTU less IPv4 and UDP headers: by each queue's NIC,
+     * and by any. */
+    uint32_t queue_max_bytes[RS_QUEUES_MAX];
+    uint32_t wire_max_bytes;
     bool yield_in_spin;
     uint64_t spin_ticks; /* UINT64_MAX: never sleeps */
     uint64_t check_ticks, stale_ticks;
@@ -177,6 +180,10 @@ static inline struct client_channel *client_channel_get(struct client *client, u
     *status = client_channel_open(client, queue_idx, &opened);
     return opened;
 }
+
+/* The queue for a socket of this thread with this local address (0: any): of the NIC that has the
+ * address, else of the first one; a NIC's queues are shared out by thread. (thread.c) */
+uint32_t client_queue_choose(const struct client *client, uint32_t local_be32);
 
 static inline void client_channel_enter(struct client_channel *channel)
 {
@@ -286,7 +293,8 @@ struct client_socket {
     uint32_t peer_be32;                       /* 0: none */
     uint16_t peer_port_be16;
     bool broadcast;
-    uint32_t local_be32; /* 0: any */
+    uint32_t local_be32;     /* 0: any */
+    uint32_t wire_max_bytes; /* largest datagram that leaves the host */
     struct client_post_place place;
     struct dgram_send_writer send; /* head_word, size_bytes: set once */
     struct post_socket post;
@@ -343,13 +351,15 @@ void client_socket_arm(struct client_socket *socket, uint32_t events, uint32_t c
 void client_socket_disarm(struct client_socket *socket, uint32_t channel_idx);
 
 /* request.c */
-/* A control request and its answer, in the order of this thread's calls; a socket's request behind
- * its data. socket may be NULL; else its control_mutex is held. reply may be NULL. The status is
- * the dataplane's, or RS_DATAPLANE_GONE, RS_POISONED, RS_NO_BUFFERS (no channel). */
-RS_CHECK_RESULT enum rs_status client_request(struct client *client, struct client_socket *socket,
-                                              enum rs_op op, const void *payload,
-                                              uint32_t payload_bytes, void *reply,
-                                              uint32_t reply_bytes);
+/* A control request of a socket and its answer, in the order of this thread's calls and behind the
+ * socket's data; control_mutex is held. The status is the dataplane's, or RS_DATAPLANE_GONE,
+ * RS_POISONED, RS_NO_BUFFERS (no channel). */
+RS_CHECK_RESULT enum rs_status client_request(struct client_socket *socket, enum rs_op op,
+                                              const void *payload, uint32_t payload_bytes);
+/* OPEN of a socket that will live on this queue. The same errors. */
+RS_CHECK_RESULT enum rs_status client_request_open(struct client *client, uint32_t queue_idx,
+                                                   const struct rs_op_open *open,
+                                                   struct rs_open_reply *reply);
 /* send_lock held: makes `channel` the one the socket posts to; waits for what it posted to another.
  */
 RS_CHECK_RESULT enum rs_status client_socket_move(struct client_socket *socket,

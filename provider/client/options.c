@@ -55,7 +55,7 @@ static enum rs_status option_tell(struct client_socket *socket, enum rs_option o
 {
     struct rs_op_option op = {.option = (uint32_t)option,
                               .value = option_wire_value(option, value)};
-    return client_request(socket->client, socket, RS_OP_OPTION, &op, sizeof(op), NULL, 0);
+    return client_request(socket, RS_OP_OPTION, &op, sizeof(op));
 }
 
 /* What the sending side keeps a copy of. */
@@ -264,8 +264,7 @@ enum rs_status client_members_replay(struct client_socket *socket)
 {
     for (uint32_t i = 0; i < socket->member_count; i++) {
         enum rs_status status =
-            client_request(socket->client, socket, RS_OP_MEMBER, &socket->members[i],
-                           sizeof(socket->members[i]), NULL, 0);
+            client_request(socket, RS_OP_MEMBER, &socket->members[i], sizeof(socket->members[i]));
         if (status != RS_OK) {
             return status;
         }
@@ -289,7 +288,7 @@ enum rs_status client_member(struct client_socket *socket, const struct rs_op_me
         status = member_keep(socket, &copy);
         break;
     case CLIENT_SOCKET_LIVE:
-        status = client_request(socket->client, socket, RS_OP_MEMBER, &copy, sizeof(copy), NULL, 0);
+        status = client_request(socket, RS_OP_MEMBER, &copy, sizeof(copy));
         break;
     case CLIENT_SOCKET_FREE:
     case CLIENT_SOCKET_CLOSED:

@@ -143,43 +143,53 @@ static bool request_answered(void *context)
     return reply_ready(&request->channel->replies, request->cell_idx);
 }
 
-enum rs_status client_request(struct client *client, struct client_socket *socket, enum rs_op op,
-                              const void *payload, uint32_t payload_bytes, void *reply,
-                              uint32_t reply_bytes)
+static enum rs_status request_run(struct client *client, struct request *request,
+                                  uint32_t queue_idx, void *reply, uint32_t reply_bytes)
 {
-    assert(payload_bytes <= RS_INLINE_BYTES);
+    assert(request->payload_bytes <= RS_INLINE_BYTES);
     enum rs_status status = client_check(client, os_tsc());
     if (status != RS_OK) {
         return status;
     }
-    uint32_t queue_idx = socket != NULL ? socket->home_queue_idx : 0;
     struct client_channel *channel = client_channel_get(client, queue_idx, &status);
     if (channel == NULL) {
         return status;
     }
-    struct request request = {.channel = channel,
-                              .socket = socket,
-                              .payload = payload,
-                              .payload_bytes = payload_bytes,
-                              .op = op};
-    status = request_post(&request);
+    request->channel = channel;
+    status = request_post(request);
     if (status != RS_OK) {
         return status;
     }
     struct client_condition condition = {
-        .ready = request_answered, .context = &request, .queue_idx = queue_idx};
+        .ready = request_answered, .context = request, .queue_idx = queue_idx};
     status = client_wait(client, &condition, UINT64_MAX);
     client_channel_enter(channel);
     if (status == RS_OK) {
-        status = reply_cell_read(&channel->replies, request.cell_idx, reply, reply_bytes);
+        status = reply_cell_read(&channel->replies, request->cell_idx, reply, reply_bytes);
     } else {
-        reply_cell_abandon(&channel->replies, request.cell_idx);
+        reply_cell_abandon(&channel->replies, request->cell_idx);
     }
     client_channel_leave(channel);
     return status;
 }
 
+enum rs_status client_request(struct client_socket *socket, enum rs_op op, const void *payload,
+                              uint32_t payload_bytes)
+{
+    struct request request = {
+        .socket = socket, .payload = payload, .payload_bytes = payload_bytes, .op = op};
+    return request_run(socket->client, &request, socket->home_queue_idx, NULL, 0);
+}
+
+enum rs_status client_request_open(struct client *client, uint32_t queue_idx,
+                                   const struct rs_op_open *open, struct rs_open_reply *reply)
+{
+    struct request request = {.payload = open, .payload_bytes = sizeof(*open), .op = RS_OP_OPEN};
+    return request_run(client, &request, queue_idx, reply, sizeof(*reply));
+}
+
 enum rs_status client_ping(struct client *client)
 {
-    return client_request(client, NULL, RS_OP_NOP, NULL, 0, NULL, 0);
+    struct request request = {.op = RS_OP_NOP};
+    return request_run(client, &request, client_queue_choose(client, 0), NULL, 0);
 }

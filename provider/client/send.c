@@ -41,7 +41,7 @@ static bool send_is_loopback(uint32_t ip_be32)
 static bool send_too_long(const struct client_socket *socket, uint32_t dst_be32, uint32_t len_bytes)
 {
     const struct client *client = socket->client;
-    if (len_bytes <= client->wire_max_bytes) {
+    if (len_bytes <= socket->wire_max_bytes) {
         return false;
     }
     if (send_is_loopback(dst_be32) || dst_be32 == socket->local_be32) {
@@ -278,9 +278,11 @@ static enum rs_status send_once(struct client_socket *socket, const struct send_
                                 uint32_t flags)
 {
     enum rs_status status = RS_OK;
-    uint32_t queue_idx =
-        client_socket_phase(socket) == CLIENT_SOCKET_LIVE ? socket->home_queue_idx : 0;
-    struct client_channel *channel = client_channel_get(socket->client, queue_idx, &status);
+    if (client_socket_phase(socket) == CLIENT_SOCKET_UNDECIDED) {
+        return call->addressed ? RS_NOT_READY : RS_NOT_CONNECTED;
+    }
+    struct client_channel *channel =
+        client_channel_get(socket->client, socket->home_queue_idx, &status);
     if (channel == NULL) {
         return status;
     }

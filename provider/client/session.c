@@ -139,12 +139,22 @@ enum rs_status client_resolve_ring(struct client *client, const struct rs_ring_r
  * ------------------------------------------------------------------------------------------------------
  */
 
-static enum rs_status session_attach(struct client *client)
+/* What the dataplane must know of our sleeping before it wakes us. */
+static uint32_t session_sleep_flag(const struct client_config *config)
+{
+    if (config->spin_us < 0) {
+        return 0;
+    }
+    return config->spin_us < (int64_t)RS_SPIN_FOREVER ? RS_CTL_ATTACH_SLEEPS
+                                                      : RS_CTL_ATTACH_NEVER_SLEEPS;
+}
+
+static enum rs_status session_attach(struct client *client, const struct client_config *config)
 {
     struct rs_ctl_answer answer;
     intptr_t handles[CLIENT_LINK_HANDLES];
-    enum rs_status status =
-        client_link_call(client, RS_CTL_ATTACH, RS_LAYOUT_VERSION, &answer, handles);
+    enum rs_status status = client_link_call(
+        client, RS_CTL_ATTACH, RS_LAYOUT_VERSION | session_sleep_flag(config), &answer, handles);
     if (status != RS_OK) {
         return status;
     }
@@ -172,6 +182,21 @@ static enum rs_status session_attach(struct client *client)
     return status;
 }
 
+/* The largest datagram that each queue's NIC takes, and any of them. */
+static void session_set_mtus(struct client *client)
+{
+    client->wire_max_bytes = 0;
+    for (uint32_t i = 0; i < client->queue_count; i++) {
+        uint32_t mtu_bytes = client->queues[i].mtu_bytes;
+        uint32_t wire_bytes = mtu_bytes > UDP_HEADERS_BYTES ? mtu_bytes - UDP_HEADERS_BYTES : 0;
+        wire_bytes = wire_bytes < RS_DGRAM_MAX_BYTES ? wire_bytes : RS_DGRAM_MAX_BYTES;
+        client->queue_max_bytes[i] = wire_bytes;
+        if (wire_bytes > client->wire_max_bytes) {
+            client->wire_max_bytes = wire_bytes;
+        }
+    }
+}
+
 static void session_set_up(struct client *client, const struct client_config *config)
 {
     const struct rs_session_view *view = &client->view;
@@ -186,9 +211,7 @@ static void session_set_up(struct client *client, const struct client_config *co
     client->queue_count = view->queue_count;
     client->request_slots = view->request_slots;
     client->hint_slots = view->hint_slots;
-    uint32_t wire_bytes =
-        view->mtu_bytes > UDP_HEADERS_BYTES ? view->mtu_bytes - UDP_HEADERS_BYTES : 0;
-    client->wire_max_bytes = wire_bytes < RS_DGRAM_MAX_BYTES ? wire_bytes : RS_DGRAM_MAX_BYTES;
+    session_set_mtus(client);
 
     double ticks_per_ns = (double)view->tsc_hz / (double)NS_PER_S;
     client->ns_per_tick = 1.0 / ticks_per_ns;
@@ -255,7 +278,7 @@ enum rs_status client_open_link(const struct client_config *config, const struct
     client->link_timeout_ns =
         config->attach_timeout_ns != 0 ? config->attach_timeout_ns : ATTACH_TIMEOUT_NS;
     os_mutex_init(&client->slow_mutex);
-    status = session_attach(client);
+    status = session_attach(client, config);
     if (status != RS_OK) {
         goto fail;
     }

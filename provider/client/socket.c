@@ -27,17 +27,17 @@ static uint32_t socket_ring_bytes(const struct client_socket *socket, enum rs_op
     return bytes;
 }
 
-static enum rs_status socket_open(struct client_socket *socket)
+static enum rs_status socket_open(struct client_socket *socket, const struct rs_addr *local)
 {
     struct client *client = socket->client;
+    uint32_t queue_idx = client_queue_choose(client, local->ip.v4_be32);
     struct rs_open_reply reply;
     struct rs_op_open open = {
         .family = RS_FAMILY_IPV4,
         .type = RS_SOCK_DGRAM,
         .recv_ring_bytes = socket_ring_bytes(socket, RS_OPT_RCVBUF, client->view.recv_ring_bytes),
         .send_ring_bytes = socket_ring_bytes(socket, RS_OPT_SNDBUF, client->view.send_ring_bytes)};
-    enum rs_status status =
-        client_request(client, NULL, RS_OP_OPEN, &open, sizeof(open), &reply, sizeof(reply));
+    enum rs_status status = client_request_open(client, queue_idx, &open, &reply);
     if (status != RS_OK) {
         return status;
     }
@@ -47,7 +47,7 @@ static enum rs_status socket_open(struct client_socket *socket)
     client_lock_take(&socket->send_lock);
     socket->idx = reply.socket_idx;
     socket->generation = reply.generation;
-    socket->home_queue_idx = 0;
+    socket->home_queue_idx = queue_idx;
     socket->state = &client->socket_states[reply.socket_idx];
     socket->shared = &client->socket_clients[reply.socket_idx];
     socket->place = (struct client_post_place){.channel = NULL};
@@ -62,20 +62,31 @@ static enum rs_status socket_open(struct client_socket *socket)
     return RS_OK;
 }
 
+/* A socket bound to an address of ours leaves by that NIC, another one by any. */
+static uint32_t socket_wire_max_bytes(const struct client *client,
+                                      const struct rs_socket_desc *desc)
+{
+    uint32_t home_idx = desc->home_queue_idx;
+    uint32_t local_be32 = desc->local.ip.v4_be32;
+    return local_be32 != 0 && local_be32 == client->queues[home_idx].ip_be32
+               ? client->queue_max_bytes[home_idx]
+               : client->wire_max_bytes;
+}
+
 /* Copies and checks the descriptor; its addresses become the socket's. */
 static enum rs_status socket_read_desc(struct client_socket *socket, struct rs_socket_desc *desc)
 {
     memcpy(desc, &socket->client->socket_descs[socket->idx], sizeof(*desc));
     rs_fence_copied();
     if (desc->generation != socket->generation || desc->type != RS_SOCK_DGRAM ||
-        desc->home_queue_idx >= socket->client->queue_count ||
-        desc->local.family != RS_FAMILY_IPV4) {
+        desc->home_queue_idx != socket->home_queue_idx || desc->local.family != RS_FAMILY_IPV4) {
         return RS_CORRUPT;
     }
     socket->local = desc->local;
     socket->peer = desc->peer;
     client_lock_take(&socket->send_lock);
     socket->local_be32 = desc->local.ip.v4_be32;
+    socket->wire_max_bytes = socket_wire_max_bytes(socket->client, desc);
     socket->peer_be32 = desc->peer.family == RS_FAMILY_IPV4 ? desc->peer.ip.v4_be32 : 0;
     socket->peer_port_be16 = desc->peer.port_be16;
     client_lock_drop(&socket->send_lock);
@@ -108,7 +119,6 @@ static enum rs_status socket_map_rings(struct client_socket *socket,
     }
     socket->recv_queues = queues;
     socket->recv_queue = 0;
-    socket->home_queue_idx = desc->home_queue_idx;
     uint32_t limit_bytes = client_option_value(socket, RS_OPT_SNDBUF);
     limit_bytes = limit_bytes != 0 ? limit_bytes : 1;
     dgram_send_writer_init(&socket->send, send_base, desc->send.size_bytes,
@@ -124,13 +134,13 @@ static enum rs_status socket_map_rings(struct client_socket *socket,
 static enum rs_status socket_go_live(struct client_socket *socket, const struct rs_addr *local)
 {
     struct rs_socket_desc desc;
-    enum rs_status status = socket_open(socket);
+    enum rs_status status = socket_open(socket, local);
     if (status != RS_OK) {
         return status;
     }
     status = client_options_replay(socket);
     if (status == RS_OK) {
-        status = client_request(socket->client, socket, RS_OP_BIND, local, sizeof(*local), NULL, 0);
+        status = client_request(socket, RS_OP_BIND, local, sizeof(*local));
     }
     if (status == RS_OK) {
         status = socket_read_desc(socket, &desc);
@@ -142,7 +152,7 @@ static enum rs_status socket_go_live(struct client_socket *socket, const struct 
         status = client_members_replay(socket);
     }
     if (status != RS_OK) {
-        (void)!client_request(socket->client, socket, RS_OP_CLOSE, NULL, 0, NULL, 0);
+        (void)!client_request(socket, RS_OP_CLOSE, NULL, 0);
         return status;
     }
     /* Release, partner client_socket_phase: rings and words are ready before anybody sees LIVE. */
@@ -213,8 +223,7 @@ enum rs_status client_connect(struct client_socket *socket, const struct rs_addr
     if (!dissolve || client_socket_phase(socket) != CLIENT_SOCKET_UNDECIDED) {
         status = socket_bind_any_locked(socket);
         if (status == RS_OK) {
-            status =
-                client_request(socket->client, socket, RS_OP_CONNECT, &addr, sizeof(addr), NULL, 0);
+            status = client_request(socket, RS_OP_CONNECT, &addr, sizeof(addr));
         }
         if (status == RS_OK) {
             struct rs_socket_desc desc;
@@ -336,7 +345,7 @@ enum rs_status client_socket_close(struct client_socket *socket)
     socket_mark_closed(socket);
     if (phase == CLIENT_SOCKET_LIVE) {
         /* Without a dataplane there is nothing to close. */
-        (void)!client_request(socket->client, socket, RS_OP_CLOSE, NULL, 0, NULL, 0);
+        (void)!client_request(socket, RS_OP_CLOSE, NULL, 0);
     }
     os_mutex_unlock(&socket->control_mutex);
     client_socket_release(socket);

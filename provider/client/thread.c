@@ -19,6 +19,7 @@ static struct {
     struct os_mutex mutex;
     struct client *clients[CLIENTS_MAX];
     struct client_thread *threads;
+    uint32_t thread_count; /* that ever were */
 } registry;
 
 static void thread_unlink(struct client_thread *thread)
@@ -120,10 +121,31 @@ enum rs_status client_thread_get(struct client_thread **out)
         thread->next->link = &thread->next;
     }
     registry.threads = thread;
+    thread->ordinal = registry.thread_count++;
     os_mutex_unlock(&registry.mutex);
     os_tls_set(&client_thread_tls, thread);
     *out = thread;
     return RS_OK;
+}
+
+uint32_t client_queue_choose(const struct client *client, uint32_t local_be32)
+{
+    struct client_thread *thread = NULL;
+    uint32_t nic_be32 = client->queues[0].ip_be32;
+    uint8_t candidates[RS_QUEUES_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < client->queue_count; i++) {
+        nic_be32 = client->queues[i].ip_be32 == local_be32 ? local_be32 : nic_be32;
+    }
+    for (uint32_t i = 0; i < client->queue_count; i++) {
+        if (client->queues[i].ip_be32 == nic_be32) {
+            candidates[count++] = (uint8_t)i;
+        }
+    }
+    if (count <= 1 || client_thread_get(&thread) != RS_OK) {
+        return count == 1 ? candidates[0] : 0;
+    }
+    return candidates[thread->ordinal % count];
 }
 
 /* ---- error text

@@ -55,6 +55,7 @@
     FIELD(rs_queue_state, kind)                         \
     FIELD(rs_queue_state, queue_idx)                    \
     FIELD(rs_queue_state, ip_be32)                      \
+    FIELD(rs_queue_state, mtu_bytes)                    \
     FIELD(rs_queue_state, reserved)                     \
     STRUCT(rs_channel_state)                            \
     FIELD(rs_channel_state, request_head)               \
@@ -294,7 +295,8 @@
     CONSTANT(RS_INLINE_BYTES)                           \
     CONSTANT(RS_NO_INDEX)                               \
     CONSTANT(RS_SPIN_FOREVER)                           \
-    CONSTANT(RS_CTL_CHANNEL_NEVER_SLEEPS)
+    CONSTANT(RS_CTL_ATTACH_NEVER_SLEEPS)                \
+    CONSTANT(RS_CTL_ATTACH_SLEEPS)
 /* clang-format on */
 
 #endif

@@ -139,7 +139,8 @@ static void run_start(struct run *run, uint32_t count, bool local, bool checksum
         CHECK(udp_socket_bind(run->stack, socket, ip_be32, rs_be16(i < count ? 7000 : 6000)) ==
               RS_OK);
         if (!local && i < count) {
-            CHECK(udp_socket_connect(run->stack, socket, numbered(10, i), rs_be16(5000)) == RS_OK);
+            CHECK(udp_socket_connect(run->stack, socket, 0, numbered(10, i), rs_be16(5000)) ==
+                  RS_OK);
         }
     }
     for (uint32_t i = 0; i < count; i++) {

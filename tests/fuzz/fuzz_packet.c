@@ -262,7 +262,7 @@ static void step_socket(struct input *in)
         status = udp_socket_bind(world.stack, socket, address, port);
         break;
     case 1:
-        status = udp_socket_connect(world.stack, socket, address, port);
+        status = udp_socket_connect(world.stack, socket, 0, address, port);
         break;
     case 2:
         socket->broadcast = !socket->broadcast;

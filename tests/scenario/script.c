@@ -387,7 +387,7 @@ void script_connect(sock socket, const char *address, enum rs_status status)
 {
     uint32_t ip_be32 = address != NULL ? ip_of(address) : 0;
     uint16_t port_be16 = address != NULL ? port_of(address) : 0;
-    expect_status("connect", udp_socket_connect(script.stack, &socket->udp, ip_be32, port_be16),
+    expect_status("connect", udp_socket_connect(script.stack, &socket->udp, 0, ip_be32, port_be16),
                   status);
 }
 

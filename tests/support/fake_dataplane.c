@@ -536,6 +536,7 @@ struct fake *fake_create(const struct fake_config *config)
     CHECK(rs_session_add_extent(fake->header, 2, RS_EXTENT_DP, fake->sizes[2], 1) == RS_OK);
     CHECK(rs_session_add_extent(fake->header, 3, RS_EXTENT_CL, fake->sizes[3], 1) == RS_OK);
     fake->queue->ip_be32 = config->ip_be32;
+    fake->queue->mtu_bytes = config->mtu_bytes;
     atomic_store_explicit(&fake->queue->heartbeat_tsc, os_tsc(), memory_order_relaxed);
     CHECK(os_thread_start(&fake->thread, fake_run, fake, "fake-dataplane") == RS_OK);
     return fake;

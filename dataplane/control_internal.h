@@ -1,0 +1,55 @@
+/*
+ * What the files of the control thread share. Control thread only.
+ */
+#ifndef RINGSOCK_DATAPLANE_CONTROL_INTERNAL_H
+#define RINGSOCK_DATAPLANE_CONTROL_INTERNAL_H
+
+#include "dataplane/control.h"
+
+/* What the poller gives back: a kind in the top byte, a session's or peer's id below. */
+enum control_source {
+    SOURCE_LISTENER = 1,
+    SOURCE_WAKE,
+    SOURCE_STOP,
+    SOURCE_PEER,
+    SOURCE_CONN,
+    SOURCE_PROCESS
+};
+
+static inline uint64_t control_token(enum control_source source, uint64_t id)
+{
+    return (uint64_t)source << 56 | id;
+}
+
+/* ---- control.c ---- */
+
+/* Sends a message to a queue. A queue drains its ring in every iteration, so room comes; until then
+ * this thread may wait. */
+void control_push(struct control *control, uint32_t queue_idx, const struct message *message);
+
+/* ---- control_clients.c ---- */
+
+void control_accept(struct control *control);
+void control_peer_ready(struct control *control, uint64_t id);
+void control_conn_ready(struct control *control, uint64_t id);
+void control_process_ended(struct control *control, uint64_t id);
+/* Closes connections that never said what they want. */
+void control_peers_expire(struct control *control, uint64_t now_ns);
+/* Tells the queues to let go of a session; harmless when they were told already. */
+void control_session_end(struct control *control, struct dp_session *session);
+/* A queue has let go of it. */
+void control_session_ended(struct control *control, struct dp_session *session);
+/* Every queue has let go of it, and nobody needs its memory any more. */
+void control_session_free(struct control *control, struct dp_session *session);
+void control_peers_close(struct control *control);
+/* The queue has let go of a channel that its client closed. */
+void control_channel_removed(struct control *control, const struct message *message);
+
+/* ---- control_sockets.c ---- */
+
+/* Carries out one message of a queue. */
+void control_message(struct control *control, uint32_t queue_idx, const struct message *message);
+/* Frees what a session still has of sockets: only after the queues' threads ended. */
+void control_sockets_drop(struct control *control, struct dp_session *session);
+
+#endif

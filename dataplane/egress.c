@@ -1,0 +1,126 @@
+/*
+ * The table of egress.h. A few NICs with a few routes each: a sorted array, walked.
+ */
+#include "dataplane/egress.h"
+
+#include <string.h>
+
+#include "dataplane/wire/ipv4.h"
+
+#define EGRESS_NO_NIC 0xffu
+
+static void egress_add(struct egress *egress, uint32_t prefix_be32, uint32_t prefix_len,
+                       uint8_t nic_idx)
+{
+    uint32_t mask_be32 = ipv4_mask_be32((uint8_t)prefix_len);
+    uint32_t at = egress->route_count++;
+    while (at > 0 && rs_be32(egress->routes[at - 1].mask_be32) < rs_be32(mask_be32)) {
+        egress->routes[at] = egress->routes[at - 1];
+        at--;
+    }
+    egress->routes[at] = (struct egress_route){prefix_be32 & mask_be32, mask_be32, nic_idx};
+}
+
+static void egress_add_nic(struct egress *egress, const struct queue_config *config,
+                           uint8_t nic_idx)
+{
+    const struct stack_config *stack = &config->stack;
+    egress->ip_be32[nic_idx] = stack->ip_be32;
+    if (config->loopback || stack->ip_be32 == 0) {
+        return;
+    }
+    egress_add(egress, stack->ip_be32, stack->prefix_len, nic_idx);
+    for (uint32_t i = 0; i < stack->route_count; i++) {
+        egress_add(egress, stack->routes[i].prefix_be32, stack->routes[i].prefix_len, nic_idx);
+    }
+    if (stack->gateway_be32 != 0) {
+        egress_add(egress, 0, 0, nic_idx);
+    }
+}
+
+void egress_init(struct egress *egress, const struct queue_config *configs, uint32_t count)
+{
+    *egress = (struct egress){.queue_count = count};
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t same = 0;
+        while (same < i && strcmp(configs[same].device, configs[i].device) != 0) {
+            same++;
+        }
+        if (same < i) {
+            egress->nic_of_queue[i] = egress->nic_of_queue[same];
+        } else {
+            uint8_t nic_idx = (uint8_t)egress->nic_count++;
+            egress->nic_of_queue[i] = nic_idx;
+            egress->first_queue[nic_idx] = (uint8_t)i;
+            egress_add_nic(egress, &configs[i], nic_idx);
+        }
+        egress->queues[egress->nic_of_queue[i]]++;
+    }
+}
+
+static uint8_t egress_nic_with(const struct egress *egress, uint32_t ip_be32)
+{
+    for (uint32_t i = 0; i < egress->nic_count; i++) {
+        if (egress->ip_be32[i] == ip_be32) {
+            return (uint8_t)i;
+        }
+    }
+    return EGRESS_NO_NIC;
+}
+
+/* The NIC with the longest prefix; of several the home queue's. */
+static uint8_t egress_route(const struct egress *egress, uint8_t home_nic, uint32_t dst_be32)
+{
+    uint8_t found = EGRESS_NO_NIC;
+    uint32_t mask_be32 = 0;
+    for (uint32_t i = 0; i < egress->route_count; i++) {
+        const struct egress_route *route = &egress->routes[i];
+        if (found != EGRESS_NO_NIC && route->mask_be32 != mask_be32) {
+            break;
+        }
+        if ((dst_be32 & route->mask_be32) == route->prefix_be32) {
+            if (route->nic_idx == home_nic) {
+                return home_nic;
+            }
+            found = found == EGRESS_NO_NIC ? route->nic_idx : found;
+            mask_be32 = route->mask_be32;
+        }
+    }
+    return found;
+}
+
+/* One of the NIC's queues, the same for all datagrams of a home queue. */
+static uint32_t egress_queue_of_nic(const struct egress *egress, uint32_t queue_idx,
+                                    uint8_t nic_idx)
+{
+    uint32_t nth = queue_idx;
+    while (nth >= egress->queues[nic_idx]) {
+        nth -= egress->queues[nic_idx];
+    }
+    for (uint32_t i = egress->first_queue[nic_idx]; i < egress->queue_count; i++) {
+        if (egress->nic_of_queue[i] == nic_idx && nth-- == 0) {
+            return i;
+        }
+    }
+    return queue_idx;
+}
+
+uint32_t egress_queue(const struct egress *egress, uint32_t queue_idx, uint32_t source_be32,
+                      uint32_t multicast_if_be32, uint32_t dst_be32)
+{
+    uint8_t home_nic = egress->nic_of_queue[queue_idx];
+    uint8_t nic = home_nic;
+    if (ipv4_is_loopback(dst_be32) || ipv4_is_limited_broadcast(dst_be32) ||
+        egress_nic_with(egress, dst_be32) != EGRESS_NO_NIC) {
+        return queue_idx;
+    }
+    if (ipv4_is_multicast(dst_be32) && multicast_if_be32 != 0) {
+        nic = egress_nic_with(egress, multicast_if_be32);
+    } else if (source_be32 != 0 && !ipv4_is_multicast(source_be32)) {
+        nic = egress_nic_with(egress, source_be32);
+    } else if (!ipv4_is_multicast(dst_be32)) {
+        nic = egress_route(egress, home_nic, dst_be32);
+    }
+    return nic == EGRESS_NO_NIC || nic == home_nic ? queue_idx
+                                                   : egress_queue_of_nic(egress, queue_idx, nic);
+}

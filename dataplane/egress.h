@@ -1,0 +1,44 @@
+/*
+ * By which NIC a datagram leaves, where one process serves several NICs: one table for all queues,
+ * made at start-up from their configurations and never changed. Queue threads read it; calls
+ * nothing. With one NIC there is no table, and nothing is asked.
+ */
+#ifndef RINGSOCK_DATAPLANE_EGRESS_H
+#define RINGSOCK_DATAPLANE_EGRESS_H
+
+#include <stdint.h>
+
+#include "dataplane/config.h"
+#include "rings/layout.h"
+
+#define EGRESS_ROUTES_MAX (RS_QUEUES_MAX * (STACK_ROUTES_MAX + 2))
+
+struct egress_route {
+    uint32_t prefix_be32, mask_be32;
+    uint8_t nic_idx;
+};
+
+struct egress {
+    struct egress_route routes[EGRESS_ROUTES_MAX]; /* longest prefix first */
+    uint32_t route_count;
+    uint32_t ip_be32[RS_QUEUES_MAX]; /* of each NIC; 0: none */
+    uint32_t nic_count;
+    uint8_t nic_of_queue[RS_QUEUES_MAX];
+    uint8_t first_queue[RS_QUEUES_MAX]; /* of each NIC */
+    uint8_t queues[RS_QUEUES_MAX];      /* of each NIC: how many */
+    uint32_t queue_count;
+};
+
+/* A NIC is what [nic] device names. Loopback files are NICs without routes. */
+void egress_init(struct egress *egress, const struct queue_config *configs, uint32_t count);
+/*
+ * The queue that a datagram of a socket at home on `queue_idx` leaves by: its own, when it is of
+ * the right NIC, else always the same one of that NIC, so that order is kept. source_be32: what the
+ * socket is bound to, 0 any; it must leave by that address's NIC. multicast_if_be32: of the socket,
+ * for multicast destinations, 0: its own NIC. An address of this process, and one without a route,
+ * is the home queue's affair.
+ */
+uint32_t egress_queue(const struct egress *egress, uint32_t queue_idx, uint32_t source_be32,
+                      uint32_t multicast_if_be32, uint32_t dst_be32);
+
+#endif

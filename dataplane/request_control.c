@@ -1,0 +1,481 @@
+/*
+ * Requests that change a socket: carried out here (CONNECT, OPTION, MEMBER, NOP) or by the control
+ * thread (OPEN, BIND, CLOSE), whose messages are carried out here too. Queue thread. Called by
+ * request.c and queue.c; calls udp.c and deliver.c.
+ *
+ * A socket with parts on other queues has CONNECT, OPTION and MEMBER done at home first; then the
+ * control thread has every part do the same, and only then the client has its answer. Meanwhile
+ * (with_control) the socket takes no further such request.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "dataplane/queue.h"
+#include "dataplane/wire/ipv4.h"
+
+/* ---- what home and parts both do
+ * -------------------------------------------------------------------------------- */
+
+/* The address that a socket bound to any gets with its peer: of the NIC the peer is reached by. 0:
+ * the stack here knows, and checks the route. */
+static uint32_t request_local_for(const struct queue *queue, const struct dp_socket *socket,
+                                  uint32_t peer_be32)
+{
+    if (queue->egress == NULL || peer_be32 == 0) {
+        return 0;
+    }
+    uint32_t source_be32 = socket->udp.bound_be32;
+    uint32_t to_idx =
+        egress_queue(queue->egress, queue->idx, source_be32, socket->multicast_if_be32, peer_be32);
+    if (to_idx == queue->idx) {
+        return 0;
+    }
+    return source_be32 != 0 ? source_be32
+                            : queue->egress->ip_be32[queue->egress->nic_of_queue[to_idx]];
+}
+
+static enum rs_status request_connect(struct queue *queue, struct dp_socket *socket,
+                                      const struct rs_addr *peer, uint32_t local_be32)
+{
+    if (peer->family != RS_FAMILY_IPV4 && peer->family != RS_FAMILY_NONE) {
+        return RS_FAMILY_NOT_SUPPORTED;
+    }
+    uint32_t ip_be32 = peer->family == RS_FAMILY_NONE ? 0 : peer->ip.v4_be32;
+    return udp_socket_connect(queue->stack, &socket->udp, local_be32, ip_be32, peer->port_be16);
+}
+
+/* Stores a 0-or-1 option. */
+static enum rs_status request_option_flag(bool *flag, uint32_t value)
+{
+    if (value > 1) {
+        return RS_INVALID;
+    }
+    *flag = value != 0;
+    return RS_OK;
+}
+
+static enum rs_status request_option_byte(uint8_t *field, uint32_t value, uint32_t least)
+{
+    if (value < least || value > 255) {
+        return RS_INVALID;
+    }
+    *field = (uint8_t)value;
+    return RS_OK;
+}
+
+static enum rs_status request_option(struct queue *queue, struct dp_socket *socket,
+                                     const struct rs_op_option *op)
+{
+    switch (op->option) {
+    case RS_OPT_RCVBUF:
+        /* 0 still lets one datagram wait at a time, as a socket without a buffer of its own does */
+        socket->recv_limit_bytes = op->value != 0 ? op->value : 1;
+        if (socket->recv.size_bytes != 0) {
+            socket->recv.limit_bytes = socket->recv_limit_bytes;
+        }
+        return RS_OK;
+    case RS_OPT_SNDBUF:
+        return RS_OK; /* the client's own limit; the ring bounds it here */
+    case RS_OPT_REUSEADDR:
+        return socket->udp.bound ? RS_INVALID : request_option_flag(&socket->reuse, op->value);
+    case RS_OPT_EXCLUSIVEADDR:
+        return socket->udp.bound ? RS_INVALID : request_option_flag(&socket->exclusive, op->value);
+    case RS_OPT_BROADCAST:
+        return request_option_flag(&socket->udp.broadcast, op->value);
+    case RS_OPT_TTL:
+        return request_option_byte(&socket->udp.ttl, op->value, 1);
+    case RS_OPT_TOS:
+        return request_option_byte(&socket->udp.tos, op->value, 0);
+    case RS_OPT_MCAST_TTL:
+        return request_option_byte(&socket->udp.multicast_ttl, op->value, 0);
+    case RS_OPT_MCAST_IF:
+        if (op->value != 0 && !stack_is_own_address(queue->stack, op->value)) {
+            return RS_ADDR_NOT_AVAILABLE;
+        }
+        socket->multicast_if_be32 = op->value;
+        return RS_OK;
+    case RS_OPT_MCAST_LOOP:
+        return request_option_flag(&socket->udp.multicast_loop, op->value);
+    case RS_OPT_CONNRESET:
+        return request_option_flag(&socket->surface_connreset, op->value);
+    default:
+        return RS_BAD_OPTION;
+    }
+}
+
+/* True: the interface that a membership names is this queue's NIC. None named: the home queue's. */
+static bool request_member_here(const struct queue *queue, const struct dp_socket *socket,
+                                uint32_t interface_be32)
+{
+    uint32_t own_be32 = queue->config->stack.ip_be32;
+    if (queue->egress == NULL) {
+        return true; /* one NIC: the stack checks the address */
+    }
+    if (interface_be32 != 0) {
+        return interface_be32 == own_be32;
+    }
+    uint32_t home_idx = socket->desc->home_queue_idx;
+    return queue->egress->nic_of_queue[home_idx] == queue->egress->nic_of_queue[queue->idx];
+}
+
+static enum rs_status request_member(struct queue *queue, struct dp_socket *socket,
+                                     const struct rs_op_member *op)
+{
+    struct session_part *part = socket->part;
+    bool join = op->action == RS_MEMBER_JOIN || op->action == RS_MEMBER_JOIN_SOURCE;
+    if (op->interface_be32 != 0 && !stack_is_own_address(queue->stack, op->interface_be32)) {
+        return RS_ADDR_NOT_AVAILABLE;
+    }
+    if (!request_member_here(queue, socket, op->interface_be32)) {
+        return RS_OK;
+    }
+    if (join && part->membership_count >= socket->session->config->limit_memberships) {
+        QUEUE_COUNT(queue, memberships_refused);
+        return RS_NO_BUFFERS;
+    }
+    part->membership_count -= udp_socket_membership_count(&socket->udp);
+    enum rs_status status = udp_socket_member(queue->stack, &socket->udp, op);
+    part->membership_count += udp_socket_membership_count(&socket->udp);
+    return status;
+}
+
+static enum rs_status request_apply(struct queue *queue, struct dp_socket *socket,
+                                    const struct message *message)
+{
+    switch (message->body.spread.op) {
+    case RS_OP_CONNECT:
+        return request_connect(queue, socket, &message->body.spread.peer,
+                               message->body.spread.local_be32);
+    case RS_OP_OPTION:
+        return request_option(queue, socket, &message->body.spread.option);
+    default:
+        return request_member(queue, socket, &message->body.spread.member);
+    }
+}
+
+/* ---- towards the control thread
+ * --------------------------------------------------------------------------------- */
+
+bool request_forward(struct queue *queue, struct message *message)
+{
+    if (!message_push(queue->to_control, message)) {
+        return false;
+    }
+    queue->control_told = true;
+    if (message->reply.channel != NULL) {
+        message->reply.channel->pending_control++;
+        queue_part(queue, message->session)->pending_control++;
+    }
+    return true;
+}
+
+/* Whether one more request of the session may go to the control thread: no client shall fill its
+ * queue. */
+static bool request_may_forward(struct queue *queue, const struct session_part *part)
+{
+    if (part->pending_control >= SESSION_PENDING_MAX) {
+        QUEUE_COUNT(queue, control_waits);
+        return false;
+    }
+    return message_has_slack(queue->to_control);
+}
+
+static enum outcome request_open(struct queue *queue, struct dp_channel *channel,
+                                 const struct rs_request *request,
+                                 const struct message_reply *reply)
+{
+    struct message message = {.kind = QUEUE_OPEN, .session = channel->session, .reply = *reply};
+    memcpy(&message.body.open, request->payload, sizeof(message.body.open));
+    return request_may_forward(queue, channel->part) && request_forward(queue, &message)
+               ? OUTCOME_DONE
+               : OUTCOME_LATER;
+}
+
+static enum outcome request_bind(struct queue *queue, struct dp_socket *socket,
+                                 const struct rs_request *request, struct message_reply *reply)
+{
+    if (socket->udp.bound) {
+        reply->status = RS_INVALID;
+        deliver_reply(queue, reply);
+        return OUTCOME_DONE;
+    }
+    struct message message = {
+        .kind = QUEUE_BIND, .session = socket->session, .socket = socket, .reply = *reply};
+    memcpy(&message.body.bind.addr, request->payload, sizeof(message.body.bind.addr));
+    message.body.bind.share = socket->exclusive ? PORTS_EXCLUSIVE
+                              : socket->reuse   ? PORTS_REUSE
+                                                : PORTS_DEFAULT;
+    message.body.bind.options =
+        (struct message_options){.recv_limit_bytes = socket->recv_limit_bytes,
+                                 .multicast_if_be32 = socket->multicast_if_be32,
+                                 .ttl = socket->udp.ttl,
+                                 .tos = socket->udp.tos,
+                                 .multicast_ttl = socket->udp.multicast_ttl,
+                                 .broadcast = socket->udp.broadcast,
+                                 .multicast_loop = socket->udp.multicast_loop,
+                                 .surface_connreset = socket->surface_connreset};
+    if (!request_may_forward(queue, socket->part) || !request_forward(queue, &message)) {
+        return OUTCOME_LATER;
+    }
+    socket->with_control = true;
+    return OUTCOME_DONE;
+}
+
+bool request_close_now(struct queue *queue, struct dp_socket *socket,
+                       const struct message_reply *reply)
+{
+    struct session_part *part = socket->part;
+    struct message message = {.kind = socket->home ? QUEUE_CLOSED : QUEUE_PART_REMOVED,
+                              .session = socket->session,
+                              .socket = socket,
+                              .reply = *reply};
+    /* Room also for those who wait for the socket on channels of other queues. */
+    if (!message_has_room(queue->to_control) ||
+        (socket->home && queue->queue_count > 1 && !exchange_has_room(queue))) {
+        return false;
+    }
+    deliver_closed(queue, socket);
+    part->membership_count -= udp_socket_membership_count(&socket->udp);
+    udp_socket_close(queue->stack, &socket->udp);
+    part->sockets[socket->idx] = NULL;
+    part->open_sockets--;
+    /* From here on the memory is the control thread's: nothing after this touches socket. */
+    return request_forward(queue, &message);
+}
+
+void request_close_finish(struct queue *queue, struct dp_socket *socket)
+{
+    struct message_reply reply = socket->close_reply;
+    if (!message_has_slack(queue->to_control) || !request_close_now(queue, socket, &reply)) {
+        request_block(socket);
+    }
+}
+
+static enum outcome request_close(struct queue *queue, struct dp_socket *socket,
+                                  const struct message_reply *reply)
+{
+    if (socket->blocked) { /* what was sent goes out first */
+        socket->closing = true;
+        socket->close_reply = *reply;
+        return OUTCOME_DONE;
+    }
+    return request_may_forward(queue, socket->part) && request_close_now(queue, socket, reply)
+               ? OUTCOME_DONE
+               : OUTCOME_LATER;
+}
+
+/* ---- done here, then by the parts
+ * ------------------------------------------------------------------------------- */
+
+/* The addresses that the client is told. */
+static void request_describe(struct dp_socket *socket)
+{
+    const struct udp_socket *udp = &socket->udp;
+    socket->desc->local = rs_addr_v4(udp->local_be32, udp->local_port_be16);
+    socket->desc->peer = udp->connected ? rs_addr_v4(udp->peer_be32, udp->peer_port_be16)
+                                        : (struct rs_addr){.family = RS_FAMILY_NONE};
+}
+
+static enum outcome request_change(struct queue *queue, struct dp_socket *socket,
+                                   const struct rs_request *request, struct message_reply *reply)
+{
+    bool spreads = queue->queue_count > 1 && socket->udp.bound;
+    struct message message = {
+        .kind = QUEUE_SPREAD, .session = socket->session, .socket = socket, .reply = *reply};
+    message.body.spread.op = request->op;
+    if (spreads && !request_may_forward(queue, socket->part)) {
+        return OUTCOME_LATER;
+    }
+    if (request->op == RS_OP_CONNECT) {
+        struct rs_addr *peer = &message.body.spread.peer;
+        memcpy(peer, request->payload, sizeof(*peer));
+        message.body.spread.local_be32 =
+            peer->family == RS_FAMILY_IPV4 ? request_local_for(queue, socket, peer->ip.v4_be32) : 0;
+    } else if (request->op == RS_OP_OPTION) {
+        memcpy(&message.body.spread.option, request->payload, sizeof(message.body.spread.option));
+    } else {
+        memcpy(&message.body.spread.member, request->payload, sizeof(message.body.spread.member));
+    }
+    reply->status = (uint32_t)request_apply(queue, socket, &message);
+    if (reply->status == RS_OK && request->op == RS_OP_CONNECT) {
+        request_describe(socket);
+        /* The parts take the address that this stack chose. */
+        message.body.spread.local_be32 = socket->udp.connected ? socket->udp.local_be32 : 0;
+    }
+    if (reply->status != RS_OK || !spreads) {
+        deliver_reply(queue, reply);
+        return OUTCOME_DONE;
+    }
+    bool forwarded = request_forward(queue, &message);
+    assert(forwarded); /* there was room, and nobody else fills it */
+    (void)forwarded;
+    socket->with_control = true;
+    return OUTCOME_DONE;
+}
+
+enum outcome request_control(struct queue *queue, struct dp_channel *channel,
+                             struct dp_socket *socket, const struct rs_request *request)
+{
+    struct message_reply reply = {
+        .channel = channel, .cell_idx = request->arg, .serial = request->serial, .status = RS_OK};
+    if (socket != NULL && socket->with_control) {
+        return OUTCOME_LATER;
+    }
+    switch (request->op) {
+    case RS_OP_NOP:
+        break;
+    case RS_OP_OPEN:
+        return request_open(queue, channel, request, &reply);
+    case RS_OP_BIND:
+        return request_bind(queue, socket, request, &reply);
+    case RS_OP_CLOSE:
+        return request_close(queue, socket, &reply);
+    case RS_OP_CONNECT:
+    case RS_OP_OPTION:
+    case RS_OP_MEMBER:
+        return request_change(queue, socket, request, &reply);
+    default:
+        assert(!"request_one let an unknown opcode through");
+    }
+    deliver_reply(queue, &reply);
+    return OUTCOME_DONE;
+}
+
+/* ---- messages of the control thread
+ * ------------------------------------------------------------------------------ */
+
+static void request_enter(struct dp_socket *socket)
+{
+    socket->part->sockets[socket->idx] = socket;
+    socket->part->open_sockets++;
+}
+
+static void request_opened(const struct message *message)
+{
+    struct dp_socket *socket = message->socket;
+    struct rs_socket_state *state = socket->state;
+    request_enter(socket);
+    /* relaxed: the reply's release orders them before the client's first look */
+    atomic_store_explicit(&state->recv_dropped, 0, memory_order_relaxed);
+    atomic_store_explicit(&state->mode, RS_MODE_LIVE, memory_order_relaxed);
+    atomic_store_explicit(&state->generation, socket->generation, memory_order_relaxed);
+}
+
+/* The control thread granted the port and took the rings: enter the demux table. */
+static enum rs_status request_join_table(struct queue *queue, struct dp_socket *socket,
+                                         const struct rs_addr *local)
+{
+    struct rs_socket_client *client = (struct rs_socket_client *)(uintptr_t)socket->client;
+    uint32_t limit_bytes = socket->recv_limit_bytes;
+    dgram_writer_init(&socket->recv, socket->recv_base, socket->recv_ring.size_bytes,
+                      &client->recv_head[queue->idx],
+                      limit_bytes != 0 ? limit_bytes : socket->recv_ring.size_bytes, 0);
+    return udp_socket_bind(queue->stack, &socket->udp, local->ip.v4_be32, local->port_be16);
+}
+
+static enum rs_status request_bound(struct queue *queue, struct dp_socket *socket,
+                                    const struct rs_addr *local)
+{
+    dgram_send_reader_init(&socket->send, socket->send_base, socket->send_ring.size_bytes,
+                           &socket->state->send_head, 0);
+    return request_join_table(queue, socket, local);
+}
+
+static void request_tell_done(struct queue *queue, const struct message *message,
+                              enum rs_status status)
+{
+    struct message done = {
+        .kind = QUEUE_PART_DONE, .session = message->session, .socket = message->socket};
+    done.reply.status = (uint32_t)status;
+    bool told = request_forward(queue, &done);
+    assert(told); /* queue_messages takes a message only when there is room for its answer */
+    (void)told;
+}
+
+static void request_part_add(struct queue *queue, const struct message *message)
+{
+    struct dp_socket *part = message->socket;
+    const struct message_options *options = &message->body.bind.options;
+    part->recv_limit_bytes = options->recv_limit_bytes;
+    part->multicast_if_be32 = options->multicast_if_be32;
+    part->surface_connreset = options->surface_connreset;
+    part->udp.ttl = options->ttl;
+    part->udp.tos = options->tos;
+    part->udp.multicast_ttl = options->multicast_ttl;
+    part->udp.broadcast = options->broadcast;
+    part->udp.multicast_loop = options->multicast_loop;
+    request_enter(part);
+    enum rs_status status = request_join_table(queue, part, &message->body.bind.addr);
+    assert(status == RS_OK); /* the control thread checked the address, and the part is fresh */
+    request_tell_done(queue, message, status);
+}
+
+/* What one queue had no room for is taken back at home, as the control thread did elsewhere. */
+static void request_spread_done(struct queue *queue, const struct message *message)
+{
+    if (message->reply.status != RS_OK && message->body.spread.op == RS_OP_MEMBER) {
+        struct rs_op_member undo = message->body.spread.member;
+        if (message_member_inverse(&undo)) {
+            (void)!request_member(queue, message->socket, &undo);
+        }
+    }
+}
+
+void request_message(struct queue *queue, const struct message *message)
+{
+    const struct message_reply nobody = {.channel = NULL};
+    struct message_reply reply = message->reply;
+    switch (message->kind) {
+    case CONTROL_SESSION_ADD:
+        queue_session_add(queue, message->session);
+        return;
+    case CONTROL_CHANNEL_ADD:
+        queue_channel_add(queue, message->channel);
+        return;
+    case CONTROL_CHANNEL_REMOVE:
+        message->channel->removing = true;
+        message->channel->part->removing_count++;
+        queue->removing_count++;
+        return;
+    case CONTROL_SESSION_END:
+        queue->ending[queue->ending_count++] = message->session;
+        rs_session_poison(message->session->header, RS_DATAPLANE_GONE);
+        deliver_wake_session(queue, message->session);
+        return;
+    case CONTROL_PART_ADD:
+        request_part_add(queue, message);
+        return;
+    case CONTROL_PART_REMOVE: {
+        bool removed = request_close_now(queue, message->socket, &nobody);
+        assert(removed); /* as in request_tell_done */
+        (void)removed;
+        return;
+    }
+    case CONTROL_SPREAD:
+        request_tell_done(queue, message, request_apply(queue, message->socket, message));
+        return;
+    case CONTROL_OPENED:
+        if (message->socket != NULL) {
+            request_opened(message);
+        }
+        break;
+    case CONTROL_BOUND:
+        message->socket->with_control = false;
+        if (reply.status == RS_OK) {
+            reply.status =
+                (uint32_t)request_bound(queue, message->socket, &message->body.bind.addr);
+        }
+        break;
+    case CONTROL_SPREAD_DONE:
+        message->socket->with_control = false;
+        request_spread_done(queue, message);
+        break;
+    case CONTROL_CLOSED:
+        break;
+    default:
+        assert(!"a message for the control thread came to a queue");
+    }
+    reply.channel->pending_control--;
+    queue_part(queue, message->session)->pending_control--;
+    deliver_reply(queue, &reply);
+}

@@ -1,0 +1,100 @@
+/*
+ * How channels and sessions end on a queue: violations, removal of a channel, the last draining of
+ * a session. Queue thread. Called by queue.c, request*.c and deliver.c; calls request_control.c and
+ * deliver.c.
+ */
+#include "dataplane/queue.h"
+
+#define REQUEST_END_HEARTBEATS 1000u /* of a millisecond each */
+
+void request_poison(struct queue *queue, struct dp_session *session, const char *text)
+{
+    struct session_part *part = queue_part(queue, session);
+    if (part->poison_status != RS_OK) {
+        return;
+    }
+    part->poison_status = RS_POISONED;
+    rs_session_poison(session->header, RS_POISONED);
+    struct message message = {.kind = QUEUE_POISONED, .session = session};
+    message.body.poison.status = RS_POISONED;
+    message.body.poison.text = text;
+    /* When the ring to the control thread is full the session is still ended: control sees
+     * header->poisoned when the client leaves. */
+    queue->control_told |= message_push(queue->to_control, &message);
+    deliver_wake_session(queue, session);
+}
+
+/* What a dying client published is still sent, for at most a second: a live one that goes on
+ * posting must not hold its session open. */
+static void request_end_overdue(struct queue *queue, struct dp_session *session)
+{
+    struct session_part *part = queue_part(queue, session);
+    if (part->end_deadline_tsc == 0) {
+        part->end_deadline_tsc = queue->now_tsc + queue->heartbeat_tsc * REQUEST_END_HEARTBEATS;
+    }
+    if (queue->now_tsc >= part->end_deadline_tsc && part->poison_status == RS_OK) {
+        part->poison_status =
+            RS_DATAPLANE_GONE; /* read nothing more; the next turn lets go of what waits */
+    }
+}
+
+/* This iteration's lists still hold the channel: it may go to the control thread when
+ * deliver_settle is through. */
+static bool request_channel_listed(const struct dp_channel *channel)
+{
+    return channel->wake || channel->consumed;
+}
+
+/* True: published posts of a channel are still to be taken, or its lists to be worked off. */
+static bool request_channel_busy(const struct dp_channel *channel)
+{
+    return request_channel_listed(channel) ||
+           (channel->part->poison_status == RS_OK && slot_consumer_pending(&channel->requests));
+}
+
+bool request_session_end(struct queue *queue, struct dp_session *session)
+{
+    const struct message_reply nobody = {.channel = NULL};
+    struct session_part *part = queue_part(queue, session);
+    if (part->pending_control != 0) {
+        return false;
+    }
+    request_end_overdue(queue, session);
+    for (uint32_t i = 0; i < part->channel_count; i++) {
+        if (part->poison_status == RS_OK && slot_consumer_pending(&part->channels[i]->requests)) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; part->open_sockets != 0 && i < session->config->limit_sockets; i++) {
+        struct dp_socket *socket = part->sockets[i];
+        if (socket != NULL && (socket->blocked || !message_has_slack(queue->to_control) ||
+                               !request_close_now(queue, socket, &nobody))) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < part->channel_count; i++) {
+        if (request_channel_listed(part->channels[i])) {
+            return false;
+        }
+    }
+    struct message message = {.kind = QUEUE_SESSION_ENDED, .session = session};
+    if (!message_has_room(queue->to_control)) {
+        return false;
+    }
+    queue_session_forget(queue, session);
+    return request_forward(queue, &message);
+}
+
+bool request_channel_remove(struct queue *queue, struct dp_channel *channel)
+{
+    if (channel->pending_control != 0 || request_channel_busy(channel)) {
+        return false;
+    }
+    struct message message = {
+        .kind = QUEUE_CHANNEL_REMOVED, .session = channel->session, .channel = channel};
+    if (!message_has_room(queue->to_control)) {
+        return false;
+    }
+    queue_channel_forget(queue, channel);
+    return request_forward(queue, &message);
+}
