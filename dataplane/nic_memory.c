@@ -1,6 +1,7 @@
 /*
- * The in-memory wire, see nic_memory.h. Buffers come from one pool with a free list; frames under
- * way are indices of buffers in two rings, received and sent.
+ * The in-memory wire, see nic_memory.h. Each queue has buffers from its own pool with a free list
+ * and a ring of received frames; the ring of sent frames is the port's. Frames under way are a
+ * queue and an index of one of its buffers.
  */
 #include "dataplane/nic_memory.h"
 
@@ -8,14 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/steer.h"
+#include "rings/os/os.h"
 #include "rings/seq.h"
 
 #define MEMORY_HEADER_BYTES 18u /* Ethernet with a VLAN tag */
 #define MEMORY_LINE_BYTES   64u
+#define MEMORY_TABLE_SIZE   128u
+
+struct memory_port;
 
 struct memory_frame {
-    uint32_t buffer_idx;
+    uint32_t queue_idx, buffer_idx;
     uint32_t len_bytes;
     uint32_t flags;
 };
@@ -23,20 +27,31 @@ struct memory_frame {
 struct memory_ring {
     struct memory_frame *frames;
     uint32_t head, tail; /* free-running */
+    uint32_t mask;
 };
 
 struct nic_memory {
     struct nic nic;
-    struct nic_memory *peer;
+    struct memory_port *port;
     uint8_t *memory;
     uint32_t *free_idx; /* a stack of buffer indices */
     uint32_t free_count;
     uint32_t held_count;
-    uint32_t buffer_bytes;
-    uint32_t ring_mask;
     uint32_t tx_left, alloc_left;
-    struct memory_ring received, sent;
+    struct memory_ring received;
     struct nic_stats stats;
+};
+
+struct memory_port {
+    struct nic_memory *queues[RS_QUEUES_MAX];
+    uint32_t queue_count;
+    uint32_t open_count;
+    uint32_t next_queue_idx; /* of a port that steers wrongly */
+    uint32_t buffer_bytes;
+    struct memory_ring sent;
+    struct memory_port *peer;
+    struct os_mutex mutex; /* guards all of the port's queues; taken only when there are several */
+    struct nic_steering steering;
 };
 
 static struct nic_memory *memory_of(struct nic *nic)
@@ -44,35 +59,55 @@ static struct nic_memory *memory_of(struct nic *nic)
     return (struct nic_memory *)nic;
 }
 
+static void port_lock(struct memory_port *port)
+{
+    if (port->queue_count > 1) {
+        os_mutex_lock(&port->mutex);
+    }
+}
+
+static void port_unlock(struct memory_port *port)
+{
+    if (port->queue_count > 1) {
+        os_mutex_unlock(&port->mutex);
+    }
+}
+
+/* ---- under the lock ---- */
+
 static uint8_t *memory_buffer(const struct nic_memory *memory, uint32_t idx)
 {
-    return memory->memory + (size_t)idx * memory->buffer_bytes;
+    return memory->memory + (size_t)idx * memory->port->buffer_bytes;
 }
 
-static bool memory_ring_full(const struct nic_memory *memory, const struct memory_ring *ring)
+static uint32_t memory_idx(const struct nic_memory *memory, const struct pkt *pkt)
 {
-    return rs_seq_distance(ring->head, ring->tail) > memory->ring_mask;
+    size_t off = (size_t)((uint8_t *)pkt->handle - memory->memory);
+    return (uint32_t)(off / memory->port->buffer_bytes);
 }
 
-/* Copies a frame into a fresh buffer at the end of the ring. */
-static bool memory_ring_put(struct nic_memory *memory, struct memory_ring *ring, const void *data,
-                            uint32_t len_bytes, uint32_t flags)
+static bool ring_full(const struct memory_ring *ring)
 {
-    if (memory_ring_full(memory, ring) || memory->free_count == 0 ||
-        len_bytes > memory->buffer_bytes) {
+    return rs_seq_distance(ring->head, ring->tail) > ring->mask;
+}
+
+static void ring_put(struct memory_ring *ring, const struct memory_frame *frame)
+{
+    ring->frames[ring->tail++ & ring->mask] = *frame;
+}
+
+static bool ring_get(struct memory_ring *ring, struct memory_frame *out)
+{
+    if (ring->head == ring->tail) {
         return false;
     }
-    uint32_t idx = memory->free_idx[--memory->free_count];
-    memcpy(memory_buffer(memory, idx), data, len_bytes);
-    ring->frames[ring->tail++ & memory->ring_mask] = (struct memory_frame){idx, len_bytes, flags};
+    *out = ring->frames[ring->head++ & ring->mask];
     return true;
 }
 
-static void memory_free(struct nic_memory *memory, const struct pkt *pkt)
+static void memory_free(struct nic_memory *memory, uint32_t idx)
 {
-    size_t off = (size_t)((uint8_t *)pkt->handle - memory->memory);
-    memory->free_idx[memory->free_count++] = (uint32_t)(off / memory->buffer_bytes);
-    memory->held_count--;
+    memory->free_idx[memory->free_count++] = idx;
 }
 
 static void memory_hold(struct nic_memory *memory, struct pkt *pkt, uint32_t idx)
@@ -83,13 +118,50 @@ static void memory_hold(struct nic_memory *memory, struct pkt *pkt, uint32_t idx
     memory->held_count++;
 }
 
+/* Copies a frame into a fresh buffer at the end of the queue's ring. */
+static bool memory_receive(struct nic_memory *memory, const void *data, uint32_t len_bytes,
+                           uint32_t flags)
+{
+    if (ring_full(&memory->received) || memory->free_count == 0 ||
+        len_bytes > memory->port->buffer_bytes) {
+        memory->stats.rx_missed_pkts++;
+        return false;
+    }
+    uint32_t idx = memory->free_idx[--memory->free_count];
+    memcpy(memory_buffer(memory, idx), data, len_bytes);
+    ring_put(&memory->received,
+             &(struct memory_frame){.buffer_idx = idx, .len_bytes = len_bytes, .flags = flags});
+    return true;
+}
+
+static struct nic_memory *port_steer(struct memory_port *port, const void *data, uint32_t len_bytes)
+{
+    uint32_t queue_idx = steer_frame(&port->steering, data, len_bytes);
+    if (port->steering.mode == STEER_SOFTWARE) {
+        queue_idx = port->next_queue_idx;
+        port->next_queue_idx = (queue_idx + 1) % port->queue_count;
+    }
+    return port->queues[queue_idx];
+}
+
+/* ---- the queue's thread ---- */
+
+static bool port_push(struct memory_port *port, const void *frame, uint32_t len_bytes,
+                      uint32_t flags)
+{
+    port_lock(port);
+    bool taken = memory_receive(port_steer(port, frame, len_bytes), frame, len_bytes, flags);
+    port_unlock(port);
+    return taken;
+}
+
 static uint32_t memory_rx_burst(struct nic *nic, struct pkt *pkts, uint32_t max)
 {
     struct nic_memory *memory = memory_of(nic);
-    struct memory_ring *ring = &memory->received;
+    struct memory_frame frame;
     uint32_t count = 0;
-    while (count < max && ring->head != ring->tail) {
-        struct memory_frame frame = ring->frames[ring->head++ & memory->ring_mask];
+    port_lock(memory->port);
+    while (count < max && ring_get(&memory->received, &frame)) {
         memory_hold(memory, &pkts[count], frame.buffer_idx);
         pkts[count].len_bytes = frame.len_bytes;
         pkts[count].flags = frame.flags;
@@ -97,69 +169,83 @@ static uint32_t memory_rx_burst(struct nic *nic, struct pkt *pkts, uint32_t max)
         memory->stats.rx_bytes += frame.len_bytes;
         count++;
     }
+    port_unlock(memory->port);
     return count;
 }
 
 static void memory_rx_release(struct nic *nic, struct pkt *pkts, uint32_t count)
 {
+    struct nic_memory *memory = memory_of(nic);
+    port_lock(memory->port);
     for (uint32_t i = 0; i < count; i++) {
-        memory_free(memory_of(nic), &pkts[i]);
+        memory_free(memory, memory_idx(memory, &pkts[i]));
     }
+    memory->held_count -= count;
+    port_unlock(memory->port);
 }
 
 static bool memory_tx_alloc(struct nic *nic, struct pkt *out)
 {
     struct nic_memory *memory = memory_of(nic);
-    if (memory->free_count == 0 || memory->alloc_left == 0) {
-        return false;
+    port_lock(memory->port);
+    bool room = memory->free_count > 0 && memory->alloc_left > 0;
+    if (room) {
+        memory->alloc_left -= memory->alloc_left != UINT32_MAX ? 1 : 0;
+        memory_hold(memory, out, memory->free_idx[--memory->free_count]);
     }
-    memory->alloc_left -= memory->alloc_left != UINT32_MAX ? 1 : 0;
-    memory_hold(memory, out, memory->free_idx[--memory->free_count]);
-    return true;
+    port_unlock(memory->port);
+    return room;
 }
 
 static void memory_tx_free(struct nic *nic, struct pkt *pkt)
 {
-    memory_free(memory_of(nic), pkt);
+    memory_rx_release(nic, pkt, 1);
 }
 
-static bool memory_tx_one(struct nic_memory *memory, struct pkt *pkt)
+/* Counts a frame as sent, and lets it wait to be popped when there is no peer. */
+static bool memory_tx_take(struct nic_memory *memory, const struct pkt *pkt)
 {
-    if (memory->tx_left == 0) {
-        return false;
+    struct memory_port *port = memory->port;
+    port_lock(port);
+    bool taken = memory->tx_left > 0 && (port->peer != NULL || !ring_full(&port->sent));
+    if (taken) {
+        memory->tx_left -= memory->tx_left != UINT32_MAX ? 1 : 0;
+        memory->stats.tx_pkts++;
+        memory->stats.tx_bytes += pkt->len_bytes;
     }
-    if (memory->peer != NULL) {
-        /* As on a cable, the sender does not learn that the receiver had no room. */
-        (void)nic_memory_push(&memory->peer->nic, pkt->data, pkt->len_bytes, 0);
-        memory_free(memory, pkt);
-    } else {
-        struct memory_ring *ring = &memory->sent;
-        if (memory_ring_full(memory, ring)) {
-            return false;
-        }
-        size_t off = (size_t)((uint8_t *)pkt->handle - memory->memory);
-        ring->frames[ring->tail++ & memory->ring_mask] = (struct memory_frame){
-            (uint32_t)(off / memory->buffer_bytes), pkt->len_bytes, pkt->flags};
+    if (taken && port->peer == NULL) {
+        ring_put(&port->sent, &(struct memory_frame){memory->nic.queue_idx, memory_idx(memory, pkt),
+                                                     pkt->len_bytes, pkt->flags});
         memory->held_count--;
     }
-    memory->tx_left -= memory->tx_left != UINT32_MAX ? 1 : 0;
-    memory->stats.tx_pkts++;
-    memory->stats.tx_bytes += pkt->len_bytes;
-    return true;
+    port_unlock(port);
+    return taken;
 }
 
 static uint32_t memory_tx_burst(struct nic *nic, struct pkt *pkts, uint32_t count)
 {
+    struct nic_memory *memory = memory_of(nic);
     uint32_t taken = 0;
-    while (taken < count && memory_tx_one(memory_of(nic), &pkts[taken])) {
+    while (taken < count && memory_tx_take(memory, &pkts[taken])) {
+        if (memory->port->peer != NULL) {
+            /* As on a cable, the sender does not learn that the receiver had no room. Never under
+             * our own lock: both ports may send to each other at once. */
+            (void)port_push(memory->port->peer, pkts[taken].data, pkts[taken].len_bytes, 0);
+            memory_tx_free(nic, &pkts[taken]);
+        }
         taken++;
     }
     return taken;
 }
 
+/* ---- the control thread ---- */
+
 static void memory_stats(struct nic *nic, struct nic_stats *out)
 {
-    *out = memory_of(nic)->stats;
+    struct nic_memory *memory = memory_of(nic);
+    port_lock(memory->port);
+    *out = memory->stats;
+    port_unlock(memory->port);
 }
 
 static bool memory_link_up(struct nic *nic)
@@ -177,14 +263,28 @@ static enum rs_status memory_multicast_set(struct nic *nic, const uint8_t (*macs
     return RS_OK;
 }
 
+static void port_destroy(struct memory_port *port)
+{
+    for (uint32_t i = 0; i < port->queue_count; i++) {
+        struct nic_memory *memory = port->queues[i];
+        if (memory != NULL) {
+            free(memory->memory);
+            free(memory->free_idx);
+            free(memory->received.frames);
+            free(memory);
+        }
+    }
+    os_mutex_destroy(&port->mutex);
+    free(port->sent.frames);
+    free(port);
+}
+
 static void memory_close(struct nic *nic)
 {
-    struct nic_memory *memory = memory_of(nic);
-    free(memory->memory);
-    free(memory->free_idx);
-    free(memory->received.frames);
-    free(memory->sent.frames);
-    free(memory);
+    struct memory_port *port = memory_of(nic)->port;
+    if (--port->open_count == 0) {
+        port_destroy(port);
+    }
 }
 
 static const struct nic_ops memory_ops = {
@@ -199,85 +299,144 @@ static const struct nic_ops memory_ops = {
     .close = memory_close,
 };
 
-enum rs_status nic_memory_create(const struct nic_memory_config *config, struct nic **out)
+static bool ring_create(struct memory_ring *ring, uint32_t frames)
 {
-    if (!rs_is_pow2(config->queue_frames) || config->buffers == 0) {
-        return RS_INVALID;
-    }
+    ring->frames = calloc(frames, sizeof(struct memory_frame));
+    ring->mask = frames - 1;
+    return ring->frames != NULL;
+}
+
+/* On failure the port has what there is of it. */
+static bool queue_create(struct memory_port *port, const struct nic_memory_config *config,
+                         uint32_t queue_idx)
+{
     struct nic_memory *memory = calloc(1, sizeof(*memory));
     if (memory == NULL) {
-        return RS_NO_MEMORY;
+        return false;
     }
+    port->queues[queue_idx] = memory;
+    memory->port = port;
     memory->nic.ops = &memory_ops;
     (void)snprintf(memory->nic.name, sizeof(memory->nic.name), "memory");
     memory->nic.kind = RS_NIC_FUNCTIONAL;
     memcpy(memory->nic.mac, config->mac, sizeof(memory->nic.mac));
     memory->nic.mtu_bytes = config->mtu_bytes;
     memory->nic.caps = config->caps;
-    memory->nic.queue_count = 1;
-    memory->nic.steering = &steer_one_queue;
+    memory->nic.queue_idx = queue_idx;
+    memory->nic.queue_count = port->queue_count;
+    memory->nic.steering = &port->steering;
     memory->tx_left = UINT32_MAX;
     memory->alloc_left = UINT32_MAX;
-    memory->ring_mask = config->queue_frames - 1;
-    memory->buffer_bytes = rs_align_up(config->mtu_bytes + MEMORY_HEADER_BYTES, MEMORY_LINE_BYTES);
-    memory->memory = calloc(config->buffers, memory->buffer_bytes);
+    memory->memory = calloc(config->buffers, port->buffer_bytes);
     memory->free_idx = calloc(config->buffers, sizeof(*memory->free_idx));
-    memory->received.frames = calloc(config->queue_frames, sizeof(struct memory_frame));
-    memory->sent.frames = calloc(config->queue_frames, sizeof(struct memory_frame));
-    if (memory->memory == NULL || memory->free_idx == NULL || memory->received.frames == NULL ||
-        memory->sent.frames == NULL) {
-        memory_close(&memory->nic);
-        return RS_NO_MEMORY;
+    if (memory->memory == NULL || memory->free_idx == NULL ||
+        !ring_create(&memory->received, config->queue_frames)) {
+        return false;
     }
     for (uint32_t i = 0; i < config->buffers; i++) {
-        memory->free_idx[memory->free_count++] = i;
+        memory_free(memory, i);
     }
-    *out = &memory->nic;
+    return true;
+}
+
+static enum rs_status port_create(const struct nic_memory_config *config, uint32_t count,
+                                  const struct nic_steering *steering, struct nic **nics)
+{
+    if (!rs_is_pow2(config->queue_frames) || config->buffers == 0) {
+        return RS_INVALID;
+    }
+    struct memory_port *port = calloc(1, sizeof(*port));
+    if (port == NULL) {
+        return RS_NO_MEMORY;
+    }
+    port->steering = *steering;
+    port->queue_count = count;
+    port->open_count = count;
+    port->buffer_bytes = rs_align_up(config->mtu_bytes + MEMORY_HEADER_BYTES, MEMORY_LINE_BYTES);
+    os_mutex_init(&port->mutex);
+    bool made = ring_create(&port->sent, config->queue_frames);
+    for (uint32_t i = 0; i < count && made; i++) {
+        made = queue_create(port, config, i);
+    }
+    if (!made) {
+        port_destroy(port);
+        return RS_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        nics[i] = &port->queues[i]->nic;
+    }
     return RS_OK;
 }
 
+enum rs_status nic_memory_create(const struct nic_memory_config *config, struct nic **out)
+{
+    return port_create(config, 1, &steer_one_queue, out);
+}
+
+enum rs_status nic_memory_create_queues(const struct nic_memory_config *config, uint32_t count,
+                                        struct nic **nics)
+{
+    struct nic_steering steering;
+    if (config->steering == STEER_ONE_QUEUE || count > RS_QUEUES_MAX) {
+        return RS_INVALID;
+    }
+    enum rs_status status = steer_init(&steering, config->steering, toeplitz_published_key, NULL,
+                                       MEMORY_TABLE_SIZE, count);
+    return status == RS_OK ? port_create(config, count, &steering, nics) : status;
+}
+
+/* ---- the test ---- */
+
 void nic_memory_connect(struct nic *a, struct nic *b)
 {
-    memory_of(a)->peer = memory_of(b);
-    memory_of(b)->peer = memory_of(a);
+    memory_of(a)->port->peer = memory_of(b)->port;
+    memory_of(b)->port->peer = memory_of(a)->port;
 }
 
 bool nic_memory_push(struct nic *nic, const void *frame, uint32_t len_bytes, uint32_t flags)
 {
-    struct nic_memory *memory = memory_of(nic);
-    bool put = memory_ring_put(memory, &memory->received, frame, len_bytes, flags);
-    memory->stats.rx_missed_pkts += put ? 0 : 1;
-    return put;
+    return port_push(memory_of(nic)->port, frame, len_bytes, flags);
 }
 
 uint32_t nic_memory_pop(struct nic *nic, void *frame, uint32_t max_bytes, uint32_t *flags)
 {
-    struct nic_memory *memory = memory_of(nic);
-    struct memory_ring *ring = &memory->sent;
-    if (ring->head == ring->tail) {
-        return 0;
+    struct memory_port *port = memory_of(nic)->port;
+    struct memory_frame sent = {0};
+    port_lock(port);
+    if (ring_get(&port->sent, &sent)) {
+        struct nic_memory *sender = port->queues[sent.queue_idx];
+        uint32_t copy_bytes = sent.len_bytes < max_bytes ? sent.len_bytes : max_bytes;
+        memcpy(frame, memory_buffer(sender, sent.buffer_idx), copy_bytes);
+        if (flags != NULL) {
+            *flags = sent.flags;
+        }
+        memory_free(sender, sent.buffer_idx);
     }
-    struct memory_frame sent = ring->frames[ring->head++ & memory->ring_mask];
-    uint32_t copy_bytes = sent.len_bytes < max_bytes ? sent.len_bytes : max_bytes;
-    memcpy(frame, memory_buffer(memory, sent.buffer_idx), copy_bytes);
-    if (flags != NULL) {
-        *flags = sent.flags;
-    }
-    memory->free_idx[memory->free_count++] = sent.buffer_idx;
+    port_unlock(port);
     return sent.len_bytes;
 }
 
 void nic_memory_limit_tx(struct nic *nic, uint32_t frames)
 {
-    memory_of(nic)->tx_left = frames;
+    struct nic_memory *memory = memory_of(nic);
+    port_lock(memory->port);
+    memory->tx_left = frames;
+    port_unlock(memory->port);
 }
 
 void nic_memory_limit_alloc(struct nic *nic, uint32_t buffers)
 {
-    memory_of(nic)->alloc_left = buffers;
+    struct nic_memory *memory = memory_of(nic);
+    port_lock(memory->port);
+    memory->alloc_left = buffers;
+    port_unlock(memory->port);
 }
 
-uint32_t nic_memory_held(const struct nic *nic)
+uint32_t nic_memory_held(struct nic *nic)
 {
-    return ((const struct nic_memory *)nic)->held_count;
+    struct nic_memory *memory = memory_of(nic);
+    port_lock(memory->port);
+    uint32_t held = memory->held_count;
+    port_unlock(memory->port);
+    return held;
 }

@@ -1,36 +1,54 @@
 /*
  * An in-memory wire for tests and benches: the test pushes the frames a stack receives and pops
  * what it sent, or two of them are connected and what one sends the other receives. Copies each
- * frame once, as a NIC would. One thread uses it, or both ends of a connected pair.
+ * frame once, as a NIC would.
+ *
+ * A port with one queue is used by one thread, or both ends of a connected pair by one. A port with
+ * several queues takes one thread per queue and any others that push and pop: it has a lock, which
+ * only a test NIC may have.
  */
 #ifndef RINGSOCK_DATAPLANE_NIC_MEMORY_H
 #define RINGSOCK_DATAPLANE_NIC_MEMORY_H
 
 #include "dataplane/nic.h"
+#include "dataplane/steer.h"
 
 struct nic_memory_config {
     uint8_t mac[6];
     uint32_t mtu_bytes;
     uint32_t caps;         /* NIC_CAP_*; the flags of frames travel as they are */
-    uint32_t buffers;      /* transmit and receive together */
-    uint32_t queue_frames; /* of each direction, a power of two */
+    uint32_t buffers;      /* per queue, transmit and receive together */
+    uint32_t queue_frames; /* of each queue and direction, a power of two */
+    /* Of a port with several queues. STEER_NIC: by the published Toeplitz key and the queues in
+     * turn; STEER_SOFTWARE: wrongly, to each queue in turn whatever the frame is. */
+    enum steer_mode steering;
 };
 
 /* RS_INVALID: a queue size that is no power of two. RS_NO_MEMORY. Closed with ops->close. */
 RS_CHECK_RESULT enum rs_status nic_memory_create(const struct nic_memory_config *config,
                                                  struct nic **out);
-/* What one sends from now on, the other receives. Both must stay open while one of them is used. */
+/* A port with count queues, nics[0] to nics[count - 1]; steering is not STEER_ONE_QUEUE. Each is
+ * closed by itself, the port goes with the last. Memory lasts till then, so no queue may be closed
+ * while another one is polled. RS_INVALID (also: no queue, or more than RS_QUEUES_MAX),
+ * RS_NO_MEMORY. */
+RS_CHECK_RESULT enum rs_status nic_memory_create_queues(const struct nic_memory_config *config,
+                                                        uint32_t count, struct nic **nics);
+/* What one port sends from now on, by any queue, the other receives. Both must stay open while one
+ * of them is used. */
 void nic_memory_connect(struct nic *a, struct nic *b);
-/* A frame arrives. flags: PKT_RX_*. False: no buffer or queue full, counted as missed. */
+/* A frame arrives at the port that nic is a queue of, on the queue that the port steers it to.
+ * flags: PKT_RX_*. False: no buffer or queue full, counted there as missed. */
 bool nic_memory_push(struct nic *nic, const void *frame, uint32_t len_bytes, uint32_t flags);
-/* The oldest frame sent and not yet popped; copies at most max bytes. Returns its length, 0: none.
- */
+/* The oldest frame that any queue of the port sent, not yet popped; copies at most max bytes.
+ * Returns its length, 0: none. */
 uint32_t nic_memory_pop(struct nic *nic, void *frame, uint32_t max_bytes, uint32_t *flags);
-/* From now on the NIC takes this many frames more; UINT32_MAX: any number. */
+/* From now on this queue takes this many frames more; UINT32_MAX: any number. */
 void nic_memory_limit_tx(struct nic *nic, uint32_t frames);
-/* From now on tx_alloc succeeds this many times more; UINT32_MAX: while buffers last. */
+/* From now on this queue's tx_alloc succeeds this many times more; UINT32_MAX: while buffers last.
+ */
 void nic_memory_limit_alloc(struct nic *nic, uint32_t buffers);
-/* Buffers that a stack holds now: transmit buffers allocated, received frames not released. */
-uint32_t nic_memory_held(const struct nic *nic);
+/* Buffers of this queue that a stack holds now: transmit buffers allocated, received frames not
+ * released. */
+uint32_t nic_memory_held(struct nic *nic);
 
 #endif
