@@ -1,5 +1,5 @@
 /*
- * Right frames for scripts to inject or to spoil; declared in script.h.
+ * Right frames for scripts to inject or to spoil, and the two at once; declared in script.h.
  */
 #include "script.h"
 
@@ -178,4 +178,51 @@ void frame_add_options(struct frame *frame, uint32_t bytes)
     ip->total_len_be16 = rs_be16((uint16_t)(ipv4_total_bytes(ip) + bytes));
     frame->len_bytes += bytes;
     frame_fix_ip(frame);
+}
+
+/* ---- made and injected ---- */
+
+void script_inject_udp(const char *src, const char *dst, const char *text)
+{
+    struct frame frame = frame_udp(src, dst, text);
+    script_inject(&frame);
+}
+
+void script_inject_arp(uint16_t op, const char *sender, const char *target)
+{
+    struct frame frame = frame_arp(op, sender, target);
+    script_inject(&frame);
+}
+
+void script_inject_echo(const char *src, const char *dst, const char *text)
+{
+    struct frame frame = frame_echo(src, dst, text);
+    script_inject(&frame);
+}
+
+void script_inject_icmp_error(const char *router, uint8_t type, uint8_t code,
+                              const char *quoted_src, const char *quoted_dst)
+{
+    struct frame frame = frame_icmp_error(router, type, code, quoted_src, quoted_dst);
+    script_inject(&frame);
+}
+
+void script_inject_query_v3(const char *group, uint8_t max_response, const char *sources)
+{
+    struct frame frame = frame_igmp_v3_query(ROUTER, group, max_response, sources);
+    script_inject(&frame);
+}
+
+void script_inject_query_v2(const char *group, uint8_t max_response)
+{
+    bool general = ip_of(group) == 0;
+    struct frame frame =
+        frame_igmp_v2(ROUTER, general ? "224.0.0.1" : group, IGMP_QUERY, max_response, group);
+    script_inject(&frame);
+}
+
+void script_inject_report_v2(const char *src, const char *group)
+{
+    struct frame frame = frame_igmp_v2(src, group, IGMP_REPORT_V2, 0, group);
+    script_inject(&frame);
 }

@@ -23,6 +23,8 @@
 #define TRACE_MAX      512
 #define LINE_MAX_BYTES 512
 #define TEXT_MAX_BYTES 1600
+#define QUEUES         3 /* of a script with several: one leads, so that two follow */
+#define HANDED_MAX     64
 
 struct inbox_entry {
     char from[32];
@@ -31,6 +33,7 @@ struct inbox_entry {
 
 struct script_socket {
     struct udp_socket udp; /* first: an upcall gets its address */
+    struct script_queue *queue;
     struct inbox_entry inbox[INBOX_MAX];
     uint32_t inbox_count;
     uint32_t room;
@@ -39,19 +42,33 @@ struct script_socket {
     bool open;
 };
 
-static struct {
+struct script_queue {
     struct nic *nic;
     struct stack *stack;
+    struct counters start;
+    uint32_t multicast_changes;
+};
+
+struct handed_frame {
+    struct script_queue *to;
+    struct frame frame;
+};
+
+static struct {
+    struct script_queue queues[QUEUES];
+    struct script_queue *queue; /* that the script speaks of */
+    uint32_t queue_count;
+    struct handed_frame handed[HANDED_MAX];
+    uint32_t handed_count;
+    uint32_t handed_room;
     bool memory; /* the NIC is a nic_memory */
     uint64_t now_ns;
     struct script_socket *sockets[SOCKETS_MAX];
     uint32_t socket_count;
     char trace[TRACE_MAX][LINE_MAX_BYTES];
     uint32_t trace_count;
-    struct counters start;
     uint32_t notices[STACK_NOTICE_COUNT];
     uint32_t notice_ip_be32[STACK_NOTICE_COUNT];
-    uint32_t multicast_changes;
     const char *file;
     int line;
 } script;
@@ -160,8 +177,40 @@ static void upcall_error(void *context, struct udp_socket *udp, enum rs_status e
 
 static void upcall_multicast(void *context)
 {
-    (void)context;
-    script.multicast_changes++;
+    ((struct script_queue *)context)->multicast_changes++;
+}
+
+static bool hand_to(struct script_queue *to, const struct pkt *pkt)
+{
+    char line[LINE_MAX_BYTES];
+    frame_text(pkt->data, pkt->len_bytes, false, line, sizeof(line));
+    if (script.handed_room == 0 || script.handed_count == HANDED_MAX) {
+        trace("   (no room to hand over) %s", line);
+        return false;
+    }
+    script.handed_room--;
+    trace("   handed to queue %d: %s", (int)(to - script.queues), line);
+    struct handed_frame *handed = &script.handed[script.handed_count++];
+    handed->to = to;
+    handed->frame.len_bytes = pkt->len_bytes;
+    handed->frame.flags = pkt->flags;
+    memcpy(handed->frame.data, pkt->data, pkt->len_bytes);
+    return true;
+}
+
+static bool upcall_hand_over(void *context, const struct pkt *pkt, enum stack_hand_to to)
+{
+    struct script_queue *leader = &script.queues[0];
+    bool taken = true;
+    if (to == STACK_TO_LEADER) {
+        assert_ptr_not_equal(context, leader);
+        return hand_to(leader, pkt);
+    }
+    assert_ptr_equal(context, leader);
+    for (uint32_t i = 1; i < script.queue_count; i++) {
+        taken &= hand_to(&script.queues[i], pkt);
+    }
+    return taken;
 }
 
 static void upcall_notice(void *context, enum stack_notice notice, uint32_t ip_be32,
@@ -176,10 +225,10 @@ static void upcall_notice(void *context, enum stack_notice notice, uint32_t ip_b
 
 /* ---- fixtures ---- */
 
-static void read_counters(struct counters *out)
+static void read_counters(struct script_queue *queue)
 {
-    memset(out, 0, sizeof(*out));
-    counters_accumulate(out, stack_counters(script.stack));
+    memset(&queue->start, 0, sizeof(queue->start));
+    counters_accumulate(&queue->start, stack_counters(queue->stack));
 }
 
 static void drain_frames(void)
@@ -187,7 +236,8 @@ static void drain_frames(void)
     uint8_t data[FRAME_MAX_BYTES];
     char line[LINE_MAX_BYTES];
     uint32_t len;
-    while (script.memory && (len = nic_memory_pop(script.nic, data, sizeof(data), NULL)) != 0) {
+    while (script.memory &&
+           (len = nic_memory_pop(script.queue->nic, data, sizeof(data), NULL)) != 0) {
         frame_text(data, len, true, line, sizeof(line));
         trace("   (start) %s", line);
     }
@@ -196,11 +246,13 @@ static void drain_frames(void)
 static void set_now(uint64_t now_ns)
 {
     script.now_ns = now_ns;
-    stack_set_now(script.stack, now_ns, now_ns);
+    for (uint32_t i = 0; i < script.queue_count; i++) {
+        stack_set_now(script.queues[i].stack, now_ns, now_ns);
+    }
 }
 
 struct options {
-    bool gateway, small, loopback, fresh;
+    bool gateway, small, loopback, fresh, queues, two_nics;
     uint8_t igmp_version;
     uint32_t caps;
 };
@@ -208,20 +260,48 @@ struct options {
 static void make_nic(const struct options *options)
 {
     if (options->loopback) {
-        assert_int_equal(nic_loopback_create(&script.nic), RS_OK);
+        assert_int_equal(nic_loopback_create(&script.queue->nic), RS_OK);
         return;
     }
-    struct nic_memory_config config = {
-        .mtu_bytes = 1500, .caps = options->caps, .buffers = 2048, .queue_frames = 1024};
+    struct nic_memory_config config = {.mtu_bytes = 1500,
+                                       .caps = options->caps,
+                                       .buffers = 2048,
+                                       .queue_frames = 1024,
+                                       .steering = STEER_NIC};
     mac_of(config.mac, OWN);
-    assert_int_equal(nic_memory_create(&config, &script.nic), RS_OK);
+    if (options->queues) {
+        struct nic *nics[QUEUES];
+        assert_int_equal(nic_memory_create_queues(&config, QUEUES, nics), RS_OK);
+        for (uint32_t i = 0; i < QUEUES; i++) {
+            script.queues[i].nic = nics[i];
+        }
+    } else {
+        assert_int_equal(nic_memory_create(&config, &script.queue->nic), RS_OK);
+    }
     script.memory = true;
+}
+
+static void make_stack(struct script_queue *queue, struct stack_config *config)
+{
+    const struct stack_upcalls upcalls = {.context = queue,
+                                          .deliver = upcall_deliver,
+                                          .error = upcall_error,
+                                          .multicast_changed = upcall_multicast,
+                                          .notice = upcall_notice,
+                                          .hand_over = upcall_hand_over};
+    config->follower = queue != script.queues;
+    config->random_seed = 1 + (uint64_t)(queue - script.queues);
+    assert_int_equal(stack_create(config, queue->nic, &upcalls, script.now_ns, &queue->stack),
+                     RS_OK);
 }
 
 static int setup(const struct options *options)
 {
     memset(&script, 0, sizeof(script));
     script.file = "set-up";
+    script.queue = script.queues;
+    script.queue_count = options->queues ? QUEUES : 1;
+    script.handed_room = UINT32_MAX;
     make_nic(options);
     struct stack_config config = {
         .ip_be32 = options->loopback ? 0 : ip_of(OWN),
@@ -233,8 +313,12 @@ static int setup(const struct options *options)
         .arp_retry_ns = 1000 * MS,
         .arp_tries = 3,
         .igmp_version = options->igmp_version != 0 ? options->igmp_version : 3,
-        .random_seed = 1,
     };
+    if (options->two_nics) {
+        config.local_be32[0] = ip_of("10.1.0.9");
+        config.local_be32[1] = ip_of(OTHER_NIC);
+        config.local_count = 2;
+    }
     if (options->gateway) {
         config.gateway_be32 = ip_of(ROUTER);
         config.routes[0] = (struct stack_route){ip_of("172.16.0.0"), 12, ip_of("10.0.0.253")};
@@ -247,18 +331,17 @@ static int setup(const struct options *options)
         mac_of(config.neighbours[0].mac, "10.0.0.9");
         config.neighbour_count = 1;
     }
-    const struct stack_upcalls upcalls = {.deliver = upcall_deliver,
-                                          .error = upcall_error,
-                                          .multicast_changed = upcall_multicast,
-                                          .notice = upcall_notice};
     script.now_ns = 1000000 * MS;
-    assert_int_equal(stack_create(&config, script.nic, &upcalls, script.now_ns, &script.stack),
-                     RS_OK);
+    for (uint32_t i = 0; i < script.queue_count; i++) {
+        make_stack(&script.queues[i], &config);
+    }
     if (!options->fresh) {
         script_advance_ms(20000);
         drain_frames();
     }
-    read_counters(&script.start);
+    for (uint32_t i = 0; i < script.queue_count; i++) {
+        read_counters(&script.queues[i]);
+    }
     return 0;
 }
 
@@ -304,16 +387,38 @@ int script_setup_offload(void **state)
     return setup(&(struct options){.caps = NIC_CAP_TX_IP_CSUM | NIC_CAP_TX_UDP_CSUM});
 }
 
+int script_setup_queues(void **state)
+{
+    (void)state;
+    return setup(&(struct options){.queues = true});
+}
+
+int script_setup_queues_fresh(void **state)
+{
+    (void)state;
+    return setup(&(struct options){.queues = true, .fresh = true});
+}
+
+int script_setup_two_nics(void **state)
+{
+    (void)state;
+    return setup(&(struct options){.two_nics = true});
+}
+
 static void check_books(void)
 {
-    struct counters_sums sums;
-    if (!counters_balance(stack_counters(script.stack), &sums)) {
-        fail_script("the ledger does not balance: frames %d, sends %d, deliveries %d",
-                    sums.frames_balance, sums.sends_balance, sums.deliveries_balance);
-    }
-    if (script.memory && nic_memory_held(script.nic) != sums.group[COUNTER_GROUP_WAITING]) {
-        fail_script("%u transmit buffers are held, %llu frames wait", nic_memory_held(script.nic),
-                    (unsigned long long)sums.group[COUNTER_GROUP_WAITING]);
+    for (uint32_t i = 0; i < script.queue_count; i++) {
+        const struct script_queue *queue = &script.queues[i];
+        struct counters_sums sums;
+        if (!counters_balance(stack_counters(queue->stack), &sums)) {
+            fail_script("queue %u's ledger does not balance: frames %d, sends %d, deliveries %d", i,
+                        sums.frames_balance, sums.sends_balance, sums.deliveries_balance);
+        }
+        if (script.memory && nic_memory_held(queue->nic) != sums.group[COUNTER_GROUP_WAITING]) {
+            fail_script("queue %u holds %u transmit buffers, %llu frames wait", i,
+                        nic_memory_held(queue->nic),
+                        (unsigned long long)sums.group[COUNTER_GROUP_WAITING]);
+        }
     }
 }
 
@@ -331,16 +436,49 @@ int script_teardown(void **state)
                         rs_be16(socket->udp.local_port_be16), socket->inbox_count,
                         socket->error_count);
         }
-        udp_socket_close(script.stack, &socket->udp);
+        udp_socket_close(socket->queue->stack, &socket->udp);
         free(socket);
     }
-    stack_flush(script.stack);
-    stack_destroy(script.stack);
-    if (script.memory && nic_memory_held(script.nic) != 0) {
-        fail_script("%u transmit buffers are lost", nic_memory_held(script.nic));
+    for (uint32_t i = 0; i < script.queue_count; i++) {
+        struct script_queue *queue = &script.queues[i];
+        stack_flush(queue->stack);
+        stack_destroy(queue->stack);
+        if (script.memory && nic_memory_held(queue->nic) != 0) {
+            fail_script("queue %u: %u transmit buffers are lost", i, nic_memory_held(queue->nic));
+        }
     }
-    script.nic->ops->close(script.nic);
+    for (uint32_t i = 0; i < script.queue_count; i++) {
+        script.queues[i].nic->ops->close(script.queues[i].nic);
+    }
     return 0;
+}
+
+/* ---- queues ---- */
+
+void script_on_queue(uint32_t queue_idx)
+{
+    assert_true(queue_idx < script.queue_count);
+    trace("queue %u:", queue_idx);
+    script.queue = &script.queues[queue_idx];
+}
+
+void script_hand_over_room(uint32_t frames)
+{
+    script.handed_room = frames;
+}
+
+/* Gives what was handed over to the stacks it is for; they may hand over more. */
+static void pump_handed(void)
+{
+    for (uint32_t i = 0; i < script.handed_count; i++) {
+        struct script_queue *to = script.handed[i].to;
+        struct frame *frame = &script.handed[i].frame;
+        struct pkt pkt = {
+            .data = frame->data, .len_bytes = frame->len_bytes, .flags = frame->flags};
+        stack_input_handed(to->stack, &pkt);
+        stack_flush(to->stack);
+    }
+    script.handed_count = 0;
 }
 
 /* ---- programs ---- */
@@ -357,6 +495,7 @@ sock script_unbound(void)
     udp_socket_init(&socket->udp);
     socket->room = INBOX_MAX;
     socket->open = true;
+    socket->queue = script.queue;
     script.sockets[script.socket_count++] = socket;
     return socket;
 }
@@ -371,9 +510,10 @@ static void expect_status(const char *what, enum rs_status got, enum rs_status w
 
 void script_bind(sock socket, const char *address, enum rs_status status)
 {
-    expect_status("bind",
-                  udp_socket_bind(script.stack, &socket->udp, ip_of(address), port_of(address)),
-                  status);
+    expect_status(
+        "bind",
+        udp_socket_bind(socket->queue->stack, &socket->udp, ip_of(address), port_of(address)),
+        status);
 }
 
 sock script_bound(const char *address)
@@ -387,15 +527,16 @@ void script_connect(sock socket, const char *address, enum rs_status status)
 {
     uint32_t ip_be32 = address != NULL ? ip_of(address) : 0;
     uint16_t port_be16 = address != NULL ? port_of(address) : 0;
-    expect_status("connect", udp_socket_connect(script.stack, &socket->udp, 0, ip_be32, port_be16),
+    expect_status("connect",
+                  udp_socket_connect(socket->queue->stack, &socket->udp, 0, ip_be32, port_be16),
                   status);
 }
 
 void script_close(sock socket)
 {
     trace("close port %u", rs_be16(socket->udp.local_port_be16));
-    udp_socket_close(script.stack, &socket->udp);
-    stack_flush(script.stack);
+    udp_socket_close(socket->queue->stack, &socket->udp);
+    stack_flush(socket->queue->stack);
 }
 
 static void send_data(sock socket, const char *address, const void *data, uint32_t len_bytes,
@@ -404,9 +545,10 @@ static void send_data(sock socket, const char *address, const void *data, uint32
     uint32_t ip_be32 = address != NULL ? ip_of(address) : 0;
     uint16_t port_be16 = address != NULL ? port_of(address) : 0;
     trace("send %u bytes to %s", len_bytes, address != NULL ? address : "the peer");
-    expect_status("send", udp_send(script.stack, &socket->udp, ip_be32, port_be16, data, len_bytes),
+    expect_status("send",
+                  udp_send(socket->queue->stack, &socket->udp, ip_be32, port_be16, data, len_bytes),
                   status);
-    stack_flush(script.stack);
+    stack_flush(socket->queue->stack);
     check_books();
 }
 
@@ -431,8 +573,8 @@ void script_member(sock socket, uint32_t action, const char *group, const char *
                               .group_be32 = ip_of(group),
                               .source_be32 = source != NULL ? ip_of(source) : 0};
     trace("membership %u of %s from %s", action, group, source != NULL ? source : "any");
-    expect_status("membership", udp_socket_member(script.stack, &socket->udp, &op), status);
-    stack_flush(script.stack);
+    expect_status("membership", udp_socket_member(socket->queue->stack, &socket->udp, &op), status);
+    stack_flush(socket->queue->stack);
 }
 
 void script_room(sock socket, uint32_t count)
@@ -479,7 +621,7 @@ void script_expect_error(sock socket, enum rs_status status)
 
 /* ---- the wire: in ---- */
 
-void script_inject(const struct frame *frame)
+static void inject_frame(const struct frame *frame, bool handed)
 {
     char line[LINE_MAX_BYTES];
     frame_text(frame->data, frame->len_bytes, false, line, sizeof(line));
@@ -489,55 +631,25 @@ void script_inject(const struct frame *frame)
     assert_non_null(copy);
     memcpy(copy, frame->data, frame->len_bytes);
     struct pkt pkt = {.data = copy, .len_bytes = frame->len_bytes, .flags = frame->flags};
-    stack_input(script.stack, &pkt);
+    if (handed) {
+        stack_input_handed(script.queue->stack, &pkt);
+    } else {
+        stack_input(script.queue->stack, &pkt);
+    }
     free(copy);
-    stack_flush(script.stack);
+    stack_flush(script.queue->stack);
+    pump_handed();
     check_books();
 }
 
-void script_inject_udp(const char *src, const char *dst, const char *text)
+void script_inject(const struct frame *frame)
 {
-    struct frame frame = frame_udp(src, dst, text);
-    script_inject(&frame);
+    inject_frame(frame, false);
 }
 
-void script_inject_arp(uint16_t op, const char *sender, const char *target)
+void script_inject_handed(const struct frame *frame)
 {
-    struct frame frame = frame_arp(op, sender, target);
-    script_inject(&frame);
-}
-
-void script_inject_echo(const char *src, const char *dst, const char *text)
-{
-    struct frame frame = frame_echo(src, dst, text);
-    script_inject(&frame);
-}
-
-void script_inject_icmp_error(const char *router, uint8_t type, uint8_t code,
-                              const char *quoted_src, const char *quoted_dst)
-{
-    struct frame frame = frame_icmp_error(router, type, code, quoted_src, quoted_dst);
-    script_inject(&frame);
-}
-
-void script_inject_query_v3(const char *group, uint8_t max_response, const char *sources)
-{
-    struct frame frame = frame_igmp_v3_query(ROUTER, group, max_response, sources);
-    script_inject(&frame);
-}
-
-void script_inject_query_v2(const char *group, uint8_t max_response)
-{
-    bool general = ip_of(group) == 0;
-    struct frame frame =
-        frame_igmp_v2(ROUTER, general ? "224.0.0.1" : group, IGMP_QUERY, max_response, group);
-    script_inject(&frame);
-}
-
-void script_inject_report_v2(const char *src, const char *group)
-{
-    struct frame frame = frame_igmp_v2(src, group, IGMP_REPORT_V2, 0, group);
-    script_inject(&frame);
+    inject_frame(frame, true);
 }
 
 /* ---- the wire: out ---- */
@@ -547,12 +659,12 @@ static bool next_line(char *line, size_t size)
     uint8_t data[FRAME_MAX_BYTES];
     uint32_t len = 0;
     if (script.memory) {
-        len = nic_memory_pop(script.nic, data, sizeof(data), NULL);
+        len = nic_memory_pop(script.queue->nic, data, sizeof(data), NULL);
     }
     if (len == 0) {
         return false;
     }
-    bool checked = (script.nic->caps & NIC_CAP_TX_UDP_CSUM) == 0;
+    bool checked = (script.queue->nic->caps & NIC_CAP_TX_UDP_CSUM) == 0;
     frame_text(data, len, checked, line, size);
     trace("> %s", line);
     return true;
@@ -584,27 +696,45 @@ void script_expect_nothing(void)
 
 /* ---- time, counters, notices ---- */
 
+static uint64_t next_timer_ns(void)
+{
+    uint64_t least_ns = UINT64_MAX;
+    for (uint32_t i = 0; i < script.queue_count; i++) {
+        uint64_t due_ns = stack_next_timer_ns(script.queues[i].stack);
+        least_ns = due_ns < least_ns ? due_ns : least_ns;
+    }
+    return least_ns;
+}
+
+static void run_timers(void)
+{
+    for (uint32_t i = 0; i < script.queue_count; i++) {
+        stack_timers(script.queues[i].stack);
+        stack_flush(script.queues[i].stack);
+    }
+}
+
 void script_advance_ms(uint64_t ms)
 {
     uint64_t target_ns = script.now_ns + ms * MS;
     trace("%llu ms pass", (unsigned long long)ms);
-    while (stack_next_timer_ns(script.stack) <= target_ns) {
-        uint64_t due_ns = stack_next_timer_ns(script.stack);
+    while (next_timer_ns() <= target_ns) {
+        uint64_t due_ns = next_timer_ns();
         set_now(due_ns > script.now_ns ? due_ns : script.now_ns);
-        stack_timers(script.stack);
-        stack_flush(script.stack);
+        run_timers();
     }
     set_now(target_ns);
-    stack_timers(script.stack);
+    run_timers();
     check_books();
 }
 
 uint64_t script_wait_for_frame(uint64_t max_ms)
 {
     uint64_t start_ns = script.now_ns;
-    uint64_t sent = counter_get(stack_counters(script.stack), COUNTER_tx_frames);
+    const struct counters *counters = stack_counters(script.queue->stack);
+    uint64_t sent = counter_get(counters, COUNTER_tx_frames);
     while (script.now_ns < start_ns + max_ms * MS &&
-           counter_get(stack_counters(script.stack), COUNTER_tx_frames) == sent) {
+           counter_get(counters, COUNTER_tx_frames) == sent) {
         script_advance_ms(1);
     }
     return (script.now_ns - start_ns) / MS;
@@ -612,7 +742,8 @@ uint64_t script_wait_for_frame(uint64_t max_ms)
 
 void script_expect_count(enum counter_id id, uint64_t value)
 {
-    uint64_t got = counter_get(stack_counters(script.stack), id) - counter_get(&script.start, id);
+    uint64_t got = counter_get(stack_counters(script.queue->stack), id) -
+                   counter_get(&script.queue->start, id);
     if (got != value) {
         fail_script("%s is %llu, expected %llu", counter_name(id), (unsigned long long)got,
                     (unsigned long long)value);
@@ -629,17 +760,17 @@ void script_expect_notice(enum stack_notice notice, const char *ip)
 
 struct stack *script_stack(void)
 {
-    return script.stack;
+    return script.queue->stack;
 }
 
 struct nic *script_nic(void)
 {
-    return script.nic;
+    return script.queue->nic;
 }
 
 uint32_t script_multicast_changes(void)
 {
-    return script.multicast_changes;
+    return script.queue->multicast_changes;
 }
 
 void script_know(const char *ip)

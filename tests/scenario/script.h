@@ -14,6 +14,9 @@
  *   icmp unreachable 3 10.0.0.1 > 10.0.0.2 [udp 10.0.0.2:5000 > 10.0.0.1:9] via 10.0.0.2
  *   igmp v3 TO_EX 239.1.1.1 {}                      igmp v2 report 239.1.1.1
  *
+ * A script may have several queues of one NIC: on_queue says of which one the next lines speak.
+ * What one hands over, the others get at once. What comes out of the NIC comes out for all of them.
+ *
  * The teardown fails a script that leaves a frame unexpected, a datagram unread, an error unseen, a
  * transmit buffer lost, or a ledger that does not balance.
  */
@@ -38,6 +41,7 @@
 #define PEER2           "10.0.0.3"
 #define ROUTER          "10.0.0.254"
 #define FAR             "192.168.7.7"
+#define OTHER_NIC       "10.1.0.1"
 #define GROUP           "239.1.1.1"
 #define GROUP2          "239.1.1.2"
 #define FRAME_MAX_BYTES 2048
@@ -54,6 +58,9 @@ int script_setup_igmp2(void **state);   /* igmp_version 2 */
 int script_setup_loopback(void **state); /* nic_loopback, no address */
 int script_setup_fresh(void **state);    /* not yet announced */
 int script_setup_offload(void **state);  /* the NIC fills in checksums */
+int script_setup_queues(void **state);   /* three queues, queue 0 leads */
+int script_setup_queues_fresh(void **state);
+int script_setup_two_nics(void **state); /* another NIC of the process has the address OTHER_NIC */
 int script_teardown(void **state);
 
 #define SCRIPT(name) cmocka_unit_test_setup_teardown(name, script_setup, script_teardown)
@@ -63,6 +70,15 @@ int script_teardown(void **state);
 /* Notes the script's place for messages; every macro below does. */
 void script_at(const char *file, int line);
 #define SCRIPT_AT script_at(__FILE__, __LINE__)
+
+/* ---- queues ---- */
+
+#define on_queue(queue_idx) (SCRIPT_AT, script_on_queue(queue_idx))
+/* So many frames more can be handed over; a copy for each follower counts as one. */
+#define hand_over_room(frames) (SCRIPT_AT, script_hand_over_room(frames))
+
+void script_on_queue(uint32_t queue_idx);
+void script_hand_over_room(uint32_t frames);
 
 /* ---- programs ---- */
 
@@ -144,7 +160,10 @@ uint16_t port_of(const char *text);
 void mac_of(uint8_t mac[6], const char *ip);
 
 void script_inject(const struct frame *frame);
+/* As if another queue had handed it over. */
+void script_inject_handed(const struct frame *frame);
 #define inject(frame)                      (SCRIPT_AT, script_inject(frame))
+#define inject_handed(frame)               (SCRIPT_AT, script_inject_handed(frame))
 #define inject_udp(src, dst, text)         (SCRIPT_AT, script_inject_udp(src, dst, text))
 #define inject_arp_request(sender, target) (SCRIPT_AT, script_inject_arp(1, sender, target))
 #define inject_arp_reply(sender, target)   (SCRIPT_AT, script_inject_arp(2, sender, target))
