@@ -286,6 +286,12 @@ enum rs_status config_check_set(const struct queue_config *configs, uint32_t cou
     }
     for (uint32_t i = 0; i < count; i++) {
         struct config_report report = {.file = configs[i].file, .out = errors};
+        if (i == 0 && configs[i].limit_channels < count) {
+            char text[16];
+            (void)snprintf(text, sizeof(text), "%u", configs[i].limit_channels);
+            config_complain(&report, "limits", "channels", text,
+                            "%u files: a session needs a channel for each queue at least", count);
+        }
         for (uint32_t j = 0; j < i; j++) {
             check_pair(&configs[j], &configs[i], &report);
         }

@@ -95,7 +95,7 @@ static void test_kinds(void **state)
     assert_true(client_alive(client));
     struct client_info info;
     client_get_info(client, &info);
-    assert_int_equal(info.queue_count, 1);
+    assert_int_equal(info.queue_count, rig_queue_count);
     assert_int_equal(info.nic_kind, RS_NIC_LOOPBACK);
     uint64_t now_ns = client_tsc_to_unix_ns(client, os_tsc());
     assert_true(now_ns + 1000000000ull > os_unix_ns() && now_ns < os_unix_ns() + 1000000000ull);

@@ -11,10 +11,14 @@
 #include "provider/client/client.h"
 
 struct rig_spec {
-    uint32_t limit_sockets, limit_channels;
+    uint32_t limit_sockets;
+    uint32_t limit_channels; /* with one queue; one more for each further queue */
     uint32_t recv_ring_bytes, send_ring_bytes;
     uint32_t spin_us; /* RS_SPIN_FOREVER: clients never sleep */
 };
+
+/* Queues of the dataplane. */
+extern const uint32_t rig_queue_count;
 
 /* 32 sockets, 8 channels, rings of 128 KiB, 50 us. */
 extern const struct rig_spec rig_defaults;

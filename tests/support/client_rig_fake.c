@@ -5,6 +5,8 @@
 #include "tests/support/client_rig.h"
 #include "tests/support/fake_dataplane.h"
 
+const uint32_t rig_queue_count = 1;
+
 const struct rig_spec rig_defaults = {.limit_sockets = 32,
                                       .limit_channels = 8,
                                       .recv_ring_bytes = 1u << 17,
