@@ -50,7 +50,8 @@ struct memory_port {
     uint32_t buffer_bytes;
     struct memory_ring sent;
     struct memory_port *peer;
-    struct os_mutex mutex; /* guards all of the port's queues; taken only when there are several */
+    struct os_mutex mutex; /* guards all of the port's queues; taken only when it locks */
+    bool locks;
     struct nic_steering steering;
 };
 
@@ -61,14 +62,14 @@ static struct nic_memory *memory_of(struct nic *nic)
 
 static void port_lock(struct memory_port *port)
 {
-    if (port->queue_count > 1) {
+    if (port->locks) {
         os_mutex_lock(&port->mutex);
     }
 }
 
 static void port_unlock(struct memory_port *port)
 {
-    if (port->queue_count > 1) {
+    if (port->locks) {
         os_mutex_unlock(&port->mutex);
     }
 }
@@ -351,6 +352,7 @@ static enum rs_status port_create(const struct nic_memory_config *config, uint32
     }
     port->steering = *steering;
     port->queue_count = count;
+    port->locks = count > 1 || config->threads;
     port->open_count = count;
     port->buffer_bytes = rs_align_up(config->mtu_bytes + MEMORY_HEADER_BYTES, MEMORY_LINE_BYTES);
     os_mutex_init(&port->mutex);

@@ -3,9 +3,9 @@
  * what it sent, or two of them are connected and what one sends the other receives. Copies each
  * frame once, as a NIC would.
  *
- * A port with one queue is used by one thread, or both ends of a connected pair by one. A port with
- * several queues takes one thread per queue and any others that push and pop: it has a lock, which
- * only a test NIC may have.
+ * A port with one queue is used by one thread, or both ends of a connected pair by one, unless its
+ * configuration says threads. A port with several queues takes one thread per queue and any others
+ * that push and pop: it has a lock, which only a test NIC may have.
  */
 #ifndef RINGSOCK_DATAPLANE_NIC_MEMORY_H
 #define RINGSOCK_DATAPLANE_NIC_MEMORY_H
@@ -22,6 +22,7 @@ struct nic_memory_config {
     /* Of a port with several queues. STEER_NIC: by the published Toeplitz key and the queues in
      * turn; STEER_SOFTWARE: wrongly, to each queue in turn whatever the frame is. */
     enum steer_mode steering;
+    bool threads; /* one queue, but others than its thread push and pop */
 };
 
 /* RS_INVALID: a queue size that is no power of two. RS_NO_MEMORY. Closed with ops->close. */
