@@ -226,7 +226,7 @@ int main(void)
     test.sides[0] = client_side;
     lazy = false;
     ok = report("random", sched_random(&test, seed, 60000), false) && ok;
-    test.fences_off = true;
+    test.fences_off = 3;
     ok = report("without fences (must fail)", sched_random(&test, seed, 1000000), true) && ok;
     return ok ? 0 : 1;
 }

@@ -163,8 +163,8 @@ int main(void)
     ok = report("sleep, random", sched_random(&sleeping, seed, 60000), false) && ok;
     ok = report("arm, at most 3 deviations", sched_explore(&arming, 3), false) && ok;
     ok = report("arm, random", sched_random(&arming, seed, 60000), false) && ok;
-    sleeping.fences_off = true;
-    arming.fences_off = true;
+    sleeping.fences_off = 3;
+    arming.fences_off = 3;
     ok = report("sleep without fences (must fail)", sched_random(&sleeping, seed, 1000000), true) &&
          ok;
     ok = report("arm without fences (must fail)", sched_random(&arming, seed, 1000000), true) && ok;
