@@ -193,13 +193,6 @@ static unsigned decide(unsigned options)
     return model.decisions[idx];
 }
 
-uint32_t sched_choose(uint32_t options)
-{
-    uint32_t choice = decide(options);
-    note(choice);
-    return choice;
-}
-
 static bool side_runnable(const struct side *side)
 {
     return !side->done && !side->stalled &&
@@ -242,6 +235,16 @@ static uint64_t state_key(void)
         }
     }
     return hash;
+}
+
+uint32_t sched_choose(uint32_t options)
+{
+    if (model.all && model.decision_count >= model.fixed && !seen_add(mix(state_key(), options))) {
+        setcontext(&model.main_context);
+    }
+    uint32_t choice = decide(options);
+    note(choice);
+    return choice;
 }
 
 /* sched_explore_all: chooses which side does its next operation, or whose oldest store is written,
@@ -393,6 +396,9 @@ static void access_check(const volatile void *address, size_t bytes, enum sched_
 
 uint64_t sched_load(const volatile void *address, size_t bytes)
 {
+    if (!model.running) {
+        return memory_read(address, bytes);
+    }
     point();
     access_check(address, bytes, SCHED_LOAD);
     const struct side *self = &model.sides[model.current];

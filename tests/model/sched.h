@@ -65,8 +65,9 @@ void sched_yield_side(void);
 /* True once all other sides have returned and their buffered stores are written. */
 bool sched_other_done(void);
 
-/* The side starts a round of its loop; what it does next depends only on `point` and on what it
- * then tells sched_observe. Without it two ways to the same state count as two. */
+/* The side starts a round of its loop, before it looks at anything; what it does next depends only
+ * on `point` and on what it then tells sched_observe. Without it two ways to the same state count
+ * as two. */
 void sched_round(uint32_t point);
 void sched_observe(const void *data, size_t bytes);
 

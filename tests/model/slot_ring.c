@@ -189,6 +189,19 @@ static void setup_move(void)
     memset(&place, 0, sizeof(place));
 }
 
+static void move_wait(uint32_t idx)
+{
+    for (;;) {
+        sched_round(2);
+        sched_observe(&place, sizeof(place));
+        sched_observe(&producers[idx].tail, 2 * sizeof(uint64_t));
+        if (slot_state_consumed(&shared.state[1 - idx], SLOTS, place.last_position)) {
+            return;
+        }
+        sched_yield_side();
+    }
+}
+
 static void mover(uint32_t idx)
 {
     for (;;) {
@@ -201,12 +214,8 @@ static void mover(uint32_t idx)
             return;
         }
         if (place.number % 2 == idx) {
-            while (place.number != 0 && mutant != NO_MOVE_WAIT &&
-                   !slot_state_consumed(&shared.state[1 - idx], SLOTS, place.last_position)) {
-                sched_round(2);
-                sched_observe(&place, sizeof(place));
-                sched_observe(&producers[idx].tail, 2 * sizeof(uint64_t));
-                sched_yield_side();
+            if (place.number != 0 && mutant != NO_MOVE_WAIT) {
+                move_wait(idx);
             }
             if (!produce(idx, place.number)) {
                 sched_fail("a ring with room is called full");
