@@ -52,6 +52,10 @@ static enum rs_status channel_set_up(struct client *client, uint32_t channel_idx
     hint_consumer_init(&channel->hints, hints, client->hint_slots, state, shared,
                        atomic_load_explicit(&shared->hint_head, memory_order_relaxed));
     reply_waiter_init(&channel->replies, replies);
+    /* Release, partner client_socket_move: the dataplane gives an index out again only when it has
+     * consumed every post of the opening before. That it answered the close says less: it also
+     * answers, with a refusal, when the session is ending and posts still wait. */
+    atomic_fetch_add_explicit(&channel->openings, 1, memory_order_release);
     return RS_OK;
 }
 
@@ -135,7 +139,5 @@ void client_channel_close(struct client_channel *channel)
     os_event_destroy(&channel->event);
     channel->event.handle = -1;
     client->private_channels--;
-    /* Release, partner client_socket_move: the dataplane consumed every post before it answered. */
-    atomic_fetch_add_explicit(&channel->openings, 1, memory_order_release);
     os_mutex_unlock(&client->slow_mutex);
 }

@@ -96,8 +96,8 @@ struct client_channel {
     const struct rs_channel_state *state;
     bool common; /* several threads use it: take lock. Decided when it is opened */
     client_lock lock;
-    /* Grows when the channel is closed: what was posted before it was consumed. Partner: sockets
-     * that move to another channel. */
+    /* Grows with each opening: what was posted in the one before is consumed. Partner: sockets that
+     * move to another channel. */
     _Atomic uint64_t openings;
     /* Sleeping: the owner's; for a common channel the leader's (channel_sleep.c). */
     struct os_event event;

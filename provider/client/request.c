@@ -20,7 +20,7 @@ static bool move_allowed(void *context)
         return true;
     }
     /* The channel's index may have been opened again: its posts of the earlier opening were
-     * consumed when it was closed. Acquire, partner client_channel_close. */
+     * consumed before that. Acquire, partner channel_set_up. */
     if (atomic_load_explicit(&old->openings, memory_order_acquire) != socket->place.opening) {
         return true;
     }

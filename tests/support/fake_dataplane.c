@@ -49,7 +49,7 @@ struct fake {
     struct os_mutex mutex;
     struct os_thread thread;
     rs_atomic_u32 stop, pause, paused, stalled, dead;
-    bool corrupt_desc;
+    bool corrupt_desc, refuse_close;
     struct fake_counts counts;
     uint16_t next_port;
 };
@@ -451,6 +451,10 @@ static enum rs_status fake_call(void *context, const struct rs_ctl_request *requ
         answer->status = (uint32_t)fake_channel_open(fake, answer, &handles[0]);
         break;
     case RS_CTL_CHANNEL_CLOSE:
+        if (fake->refuse_close) {
+            answer->status = RS_POISONED;
+            break;
+        }
         while (fake_consume(fake, request->arg) != 0) {
         }
         fake->channels[request->arg].open = false;
@@ -611,6 +615,13 @@ void fake_error(struct fake *fake, uint16_t port_be16, enum rs_status error)
     struct fake_socket *socket = fake_by_port(fake, port_be16);
     CHECK(socket != NULL);
     fake_raise(fake, socket, error);
+    os_mutex_unlock(&fake->mutex);
+}
+
+void fake_refuse_close(struct fake *fake)
+{
+    os_mutex_lock(&fake->mutex);
+    fake->refuse_close = true;
     os_mutex_unlock(&fake->mutex);
 }
 

@@ -42,6 +42,9 @@ void fake_die(struct fake *fake);
 void fake_poison(struct fake *fake, enum rs_status why);
 /* An asynchronous error for the socket bound to a port. */
 void fake_error(struct fake *fake, uint16_t port_be16, enum rs_status error);
+/* Answers CHANNEL_CLOSE with a refusal from now on and keeps the channel, as a dataplane does that
+ * is ending the session. */
+void fake_refuse_close(struct fake *fake);
 /* Damages what BIND's descriptor says from now on. */
 void fake_corrupt_desc(struct fake *fake);
 

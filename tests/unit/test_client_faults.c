@@ -512,6 +512,54 @@ static void test_stale_hints_common(void **state)
     stale_hints(1);
 }
 
+/* ---- a socket that moves between threads
+ * -------------------------------------------------------- */
+
+struct mover {
+    struct client_socket *socket;
+    struct rs_addr to;
+    uint8_t data;
+    _Atomic uint32_t sent;
+};
+
+static void mover_run(void *arg)
+{
+    struct mover *mover = arg;
+    CHECK(send_flags(mover->socket, &mover->data, 1, &mover->to, 0) == RS_OK);
+    atomic_store(&mover->sent, 1);
+}
+
+/* A thread posts and ends, and the close of its channel is refused: its post may still wait, so the
+ * socket may not post elsewhere before it. */
+static void test_move_after_refused_close(void **state)
+{
+    (void)state;
+    begin(&fake_defaults);
+    struct rs_addr to, local;
+    struct client_socket *server = make_bound(&to);
+    struct mover first = {.socket = make_bound(&local), .to = to, .data = 1};
+    struct mover second = {.socket = first.socket, .to = to, .data = 2};
+    struct os_thread thread;
+    fake_refuse_close(fake);
+    fake_pause(fake);
+    ok(os_thread_start(&thread, mover_run, &first, "first"));
+    os_thread_join(&thread);
+    ok(os_thread_start(&thread, mover_run, &second, "second"));
+    /* Time enough to do wrong: the send must not return while the first one's post waits. */
+    for (uint32_t i = 0; i < 5000 && atomic_load(&second.sent) == 0; i++) {
+        os_yield();
+    }
+    assert_int_equal(atomic_load(&second.sent), 0);
+    fake_resume(fake);
+    os_thread_join(&thread);
+    for (uint8_t i = 1; i <= 2; i++) {
+        uint8_t in = 0;
+        ok(recv_flags(server, &in, 1, 0));
+        assert_int_equal(in, i);
+    }
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -531,6 +579,7 @@ int main(void)
         cmocka_unit_test(test_used_up_arming_common),
         cmocka_unit_test(test_stale_hints),
         cmocka_unit_test(test_stale_hints_common),
+        cmocka_unit_test(test_move_after_refused_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
