@@ -276,7 +276,7 @@ static void take_section(struct load_state *state, const char *section,
     if (!known) {
         config_complain(&state->report, section, NULL, NULL,
                         "unknown section; right are nic, queue, ip, arp, igmp, route N, neighbour "
-                        "N, instance, limits, eal, log");
+                        "N, instance, access, limits, eal, log");
     } else if (section_seen(state, section)) {
         config_complain(&state->report, section, NULL, NULL,
                         "stands twice; put all its keys under one heading");

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "dataplane/stack.h"
+#include "rings/os/os.h"
 #include "rings/status.h"
 
 struct queue_config {
@@ -35,6 +36,8 @@ struct queue_config {
     /* [instance]: must agree between the files of one process */
     char instance[32];
     uint32_t spin_us; /* RS_SPIN_FOREVER for "forever" */
+    /* [access], of the process */
+    struct os_access access;
     /* [limits] per session unless said */
     uint32_t limit_sessions; /* of the process */
     uint32_t limit_sockets, limit_channels, limit_extents, limit_memberships;
@@ -60,8 +63,8 @@ enum config_device_kind config_device_kind(const char *device);
  * printed, not only the first). */
 RS_CHECK_RESULT enum rs_status config_load(const char *file, struct queue_config *out,
                                            FILE *errors);
-/* Checks that several files go together: the same [instance], [limits] and [log]; the queues of a
- * NIC numbered from 0 without gap; no address and no spinning core twice. */
+/* Checks that several files go together: the same [instance], [access], [limits] and [log]; the
+ * queues of a NIC numbered from 0 without gap; no address and no spinning core twice. */
 RS_CHECK_RESULT enum rs_status config_check_set(const struct queue_config *configs, uint32_t count,
                                                 FILE *errors);
 

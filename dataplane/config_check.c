@@ -198,6 +198,24 @@ static void check_sizes(const struct queue_config *config, struct config_report 
     }
 }
 
+/* Names become ids; what this system has no use for, does not know or cannot read is refused. */
+static void check_access(struct queue_config *config, struct config_report *report)
+{
+    struct os_access *access = &config->access;
+    const struct {
+        enum os_access_key id;
+        const char *name, *text;
+    } keys[] = {{OS_ACCESS_USERS, "users", access->users},
+                {OS_ACCESS_GROUPS, "groups", access->groups},
+                {OS_ACCESS_SECURITY, "security", access->security}};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (os_access_parse(access, keys[i].id) != RS_OK) {
+            config_complain(report, "access", keys[i].name, keys[i].text, "%s",
+                            os_last_error_text());
+        }
+    }
+}
+
 void config_check_values(struct queue_config *config, const bool *given,
                          struct config_report *report)
 {
@@ -209,6 +227,7 @@ void config_check_values(struct queue_config *config, const bool *given,
     }
     check_hops(config, report);
     check_sizes(config, report);
+    check_access(config, report);
 }
 
 /* ---- several files ---- */

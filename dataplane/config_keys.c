@@ -80,6 +80,13 @@ const struct config_key config_keys[] = {
     {"instance", "client_idle", CONFIG_CHOICE, CONFIG_PER_PROCESS, "", "spin", 0, 0, "spin|yield", FIELD(client_yield), 0,
      "what a spinning client does between looks: `yield` where programs and poll loop share cores"},
 
+    {"access", "users", CONFIG_TEXT, CONFIG_PER_PROCESS, "", NULL, 1, 255, NULL, FIELD(access.users), 0,
+     "Linux: who may attach besides root and the user who runs the dataplane: names or numeric ids, separated by commas"},
+    {"access", "groups", CONFIG_TEXT, CONFIG_PER_PROCESS, "", NULL, 1, 255, NULL, FIELD(access.groups), 0,
+     "Linux: groups whose members may attach, primary or supplementary: names or numeric ids, separated by commas"},
+    {"access", "security", CONFIG_TEXT, CONFIG_PER_PROCESS, "", NULL, 1, 255, NULL, FIELD(access.security), 0,
+     "Windows: who may attach besides the user who runs the dataplane, as an access list in SDDL such as D:(A;;GRGW;;;BU); without it Administrators and SYSTEM"},
+
     {"limits", "sessions", CONFIG_COUNT, CONFIG_PER_PROCESS, "", "64", 1, 1024, NULL, FIELD(limit_sessions), 0,
      "attached client processes; the same in all files of one process"},
     {"limits", "sockets", CONFIG_COUNT, CONFIG_PER_PROCESS, "", "1024", 1, RS_SOCKETS_MAX, NULL, FIELD(limit_sockets), 0,

@@ -104,7 +104,8 @@ static bool check_bytes(struct text_state *state, struct text_span line)
             state->loadable = false;
             return false;
         }
-        if (c == ';') {
+        /* Within a word it is SDDL's separator. */
+        if (c == ';' && (i == 0 || isblank((unsigned char)line.start[i - 1]))) {
             config_complain_line(state->report, state->line,
                                  "';' at column %zu: a comment starts with '%c' here", i + 1,
                                  CONFIG_COMMENT);

@@ -343,7 +343,7 @@ void config_value_format(const struct config_key *key, const void *base, char *o
 {
     const uint8_t *field = (const uint8_t *)base + key->field_off;
     if (key->type == CONFIG_TEXT || key->type == CONFIG_NAME) {
-        (void)snprintf(out, bytes, "%s", (const char *)field);
+        (void)snprintf(out, bytes, "%s", *field != '\0' ? (const char *)field : "none");
     } else if (key->type == CONFIG_MAC) {
         (void)snprintf(out, bytes, "%02x:%02x:%02x:%02x:%02x:%02x", field[0], field[1], field[2],
                        field[3], field[4], field[5]);

@@ -183,7 +183,7 @@ enum rs_status control_create(const struct queue_config *configs, struct nic *co
     if (status != RS_OK) {
         goto destroy_ports;
     }
-    status = os_listen(configs[0].instance, &out->listener);
+    status = os_listen(configs[0].instance, &configs[0].access, &out->listener);
     if (status != RS_OK) {
         log_line(LOG_LEVEL_ERROR, "control", "instance %s: %s (%s)", configs[0].instance,
                  status == RS_ADDR_IN_USE ? "another dataplane serves it" : "cannot listen",

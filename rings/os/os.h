@@ -118,6 +118,29 @@ RS_CHECK_RESULT enum rs_status os_process_open(uint32_t pid, struct os_process *
 bool os_process_alive(const struct os_process *process); /* asks the OS, never a heartbeat */
 void os_process_close(struct os_process *process);
 
+/* ---- who may attach ---- */
+
+#define OS_ACCESS_TEXT_BYTES 256u
+#define OS_ACCESS_IDS_MAX    128u /* more do not fit OS_ACCESS_TEXT_BYTES */
+
+enum os_access_key { OS_ACCESS_USERS, OS_ACCESS_GROUPS, OS_ACCESS_SECURITY };
+
+/* All zero: the user who runs the dataplane and the superuser (Windows: Administrators and SYSTEM).
+ * The texts are what the configuration says, "" where it says nothing. */
+struct os_access {
+    char users[OS_ACCESS_TEXT_BYTES];    /* Linux: names or ids, separated by commas */
+    char groups[OS_ACCESS_TEXT_BYTES];   /* Linux */
+    char security[OS_ACCESS_TEXT_BYTES]; /* Windows: an access list in SDDL, "D:(A;;GRGW;;;BU)" */
+    uint32_t uids[OS_ACCESS_IDS_MAX];    /* what os_access_parse made of the lists */
+    uint32_t gids[OS_ACCESS_IDS_MAX];
+    uint32_t uid_count, gid_count;
+};
+
+/* Gives one text its meaning. RS_OK also for an empty one; RS_NOT_SUPPORTED this system has no use
+ * for it; RS_INVALID unknown or malformed. os_last_error_text() then says what would be right.
+ * Reads the system's user database; slow. */
+RS_CHECK_RESULT enum rs_status os_access_parse(struct os_access *access, enum os_access_key key);
+
 /* ---- control connection: Unix seqpacket socket / ACL'd named pipe in message mode ---- */
 
 /*
@@ -150,15 +173,17 @@ struct os_conn {
     uint32_t peer_uid; /* Linux; 0 on Windows */
 };
 
-/* Listens for clients of an instance. name: [A-Za-z0-9_-]{1,31}, else RS_INVALID. Linux:
- * DIR/NAME.sock, with NAME.lock beside it, where DIR is $RINGSOCK_RUNTIME_DIR, else /run/ringsock
- * (root) or $XDG_RUNTIME_DIR/ringsock, else /tmp/ringsock-UID; folder 0755, socket 0666 (who may
- * attach is the dataplane's own check). Also raises the soft limit of open files to the hard one.
- * Windows:
- * \\.\pipe\ringsock-NAME with a security descriptor for the current user, Administrators and
- * SYSTEM. What a dead dataplane left is replaced; a live one gives RS_ADDR_IN_USE. RS_INVALID also
- * for a folder whose path is too long. */
-RS_CHECK_RESULT enum rs_status os_listen(const char *name, struct os_listener *out);
+/* Listens for clients of an instance. name: [A-Za-z0-9_-]{1,31}, else RS_INVALID. access: NULL as
+ * all zero; read during the call only. Linux: DIR/NAME.sock, with NAME.lock beside it, where DIR is
+ * $RINGSOCK_RUNTIME_DIR, else /run/ringsock (root) or $XDG_RUNTIME_DIR/ringsock, else
+ * /tmp/ringsock-UID; folder 0755, socket 0666: anybody may connect, os_access_allows decides. Also
+ * raises the soft limit of open files to the hard one. Windows: \\.\pipe\ringsock-NAME with the
+ * security descriptor that access says, in which the current user always has all access and nobody
+ * else more than a client needs. What a dead dataplane left is replaced; a live one gives
+ * RS_ADDR_IN_USE; what may not be replaced RS_OS_ERROR. RS_INVALID also for a folder whose path is
+ * too long. */
+RS_CHECK_RESULT enum rs_status os_listen(const char *name, const struct os_access *access,
+                                         struct os_listener *out);
 void os_listener_close(struct os_listener *listener);
 /* RS_NOT_READY when nobody listens; RS_ATTACH_REFUSED when the system denies it; RS_TIMED_OUT.
  * Linux: looks where this user's os_listen would, then in /run/ringsock (not if
@@ -166,6 +191,12 @@ void os_listener_close(struct os_listener *listener);
 RS_CHECK_RESULT enum rs_status os_connect(const char *name, uint64_t timeout_ns,
                                           struct os_conn *out);
 void os_conn_close(struct os_conn *conn);
+/* May the client of this accepted connection attach? Linux: root, the dataplane's user, a user of
+ * access, or one whose primary or supplementary groups have one of access; user and groups are
+ * those the kernel noted when it connected. On Windows the pipe's security descriptor has decided
+ * already. False: why says who asked and who may (within 215 characters, NUL-terminated). */
+RS_CHECK_RESULT bool os_access_allows(const struct os_access *access, const struct os_conn *conn,
+                                      char *why, size_t why_bytes);
 /* Opens the process at the other end, certain that it is still the one that connected.
  * RS_DATAPLANE_GONE when it is not. */
 RS_CHECK_RESULT enum rs_status os_conn_peer_process(const struct os_conn *conn,

@@ -75,7 +75,13 @@ static enum rs_status conn_address(const char *folder, const char *name, struct 
 
 static enum rs_status conn_make_folder(const char *folder, bool shared_parent)
 {
-    if (mkdir(folder, 0755) != 0 && errno != EEXIST) {
+    /* Whatever the umask: a user who may not attach still gets an answer. A folder that somebody
+     * prepared keeps its mode. */
+    if (mkdir(folder, 0755) == 0) {
+        if (chmod(folder, 0755) != 0) {
+            return posix_error(folder);
+        }
+    } else if (errno != EEXIST) {
         return posix_error(folder);
     }
     if (shared_parent && !conn_folder_is_ours(folder)) {
@@ -86,17 +92,50 @@ static enum rs_status conn_make_folder(const char *folder, bool shared_parent)
 
 /* ---- listening ---- */
 
+/* Somebody listens there. For a lock that cannot be asked; the visitor leaves at once. */
+static bool conn_somebody_lives(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return false;
+    }
+    /* EAGAIN: its backlog is full. */
+    bool lives =
+        connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno == EAGAIN;
+    (void)close(fd);
+    return lives;
+}
+
+/* The lock of another user, or a folder of one. */
+static enum rs_status conn_lock_denied(const char *path, const struct sockaddr_un *address)
+{
+    struct stat info;
+    char detail[96] = "permission denied";
+    if (stat(path, &info) == 0) {
+        (void)snprintf(detail, sizeof detail,
+                       "permission denied, it belongs to user %u; remove it or set "
+                       "RINGSOCK_RUNTIME_DIR",
+                       (unsigned int)info.st_uid);
+    }
+    bool lives = conn_somebody_lives(address);
+    (void)os_error_set(path, detail);
+    return lives ? RS_ADDR_IN_USE : RS_OS_ERROR;
+}
+
 /* The lock tells a live dataplane from a dead one's socket file without a race; the kernel drops it
  * with the process. The file stays: removing it would let two dataplanes lock two files of one
  * name. */
-static enum rs_status conn_lock_name(const char *folder, const char *name, int *out)
+static enum rs_status conn_lock_name(const char *folder, const char *name,
+                                     const struct sockaddr_un *address, int *out)
 {
     char path[sizeof((struct sockaddr_un *)0)->sun_path + 8];
     (void)snprintf(path, sizeof path, "%s/%s.lock", folder, name);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 && (errno == EACCES || errno == EPERM)) {
+        return conn_lock_denied(path, address);
+    }
     if (fd < 0) {
-        (void)posix_error(path);
-        return errno == EACCES ? RS_ADDR_IN_USE : RS_OS_ERROR;
+        return posix_error(path);
     }
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         (void)posix_error(path);
@@ -140,8 +179,10 @@ static enum rs_status conn_bind(const struct sockaddr_un *address, int *out)
     return RS_OK;
 }
 
-enum rs_status os_listen(const char *name, struct os_listener *out)
+/* access is asked about each connection, os_access_allows: whoever is refused can be told why. */
+enum rs_status os_listen(const char *name, const struct os_access *access, struct os_listener *out)
 {
+    (void)access;
     *out = (struct os_listener){.handle = -1};
     out->aux[0] = -1;
     if (!os_name_valid(name)) {
@@ -161,7 +202,7 @@ enum rs_status os_listen(const char *name, struct os_listener *out)
         return status;
     }
     int lock_fd = -1;
-    status = conn_lock_name(folder, name, &lock_fd);
+    status = conn_lock_name(folder, name, &address, &lock_fd);
     if (status != RS_OK) {
         return status;
     }
@@ -235,6 +276,8 @@ static enum rs_status conn_status_of_connect(const char *path)
         return RS_NOT_READY;
     case EACCES:
     case EPERM:
+        /* The socket is open to all, so it is a folder on the way, not the dataplane's word. */
+        (void)os_error_set(path, "permission denied: a folder above it does not let this user in");
         return RS_ATTACH_REFUSED;
     case EAGAIN:
         return RS_TIMED_OUT;

@@ -152,11 +152,12 @@ enum rs_status os_conn_peer_process(const struct os_conn *conn, struct os_proces
 
 /* ---- listening ---- */
 
-static HANDLE listener_make_pipe(struct listener_state *state, DWORD first)
+/* more: FILE_FLAG_FIRST_PIPE_INSTANCE, or a right that the handle shall have. */
+static HANDLE listener_make_pipe(struct listener_state *state, DWORD more)
 {
     SECURITY_ATTRIBUTES attributes = {sizeof attributes, state->security.descriptor, FALSE};
     return CreateNamedPipeW(
-        state->path, PIPE_ACCESS_DUPLEX | FILE_FLAG_OVERLAPPED | first,
+        state->path, PIPE_ACCESS_DUPLEX | FILE_FLAG_OVERLAPPED | more,
         PIPE_TYPE_MESSAGE | PIPE_READMODE_MESSAGE | PIPE_WAIT | PIPE_REJECT_REMOTE_CLIENTS,
         PIPE_UNLIMITED_INSTANCES, CONN_PIPE_BYTES, CONN_PIPE_BYTES, 0, &attributes);
 }
@@ -164,7 +165,7 @@ static HANDLE listener_make_pipe(struct listener_state *state, DWORD first)
 /*
  * The first instance of the name. A client of a dead dataplane that still holds its end keeps the
  * name in existence; we then join it, provided that it belongs to somebody who may be a dataplane,
- * for its access list is the old one's.
+ * and put our access list in the place of the old one.
  */
 static enum rs_status listener_first_pipe(struct listener_state *state)
 {
@@ -173,8 +174,10 @@ static enum rs_status listener_first_pipe(struct listener_state *state)
         return RS_OK;
     }
     if (GetLastError() == ERROR_ACCESS_DENIED || GetLastError() == ERROR_PIPE_BUSY) {
-        state->pipe = listener_make_pipe(state, 0);
-        if (win32_handle_valid(state->pipe) && win32_security_owner_trusted(state->pipe)) {
+        state->pipe = listener_make_pipe(state, WRITE_DAC);
+        if (win32_handle_valid(state->pipe) && win32_security_owner_trusted(state->pipe) &&
+            SetKernelObjectSecurity(state->pipe, DACL_SECURITY_INFORMATION,
+                                    state->security.descriptor)) {
             return RS_OK;
         }
         (void)os_error_set("CreateNamedPipe", "the pipe's name is held by another user");
@@ -221,22 +224,29 @@ static void listener_state_free(struct listener_state *state)
     free(state);
 }
 
-/* The mutex is never waited for: that it exists says that its dataplane lives. */
+/* The mutex is never waited for: that it exists says that its dataplane lives. Nobody that
+ * [access] names has a use for it. */
 static enum rs_status listener_lock_name(struct listener_state *state, const char *name)
 {
     wchar_t path[CONN_PATH_CHARS];
-    (void)_snwprintf(path, CONN_PATH_CHARS, CONN_LOCK_FORMAT, name);
-    SECURITY_ATTRIBUTES attributes = {sizeof attributes, state->security.descriptor, FALSE};
-    state->lock = CreateMutexW(&attributes, FALSE, path);
-    if (state->lock && GetLastError() != ERROR_ALREADY_EXISTS) {
-        return RS_OK;
+    struct win32_security security;
+    enum rs_status status = win32_security_make(&security);
+    if (status != RS_OK) {
+        return status;
     }
-    bool in_use = state->lock || GetLastError() == ERROR_ACCESS_DENIED;
-    (void)win32_error("CreateMutex of the instance");
-    return in_use ? RS_ADDR_IN_USE : RS_OS_ERROR;
+    (void)_snwprintf(path, CONN_PATH_CHARS, CONN_LOCK_FORMAT, name);
+    SECURITY_ATTRIBUTES attributes = {sizeof attributes, security.descriptor, FALSE};
+    state->lock = CreateMutexW(&attributes, FALSE, path);
+    if (!state->lock || GetLastError() == ERROR_ALREADY_EXISTS) {
+        bool in_use = state->lock || GetLastError() == ERROR_ACCESS_DENIED;
+        (void)win32_error("CreateMutex of the instance");
+        status = in_use ? RS_ADDR_IN_USE : RS_OS_ERROR;
+    }
+    win32_security_free(&security);
+    return status;
 }
 
-enum rs_status os_listen(const char *name, struct os_listener *out)
+enum rs_status os_listen(const char *name, const struct os_access *access, struct os_listener *out)
 {
     *out = (struct os_listener){.handle = -1};
     if (!os_name_valid(name)) {
@@ -247,7 +257,9 @@ enum rs_status os_listen(const char *name, struct os_listener *out)
         return RS_NO_MEMORY;
     }
     (void)_snwprintf(state->path, CONN_PATH_CHARS, CONN_PATH_FORMAT, name);
-    enum rs_status status = win32_security_make(&state->security);
+    enum rs_status status = access && access->security[0] != '\0'
+                                ? win32_security_make_listed(access->security, &state->security)
+                                : win32_security_make(&state->security);
     if (status == RS_OK) {
         status = listener_lock_name(state, name);
     }
@@ -409,6 +421,9 @@ enum rs_status os_connect(const char *name, uint64_t timeout_ns, struct os_conn 
         case ERROR_PATH_NOT_FOUND:
             return RS_NOT_READY;
         case ERROR_ACCESS_DENIED:
+            (void)os_error_set("access denied",
+                               "the security descriptor of the dataplane's pipe does not let this "
+                               "user in; [access] security in its configuration says who may");
             return RS_ATTACH_REFUSED;
         default:
             return RS_OS_ERROR;

@@ -177,6 +177,7 @@ static const struct bad bad_files[] = {
     {LOOPBACK "queue =\n", {FILE_NAME ":3:", "no value"}},
     {LOOPBACK "= 3\n", {FILE_NAME ":3:", "no key"}},
     {LOOPBACK "; comment\n", {FILE_NAME ":3:", "';'", "'#'"}},
+    {LOOPBACK "queue = 0 ; comment\n", {FILE_NAME ":3:", "';' at column 11", "'#'"}},
     {LOOPBACK "[instance]\nname = a\\#b\n", {FILE_NAME ":4:", "no value can contain '#'"}},
     {LOOPBACK "[instance]\nname = caf\xc3\xa9\n", {FILE_NAME ":4:", "0xc3", "ASCII"}},
     {"\xef\xbb\xbf" LOOPBACK, {FILE_NAME, "byte order mark"}},
@@ -397,6 +398,51 @@ static void test_sets(void **state)
                    "[queue] core = 1: first.conf has the same core");
 }
 
+/* ---- who may attach ---- */
+
+/* What one system has a use for, the other refuses. */
+static void test_access(void **state)
+{
+    (void)state;
+    struct queue_config config;
+    const bool linux_names = load_text(LOOPBACK "[access]\nusers = 41001\n", &config) == RS_OK;
+    if (linux_names) {
+        assert_int_equal(config.access.uid_count, 1);
+        assert_int_equal(config.access.uids[0], 41001);
+        assert_int_equal(load_text(LOOPBACK "[access]\nusers = root\ngroups = 7, root\n", &config),
+                         RS_OK);
+        assert_int_equal(config.access.uid_count, 1);
+        assert_int_equal(config.access.gid_count, 2);
+        assert_int_equal(config.access.gids[0], 7);
+        assert_int_equal(load_text(LOOPBACK "[access]\nusers = root, no-such-name-x\n"
+                                            "groups = no-such-name-y\nsecurity = D:(A;;GA;;;BU)\n",
+                                   &config),
+                         RS_CONFIG);
+        assert_non_null(strstr(messages, "[access] users = root, no-such-name-x: this host has no "
+                                         "user 'no-such-name-x'; right is "));
+        assert_non_null(strstr(messages, "[access] groups = no-such-name-y: this host has no "
+                                         "group 'no-such-name-y'; right is "));
+        assert_non_null(strstr(messages, "[access] security = D:(A;;GA;;;BU): is for Windows; "
+                                         "right here are [access] users and groups"));
+        assert_int_equal(count_lines(messages), 3);
+        check_set_case(LOOPBACK, LOOPBACK "queue = 1\n[access]\nusers = 41001\n",
+                       "[access] users = 41001: first.conf has none; all files of one process");
+        return;
+    }
+    assert_non_null(strstr(messages, "[access] users = 41001: is for Linux; right here is "
+                                     "[access] security"));
+    assert_int_equal(load_text(LOOPBACK "[access]\ngroups = 7\n", &config), RS_CONFIG);
+    assert_non_null(strstr(messages, "[access] groups = 7: is for Linux"));
+    assert_int_equal(load_text(LOOPBACK "[access]\nsecurity = D:(A;;GA;;;BU)\n", &config), RS_OK);
+    assert_string_equal(config.access.security, "D:(A;;GA;;;BU)");
+    assert_int_equal(load_text(LOOPBACK "[access]\nsecurity = O:BAD:(A;;GA;;;BU)\n", &config),
+                     RS_CONFIG);
+    assert_non_null(strstr(messages, "[access] security = O:BAD:(A;;GA;;;BU): "));
+    assert_non_null(strstr(messages, "right is an access list in SDDL"));
+    check_set_case(LOOPBACK, LOOPBACK "queue = 1\n[access]\nsecurity = D:(A;;GA;;;BU)\n",
+                   "[access] security = D:(A;;GA;;;BU): first.conf has none; all files of one");
+}
+
 /* ---- documentation ---- */
 
 static void test_readme_has_every_key(void **state)
@@ -450,6 +496,7 @@ int main(void)
         cmocka_unit_test(test_every_key),
         cmocka_unit_test(test_device_kinds),
         cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_access),
         cmocka_unit_test(test_all_complaints_are_printed),
         cmocka_unit_test(test_long_and_binary),
         cmocka_unit_test(test_unreadable),

@@ -42,7 +42,7 @@ static int setup(void **state)
     static struct fixture fixture;
     fixture.name = test_runtime_enter();
     *state = &fixture;
-    assert_int_equal(os_listen(fixture.name, &fixture.listener), RS_OK);
+    assert_int_equal(os_listen(fixture.name, NULL, &fixture.listener), RS_OK);
     assert_int_equal(os_connect(fixture.name, TEST_WAIT_NS, &fixture.client), RS_OK);
     accept_one(&fixture.listener, &fixture.dataplane);
     return 0;
@@ -257,7 +257,7 @@ static void live_listener_is_not_replaced(void **state)
 {
     struct fixture *f = *state;
     struct os_listener second;
-    assert_int_equal(os_listen(f->name, &second), RS_ADDR_IN_USE);
+    assert_int_equal(os_listen(f->name, NULL, &second), RS_ADDR_IN_USE);
     assert_int_equal(second.handle, -1);
     os_listener_close(&second);
     /* The first one was not hurt. */
@@ -277,7 +277,7 @@ static void names_are_checked(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct os_listener listener;
         struct os_conn conn;
-        assert_int_equal(os_listen(bad[i], &listener), RS_INVALID);
+        assert_int_equal(os_listen(bad[i], NULL, &listener), RS_INVALID);
         assert_int_equal(os_connect(bad[i], 0, &conn), RS_INVALID);
     }
 }
@@ -287,7 +287,7 @@ static int child_listen(const char *name, const char *back_name)
     struct os_listener listener;
     struct os_conn back;
     struct os_event never;
-    CHILD_CHECK(os_listen(name, &listener) == RS_OK);
+    CHILD_CHECK(os_listen(name, NULL, &listener) == RS_OK);
     CHILD_CHECK(os_connect(back_name, TEST_WAIT_NS, &back) == RS_OK);
     CHILD_CHECK(os_event_create(&never) == RS_OK);
     return os_event_wait(&never, NULL, 2 * TEST_WAIT_NS) == RS_TIMED_OUT ? 3 : 4;
@@ -310,7 +310,7 @@ static void replace_dead_dataplane(struct fixture *f, bool keep)
     if (keep) {
         assert_int_equal(os_connect(dead_name, TEST_WAIT_NS, &kept), RS_OK);
     }
-    assert_int_equal(os_listen(dead_name, &listener), RS_ADDR_IN_USE);
+    assert_int_equal(os_listen(dead_name, NULL, &listener), RS_ADDR_IN_USE);
     test_process_kill(&child);
     (void)test_process_wait(&child);
     if (keep) {
@@ -318,7 +318,7 @@ static void replace_dead_dataplane(struct fixture *f, bool keep)
     }
     enum rs_status dead = os_connect(dead_name, 1000000, &fresh);
     assert_true(dead == RS_NOT_READY || dead == RS_TIMED_OUT);
-    assert_int_equal(os_listen(dead_name, &listener), RS_OK);
+    assert_int_equal(os_listen(dead_name, NULL, &listener), RS_OK);
     assert_int_equal(os_connect(dead_name, TEST_WAIT_NS, &fresh), RS_OK);
     accept_one(&listener, &accepted);
     os_conn_close(&accepted);

@@ -91,7 +91,7 @@ static void two_processes_share_two_kinds(void **state)
     struct os_shm cl;
     struct os_event event;
     const char *name = test_runtime_enter();
-    assert_int_equal(os_listen(name, &listener), RS_OK);
+    assert_int_equal(os_listen(name, NULL, &listener), RS_OK);
     assert_int_equal(os_poller_create(&poller), RS_OK);
     assert_int_equal(os_poller_add(poller, OS_SOURCE_LISTENER, &listener, 1), RS_OK);
     struct test_process child = test_process_spawn_self("attach", name, NULL);

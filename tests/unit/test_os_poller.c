@@ -130,7 +130,7 @@ static void many_connections(void **state)
     struct os_poller *poller = NULL;
     bool seen[PAIRS + 1];
     const char *name = test_runtime_enter();
-    assert_int_equal(os_listen(name, &listener), RS_OK);
+    assert_int_equal(os_listen(name, NULL, &listener), RS_OK);
     assert_int_equal(os_poller_create(&poller), RS_OK);
     assert_int_equal(os_poller_add(poller, OS_SOURCE_LISTENER, &listener, PAIRS), RS_OK);
     for (uint32_t i = 0; i < PAIRS; i++) {
