@@ -319,27 +319,36 @@ static void user_of_the_connect_counts(void **state)
 
 /* ---- the folder ---- */
 
-/* In a child with a strict umask: a dataplane of USER_A makes its folder; USER_B gets in. */
+/* Connects as uid to the dataplane of this process, which is USER_A's. */
+static bool ask_as(uint32_t uid, struct os_listener *listener, char *why, size_t bytes)
+{
+    const struct os_access nobody = {.uid_count = 0};
+    struct os_conn client;
+    struct os_conn conn;
+    CHILD_CHECK(seteuid(0) == 0 && seteuid(uid) == 0);
+    CHILD_CHECK(os_connect("other", TEST_WAIT_NS, &client) == RS_OK);
+    CHILD_CHECK(seteuid(0) == 0 && seteuid(USER_A) == 0);
+    CHILD_CHECK(os_accept(listener, &conn) == RS_OK);
+    bool allowed = os_access_allows(&nobody, &conn, why, bytes);
+    os_conn_close(&client);
+    os_conn_close(&conn);
+    return allowed;
+}
+
+/* In a child with a strict umask: a dataplane of USER_A makes its folder; all others reach it. */
 static int folder_of_other_user(const char *folder)
 {
     struct os_listener listener;
-    struct os_conn conn;
     char why[216];
     (void)umask(077);
     CHILD_CHECK(setgroups(0, NULL) == 0 && setresgid(GROUP_A, GROUP_A, GROUP_A) == 0);
     CHILD_CHECK(seteuid(USER_A) == 0);
     CHILD_CHECK(setenv("RINGSOCK_RUNTIME_DIR", folder, 1) == 0);
     CHILD_CHECK(os_listen("other", NULL, &listener) == RS_OK);
-    CHILD_CHECK(seteuid(0) == 0 && seteuid(USER_B) == 0);
-    struct os_conn client;
-    CHILD_CHECK(os_connect("other", TEST_WAIT_NS, &client) == RS_OK);
-    CHILD_CHECK(seteuid(0) == 0 && seteuid(USER_A) == 0);
-    CHILD_CHECK(os_accept(&listener, &conn) == RS_OK);
-    const struct os_access nobody = {.uid_count = 0};
-    CHILD_CHECK(!os_access_allows(&nobody, &conn, why, sizeof why));
+    CHILD_CHECK(!ask_as(USER_B, &listener, why, sizeof why));
     CHILD_CHECK(strstr(why, "user 41002 is neither root nor the dataplane's user 41001;"));
-    os_conn_close(&client);
-    os_conn_close(&conn);
+    CHILD_CHECK(ask_as(USER_A, &listener, why, sizeof why));
+    CHILD_CHECK(ask_as(0, &listener, why, sizeof why));
     os_listener_close(&listener);
     CHILD_CHECK(seteuid(0) == 0);
     return 0;
