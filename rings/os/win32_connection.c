@@ -165,25 +165,31 @@ static HANDLE listener_make_pipe(struct listener_state *state, DWORD more)
 /*
  * The first instance of the name. A client of a dead dataplane that still holds its end keeps the
  * name in existence; we then join it, provided that it belongs to somebody who may be a dataplane,
- * and put our access list in the place of the old one.
+ * and put our access list in the place of the old one. (Wine joins in spite of the flag.)
  */
 static enum rs_status listener_first_pipe(struct listener_state *state)
 {
-    state->pipe = listener_make_pipe(state, FILE_FLAG_FIRST_PIPE_INSTANCE);
-    if (win32_handle_valid(state->pipe)) {
-        return RS_OK;
-    }
-    if (GetLastError() == ERROR_ACCESS_DENIED || GetLastError() == ERROR_PIPE_BUSY) {
+    state->pipe = listener_make_pipe(state, FILE_FLAG_FIRST_PIPE_INSTANCE | WRITE_DAC);
+    if (!win32_handle_valid(state->pipe) &&
+        (GetLastError() == ERROR_ACCESS_DENIED || GetLastError() == ERROR_PIPE_BUSY)) {
         state->pipe = listener_make_pipe(state, WRITE_DAC);
-        if (win32_handle_valid(state->pipe) && win32_security_owner_trusted(state->pipe) &&
-            SetKernelObjectSecurity(state->pipe, DACL_SECURITY_INFORMATION,
-                                    state->security.descriptor)) {
-            return RS_OK;
+        if (!win32_handle_valid(state->pipe)) {
+            (void)os_error_set("CreateNamedPipe", "the pipe's name is held by another user");
+            return RS_ADDR_IN_USE;
         }
+    }
+    if (!win32_handle_valid(state->pipe)) {
+        return win32_error("CreateNamedPipe");
+    }
+    if (!win32_security_owner_trusted(state->pipe)) {
         (void)os_error_set("CreateNamedPipe", "the pipe's name is held by another user");
         return RS_ADDR_IN_USE;
     }
-    return win32_error("CreateNamedPipe");
+    if (!SetKernelObjectSecurity(state->pipe, DACL_SECURITY_INFORMATION,
+                                 state->security.descriptor)) {
+        return win32_error("SetKernelObjectSecurity");
+    }
+    return RS_OK;
 }
 
 /* Starts waiting for the next client; the event is signalled at once if one is there already. */
