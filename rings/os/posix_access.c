@@ -12,7 +12,8 @@
 
 #include "rings/os/posix_internal.h"
 
-#define ACCESS_NAME_BYTES     64u
+#define ACCESS_NAME_BYTES     21u   /* of the name of a user who is refused */
+#define ACCESS_LOCAL_USERS    4096u /* of /etc/passwd, looked through for it */
 #define ACCESS_LIST_CHARS     36    /* of [access] users or groups within a refusal */
 #define ACCESS_RECORD_BYTES   1024u /* of a user's or group's entry, doubled until it fits */
 #define ACCESS_RECORD_MAX     (1u << 20)
@@ -21,40 +22,29 @@
 
 /* ---- names and numbers ---- */
 
-/* One of getpwnam_r and its kin as one call: RS_OK found, RS_INVALID there is none, RS_WOULD_BLOCK
- * the buffer is too small. by_name NULL: looks for *id and fills name, else fills *id. */
-static enum rs_status access_ask(bool group, const char *by_name, uint32_t *id, char *name,
-                                 char *buffer, size_t bytes)
+/* getpwnam_r and getgrnam_r as one call: RS_OK found, RS_INVALID there is none, RS_WOULD_BLOCK the
+ * buffer is too small. */
+static enum rs_status access_ask(bool group, const char *name, uint32_t *id, char *buffer,
+                                 size_t bytes)
 {
     struct passwd user;
     struct passwd *user_found = NULL;
     struct group members;
     struct group *group_found = NULL;
-    int error = 0;
-    if (group) {
-        error = by_name ? getgrnam_r(by_name, &members, buffer, bytes, &group_found)
-                        : getgrgid_r(*id, &members, buffer, bytes, &group_found);
-    } else {
-        error = by_name ? getpwnam_r(by_name, &user, buffer, bytes, &user_found)
-                        : getpwuid_r(*id, &user, buffer, bytes, &user_found);
-    }
+    int error = group ? getgrnam_r(name, &members, buffer, bytes, &group_found)
+                      : getpwnam_r(name, &user, buffer, bytes, &user_found);
     if (error == ERANGE) {
         return RS_WOULD_BLOCK;
     }
     if (!user_found && !group_found) {
         return RS_INVALID;
     }
-    if (by_name) {
-        *id = group ? group_found->gr_gid : user_found->pw_uid;
-    } else {
-        (void)snprintf(name, ACCESS_NAME_BYTES, "%s",
-                       group ? group_found->gr_name : user_found->pw_name);
-    }
+    *id = group ? group_found->gr_gid : user_found->pw_uid;
     return RS_OK;
 }
 
 /* The same with a buffer of the size it takes: a group's entry lists all its members. */
-static enum rs_status access_look_up(bool group, const char *by_name, uint32_t *id, char *name)
+static enum rs_status access_look_up(bool group, const char *name, uint32_t *id)
 {
     enum rs_status status = RS_WOULD_BLOCK;
     for (size_t bytes = ACCESS_RECORD_BYTES; status == RS_WOULD_BLOCK && bytes <= ACCESS_RECORD_MAX;
@@ -63,7 +53,7 @@ static enum rs_status access_look_up(bool group, const char *by_name, uint32_t *
         if (!buffer) {
             return RS_NO_MEMORY;
         }
-        status = access_ask(group, by_name, id, name, buffer, bytes);
+        status = access_ask(group, name, id, buffer, bytes);
         free(buffer);
     }
     return status;
@@ -90,7 +80,7 @@ static enum rs_status access_parse_item(bool group, const char *item, uint32_t *
         *id = (uint32_t)number;
         return RS_OK;
     }
-    if (access_look_up(group, item, id, NULL) != RS_OK) {
+    if (access_look_up(group, item, id) != RS_OK) {
         return access_complain(group ? "this host has no group" : "this host has no user", item,
                                group ? "a name that 'getent group' shows, or a numeric id"
                                      : "a name that 'getent passwd' shows, or a numeric id");
@@ -183,13 +173,35 @@ static bool access_peer_in_group(const struct os_access *access, int fd)
     return listed;
 }
 
+/* The name of a user of this host, "" if it has none. Of the file alone: another source of names
+ * may be far away and slow, and whoever may not attach must not be able to hold the control thread
+ * up. */
+static void access_local_name(uint32_t uid, char *name, size_t name_bytes)
+{
+    char buffer[ACCESS_RECORD_BYTES];
+    struct passwd user;
+    struct passwd *found = NULL;
+    FILE *file = fopen("/etc/passwd", "re");
+    name[0] = '\0';
+    if (!file) {
+        return;
+    }
+    for (uint32_t i = 0; i < ACCESS_LOCAL_USERS && name[0] == '\0' &&
+                         fgetpwent_r(file, &user, buffer, sizeof buffer, &found) == 0;
+         i++) {
+        if (user.pw_uid == uid) {
+            (void)snprintf(name, name_bytes, "%s", user.pw_name);
+        }
+    }
+    (void)fclose(file);
+}
+
 /* "1001 (alice)"; the number alone if it has no name. */
 static void access_describe(uint32_t uid, char *out, size_t bytes)
 {
     char name[ACCESS_NAME_BYTES];
-    bool named = access_look_up(false, NULL, &uid, name) == RS_OK;
-    (void)snprintf(out, bytes, "%u%s%.20s%s", uid, named ? " (" : "", named ? name : "",
-                   named ? ")" : "");
+    access_local_name(uid, name, sizeof name);
+    (void)snprintf(out, bytes, name[0] != '\0' ? "%u (%s)" : "%u", uid, name);
 }
 
 /* ", one of [access] users = alice,bob", cut where it would fill the refusal. */

@@ -466,7 +466,10 @@ static enum rs_status conn_recv_now(struct os_conn *conn, void *message, size_t 
                             .msg_controllen = sizeof control.bytes};
     ssize_t got = recvmsg((int)conn->handle, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (got < 0) {
-        return errno == EINTR ? RS_WOULD_BLOCK : conn_status_of_errno("recvmsg");
+        /* ECONNRESET, said once, stands for our messages that the peer left unread; those it sent
+         * before it closed come after it. */
+        return errno == EINTR || errno == ECONNRESET ? RS_WOULD_BLOCK
+                                                     : conn_status_of_errno("recvmsg");
     }
     uint32_t count = 0;
     conn_take_handles(&header, handles, &count);

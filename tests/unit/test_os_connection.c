@@ -221,6 +221,19 @@ static void close_is_seen_after_the_messages(void **state)
     assert_int_equal(os_conn_send(&f->client, "x", 1, NULL, 0), RS_DATAPLANE_GONE);
 }
 
+/* What the other side sent before it closed arrives also if it left something unread. */
+static void close_with_unread_messages(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(os_conn_send(&f->client, "unread", 6, NULL, 0), RS_OK);
+    assert_int_equal(os_conn_send(&f->dataplane, "bye", 3, NULL, 0), RS_OK);
+    os_conn_close(&f->dataplane);
+    assert_int_equal(receive(f, &f->client, TEST_WAIT_NS), RS_OK);
+    assert_int_equal(f->bytes, 3);
+    assert_int_equal(receive(f, &f->client, TEST_WAIT_NS), RS_DATAPLANE_GONE);
+    assert_int_equal(receive(f, &f->client, 0), RS_DATAPLANE_GONE);
+}
+
 static void close_of_the_client_is_seen(void **state)
 {
     struct fixture *f = *state;
@@ -357,6 +370,7 @@ int main(int argc, char **argv)
         WITH_PAIR(too_many_handles_are_all_closed),
         WITH_PAIR(peer_that_does_not_read_cannot_block),
         WITH_PAIR(close_is_seen_after_the_messages),
+        WITH_PAIR(close_with_unread_messages),
         WITH_PAIR(close_of_the_client_is_seen),
         WITH_PAIR(client_gone_before_accept),
         WITH_PAIR(live_listener_is_not_replaced),
