@@ -52,6 +52,8 @@ struct control {
     uint32_t peer_count;
     uint64_t next_id; /* of sessions and peers */
     struct control_counts counts;
+    uint64_t refusals_until_ns; /* end of the period that refusals_logged counts in */
+    uint32_t refusals_logged;
     bool stopping;
     uint64_t next_watch_ns;
     bool link_was_up[RS_QUEUES_MAX];

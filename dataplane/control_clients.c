@@ -18,6 +18,8 @@
 #define CONTROL_PEERS_MAX          64u
 #define CONTROL_PEERS_PER_USER_MAX 16u
 #define CONTROL_PEER_NS            5000000000u
+#define CONTROL_REFUSALS_MAX       10u /* lines in the log, in each period */
+#define CONTROL_REFUSALS_NS        1000000000u
 
 static struct dp_session *control_find_session(const struct control *control, uint64_t id)
 {
@@ -139,13 +141,6 @@ static void control_client_gone(struct control *control, struct dp_session *sess
  * ------------------------------------------------------------------------------------------------
  */
 
-/* Same user as the dataplane, or the superuser, may attach (SECURITY.md). On Windows the pipe's
- * security descriptor has decided already. */
-static bool control_may_attach(const struct os_conn *conn)
-{
-    return conn->peer_uid == 0 || conn->peer_uid == os_user_id();
-}
-
 static uint32_t control_peers_of(const struct control *control, uint32_t user_id)
 {
     uint32_t count = 0;
@@ -216,6 +211,26 @@ void control_peers_expire(struct control *control, uint64_t now_ns)
     }
 }
 
+/* Tells the client why, and the log, which nobody who is refused can fill; closes the connection.
+ */
+static void control_refuse(struct control *control, struct os_conn *conn, enum rs_status status,
+                           const char *text)
+{
+    uint64_t now_ns = os_monotonic_ns();
+    if (now_ns >= control->refusals_until_ns) {
+        control->refusals_until_ns = now_ns + CONTROL_REFUSALS_NS;
+        control->refusals_logged = 0;
+    }
+    control->refusals_logged++;
+    if (control->refusals_logged <= CONTROL_REFUSALS_MAX) {
+        log_line(LOG_LEVEL_WARNING, "session", "pid %u refused: %s (%s)%s", conn->peer_pid,
+                 rs_status_name(status), text,
+                 control->refusals_logged == CONTROL_REFUSALS_MAX ? "; more are only counted" : "");
+    }
+    (void)control_answer(conn, RS_CTL_ATTACH, status, NULL, NULL, 0, text);
+    os_conn_close(conn);
+}
+
 void control_accept(struct control *control)
 {
     struct os_conn conn;
@@ -226,11 +241,12 @@ void control_accept(struct control *control)
         }
         return;
     }
+    char why[sizeof(((struct rs_ctl_answer *)0)->text)];
     const char *text = "";
-    if (!control_may_attach(&conn)) {
+    if (!os_access_allows(&control->configs[0].access, &conn, why, sizeof(why))) {
         control->counts.refused_access++;
         status = RS_ATTACH_REFUSED;
-        text = "only the user who runs the dataplane, and the superuser, may attach";
+        text = why;
     } else if (control->peer_count >= CONTROL_PEERS_MAX ||
                control_peers_of(control, conn.peer_uid) >= CONTROL_PEERS_PER_USER_MAX) {
         control->counts.refused_limit++;
@@ -241,10 +257,7 @@ void control_accept(struct control *control)
         text = status == RS_OK ? "" : "the dataplane could not take the connection";
     }
     if (status != RS_OK) {
-        log_line(LOG_LEVEL_WARNING, "session", "pid %u refused: %s (%s)", conn.peer_pid,
-                 rs_status_name(status), text);
-        (void)control_answer(&conn, RS_CTL_ATTACH, status, NULL, NULL, 0, text);
-        os_conn_close(&conn);
+        control_refuse(control, &conn, status, text);
     }
 }
 
@@ -389,10 +402,7 @@ static void control_attach(struct control *control, struct control_peer *peer, u
         control_attached(control, session);
         return;
     }
-    log_line(LOG_LEVEL_WARNING, "session", "pid %u refused: %s (%s)", conn.peer_pid,
-             rs_status_name(status), text);
-    (void)control_answer(&conn, RS_CTL_ATTACH, status, NULL, NULL, 0, text);
-    os_conn_close(&conn);
+    control_refuse(control, &conn, status, text);
 }
 
 /* ---- a client's control messages

@@ -46,8 +46,6 @@ void os_sleep_ns(uint64_t ns);
 /* Fills with random bytes from the system's generator. */
 RS_CHECK_RESULT enum rs_status os_random(void *out, size_t bytes);
 uint32_t os_process_id(void);
-/* The user this process runs as, comparable with os_conn.peer_uid; 0 on Windows. */
-uint32_t os_user_id(void);
 
 /* ---- shared memory: one object = one extent ---- */
 

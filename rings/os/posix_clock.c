@@ -58,11 +58,6 @@ enum rs_status os_random(void *out, size_t bytes)
     return RS_OK;
 }
 
-uint32_t os_user_id(void)
-{
-    return (uint32_t)geteuid();
-}
-
 uint32_t os_process_id(void)
 {
     return (uint32_t)getpid();

@@ -76,8 +76,3 @@ uint32_t os_process_id(void)
 {
     return GetCurrentProcessId();
 }
-
-uint32_t os_user_id(void)
-{
-    return 0;
-}

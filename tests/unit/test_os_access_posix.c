@@ -157,13 +157,20 @@ static void accept_one(struct os_listener *listener, struct os_conn *out)
     assert_int_equal(os_accept(listener, out), RS_OK);
 }
 
+/* Of the folder that test_runtime_enter made with 0700. */
+static void set_folder_mode(mode_t mode)
+{
+    const char *folder = getenv("RINGSOCK_RUNTIME_DIR");
+    CHILD_CHECK(folder && chmod(folder, mode) == 0);
+}
+
 /* What is said of who; why is "" when it may. */
 static bool ask(const struct os_access *access, const struct who *who, char *why, size_t bytes)
 {
     struct os_listener listener;
     struct os_conn conn;
     const char *name = test_runtime_enter();
-    assert_int_equal(chmod(getenv("RINGSOCK_RUNTIME_DIR"), 0755), 0); /* mkdtemp's is 0700 */
+    set_folder_mode(0755);
     assert_int_equal(os_listen(name, access, &listener), RS_OK);
     pid_t pid = start_client(name, who);
     accept_one(&listener, &conn);
@@ -303,7 +310,7 @@ static void user_of_the_connect_counts(void **state)
     struct os_conn conn;
     char why[216];
     const char *name = test_runtime_enter();
-    assert_int_equal(chmod(getenv("RINGSOCK_RUNTIME_DIR"), 0755), 0);
+    set_folder_mode(0755);
     assert_int_equal(os_listen(name, &access, &listener), RS_OK);
     assert_int_equal(seteuid(USER_B), 0);
     enum rs_status status = os_connect(name, TEST_WAIT_NS, &client);
@@ -358,13 +365,11 @@ static void other_users_reach_the_socket(void **state)
 {
     (void)state;
     root_or_skip();
-    char base[64];
     char folder[80];
     char lock[96];
     (void)test_runtime_enter();
-    (void)snprintf(base, sizeof base, "%s", getenv("RINGSOCK_RUNTIME_DIR"));
-    assert_int_equal(chmod(base, 0777), 0);
-    (void)snprintf(folder, sizeof folder, "%s/made", base);
+    set_folder_mode(0777);
+    (void)snprintf(folder, sizeof folder, "%s/made", getenv("RINGSOCK_RUNTIME_DIR"));
     (void)fflush(NULL);
     pid_t pid = fork();
     assert_true(pid >= 0);
@@ -388,7 +393,7 @@ static void lock_of_another_user(void **state)
     struct os_listener live;
     struct os_listener other;
     const char *name = test_runtime_enter();
-    assert_int_equal(chmod(getenv("RINGSOCK_RUNTIME_DIR"), 0777), 0);
+    set_folder_mode(0777);
     assert_int_equal(os_listen(name, NULL, &live), RS_OK);
     assert_int_equal(seteuid(USER_A), 0);
     enum rs_status while_alive = os_listen(name, NULL, &other);
@@ -402,7 +407,7 @@ static void lock_of_another_user(void **state)
     assert_non_null(strstr(os_last_error_text(), "permission denied, it belongs to user 0"));
     /* A folder that cannot be written to holds no dataplane either. */
     test_runtime_forget(name);
-    assert_int_equal(chmod(getenv("RINGSOCK_RUNTIME_DIR"), 0755), 0);
+    set_folder_mode(0755);
     assert_int_equal(seteuid(USER_A), 0);
     enum rs_status foreign_folder = os_listen(name, NULL, &other);
     assert_int_equal(seteuid(0), 0);
