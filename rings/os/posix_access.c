@@ -14,7 +14,7 @@
 
 #define ACCESS_NAME_BYTES     21u   /* of the name of a user who is refused */
 #define ACCESS_LOCAL_USERS    4096u /* of /etc/passwd, looked through for it */
-#define ACCESS_LIST_CHARS     36    /* of [access] users or groups within a refusal */
+#define ACCESS_LIST_CHARS     27    /* of [access] users or groups within a refusal */
 #define ACCESS_RECORD_BYTES   1024u /* of a user's or group's entry, doubled until it fits */
 #define ACCESS_RECORD_MAX     (1u << 20)
 #define ACCESS_PEER_GROUPS    64u    /* room at the first try */
@@ -204,7 +204,7 @@ static void access_describe(uint32_t uid, char *out, size_t bytes)
     (void)snprintf(out, bytes, name[0] != '\0' ? "%u (%s)" : "%u", uid, name);
 }
 
-/* ", one of [access] users = alice,bob", cut where it would fill the refusal. */
+/* ", nor one of [access] users = alice,bob", cut where it would fill the refusal. */
 static size_t access_describe_list(char *out, size_t bytes, const char *before, const char *list)
 {
     if (list[0] == '\0') {
