@@ -20,15 +20,14 @@
 #include <string.h>
 
 #include "dataplane/log.h"
-#include "dataplane/steer.h"
+#include "dataplane/nic_dpdk_rss.h"
 #include "rings/os/os.h"
 
-#define ETHER_HEADER_BYTES  14u
-#define VLAN_BYTES          4u
-#define FRAME_MORE_BYTES    (ETHER_HEADER_BYTES + 2 * VLAN_BYTES + RTE_ETHER_CRC_LEN)
-#define POOL_CACHE_MBUFS    256u
-#define MC_ADDRS_MAX        1024u
-#define SOFTWARE_TABLE_SIZE 128u
+#define ETHER_HEADER_BYTES 14u
+#define VLAN_BYTES         4u
+#define FRAME_MORE_BYTES   (ETHER_HEADER_BYTES + 2 * VLAN_BYTES + RTE_ETHER_CRC_LEN)
+#define POOL_CACHE_MBUFS   256u
+#define MC_ADDRS_MAX       1024u
 
 /* Multicast reception, from the narrowest filter to the widest; a port only ever widens. */
 enum multicast_mode { MULTICAST_LIST, MULTICAST_ALL, MULTICAST_PROMISCUOUS };
@@ -43,6 +42,7 @@ struct dpdk_port {
     uint32_t queue_count;
     uint32_t open_count;
     enum multicast_mode multicast;
+    struct nic_dpdk_rss rss;
     struct nic_steering steering; /* read by the queues' threads, constant once they run */
     uint16_t id;
     bool shared; /* the kernel sees it too */
@@ -331,7 +331,7 @@ static enum rs_status refuse(const struct queue_config *config, enum rs_status s
 }
 
 /* DPDK names a device by what stands before its arguments; PCI addresses with their domain. */
-static enum rs_status find_port(const struct queue_config *config, uint16_t *id)
+static enum rs_status find_port(const struct queue_config *config, uint32_t queues, uint16_t *id)
 {
     char name[RTE_ETH_NAME_MAX_LEN];
     size_t bytes = strcspn(config->device, ",");
@@ -340,6 +340,12 @@ static enum rs_status find_port(const struct queue_config *config, uint16_t *id)
     (void)snprintf(name, sizeof(name), "%s%.*s", short_pci ? "0000:" : "", (int)bytes,
                    config->device);
     if (rte_eth_dev_get_port_by_name(name, id) != 0) {
+        if (queues > 1 && strncmp(name, "net_af_xdp", strlen("net_af_xdp")) == 0) {
+            return refuse(config, RS_CONFIG,
+                          "DPDK has no such port; %u files name it, so the interface needs as many "
+                          "combined channels (ethtool -L IF combined %u; a veth has one)",
+                          queues, queues);
+        }
         return refuse(config, RS_CONFIG,
                       "DPDK has no such port; is its driver built in, the NIC bound to vfio-pci "
                       "(Windows: netuio), the interface there and up?");
@@ -353,6 +359,12 @@ static enum rs_status check_limits(const struct dpdk_port *port, const struct qu
     if (port->queue_count > info->max_rx_queues || port->queue_count > info->max_tx_queues) {
         return refuse(config, RS_CONFIG, "has %u receive and %u transmit queues; %u files name it",
                       info->max_rx_queues, info->max_tx_queues, port->queue_count);
+    }
+    if (nic_dpdk_queues_argument(config) != NULL && port->queue_count < info->max_rx_queues) {
+        return refuse(config, RS_CONFIG,
+                      "is made with %u queues, %u files name it; the frames of the others would be "
+                      "lost. Leave %s out of it",
+                      info->max_rx_queues, port->queue_count, nic_dpdk_queues_argument(config));
     }
     uint32_t overhead = info->max_mtu != UINT16_MAX && info->max_rx_pktlen > info->max_mtu
                             ? info->max_rx_pktlen - info->max_mtu
@@ -382,12 +394,6 @@ static void choose_offloads(struct dpdk_port *port, uint32_t *caps)
         port->conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
         *caps |= NIC_CAP_TX_UDP_CSUM;
     }
-    if (port->queue_count > 1) {
-        port->conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-        port->conf.rx_adv_conf.rss_conf.rss_hf =
-            port->info.flow_type_rss_offloads &
-            (RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_NONFRAG_IPV4_TCP);
-    }
 }
 
 static enum rs_status configure_port(struct dpdk_port *port, const struct queue_config *config,
@@ -402,6 +408,12 @@ static enum rs_status configure_port(struct dpdk_port *port, const struct queue_
         return status;
     }
     choose_offloads(port, caps);
+    if (port->queue_count > 1) {
+        status = nic_dpdk_rss_ask(&port->rss, &port->info, &port->conf);
+        if (status != RS_OK) {
+            return refuse(config, status, "no random key: %s", os_last_error_text());
+        }
+    }
     /* net_af_packet says it takes 1,518 bytes, whatever its slots hold. */
     uint32_t mtu_said = port->info.max_rx_pktlen - RTE_ETHER_HDR_LEN - RTE_ETHER_CRC_LEN;
     bool af_packet = nic_dpdk_af_packet_slot_bytes(config) != 0;
@@ -414,23 +426,6 @@ static enum rs_status configure_port(struct dpdk_port *port, const struct queue_
                       config->mtu_bytes, rte_strerror(-result));
     }
     return RS_OK;
-}
-
-/* The key is new in each process: who knows it can send flows that all meet on one queue, and so
- * starve that queue's programs while the others idle. */
-static enum rs_status choose_steering(struct dpdk_port *port, const struct queue_config *config)
-{
-    uint8_t key[TOEPLITZ_KEY_BYTES];
-    if (port->queue_count == 1) {
-        port->steering = steer_one_queue;
-        return RS_OK;
-    }
-    enum rs_status status = os_random(key, sizeof(key));
-    if (status != RS_OK) {
-        return refuse(config, status, "no random key: %s", os_last_error_text());
-    }
-    return steer_init(&port->steering, STEER_SOFTWARE, key, NULL, SOFTWARE_TABLE_SIZE,
-                      port->queue_count);
 }
 
 /* The MAC we answer for. A kernel's NIC keeps its own: setting it would change the kernel's
@@ -512,7 +507,12 @@ static enum rs_status start_port(struct dpdk_port *port, const struct queue_conf
             return refuse(config, RS_CONFIG, "cannot be promiscuous: %s", rte_strerror(-result));
         }
     }
-    return RS_OK;
+    if (port->queue_count == 1) {
+        port->steering = steer_one_queue;
+        return RS_OK;
+    }
+    return nic_dpdk_rss_read(&port->rss, port->id, &port->info, port->queue_count, config->device,
+                             &port->steering);
 }
 
 /* One queue's nic, not yet set up. */
@@ -549,19 +549,16 @@ static enum rs_status open_port(const struct queue_config *configs, uint32_t cou
     if (port == NULL) {
         return status;
     }
-    status = find_port(config, &port->id);
+    for (uint32_t i = first; i < count; i++) {
+        port->queue_count += strcmp(configs[i].device, config->device) == 0;
+    }
+    status = find_port(config, port->queue_count, &port->id);
     if (status != RS_OK) {
         free(port);
         return status;
     }
     port->shared = config_device_kind(config->device) == CONFIG_DEVICE_VIRTUAL_SHARED;
-    for (uint32_t i = first; i < count; i++) {
-        port->queue_count += strcmp(configs[i].device, config->device) == 0;
-    }
     status = configure_port(port, config, &caps);
-    if (status == RS_OK) {
-        status = choose_steering(port, config);
-    }
     for (uint32_t i = first; i < count && status == RS_OK; i++) {
         if (strcmp(configs[i].device, config->device) != 0) {
             continue;

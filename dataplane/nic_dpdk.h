@@ -27,5 +27,8 @@ void nic_dpdk_stop_eal(void);
 /* Bytes of one slot of net_af_packet's ring for this config: its framesz argument, or what
  * mtu_bytes needs. 0: another driver. */
 uint32_t nic_dpdk_af_packet_slot_bytes(const struct queue_config *config);
+/* The name of the device argument by which this config's driver is told how many queues to make.
+ * NULL: it needs none. */
+const char *nic_dpdk_queues_argument(const struct queue_config *config);
 
 #endif

@@ -69,6 +69,16 @@ static void add_extra_args(const struct queue_config *configs, uint32_t i)
     }
 }
 
+/* How many files name the device: its queues. */
+static uint32_t device_count(const struct queue_config *configs, uint32_t count, const char *device)
+{
+    uint32_t files = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        files += strcmp(configs[i].device, device) == 0;
+    }
+    return files;
+}
+
 static bool device_seen_before(const struct queue_config *configs, uint32_t i)
 {
     for (uint32_t j = 0; j < i; j++) {
@@ -112,16 +122,42 @@ uint32_t nic_dpdk_af_packet_slot_bytes(const struct queue_config *config)
     return bytes;
 }
 
-static void add_vdev(const struct queue_config *config)
+const char *nic_dpdk_queues_argument(const struct queue_config *config)
 {
-    uint32_t slot = nic_dpdk_af_packet_slot_bytes(config);
-    if (slot > AF_PACKET_SLOT_BYTES && strstr(config->device, ",framesz=") == NULL) {
-        /* The driver's own slots are for MTU 1500; longer frames would be cut in silence. */
-        add_arg("--vdev=%s,framesz=%" PRIu32 ",blocksz=%" PRIu32 ",framecnt=512", config->device,
-                slot, slot * 4);
-    } else {
-        add_arg("--vdev=%s", config->device);
+    static const char *const arguments[][2] = {{"net_af_packet", "qpairs"},
+                                               {"net_af_xdp", "queue_count"}};
+    for (size_t i = 0; i < sizeof(arguments) / sizeof(arguments[0]); i++) {
+        if (strncmp(config->device, arguments[i][0], strlen(arguments[i][0])) == 0) {
+            return arguments[i][1];
+        }
     }
+    return NULL;
+}
+
+static bool device_has_argument(const struct queue_config *config, const char *name)
+{
+    char option[32];
+    (void)snprintf(option, sizeof(option), ",%s=", name);
+    return strstr(config->device, option) != NULL;
+}
+
+/* The device as the file names it, and what the driver must be told besides. */
+static void add_vdev(const struct queue_config *config, uint32_t queues)
+{
+    char more[128] = "";
+    size_t used = 0;
+    const char *queues_argument = nic_dpdk_queues_argument(config);
+    uint32_t slot = nic_dpdk_af_packet_slot_bytes(config);
+    if (slot > AF_PACKET_SLOT_BYTES && !device_has_argument(config, "framesz")) {
+        /* The driver's own slots are for MTU 1500; longer frames would be cut in silence. */
+        used = (size_t)snprintf(more, sizeof(more),
+                                ",framesz=%" PRIu32 ",blocksz=%" PRIu32 ",framecnt=512", slot,
+                                slot * 4);
+    }
+    if (queues > 1 && queues_argument != NULL && !device_has_argument(config, queues_argument)) {
+        (void)snprintf(more + used, sizeof(more) - used, ",%s=%" PRIu32, queues_argument, queues);
+    }
+    add_arg("--vdev=%s%s", config->device, more);
 }
 
 static void compose_args(const struct queue_config *configs, uint32_t count)
@@ -156,7 +192,7 @@ static void compose_args(const struct queue_config *configs, uint32_t count)
             add_arg("%s", configs[i].device);
             pci = true;
         } else {
-            add_vdev(&configs[i]);
+            add_vdev(&configs[i], device_count(configs, count, configs[i].device));
         }
     }
     if (!pci) {

@@ -478,15 +478,19 @@ static void test_readme_has_every_key(void **state)
 static void test_example_files_are_good(void **state)
 {
     (void)state;
-    static const char *const names[] = {"loopback", "tap", "af_packet", "pcap-wine", "hardware"};
+    static const char *const names[] = {"loopback",     "tap",       "af_packet", "af_packet-q0",
+                                        "af_packet-q1", "pcap-wine", "hardware"};
+    struct queue_config configs[sizeof(names) / sizeof(names[0])];
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char path[512];
-        struct queue_config config;
         (void)snprintf(path, sizeof(path), RINGSOCK_SOURCE_DIR "/configs/%s.conf", names[i]);
-        if (strlen(path) < sizeof(config.file)) {
-            assert_int_equal(config_load(path, &config, stderr), RS_OK);
+        if (strlen(path) >= sizeof(configs[i].file)) {
+            return;
         }
+        assert_int_equal(config_load(path, &configs[i], stderr), RS_OK);
     }
+    assert_string_equal(names[3], "af_packet-q0"); /* for one process with the next */
+    assert_int_equal(config_check_set(&configs[3], 2, stderr), RS_OK);
 }
 
 int main(void)

@@ -1,8 +1,19 @@
 /*
- * nic_dpdk on DPDK's software devices, without privileges: net_ring gives back on each queue what
- * was sent on it, net_null takes all and gives empty frames. Frames, buffers and counts must come
- * out whole; what a device cannot do must be refused.
+ * nic_dpdk on DPDK's software devices. Without privileges: net_ring gives back on each queue what
+ * was sent on it, net_null takes all and gives empty frames. As root, in a network namespace that
+ * goes with the process: two queues of a TAP and of a packet socket, against the kernel. Frames,
+ * buffers and counts must come out whole; what a device cannot do must be refused.
  */
+#include <arpa/inet.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,9 +24,34 @@
 #include <cmocka.h>
 
 #include "dataplane/nic_dpdk.h"
+#include "dataplane/steer.h"
+#include "dataplane/wire/ethernet.h"
+#include "dataplane/wire/ipv4.h"
+#include "dataplane/wire/udp.h"
 
-enum { RING_Q0, RING_Q1, NULL_MAC, RING_MAC, NULL_JUMBO, ABSENT, CONFIGS };
-#define OPENED_BY_EAL ABSENT
+enum {
+    RING_Q0,
+    RING_Q1,
+    NULL_MAC,
+    RING_MAC,
+    NULL_JUMBO,
+    NULL_Q0,
+    NULL_Q1,
+    TAP_Q0, /* from here on for root */
+    TAP_Q1,
+    PACKET_Q0,
+    PACKET_Q1,
+    PACKET_OF_FOUR,
+    XDP_Q0,
+    XDP_Q1,
+    ABSENT,
+    CONFIGS
+};
+enum { FLOWS = 64, WAIT_S = 10, FLOW_FRAME_BYTES = 60 };
+#define TAP_IFACE "rstest0"
+#define OWN_MAC   "02:00:00:00:00:79"
+
+static bool privileged; /* there is a namespace of our own */
 
 static struct queue_config configs[CONFIGS];
 static struct nic *nics[CONFIGS];
@@ -33,16 +69,41 @@ static void make_config(struct queue_config *out, const char *device, const char
     (void)remove("test_nic_dpdk.conf");
 }
 
+/* A new network namespace with its lo up, for whatever this process opens. */
+static bool enter_namespace(void)
+{
+    struct ifreq request = {.ifr_name = "lo"};
+    if (access("/dev/net/tun", R_OK | W_OK) != 0 || unshare(CLONE_NEWNET) != 0) {
+        return false;
+    }
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    request.ifr_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING;
+    bool up = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+    (void)close(fd);
+    return up;
+}
+
 static int start(void **state)
 {
     (void)state;
+    privileged = enter_namespace();
     make_config(&configs[RING_Q0], "net_ring0", "");
     make_config(&configs[RING_Q1], "net_ring0", "queue = 1\n");
     make_config(&configs[NULL_MAC], "net_null0", "mac = 02:00:00:00:00:77\n");
     make_config(&configs[RING_MAC], "net_ring1", "mac = 02:00:00:00:00:78\n");
     make_config(&configs[NULL_JUMBO], "net_null1", "mtu_bytes = 9000\n");
+    make_config(&configs[NULL_Q0], "net_null2", "");
+    make_config(&configs[NULL_Q1], "net_null2", "queue = 1\n");
+    make_config(&configs[TAP_Q0], "net_tap0,iface=" TAP_IFACE, "mac = " OWN_MAC "\n");
+    make_config(&configs[TAP_Q1], "net_tap0,iface=" TAP_IFACE, "mac = " OWN_MAC "\nqueue = 1\n");
+    make_config(&configs[PACKET_Q0], "net_af_packet0,iface=lo", "mac = " OWN_MAC "\n");
+    make_config(&configs[PACKET_Q1], "net_af_packet0,iface=lo", "mac = " OWN_MAC "\nqueue = 1\n");
+    make_config(&configs[PACKET_OF_FOUR], "net_af_packet1,iface=" TAP_IFACE ",qpairs=4",
+                "mac = " OWN_MAC "\n");
+    make_config(&configs[XDP_Q0], "net_af_xdp0,iface=lo", "mac = " OWN_MAC "\n");
+    make_config(&configs[XDP_Q1], "net_af_xdp0,iface=lo", "mac = " OWN_MAC "\nqueue = 1\n");
     make_config(&configs[ABSENT], "net_null7", "");
-    return nic_dpdk_start_eal(configs, OPENED_BY_EAL) != RS_OK;
+    return nic_dpdk_start_eal(configs, privileged ? ABSENT : TAP_Q0) != RS_OK;
 }
 
 static int stop(void **state)
@@ -105,6 +166,9 @@ static void test_two_queues_of_one_device(void **state)
     assert_string_equal(a->name, "net_ring0");
     assert_int_equal(a->mtu_bytes, 1500);
     assert_true(a->ops->link_up(a));
+    assert_int_equal(a->steering->mode, STEER_SOFTWARE); /* net_ring hashes nothing */
+    assert_int_equal(a->steering->queue_count, 2);
+    assert_int_equal(b->queue_idx, 1);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         check_round(a, b, sizes[i]);
         check_round(b, a, sizes[i]);
@@ -163,6 +227,8 @@ static void test_mac_and_close(void **state)
     assert_int_equal(nic_dpdk_open(&configs[NULL_MAC], 1, &nics[NULL_MAC]), RS_OK);
     struct nic *nic = nics[NULL_MAC];
     assert_memory_equal(nic->mac, configs[NULL_MAC].mac, 6);
+    assert_int_equal(nic->steering->mode, STEER_ONE_QUEUE);
+    assert_int_equal(nic->queue_count, 1);
     struct pkt got[NIC_BURST_PKTS];
     uint32_t count = nic->ops->rx_burst(nic, got, NIC_BURST_PKTS);
     assert_int_equal(count, NIC_BURST_PKTS);
@@ -189,6 +255,153 @@ static void test_jumbo(void **state)
     nic->ops->close(nic);
 }
 
+/* ---- several queues ---- */
+
+static void close_both(uint32_t first)
+{
+    for (uint32_t i = first; i < first + 2; i++) {
+        nics[i]->ops->close(nics[i]);
+        nics[i] = NULL;
+    }
+}
+
+/* net_null keeps the key and the table it is given, as a NIC does. */
+static void test_steering_as_the_driver_says(void **state)
+{
+    (void)state;
+    static const uint8_t no_key[TOEPLITZ_KEY_BYTES];
+    assert_int_equal(nic_dpdk_open(&configs[NULL_Q0], 2, &nics[NULL_Q0]), RS_OK);
+    const struct nic_steering *steering = nics[NULL_Q0]->steering;
+    assert_ptr_equal(nics[NULL_Q1]->steering, steering);
+    assert_int_equal(nics[NULL_Q1]->queue_idx, 1);
+    assert_int_equal(nics[NULL_Q1]->queue_count, 2);
+    assert_int_equal(steering->mode, STEER_NIC);
+    assert_int_equal(steering->queue_count, 2);
+    assert_memory_not_equal(steering->key, no_key, sizeof(no_key));
+    assert_memory_not_equal(steering->key, toeplitz_published_key, sizeof(no_key));
+    for (uint32_t i = 0; i <= steering->table_mask; i++) {
+        assert_int_equal(steering->table[i], i % 2);
+    }
+    close_both(NULL_Q0);
+}
+
+static void make_flow_frame(uint8_t *frame, uint16_t src_port)
+{
+    static const uint8_t dst[6] = {2, 0, 0, 0, 0, 0x79}, src[6] = {2, 0, 0, 0, 0, 0x80};
+    const struct wire_ipv4 ip = {
+        .version_ihl = 0x45,
+        .total_len_be16 = rs_be16(FLOW_FRAME_BYTES - ETHERNET_HEADER_BYTES),
+        .ttl = 64,
+        .protocol = IPV4_PROTOCOL_UDP,
+        .src_be32 = inet_addr("192.0.2.1"),
+        .dst_be32 = inet_addr("192.0.2.10"),
+    };
+    memset(frame, 0, FLOW_FRAME_BYTES);
+    ethernet_emit(frame, dst, src, ETHERNET_TYPE_IPV4);
+    ipv4_emit(frame + ETHERNET_HEADER_BYTES, &ip, true);
+    udp_emit(frame + ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES, rs_be16(src_port), rs_be16(7000),
+             FLOW_FRAME_BYTES - ETHERNET_HEADER_BYTES - IPV4_HEADER_BYTES);
+}
+
+/* Which of the frames of make_flow_frame this is; -1: the kernel's own. */
+static int flow_of(const uint8_t *frame, size_t len)
+{
+    uint16_t ports[2];
+    if (len != FLOW_FRAME_BYTES || frame[12] != 8 || frame[13] != 0 || frame[23] != 17) {
+        return -1;
+    }
+    memcpy(ports, frame + ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES, sizeof(ports));
+    return ports[1] == rs_be16(7000) ? rs_be16(ports[0]) : -1;
+}
+
+static int open_kernel_end(const char *iface)
+{
+    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, htons(ETH_P_ALL));
+    const struct sockaddr_ll address = {.sll_family = AF_PACKET,
+                                        .sll_protocol = htons(ETH_P_ALL),
+                                        .sll_ifindex = (int)if_nametoindex(iface)};
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+/* Frames of many flows from the kernel reach both queues, none is lost between them. */
+static void check_receive(uint32_t first, int kernel)
+{
+    uint32_t hits[2] = {0};
+    uint64_t seen = 0;
+    uint8_t frame[FLOW_FRAME_BYTES];
+    for (uint16_t flow = 0; flow < FLOWS; flow++) {
+        make_flow_frame(frame, flow);
+        assert_int_equal(send(kernel, frame, sizeof(frame), 0), sizeof(frame));
+    }
+    const time_t deadline = time(NULL) + WAIT_S;
+    while (seen != UINT64_MAX) {
+        for (uint32_t q = 0; q < 2; q++) {
+            struct nic *nic = nics[first + q];
+            struct pkt pkts[NIC_BURST_PKTS];
+            uint32_t count = nic->ops->rx_burst(nic, pkts, NIC_BURST_PKTS);
+            for (uint32_t i = 0; i < count; i++) {
+                int flow = flow_of(pkts[i].data, pkts[i].len_bytes);
+                hits[q] += flow >= 0 ? 1 : 0;
+                seen |= flow >= 0 ? UINT64_C(1) << flow : 0;
+            }
+            nic->ops->rx_release(nic, pkts, count);
+        }
+        if (time(NULL) > deadline) {
+            fail_msg("waited %d s for frames of all flows, got %llx", WAIT_S,
+                     (unsigned long long)seen);
+        }
+    }
+    assert_true(hits[0] > 0 && hits[1] > 0);
+}
+
+static void check_transmit(struct nic *nic, uint16_t port, int kernel)
+{
+    struct pkt pkt;
+    uint8_t frame[2048];
+    ssize_t len = 0;
+    assert_true(nic->ops->tx_alloc(nic, &pkt));
+    make_flow_frame(pkt.data, port);
+    pkt.len_bytes = FLOW_FRAME_BYTES;
+    assert_int_equal(nic->ops->tx_burst(nic, &pkt, 1), 1);
+    const time_t deadline = time(NULL) + WAIT_S;
+    while (len < 0 || flow_of(frame, (size_t)len) != port) {
+        len = recv(kernel, frame, sizeof(frame), 0);
+        if (time(NULL) > deadline) {
+            fail_msg("waited %d s for the frame that queue %u sent", WAIT_S, nic->queue_idx);
+        }
+    }
+}
+
+static void check_two_queues_with_the_kernel(uint32_t first, const char *iface)
+{
+    if (!privileged) {
+        print_message("needs root and /dev/net/tun\n");
+        skip();
+    }
+    assert_int_equal(nic_dpdk_open(&configs[first], 2, &nics[first]), RS_OK);
+    int kernel = open_kernel_end(iface);
+    assert_int_equal(nics[first]->steering->mode, STEER_SOFTWARE);
+    check_receive(first, kernel);
+    check_transmit(nics[first], 1000, kernel);
+    check_transmit(nics[first + 1], 1001, kernel);
+    assert_int_equal(close(kernel), 0);
+    close_both(first);
+}
+
+static void test_two_queues_of_a_tap(void **state)
+{
+    (void)state;
+    check_two_queues_with_the_kernel(TAP_Q0, TAP_IFACE);
+}
+
+static void test_two_queues_of_a_packet_socket(void **state)
+{
+    (void)state;
+    check_two_queues_with_the_kernel(PACKET_Q0, "lo");
+}
+
 static void check_refused(uint32_t i)
 {
     assert_int_equal(nic_dpdk_open(&configs[i], 1, &nics[i]), RS_CONFIG);
@@ -202,6 +415,28 @@ static void test_refusals(void **state)
     check_refused(ABSENT);   /* the EAL was not told of it */
 }
 
+/* The kernel would give three quarters of the frames to queues nobody reads. */
+static void test_queues_nobody_reads(void **state)
+{
+    (void)state;
+    if (!privileged) {
+        skip();
+    }
+    check_refused(PACKET_OF_FOUR);
+}
+
+/* An XDP socket is of one channel of the interface, and lo has one. */
+static void test_more_queues_than_channels(void **state)
+{
+    (void)state;
+    if (!privileged) {
+        skip();
+    }
+    assert_int_equal(nic_dpdk_open(&configs[XDP_Q0], 2, &nics[XDP_Q0]), RS_CONFIG);
+    assert_null(nics[XDP_Q0]);
+    assert_null(nics[XDP_Q1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,7 +444,12 @@ int main(void)
         cmocka_unit_test(test_full_ring_and_buffers),
         cmocka_unit_test(test_mac_and_close),
         cmocka_unit_test(test_jumbo),
+        cmocka_unit_test(test_steering_as_the_driver_says),
+        cmocka_unit_test(test_two_queues_of_a_tap),
+        cmocka_unit_test(test_two_queues_of_a_packet_socket),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_queues_nobody_reads),
+        cmocka_unit_test(test_more_queues_than_channels),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
