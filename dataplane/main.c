@@ -112,8 +112,13 @@ static void print_ready(uint32_t count, struct nic *const *nics)
 {
     printf("ringsockd: ready: instance %s", configs[0].instance);
     for (uint32_t i = 0; i < count; i++) {
-        printf("%s nic %s, kind %s", i == 0 ? "," : ";", nics[i]->name,
-               nic_kind_text(nics[i]->kind));
+        if (nics[i]->queue_idx == 0) {
+            printf("%s nic %s, kind %s", i == 0 ? "," : ";", nics[i]->name,
+                   nic_kind_text(nics[i]->kind));
+        }
+        if (nics[i]->queue_idx == 0 && nics[i]->queue_count > 1) {
+            printf(", %u queues", nics[i]->queue_count);
+        }
     }
     printf("\n");
     (void)fflush(stdout);

@@ -77,6 +77,9 @@ static struct client_socket *socket_on(uint32_t port)
     NEED(status == RS_OK, "receive time-out: %s", rs_status_name(status));
     status = client_set_option(made, CLIENT_OPT_SEND_TIMEOUT_MS, WAIT_MS);
     NEED(status == RS_OK, "send time-out: %s", rs_status_name(status));
+    /* Of several NICs the one with this address. */
+    status = client_set_option(made, RS_OPT_MCAST_IF, own_be32);
+    NEED(status == RS_OK, "multicast interface: %s", rs_status_name(status));
     status = client_bind(made, &local);
     NEED(status == RS_OK, "bind port %u: %s", port, rs_status_name(status));
     return made;
@@ -246,7 +249,8 @@ static void receive_multicast(void)
 {
     struct client_socket *socket = socket_on(6005);
     struct rs_op_member member = {.action = RS_MEMBER_JOIN,
-                                  .group_be32 = __builtin_bswap32(WIRE_GROUP)};
+                                  .group_be32 = __builtin_bswap32(WIRE_GROUP),
+                                  .interface_be32 = own_be32};
     enum rs_status status = client_member(socket, &member);
     NEED(status == RS_OK, "join: %s", rs_status_name(status));
     receive_burst(socket, member.group_be32, 6005, RS_DGRAM_MULTICAST);
