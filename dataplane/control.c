@@ -48,6 +48,7 @@ static void control_multicast(struct control *control)
             log_line(LOG_LEVEL_WARNING, "nic", "%s: multicast filter not set: %s", nic->name,
                      rs_status_name(status));
         }
+        control->mac_filters[i] = queue->mac_count;
         /* release: our reads of the list come before the queue fills it again */
         atomic_store_explicit(&queue->macs_ready, 0, memory_order_release);
     }

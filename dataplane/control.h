@@ -6,6 +6,7 @@
  *   control.c          its loop, and what it does by the clock
  *   control_clients.c  connections, sessions from attach to end, channels, extents
  *   control_sockets.c  what the queues ask: sockets, ports, rings; what they tell
+ *   control_report.c   a snapshot of all of it for ringsockctl
  */
 #ifndef RINGSOCK_DATAPLANE_CONTROL_H
 #define RINGSOCK_DATAPLANE_CONTROL_H
@@ -32,6 +33,7 @@ struct control_counts {
     uint64_t refused_memory;  /* rings refused: [limits] extents or memory reached */
     uint64_t malformed;       /* control messages that are none */
     uint64_t answers_unsent;  /* a client does not read its answers: its session is ended */
+    uint64_t reports;         /* made for ringsockctl */
 };
 
 struct control {
@@ -57,6 +59,7 @@ struct control {
     bool stopping;
     uint64_t next_watch_ns;
     bool link_was_up[RS_QUEUES_MAX];
+    uint32_t mac_filters[RS_QUEUES_MAX]; /* multicast MACs that the NIC was last told */
 };
 
 /* nics[i] serves configs[i]; both stay the caller's. The queues are entered by the caller before

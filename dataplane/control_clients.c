@@ -30,12 +30,10 @@ static struct dp_session *control_find_session(const struct control *control, ui
     return session;
 }
 
-/* Fills in and sends an answer. The client reads at most one answer late, so one that finds no room
- * is not wanted. */
-static enum rs_status control_answer(struct os_conn *conn, uint32_t type, enum rs_status status,
-                                     const struct rs_ctl_answer *fields,
-                                     const struct os_conn_handle *handles, uint32_t handle_count,
-                                     const char *text)
+enum rs_status control_answer(struct os_conn *conn, uint32_t type, enum rs_status status,
+                              const struct rs_ctl_answer *fields,
+                              const struct os_conn_handle *handles, uint32_t handle_count,
+                              const char *text)
 {
     struct rs_ctl_answer answer = fields != NULL ? *fields : (struct rs_ctl_answer){0};
     answer.magic = RS_MAGIC;
@@ -321,6 +319,7 @@ static enum rs_status control_session_enter(struct control *control, const struc
     session->process = process;
     session->conn = *conn;
     session->user_id = conn->peer_uid;
+    os_process_name(&session->process, session->program, sizeof(session->program));
     session->never_sleeps = never_sleeps;
     status = control_watch_session(control, session);
     if (status != RS_OK) {
@@ -556,10 +555,17 @@ void control_peer_ready(struct control *control, uint64_t id)
         control_attach(control, peer, request.arg);
         return;
     }
+    if (status == RS_OK && request.type == RS_CTL_REPORT) {
+        peer->expires_ns = os_monotonic_ns() + CONTROL_PEER_NS;
+        if (control_report(control, &peer->conn) != RS_OK) {
+            control_peer_close(control, peer);
+        }
+        return;
+    }
     if (status == RS_OK || status == RS_CORRUPT) {
         control->counts.malformed++;
-        log_line(LOG_LEVEL_WARNING, "control", "pid %u did not begin with ATTACH; closed",
-                 peer->conn.peer_pid);
+        log_line(LOG_LEVEL_WARNING, "control",
+                 "pid %u began neither with ATTACH nor with REPORT; closed", peer->conn.peer_pid);
     }
     control_peer_close(control, peer);
 }

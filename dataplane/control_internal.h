@@ -5,6 +5,7 @@
 #define RINGSOCK_DATAPLANE_CONTROL_INTERNAL_H
 
 #include "dataplane/control.h"
+#include "rings/control.h"
 
 /* What the poller gives back: a kind in the top byte, a session's or peer's id below. */
 enum control_source {
@@ -44,6 +45,19 @@ void control_session_free(struct control *control, struct dp_session *session);
 void control_peers_close(struct control *control);
 /* The queue has let go of a channel that its client closed. */
 void control_channel_removed(struct control *control, const struct message *message);
+
+/* Fills in and sends an answer. The client reads at most one answer late, so one that finds no room
+ * is not wanted. */
+enum rs_status control_answer(struct os_conn *conn, uint32_t type, enum rs_status status,
+                              const struct rs_ctl_answer *fields,
+                              const struct os_conn_handle *handles, uint32_t handle_count,
+                              const char *text);
+
+/* ---- control_report.c ---- */
+
+/* Makes a report (rings/report.h) and sends it. Any status but RS_OK: the connection is of no use
+ * any more. */
+RS_CHECK_RESULT enum rs_status control_report(struct control *control, struct os_conn *conn);
 
 /* ---- control_sockets.c ---- */
 

@@ -246,7 +246,7 @@ static void deliver_hint(struct queue *queue, struct dp_socket *socket, uint32_t
     struct session_part *part = socket->part;
     request_budget_refill(queue, part);
     if (part->hints_left <= 0 || (queue->queue_count > 1 && !exchange_has_room(queue))) {
-        QUEUE_COUNT(queue, hints_deferred);
+        QUEUE_COUNT_PART(queue, part, hints_deferred);
         deliver_touch(queue, socket, happened);
         return;
     }
@@ -267,7 +267,7 @@ static bool deliver_signal(struct queue *queue, struct dp_channel *channel)
     struct session_part *part = channel->part;
     request_budget_refill(queue, part);
     if (part->signals_left <= 0) {
-        QUEUE_COUNT(queue, signals_deferred);
+        QUEUE_COUNT_PART(queue, part, signals_deferred);
         return false;
     }
     if (wakeup_needed(&channel->wakeup)) {

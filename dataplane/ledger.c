@@ -7,6 +7,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "rings/json.h"
+
 /* Every counter of a group that is not zero, one line each. */
 static void ledger_lines(FILE *out, const struct counters *counters, enum counter_group group,
                          const char *label)
@@ -86,78 +88,66 @@ bool ledger_print(FILE *out, const struct ledger_queue *queues, uint32_t count)
 
 /* ---- JSON ---- */
 
-static void json_string(FILE *out, const char *text)
+static void json_counters(struct rs_json *json, const struct counters *counters)
 {
-    fputc('"', out);
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\') {
-            fprintf(out, "\\%c", c);
-        } else if (c < 0x20) {
-            fprintf(out, "\\u%04x", c);
-        } else {
-            fputc(c, out);
-        }
-    }
-    fputc('"', out);
-}
-
-static void json_counters(FILE *out, const struct counters *counters)
-{
-    fprintf(out, "\"counters\": {");
+    rs_json_object(json, "counters");
     for (unsigned i = 0; i < COUNTER_COUNT; i++) {
-        fprintf(out, "%s\"%s\": %" PRIu64, i == 0 ? "" : ", ", counter_name((enum counter_id)i),
-                counter_get(counters, (enum counter_id)i));
+        rs_json_u64(json, counter_name((enum counter_id)i),
+                    counter_get(counters, (enum counter_id)i));
     }
-    fprintf(out, "}");
+    rs_json_object_end(json);
 }
 
-static void json_nic(FILE *out, const struct nic_stats *nic)
+static void json_nic(struct rs_json *json, const struct nic_stats *nic)
 {
-    fprintf(out,
-            "\"nic_counters\": {\"rx_pkts\": %" PRIu64 ", \"rx_bytes\": %" PRIu64
-            ", \"rx_missed_pkts\": %" PRIu64 ", \"rx_errors_pkts\": %" PRIu64
-            ", \"rx_no_buffer_pkts\": %" PRIu64 ", \"tx_pkts\": %" PRIu64 ", \"tx_bytes\": %" PRIu64
-            ", \"tx_errors_pkts\": %" PRIu64 "}",
-            nic->rx_pkts, nic->rx_bytes, nic->rx_missed_pkts, nic->rx_errors_pkts,
-            nic->rx_no_buffer_pkts, nic->tx_pkts, nic->tx_bytes, nic->tx_errors_pkts);
+    rs_json_object(json, "nic_counters");
+    rs_json_u64(json, "rx_pkts", nic->rx_pkts);
+    rs_json_u64(json, "rx_bytes", nic->rx_bytes);
+    rs_json_u64(json, "rx_missed_pkts", nic->rx_missed_pkts);
+    rs_json_u64(json, "rx_errors_pkts", nic->rx_errors_pkts);
+    rs_json_u64(json, "rx_no_buffer_pkts", nic->rx_no_buffer_pkts);
+    rs_json_u64(json, "tx_pkts", nic->tx_pkts);
+    rs_json_u64(json, "tx_bytes", nic->tx_bytes);
+    rs_json_u64(json, "tx_errors_pkts", nic->tx_errors_pkts);
+    rs_json_object_end(json);
 }
 
-static void json_sums(FILE *out, const struct counters_sums *sums)
+static void json_sums(struct rs_json *json, const struct counters_sums *sums)
 {
-    fprintf(out, "\"sums\": {");
+    rs_json_object(json, "sums");
     for (unsigned i = 0; i < COUNTER_GROUP_COUNT; i++) {
-        fprintf(out, "%s\"%s\": %" PRIu64, i == 0 ? "" : ", ",
-                counter_group_name((enum counter_group)i), sums->group[i]);
+        rs_json_u64(json, counter_group_name((enum counter_group)i), sums->group[i]);
     }
-    fprintf(out, "}");
+    rs_json_object_end(json);
 }
 
 bool ledger_print_json(FILE *out, const struct ledger_queue *queues, uint32_t count)
 {
+    struct rs_json json = rs_json_start(out);
     bool balances = true;
     uint64_t lost = 0;
-    fprintf(out, "{\"queues\": [");
+    rs_json_object(&json, NULL);
+    rs_json_array(&json, "queues");
     for (uint32_t i = 0; i < count; i++) {
         const struct ledger_queue *queue = &queues[i];
         struct counters_sums sums;
         bool queue_balances = counters_balance(queue->counters, &sums);
-        fprintf(out, "%s{\"nic\": ", i == 0 ? "" : ", ");
-        json_string(out, queue->name);
-        fprintf(out, ", \"kind\": ");
-        json_string(out, nic_kind_text(queue->kind));
-        fprintf(out, ", ");
-        json_counters(out, queue->counters);
-        fprintf(out, ", ");
-        json_nic(out, &queue->nic);
-        fprintf(out, ", ");
-        json_sums(out, &sums);
-        fprintf(out, ", \"balances\": %s, \"lost_inside\": %" PRIu64 "}",
-                queue_balances ? "true" : "false", sums.lost);
+        rs_json_object(&json, NULL);
+        rs_json_text(&json, "nic", queue->name);
+        rs_json_text(&json, "kind", nic_kind_text(queue->kind));
+        json_counters(&json, queue->counters);
+        json_nic(&json, &queue->nic);
+        json_sums(&json, &sums);
+        rs_json_bool(&json, "balances", queue_balances);
+        rs_json_u64(&json, "lost_inside", sums.lost);
+        rs_json_object_end(&json);
         balances &= queue_balances;
         lost += sums.lost;
     }
-    fprintf(out, "], \"balances\": %s, \"lost_inside\": %" PRIu64 "}\n",
-            balances ? "true" : "false", lost);
+    rs_json_array_end(&json);
+    rs_json_bool(&json, "balances", balances);
+    rs_json_u64(&json, "lost_inside", lost);
+    rs_json_object_end(&json);
+    (void)fputc('\n', out);
     return balances && lost == 0;
 }

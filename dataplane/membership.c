@@ -153,6 +153,7 @@ static enum rs_status membership_make(struct stack *stack, struct udp_socket *so
     }
     struct igmp_group *group = igmp_group_get(stack, group_be32);
     table->free_memberships = membership->chain_next;
+    table->used++;
     *membership = (struct udp_membership){
         .socket_next = socket->memberships,
         .socket = socket,
@@ -193,6 +194,7 @@ static void membership_free(struct stack *stack, struct udp_membership *membersh
     struct igmp_group *group = membership->group;
     membership->chain_next = table->free_memberships;
     table->free_memberships = membership;
+    table->used--;
     igmp_group_changed(stack, group);
 }
 

@@ -42,6 +42,7 @@ struct membership_table {
     struct udp_membership **chains;
     struct membership_source *sources;
     struct membership_source *free_sources;
+    uint32_t used;  /* memberships taken */
     uint32_t shift; /* of the hash */
 };
 

@@ -38,6 +38,9 @@ enum { NIC_CAP_TX_IP_CSUM = 1, NIC_CAP_TX_UDP_CSUM = 2, NIC_CAP_RX_CSUM = 4 };
 struct nic_stats { /* the NIC's own counters, apart from the stack's */
     uint64_t rx_pkts, rx_bytes, rx_missed_pkts, rx_errors_pkts, rx_no_buffer_pkts;
     uint64_t tx_pkts, tx_bytes, tx_errors_pkts;
+    /* of the queue's pool: all, and those that somebody has now (received and not released, in a
+     * descriptor, allocated and not sent); both 0 where there is none */
+    uint64_t buffers, buffers_held;
 };
 
 struct nic;

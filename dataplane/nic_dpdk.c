@@ -186,7 +186,8 @@ static void dpdk_stats(struct nic *nic, struct nic_stats *out)
 {
     struct dpdk_nic *self = dpdk_of(nic);
     struct rte_eth_stats stats = {0};
-    *out = (struct nic_stats){0};
+    *out = (struct nic_stats){.buffers = self->pool->size,
+                              .buffers_held = rte_mempool_in_use_count(self->pool)};
     if (rte_eth_stats_get(self->port_id, &stats) != 0) {
         return;
     }

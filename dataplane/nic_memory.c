@@ -246,6 +246,7 @@ static void memory_stats(struct nic *nic, struct nic_stats *out)
     struct nic_memory *memory = memory_of(nic);
     port_lock(memory->port);
     *out = memory->stats;
+    out->buffers_held = memory->held_count;
     port_unlock(memory->port);
 }
 
@@ -326,6 +327,7 @@ static bool queue_create(struct memory_port *port, const struct nic_memory_confi
     memory->nic.queue_idx = queue_idx;
     memory->nic.queue_count = port->queue_count;
     memory->nic.steering = &port->steering;
+    memory->stats.buffers = config->buffers;
     memory->tx_left = UINT32_MAX;
     memory->alloc_left = UINT32_MAX;
     memory->memory = calloc(config->buffers, port->buffer_bytes);

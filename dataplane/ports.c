@@ -15,6 +15,8 @@
 
 struct ports {
     struct ports_entry *list[PORTS_COUNT]; /* by port number in host order */
+    uint64_t used[PORTS_COUNT / 64];       /* a bit for each list that is not empty */
+    uint32_t count;                        /* entries in all lists */
     uint32_t next_ephemeral;               /* 0 .. 16383 */
 };
 
@@ -107,7 +109,28 @@ enum rs_status ports_bind(struct ports *ports, struct ports_entry *entry, uint32
                                   .bound = 1,
                                   .uid = uid};
     ports->list[port] = entry;
+    ports->used[port / 64] |= 1ull << port % 64;
+    ports->count++;
     return RS_OK;
+}
+
+uint32_t ports_count(const struct ports *ports)
+{
+    return ports->count;
+}
+
+void ports_each(const struct ports *ports,
+                void (*callback)(void *context, const struct ports_entry *entry), void *context)
+{
+    for (uint32_t word = 0; word < PORTS_COUNT / 64; word++) {
+        for (uint64_t bits = ports->used[word]; bits != 0; bits &= bits - 1) {
+            uint32_t port = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            for (const struct ports_entry *each = ports->list[port]; each != NULL;
+                 each = each->next) {
+                callback(context, each);
+            }
+        }
+    }
 }
 
 void ports_release(struct ports *ports, struct ports_entry *entry)
@@ -115,10 +138,15 @@ void ports_release(struct ports *ports, struct ports_entry *entry)
     if (!entry->bound) {
         return;
     }
-    struct ports_entry **link = &ports->list[rs_be16(entry->port_be16)];
+    uint32_t port = rs_be16(entry->port_be16);
+    struct ports_entry **link = &ports->list[port];
     while (*link != entry) {
         link = &(*link)->next;
     }
     *link = entry->next;
     entry->bound = 0;
+    ports->count--;
+    if (ports->list[port] == NULL) {
+        ports->used[port / 64] &= ~(1ull << port % 64);
+    }
 }

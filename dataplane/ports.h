@@ -14,7 +14,7 @@ enum ports_share { PORTS_DEFAULT, PORTS_REUSE, PORTS_EXCLUSIVE };
 
 struct ports;
 
-/* One bound address, embedded in the socket that owns it. ports.c only. */
+/* One bound address, embedded in the socket that owns it. Written by ports.c only. */
 struct ports_entry {
     struct ports_entry *next;
     uint32_t ip_be32;
@@ -33,6 +33,10 @@ void ports_destroy(struct ports *ports);
 RS_CHECK_RESULT enum rs_status ports_bind(struct ports *ports, struct ports_entry *entry,
                                           uint32_t ip_be32, uint16_t *port_be16,
                                           enum ports_share share, uint32_t uid);
+uint32_t ports_count(const struct ports *ports); /* addresses bound now */
+/* Calls back for each, by rising port number; the callback changes nothing. */
+void ports_each(const struct ports *ports,
+                void (*callback)(void *context, const struct ports_entry *entry), void *context);
 void ports_release(struct ports *ports, struct ports_entry *entry); /* harmless when not bound */
 
 #endif

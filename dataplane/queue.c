@@ -263,7 +263,10 @@ static void queue_hand_macs(struct queue *queue)
  * they may write. */
 static void queue_heartbeat(struct queue *queue)
 {
+    struct stack_levels levels = stack_levels(queue->stack);
     queue->next_heartbeat_tsc = queue->now_tsc + queue->heartbeat_tsc;
+    atomic_store_explicit(&queue->load.sockets, levels.sockets, memory_order_relaxed);
+    atomic_store_explicit(&queue->load.memberships, levels.memberships, memory_order_relaxed);
     for (uint32_t i = 0; i < queue->session_count; i++) {
         struct dp_session *session = queue->sessions[i];
         /* relaxed: only whether it moves matters to the client */

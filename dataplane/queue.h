@@ -41,6 +41,9 @@ struct queue_load {
     _Atomic uint64_t rx_bursts;  /* that brought frames; rx_frames are in the counters */
     _Atomic uint64_t rx_full;    /* bursts as large as can be: the NIC had more */
     _Atomic uint64_t requests;   /* slots taken */
+    /* levels, as of the last heartbeat */
+    _Atomic uint64_t sockets;     /* in the stack's table */
+    _Atomic uint64_t memberships; /* of those */
 };
 
 struct queue {
@@ -137,6 +140,13 @@ static inline struct session_part *queue_part(const struct queue *queue,
 }
 
 #define QUEUE_COUNT(queue, name) counter_add(stack_counters((queue)->stack), COUNTER_##name, 1)
+/* The same, also for the session whose part it is: a field of session_part has the counter's name.
+ */
+#define QUEUE_COUNT_PART(queue, part, name) \
+    do {                                    \
+        QUEUE_COUNT(queue, name);           \
+        queue_load_add(&(part)->name, 1);   \
+    } while (0)
 
 /* ---- request.c ---- */
 

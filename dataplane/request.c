@@ -48,9 +48,17 @@ static void request_charge_slot(struct session_part *part)
 /* ---- waiting for budget or NIC
  * ---------------------------------------------------------------------------------- */
 
+/* For reports. Relaxed: nothing else hangs on it. */
+static void request_note_waiting(struct dp_socket *socket)
+{
+    uint32_t bytes = rs_seq_distance(socket->send.head, socket->send.tail);
+    atomic_store_explicit(&socket->send_wait_bytes, bytes, memory_order_relaxed);
+}
+
 void request_block(struct dp_socket *socket)
 {
     struct session_part *part = socket->part;
+    request_note_waiting(socket);
     if (socket->blocked) {
         return;
     }
@@ -122,7 +130,7 @@ static void request_drain(struct queue *queue, struct dp_socket *socket, bool pa
             break;
         }
         if ((!paid && part->turn_left <= 0) || part->bytes_left <= 0) {
-            QUEUE_COUNT(queue, budget_exhausted);
+            QUEUE_COUNT_PART(queue, part, budget_exhausted);
             request_block(socket);
             break;
         }
@@ -162,6 +170,7 @@ static enum outcome request_post(struct queue *queue, struct dp_channel *channel
     socket->post_position = channel->requests.head; /* of the slot in hand */
     socket->post_channel = channel;
     if (socket->blocked) {
+        request_note_waiting(socket);
         deliver_touch(queue, socket, 0); /* drained in its turn, after what blocks */
     } else {
         request_drain(queue, socket, true);
@@ -218,6 +227,9 @@ static void request_retry_part(struct queue *queue, struct session_part *part)
         struct dp_socket *socket = request_unblock_first(part);
         if (reads) {
             request_drain(queue, socket, false); /* may put it at the end again */
+        }
+        if (!socket->blocked) {
+            request_note_waiting(socket);
         }
         if (!socket->blocked && socket->closing) {
             request_close_finish(queue, socket);
@@ -337,7 +349,7 @@ static void request_consume_part(struct queue *queue, struct session_part *part)
             part->channel_first + 1 < part->channel_count ? part->channel_first + 1 : 0;
     }
     if (more && part->slots_left <= 0) {
-        QUEUE_COUNT(queue, budget_exhausted);
+        QUEUE_COUNT_PART(queue, part, budget_exhausted);
     }
 }
 

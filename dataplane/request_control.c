@@ -130,7 +130,7 @@ static enum rs_status request_member(struct queue *queue, struct dp_socket *sock
         return RS_OK;
     }
     if (join && part->membership_count >= socket->session->config->limit_memberships) {
-        QUEUE_COUNT(queue, memberships_refused);
+        QUEUE_COUNT_PART(queue, part, memberships_refused);
         return RS_NO_BUFFERS;
     }
     part->membership_count -= udp_socket_membership_count(&socket->udp);
@@ -171,10 +171,10 @@ bool request_forward(struct queue *queue, struct message *message)
 
 /* Whether one more request of the session may go to the control thread: no client shall fill its
  * queue. */
-static bool request_may_forward(struct queue *queue, const struct session_part *part)
+static bool request_may_forward(struct queue *queue, struct session_part *part)
 {
     if (part->pending_control >= SESSION_PENDING_MAX) {
-        QUEUE_COUNT(queue, control_waits);
+        QUEUE_COUNT_PART(queue, part, control_waits);
         return false;
     }
     return message_has_slack(queue->to_control);
@@ -267,10 +267,23 @@ static enum outcome request_close(struct queue *queue, struct dp_socket *socket,
 /* ---- done here, then by the parts
  * ------------------------------------------------------------------------------- */
 
+/* The addresses that a report tells. Relaxed: nothing else hangs on them. */
+static void request_name(struct dp_socket *socket)
+{
+    const struct udp_socket *udp = &socket->udp;
+    atomic_store_explicit(&socket->local_name,
+                          dp_socket_name(udp->local_be32, udp->local_port_be16),
+                          memory_order_relaxed);
+    atomic_store_explicit(&socket->peer_name,
+                          udp->connected ? dp_socket_name(udp->peer_be32, udp->peer_port_be16) : 0,
+                          memory_order_relaxed);
+}
+
 /* The addresses that the client is told. */
 static void request_describe(struct dp_socket *socket)
 {
     const struct udp_socket *udp = &socket->udp;
+    request_name(socket);
     socket->desc->local = rs_addr_v4(udp->local_be32, udp->local_port_be16);
     socket->desc->peer = udp->connected ? rs_addr_v4(udp->peer_be32, udp->peer_port_be16)
                                         : (struct rs_addr){.family = RS_FAMILY_NONE};
@@ -378,7 +391,9 @@ static enum rs_status request_bound(struct queue *queue, struct dp_socket *socke
 {
     dgram_send_reader_init(&socket->send, socket->send_base, socket->send_ring.size_bytes,
                            &socket->state->send_head, 0);
-    return request_join_table(queue, socket, local);
+    enum rs_status status = request_join_table(queue, socket, local);
+    request_name(socket);
+    return status;
 }
 
 static void request_tell_done(struct queue *queue, const struct message *message,

@@ -460,6 +460,8 @@ enum rs_status session_socket_open(struct dp_session *session, uint32_t home_que
     /* 0 means free */
     record->generation = session->generations[idx] + 1 != 0 ? session->generations[idx] + 1 : 1;
     record->home_queue_idx = home_queue_idx;
+    record->errors_at_open =
+        atomic_load_explicit(&session->socket_states[idx].error_seq, memory_order_relaxed);
     record->recv_ring_bytes = open->recv_ring_bytes;
     record->send_ring_bytes = open->send_ring_bytes;
     struct dp_socket *home;

@@ -98,12 +98,21 @@ struct dp_socket {
     bool reuse, exclusive, surface_connreset;
     uint32_t recv_limit_bytes;  /* SO_RCVBUF; 0: the whole ring */
     uint32_t multicast_if_be32; /* 0: the NIC of the home queue */
+    /* At home, for reports: relaxed stores where things change that change rarely. */
+    _Atomic uint64_t local_name, peer_name; /* dp_socket_name; 0: none */
+    _Atomic uint32_t send_wait_bytes;       /* of the send ring, known of and not sent yet */
     /* for the queue from CONTROL_BOUND or CONTROL_PART_ADD on */
     uint8_t *recv_base, *send_base;
     struct rs_ring_ref recv_ring, send_ring;
     void *allocation;   /* control: what free wants */
     uint32_t queue_idx; /* control */
 };
+
+/* Address and port in one word, so that a report never has half of one; 0 only for no port. */
+static inline uint64_t dp_socket_name(uint32_t ip_be32, uint16_t port_be16)
+{
+    return (uint64_t)ip_be32 << 16 | port_be16;
+}
 
 /* What the control thread is doing for a socket with all its parts. */
 enum socket_step { STEP_NONE, STEP_BIND, STEP_SPREAD, STEP_UNDO };
@@ -117,6 +126,7 @@ struct session_socket {
     struct dp_socket *parts[RS_QUEUES_MAX]; /* NULL: not made yet */
     uint32_t live;                          /* the queues that have theirs, a bit each */
     struct ports_entry port;
+    uint32_t errors_at_open; /* error_seq of its place goes on from socket to socket */
     uint32_t recv_ring_bytes, send_ring_bytes;               /* asked for at OPEN, checked */
     struct rs_ring_ref recv_rings[RS_QUEUES_MAX], send_ring; /* size 0: none yet */
     enum socket_step step;
@@ -147,6 +157,10 @@ struct session_part {
     struct dp_socket *blocked_first, *blocked_last; /* oldest first */
     uint64_t end_deadline_tsc;    /* from here on an ending session is not drained any more */
     enum rs_status poison_status; /* RS_OK while all is well */
+    /* Counted beside the queue's counters of these names; the queue is the only writer, partner: a
+     * report. */
+    _Atomic uint64_t budget_exhausted, signals_deferred, hints_deferred, control_waits,
+        memberships_refused;
     struct rs_queue_state *state; /* the queue stores its heartbeat there */
     bool listed;                  /* in the queue's table */
 };
@@ -164,6 +178,7 @@ struct dp_session {
     struct os_conn conn;               /* control */
     struct os_process process;         /* control */
     uint32_t user_id;                  /* control: who runs the client */
+    char program[32];                  /* control: its name, for reports */
     struct os_shm
         extents[RS_EXTENTS_MAX]; /* control adds, the queue reads entries named in messages */
     uint8_t extent_kinds[RS_EXTENTS_MAX]; /* control: enum rs_extent_kind */

@@ -314,3 +314,9 @@ void stack_flush(struct stack *stack)
         }
     }
 }
+
+struct stack_levels stack_levels(const struct stack *stack)
+{
+    return (struct stack_levels){.sockets = stack->udp.bound_count,
+                                 .memberships = stack->members.used};
+}

@@ -152,6 +152,12 @@ void stack_flush(struct stack *stack);
 bool stack_tx_ready(const struct stack *stack);
 /* Written by the queue thread, read by anybody as relaxed 64-bit words. */
 struct counters *stack_counters(struct stack *stack);
+/* What its tables hold now. */
+struct stack_levels {
+    uint32_t sockets;     /* bound */
+    uint32_t memberships; /* of them all, sources not counted */
+};
+struct stack_levels stack_levels(const struct stack *stack);
 /* Own address, one of the process's other NICs, or 127.0.0.0/8. */
 bool stack_is_own_address(const struct stack *stack, uint32_t ip_be32);
 /* The multicast MACs now wanted; for multicast_set. None on a follower. Returns the count (max at

@@ -89,6 +89,7 @@ static void udp_table_insert(struct udp_table *table, struct udp_socket *socket)
         (*chain)->chain_prev = &socket->chain_next;
     }
     *chain = socket;
+    table->bound_count++;
     table->connected_count += socket->connected ? 1 : 0;
     table->specific_count += !socket->connected && socket->local_be32 != 0 ? 1 : 0;
 }
@@ -99,6 +100,7 @@ static void udp_table_remove(struct udp_table *table, struct udp_socket *socket)
     if (socket->chain_next != NULL) {
         socket->chain_next->chain_prev = socket->chain_prev;
     }
+    table->bound_count--;
     table->connected_count -= socket->connected ? 1 : 0;
     table->specific_count -= !socket->connected && socket->local_be32 != 0 ? 1 : 0;
 }

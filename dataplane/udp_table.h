@@ -18,6 +18,7 @@ struct udp_table {
     struct udp_socket **ports;
     uint32_t shift; /* of a 64-bit hash */
     uint32_t port_shift;
+    uint32_t bound_count;     /* sockets in the table */
     uint32_t connected_count; /* so that an empty class of sockets costs no look-up */
     uint32_t specific_count;  /* bound to an address, not connected */
     uint64_t key;             /* odd; from the seed, so that a program cannot aim at one chain */

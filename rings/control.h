@@ -19,11 +19,14 @@
 #define RS_CTL_ATTACH_SLEEPS       0x40000000u
 
 enum rs_ctl_type {
-    RS_CTL_ATTACH = 1,    /* arg: the client's RS_LAYOUT_VERSION, and a flag above or none. Answer:
+    RS_CTL_ATTACH =
+        1,                /* arg: the client's RS_LAYOUT_VERSION, and a flag above or none. Answer:
                              value = session id, handles =    extent 0 (dp, read), extent 1 (cl, write) */
     RS_CTL_CHANNEL_OPEN,  /* arg: queue index. Answer: value = channel index, handles = its event */
     RS_CTL_CHANNEL_CLOSE, /* arg: channel index. Its posts are consumed first. */
-    RS_CTL_EXTENT /* arg: extent index >= 2. Answer: value = size in bytes, handles = the extent */
+    RS_CTL_EXTENT, /* arg: extent index >= 2. Answer: value = size in bytes, handles = the extent */
+    RS_CTL_REPORT  /* instead of ATTACH, any number of times; arg: the asker's RS_REPORT_VERSION.
+                      Answer: value = size in bytes, handles = a report (rings/report.h, read) */
 };
 
 struct rs_ctl_request {

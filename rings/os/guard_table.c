@@ -63,6 +63,16 @@ void guard_table_remove(const void *base)
     }
 }
 
+uint32_t guard_table_count(void)
+{
+    const uint32_t used = atomic_load(&guard_used);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < used; i++) {
+        count += atomic_load(&guard_ranges[i].base) != 0;
+    }
+    return count;
+}
+
 bool guard_table_find(uintptr_t at, struct guard_found *out)
 {
     const uint32_t used = atomic_load(&guard_used);

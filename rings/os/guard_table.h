@@ -22,6 +22,8 @@ struct guard_found {
 RS_CHECK_RESULT enum rs_status guard_table_add(void *base, uint64_t size_bytes,
                                                _Atomic uint32_t *faulted, uint32_t *range_idx);
 void guard_table_remove(const void *base);
+/* Entries taken. */
+uint32_t guard_table_count(void);
 /* The range that holds an address. Async-signal-safe, any thread. */
 bool guard_table_find(uintptr_t at, struct guard_found *out);
 

@@ -80,6 +80,7 @@ void os_shm_destroy(struct os_shm *shm); /* unmaps and closes; harmless on a zer
 RS_CHECK_RESULT enum rs_status os_guard_add(void *base, uint64_t size_bytes,
                                             _Atomic uint32_t *faulted);
 void os_guard_remove(void *base);
+uint32_t os_guard_count(void); /* registered now */
 
 /* ---- events: one waiter, auto-reset, a signal before the wait is remembered ---- */
 
@@ -115,6 +116,15 @@ struct os_process {
 RS_CHECK_RESULT enum rs_status os_process_open(uint32_t pid, struct os_process *out);
 bool os_process_alive(const struct os_process *process); /* asks the OS, never a heartbeat */
 void os_process_close(struct os_process *process);
+/* The program's short name, cut to fit, NUL-terminated; "" when the system does not say. Whatever
+ * bytes the program chose. Slow. */
+void os_process_name(const struct os_process *process, char *out, size_t bytes);
+/* What this process uses now; UINT64_MAX where the system does not say. Slow. */
+struct os_usage {
+    uint64_t resident_bytes;
+    uint64_t handles; /* open descriptors or handles */
+};
+void os_process_usage(struct os_usage *out);
 
 /* ---- who may attach ---- */
 

@@ -2,9 +2,13 @@
  * Process watch (pidfd) and the shutdown signals on Linux. Called by the control thread, by a
  * client that waits, and by main.
  */
+#include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -42,6 +46,54 @@ void os_process_close(struct os_process *process)
 {
     os_handle_close(process->handle);
     process->handle = -1;
+}
+
+/* A small file of /proc, NUL-terminated. Empty when it cannot be read. */
+static void process_read(const char *path, char *out, size_t bytes)
+{
+    ssize_t got = -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        got = read(fd, out, bytes - 1);
+        (void)close(fd);
+    }
+    out[got > 0 ? got : 0] = '\0';
+}
+
+void os_process_name(const struct os_process *process, char *out, size_t bytes)
+{
+    char path[32];
+    (void)snprintf(path, sizeof(path), "/proc/%u/comm", process->pid);
+    process_read(path, out, bytes);
+    out[strcspn(out, "\n")] = '\0';
+    if (!os_process_alive(process)) { /* then the number may be another one's by now */
+        out[0] = '\0';
+    }
+}
+
+static uint64_t process_descriptors(void)
+{
+    uint64_t count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    if (folder == NULL) {
+        return UINT64_MAX;
+    }
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        count += entry->d_name[0] != '.';
+    }
+    (void)closedir(folder);
+    return count - 1; /* the folder itself */
+}
+
+void os_process_usage(struct os_usage *out)
+{
+    char text[128];
+    process_read("/proc/self/statm", text, sizeof(text)); /* proc(5): size resident ... in pages */
+    const char *resident = strchr(text, ' ');
+    out->resident_bytes = resident != NULL
+                              ? strtoull(resident, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE)
+                              : UINT64_MAX;
+    out->handles = process_descriptors();
 }
 
 void os_handle_close(intptr_t handle)

@@ -87,3 +87,8 @@ void os_guard_remove(void *base)
     guard_table_remove(base);
     ReleaseSRWLockExclusive(&guard_lock);
 }
+
+uint32_t os_guard_count(void)
+{
+    return guard_table_count();
+}

@@ -3,8 +3,12 @@
  * that waits, and by main.
  */
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "rings/os/win32_internal.h"
+
+#include <psapi.h> /* after windows.h */
 
 /* The system ends the process when the handler of a closing console returns, or after 5 s: the time
  * is main's to clean up. */
@@ -42,6 +46,34 @@ void os_process_close(struct os_process *process)
 {
     os_handle_close(process->handle);
     process->handle = -1;
+}
+
+/* The watched handle may only wait; a second one asks. While the first is open the number stays
+ * this process's. */
+void os_process_name(const struct os_process *process, char *out, size_t bytes)
+{
+    char path[MAX_PATH];
+    DWORD length = MAX_PATH;
+    out[0] = '\0';
+    HANDLE asked = OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, FALSE, process->pid);
+    if (!asked) {
+        return;
+    }
+    if (QueryFullProcessImageNameA(asked, 0, path, &length)) {
+        const char *name = strrchr(path, '\\');
+        (void)snprintf(out, bytes, "%s", name != NULL ? name + 1 : path);
+    }
+    (void)CloseHandle(asked);
+}
+
+void os_process_usage(struct os_usage *out)
+{
+    PROCESS_MEMORY_COUNTERS memory = {.cb = sizeof(memory)};
+    DWORD handles = 0;
+    out->resident_bytes = K32GetProcessMemoryInfo(GetCurrentProcess(), &memory, sizeof(memory))
+                              ? memory.WorkingSetSize
+                              : UINT64_MAX;
+    out->handles = GetProcessHandleCount(GetCurrentProcess(), &handles) ? handles : UINT64_MAX;
 }
 
 void os_handle_close(intptr_t handle)

@@ -1,0 +1,448 @@
+/*
+ * Reports for ringsockctl: one snapshot of queues, sessions, sockets, ports and counters, written
+ * into a fresh object of shared memory (rings/report.h) whose handle goes to the asker. Control
+ * thread; called by control_clients.c when a connection asks; calls rings/os.
+ *
+ * The queues do nothing for it. What is read is the control thread's own, relaxed atomics of the
+ * queues, words of dataplane-written memory, and each socket's recv_head words, which are the
+ * client's: loaded once and only believed within the ring. So the figures of one report are not of
+ * one instant, and sums over them may be off by what is under way.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dataplane/control_internal.h"
+#include "dataplane/log.h"
+#include "rings/report.h"
+#include "rings/seq.h"
+
+static_assert(SESSION_ENDED == 2, "enum rs_report_session_state begins as enum session_state");
+static_assert((int)STEER_ONE_QUEUE == RS_REPORT_STEER_ONE &&
+                  (int)STEER_SOFTWARE == RS_REPORT_STEER_SOFTWARE,
+              "enum rs_report_steering is enum steer_mode");
+static_assert((int)PORTS_EXCLUSIVE == 2, "rs_report_port.share is enum ports_share");
+
+#define REPORT_FIGURES_MAX 32u
+
+/* What a report is written into. */
+struct report {
+    struct rs_report_header *header;
+    uint8_t *base;
+    uint32_t filled[RS_REPORT_KNOWN]; /* records of each section */
+    struct nic_stats stats[RS_QUEUES_MAX];
+};
+
+/* The next record of a section; there is room for it. */
+static void *report_next(struct report *report, enum rs_report_section_id id)
+{
+    const struct rs_report_section *section = &report->header->sections[id];
+    assert(report->filled[id] < section->count);
+    return report->base + section->off + (size_t)report->filled[id]++ * section->stride_bytes;
+}
+
+static void report_text(uint8_t *out, size_t bytes, const char *text)
+{
+    (void)snprintf((char *)out, bytes, "%s", text);
+}
+
+#define REPORT_TEXT(field, text) report_text((field), sizeof(field), (text))
+
+/* ---- queues
+ * --------------------------------------------------------------------------------------------- */
+
+static uint64_t report_load(const _Atomic uint64_t *word)
+{
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static void report_queue_load(struct rs_report_queue *out, struct queue *queue)
+{
+    const struct queue_load *load = &queue->load;
+    out->polls = report_load(&load->polls);
+    out->busy_polls = report_load(&load->busy_polls);
+    out->busy_tsc = report_load(&load->busy_tsc);
+    out->rx_bursts = report_load(&load->rx_bursts);
+    out->rx_full = report_load(&load->rx_full);
+    out->rx_burst_frames_max = NIC_BURST_PKTS;
+    out->rx_frames = counter_get(stack_counters(queue->stack), COUNTER_rx_frames);
+    out->requests = report_load(&load->requests);
+}
+
+static void report_queue_nic(struct rs_report_queue *out, const struct nic *nic,
+                             const struct nic_stats *stats)
+{
+    REPORT_TEXT(out->nic, nic->name);
+    out->kind = nic->kind;
+    out->nic_queue_idx = nic->queue_idx;
+    out->nic_queue_count = nic->queue_count;
+    out->steering = nic->steering->mode;
+    out->mtu_bytes = nic->mtu_bytes;
+    memcpy(out->mac, nic->mac, sizeof(nic->mac));
+    out->nic_rx_pkts = stats->rx_pkts;
+    out->nic_rx_bytes = stats->rx_bytes;
+    out->nic_rx_missed_pkts = stats->rx_missed_pkts;
+    out->nic_rx_errors_pkts = stats->rx_errors_pkts;
+    out->nic_rx_no_buffer_pkts = stats->rx_no_buffer_pkts;
+    out->nic_tx_pkts = stats->tx_pkts;
+    out->nic_tx_bytes = stats->tx_bytes;
+    out->nic_tx_errors_pkts = stats->tx_errors_pkts;
+    out->buffers = stats->buffers != 0 ? stats->buffers : RS_REPORT_UNKNOWN;
+    out->buffers_held = stats->buffers != 0 ? stats->buffers_held : RS_REPORT_UNKNOWN;
+}
+
+static void report_queues(struct report *report, const struct control *control)
+{
+    for (uint32_t i = 0; i < control->queue_count; i++) {
+        const struct queue_config *config = &control->configs[i];
+        struct queue *queue = control->queues[i];
+        struct rs_report_queue *out = report_next(report, RS_REPORT_QUEUES);
+        report_queue_nic(out, control->nics[i], &report->stats[i]);
+        report_queue_load(out, queue);
+        out->core = config->core >= 0 ? (uint32_t)config->core : RS_NO_INDEX;
+        out->yields = config->yield;
+        out->link_up = control->link_was_up[i];
+        out->ip_be32 = config->stack.ip_be32;
+        out->prefix_len = config->stack.prefix_len;
+        out->mac_filters = control->mac_filters[i];
+        for (unsigned id = 0; id < COUNTER_COUNT; id++) {
+            uint64_t *value = report_next(report, RS_REPORT_VALUES);
+            *value = counter_get(stack_counters(queue->stack), (enum counter_id)id);
+        }
+    }
+    for (unsigned id = 0; id < COUNTER_COUNT; id++) {
+        struct rs_report_counter *out = report_next(report, RS_REPORT_COUNTERS);
+        REPORT_TEXT(out->name, counter_name((enum counter_id)id));
+        REPORT_TEXT(out->group, counter_group_name(counter_group_of((enum counter_id)id)));
+        REPORT_TEXT(out->text, counter_text((enum counter_id)id));
+    }
+}
+
+/* ---- sessions and sockets
+ * ------------------------------------------------------------------------------- */
+
+static uint32_t report_socket_count(const struct dp_session *session)
+{
+    return session->config->limit_sockets - session->free_socket_count;
+}
+
+static uint32_t report_channel_count(const struct dp_session *session)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < session->config->limit_channels; i++) {
+        count += session->channel_used[i];
+    }
+    return count;
+}
+
+static struct rs_addr report_addr(const _Atomic uint64_t *name)
+{
+    uint64_t word = atomic_load_explicit(name, memory_order_relaxed);
+    return word != 0 ? rs_addr_v4((uint32_t)(word >> 16), (uint16_t)word)
+                     : (struct rs_addr){.family = RS_FAMILY_NONE};
+}
+
+/* What waits in the receive ring of one queue. Both ends move meanwhile, and the head is the
+ * client's word. */
+static uint32_t report_recv_bytes(const struct session_socket *record, uint32_t queue_idx)
+{
+    const struct rs_socket_client *client = &record->session->socket_clients[record->idx];
+    const struct dp_socket *part = record->parts[queue_idx];
+    uint32_t size_bytes = record->recv_rings[queue_idx].size_bytes;
+    uint32_t head = atomic_load_explicit(&client->recv_head[queue_idx], memory_order_relaxed);
+    uint32_t tail = atomic_load_explicit(&part->recv_tail, memory_order_relaxed);
+    uint32_t bytes = rs_seq_distance(head, tail);
+    if (bytes > UINT32_MAX / 2) {
+        return 0; /* read on while we looked */
+    }
+    return bytes < size_bytes ? bytes : size_bytes;
+}
+
+static enum rs_report_socket_state report_socket_state(const struct session_socket *record,
+                                                       const struct rs_report_socket *socket)
+{
+    if ((record->live & 1u << record->home_queue_idx) == 0) {
+        return RS_REPORT_SOCKET_CLOSING;
+    }
+    if (socket->peer.family != RS_FAMILY_NONE) {
+        return RS_REPORT_SOCKET_CONNECTED;
+    }
+    return socket->local.family != RS_FAMILY_NONE ? RS_REPORT_SOCKET_BOUND : RS_REPORT_SOCKET_OPEN;
+}
+
+static void report_socket(struct report *report, const struct control *control,
+                          const struct session_socket *record)
+{
+    const struct dp_socket *home = record->parts[record->home_queue_idx];
+    const struct rs_socket_state *state = home->state;
+    struct rs_report_socket *out = report_next(report, RS_REPORT_SOCKETS);
+    out->session_id = record->session->id;
+    out->idx = record->idx;
+    out->generation = record->generation;
+    out->type = RS_SOCK_DGRAM;
+    out->home_queue_idx = record->home_queue_idx;
+    out->local = report_addr(&home->local_name);
+    out->peer = report_addr(&home->peer_name);
+    out->state = report_socket_state(record, out);
+    out->recv_ring_bytes = record->recv_rings[record->home_queue_idx].size_bytes;
+    out->send_ring_bytes = record->send_ring.size_bytes;
+    for (uint32_t i = 0; i < control->queue_count && out->local.family != RS_FAMILY_NONE; i++) {
+        if ((record->live & 1u << i) != 0) {
+            out->queue_mask |= 1u << i;
+            out->recv_bytes[i] = report_recv_bytes(record, i);
+        }
+    }
+    out->send_wait_bytes = atomic_load_explicit(&home->send_wait_bytes, memory_order_relaxed);
+    out->recv_dropped = atomic_load_explicit(&state->recv_dropped, memory_order_relaxed);
+    out->errors =
+        atomic_load_explicit(&state->error_seq, memory_order_relaxed) - record->errors_at_open;
+    out->last_error =
+        out->errors != 0 ? atomic_load_explicit(&state->error_code, memory_order_relaxed) : RS_OK;
+}
+
+static uint32_t report_session_state(const struct dp_session *session)
+{
+    if (session->state != SESSION_LIVE &&
+        atomic_load_explicit(&session->header->poisoned, memory_order_relaxed) == RS_POISONED) {
+        return RS_REPORT_SESSION_POISONED;
+    }
+    return session->state;
+}
+
+static void report_session(struct report *report, const struct dp_session *session)
+{
+    struct rs_report_session *out = report_next(report, RS_REPORT_SESSIONS);
+    const struct queue_config *config = session->config;
+    out->id = session->id;
+    out->pid = session->process.pid;
+    out->user_id = session->user_id;
+    REPORT_TEXT(out->program, session->program);
+    out->state = report_session_state(session);
+    out->never_sleeps = session->never_sleeps;
+    out->sockets = report_socket_count(session);
+    out->limit_sockets = config->limit_sockets;
+    out->channels = report_channel_count(session);
+    out->limit_channels = config->limit_channels;
+    out->extents = session->extent_count;
+    out->limit_extents = config->limit_extents;
+    out->memory_bytes = session->memory_bytes;
+    out->limit_memory_bytes = config->limit_memory_bytes;
+    for (uint32_t i = 0; i < session->queue_count; i++) {
+        const struct session_part *part = &session->parts[i];
+        out->budget_exhausted += report_load(&part->budget_exhausted);
+        out->signals_deferred += report_load(&part->signals_deferred);
+        out->hints_deferred += report_load(&part->hints_deferred);
+        out->control_waits += report_load(&part->control_waits);
+        out->memberships_refused += report_load(&part->memberships_refused);
+    }
+}
+
+static void report_sessions(struct report *report, const struct control *control)
+{
+    for (const struct dp_session *session = control->sessions; session != NULL;
+         session = session->next) {
+        uint32_t left = report_socket_count(session);
+        report_session(report, session);
+        for (uint32_t i = 0; left != 0; i++) {
+            if (session->records[i] != NULL) {
+                report_socket(report, control, session->records[i]);
+                left--;
+            }
+        }
+    }
+}
+
+static void report_port(void *context, const struct ports_entry *entry)
+{
+    struct rs_report_port *out = report_next(context, RS_REPORT_PORTS);
+    out->ip_be32 = entry->ip_be32;
+    out->port_be16 = entry->port_be16;
+    out->share = entry->share;
+    out->user_id = entry->uid;
+}
+
+/* ---- figures
+ * -------------------------------------------------------------------------------------------- */
+
+static void report_figure(struct report *report, const char *group, const char *name,
+                          uint64_t value, const char *text)
+{
+    struct rs_report_figure *out = report_next(report, RS_REPORT_FIGURES);
+    out->value = value;
+    REPORT_TEXT(out->name, name);
+    REPORT_TEXT(out->group, group);
+    REPORT_TEXT(out->text, text);
+}
+
+static void report_in_use_sessions(struct report *report, const struct control *control)
+{
+    uint64_t sockets = 0, channels = 0, extents = 0, bytes = 0;
+    for (const struct dp_session *session = control->sessions; session != NULL;
+         session = session->next) {
+        sockets += report_socket_count(session);
+        channels += report_channel_count(session);
+        extents += session->extent_count;
+        bytes += session->memory_bytes;
+    }
+    report_figure(report, "in_use", "sessions", control->session_count, "programs attached");
+    report_figure(report, "in_use", "peers", control->peer_count - 1,
+                  "connections that have not attached, this one not counted");
+    report_figure(report, "in_use", "sockets", sockets, "sockets of all programs");
+    report_figure(report, "in_use", "channels", channels, "channels of all programs");
+    report_figure(report, "in_use", "extents", extents, "extents of session memory");
+    report_figure(report, "in_use", "session_bytes", bytes, "session memory, mapped or not");
+    report_figure(report, "in_use", "ports", ports_count(control->ports), "addresses bound");
+    report_figure(report, "in_use", "guards", os_guard_count(),
+                  "extents whose faults are caught; as many as client-written ones");
+}
+
+static void report_in_use_queues(struct report *report, const struct control *control)
+{
+    uint64_t sockets = 0, memberships = 0, macs = 0, buffers = 0;
+    for (uint32_t i = 0; i < control->queue_count; i++) {
+        sockets += report_load(&control->queues[i]->load.sockets);
+        memberships += report_load(&control->queues[i]->load.memberships);
+        macs += control->mac_filters[i];
+        buffers += report->stats[i].buffers_held;
+    }
+    report_figure(report, "in_use", "bound_sockets", sockets,
+                  "sockets in the tables of the queues, once for each queue");
+    report_figure(report, "in_use", "memberships", memberships,
+                  "multicast memberships in the tables of the queues, once for each queue");
+    report_figure(report, "in_use", "mac_filters", macs, "multicast MACs that the NICs were told");
+    report_figure(report, "in_use", "nic_buffers", buffers,
+                  "packet buffers out of the NICs' pools; receive descriptors hold most");
+}
+
+static void report_control_counts(struct report *report, const struct control_counts *counts)
+{
+    report_figure(report, "control", "attached", counts->attached, "sessions made");
+    report_figure(report, "control", "ended", counts->ended, "sessions freed");
+    report_figure(report, "control", "poisoned", counts->poisoned,
+                  "sessions ended because they broke the protocol");
+    report_figure(report, "control", "refused_access", counts->refused_access,
+                  "programs refused: their user may not attach");
+    report_figure(report, "control", "refused_limit", counts->refused_limit,
+                  "programs refused: [limits] sessions, or too many silent connections");
+    report_figure(report, "control", "refused_version", counts->refused_version,
+                  "programs refused: another layout version");
+    report_figure(report, "control", "refused_memory", counts->refused_memory,
+                  "binds refused: [limits] extents or memory");
+    report_figure(report, "control", "malformed", counts->malformed,
+                  "control messages that were none");
+    report_figure(report, "control", "answers_unsent", counts->answers_unsent,
+                  "sessions ended because they did not read their answers");
+    report_figure(report, "control", "reports", counts->reports, "reports made, this one included");
+}
+
+static void report_figures(struct report *report, const struct control *control)
+{
+    struct os_usage usage;
+    os_process_usage(&usage);
+    report_in_use_sessions(report, control);
+    report_in_use_queues(report, control);
+    report_control_counts(report, &control->counts);
+    report_figure(report, "process", "resident_bytes", usage.resident_bytes,
+                  "memory of the dataplane that is in RAM");
+    report_figure(report, "process", "handles", usage.handles,
+                  "descriptors or handles it has open, this report's two included");
+    report->header->sections[RS_REPORT_FIGURES].count = report->filled[RS_REPORT_FIGURES];
+}
+
+/* ---- the whole
+ * ------------------------------------------------------------------------------------------ */
+
+/* Fills in the table of sections. Returns the report's length. */
+static uint64_t report_plan(const struct control *control, struct rs_report_section *sections)
+{
+    uint64_t sockets = 0;
+    for (const struct dp_session *session = control->sessions; session != NULL;
+         session = session->next) {
+        sockets += report_socket_count(session);
+    }
+    const struct {
+        uint32_t stride_bytes;
+        uint64_t count;
+    } plan[RS_REPORT_KNOWN] = {
+        [RS_REPORT_QUEUES] = {sizeof(struct rs_report_queue), control->queue_count},
+        [RS_REPORT_SESSIONS] = {sizeof(struct rs_report_session), control->session_count},
+        [RS_REPORT_SOCKETS] = {sizeof(struct rs_report_socket), sockets},
+        [RS_REPORT_PORTS] = {sizeof(struct rs_report_port), ports_count(control->ports)},
+        [RS_REPORT_FIGURES] = {sizeof(struct rs_report_figure), REPORT_FIGURES_MAX},
+        [RS_REPORT_COUNTERS] = {sizeof(struct rs_report_counter), COUNTER_COUNT},
+        [RS_REPORT_VALUES] = {sizeof(uint64_t), (uint64_t)COUNTER_COUNT * control->queue_count},
+    };
+    uint64_t off = sizeof(struct rs_report_header);
+    for (uint32_t i = 0; i < RS_REPORT_KNOWN; i++) {
+        sections[i].off = (uint32_t)off;
+        sections[i].stride_bytes = plan[i].stride_bytes;
+        sections[i].count = (uint32_t)plan[i].count;
+        off += plan[i].stride_bytes * plan[i].count;
+    }
+    return off;
+}
+
+static void report_header(struct rs_report_header *header, const struct control *control,
+                          const struct rs_report_section *sections, uint64_t bytes)
+{
+    *header = (struct rs_report_header){.magic = RS_REPORT_MAGIC,
+                                        .version = RS_REPORT_VERSION,
+                                        .header_bytes = sizeof(*header),
+                                        .bytes = bytes,
+                                        .epoch = control->epoch,
+                                        .tsc = os_tsc(),
+                                        .tsc_hz = os_tsc_hz(),
+                                        .started_tsc = control->clock.tsc_base,
+                                        .unix_ns = os_unix_ns(),
+                                        .dataplane_pid = os_process_id(),
+                                        .layout_version = RS_LAYOUT_VERSION,
+                                        .limit_sessions = control->configs[0].limit_sessions,
+                                        .section_count = RS_REPORT_KNOWN};
+    REPORT_TEXT(header->instance, control->configs[0].instance);
+    memcpy(header->sections, sections, RS_REPORT_KNOWN * sizeof(*sections));
+}
+
+/* The object is the caller's to destroy. RS_NO_BUFFERS: too many sockets for one report. */
+static enum rs_status report_make(struct control *control, struct os_shm *out)
+{
+    struct rs_report_section sections[RS_REPORT_KNOWN] = {{0}};
+    struct report report = {0};
+    uint64_t bytes = report_plan(control, sections);
+    if (bytes > RS_REPORT_BYTES_MAX - RS_PAGE_BYTES) {
+        return RS_NO_BUFFERS;
+    }
+    uint64_t page_mask = RS_PAGE_BYTES - 1;
+    enum rs_status status = os_shm_create(OS_SHM_DP, (bytes + page_mask) & ~page_mask, out);
+    if (status != RS_OK) {
+        return status;
+    }
+    control->counts.reports++;
+    report.base = out->base;
+    report.header = out->base;
+    for (uint32_t i = 0; i < control->queue_count; i++) {
+        control->nics[i]->ops->stats(control->nics[i], &report.stats[i]);
+    }
+    report_header(report.header, control, sections, bytes);
+    report_queues(&report, control);
+    report_sessions(&report, control);
+    ports_each(control->ports, report_port, &report);
+    report_figures(&report, control);
+    return RS_OK;
+}
+
+enum rs_status control_report(struct control *control, struct os_conn *conn)
+{
+    struct os_shm shm;
+    enum rs_status status = report_make(control, &shm);
+    if (status != RS_OK) {
+        log_line(LOG_LEVEL_WARNING, "control", "no report for pid %u: %s (%s)", conn->peer_pid,
+                 rs_status_name(status), os_last_error_text());
+        return control_answer(conn, RS_CTL_REPORT, status, NULL, NULL, 0,
+                              "the dataplane could not make the report");
+    }
+    const struct os_conn_handle handle = {.handle = shm.handle, .kind = OS_HANDLE_SHM_READ};
+    const struct rs_ctl_answer fields = {.value = shm.size_bytes};
+    status = control_answer(conn, RS_CTL_REPORT, RS_OK, &fields, &handle, 1, "");
+    os_shm_destroy(&shm); /* the asker has a handle of its own now */
+    return status;
+}

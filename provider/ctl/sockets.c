@@ -1,0 +1,83 @@
+/*
+ * `ringsockctl sockets`: every socket, by program. Called by main.c; prints to stdout.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "provider/ctl/ctl.h"
+
+/* By queue, where there are several and something waits. */
+static void sockets_by_queue(const struct rs_report_socket *socket)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < RS_QUEUES_MAX; i++) {
+        total += socket->recv_bytes[i];
+    }
+    if ((socket->queue_mask & (socket->queue_mask - 1)) == 0 || total == 0) {
+        return;
+    }
+    (void)printf("%14swaiting by queue:", "");
+    for (uint32_t i = 0; i < RS_QUEUES_MAX; i++) {
+        if ((socket->queue_mask & 1u << i) != 0) {
+            (void)printf(" %" PRIu32 ": %s", i, ctl_bytes(socket->recv_bytes[i]).bytes);
+        }
+    }
+    (void)printf("\n");
+}
+
+static void sockets_line(const struct rs_report_socket *socket)
+{
+    uint64_t waiting = 0;
+    for (uint32_t i = 0; i < RS_QUEUES_MAX; i++) {
+        waiting += socket->recv_bytes[i];
+    }
+    (void)printf("  %6" PRIu32 " %5" PRIu32 "  %-21s %-21s %9s %8s %8s %8" PRIu32 " %6" PRIu32 "\n",
+                 socket->idx, socket->home_queue_idx, ctl_address(&socket->local).bytes,
+                 ctl_address(&socket->peer).bytes, ctl_bytes(waiting).bytes,
+                 ctl_bytes(socket->recv_ring_bytes).bytes, ctl_bytes(socket->send_wait_bytes).bytes,
+                 socket->recv_dropped, socket->errors);
+    sockets_by_queue(socket);
+    if (socket->last_error != RS_OK) {
+        (void)printf("%14slast error: %s\n", "",
+                     rs_status_name((enum rs_status)socket->last_error));
+    }
+}
+
+/* The sockets of one session stand together. Returns where the next session's begin. */
+static uint32_t sockets_of(const struct ctl_view *view, const struct rs_report_session *session,
+                           uint32_t first)
+{
+    struct rs_report_socket socket;
+    uint32_t idx = first;
+    (void)printf("%s (pid %" PRIu32 ", session %" PRIu64 ", %s): %" PRIu32 " socket%s\n",
+                 session->program[0] != '\0' ? ctl_printable(session->program).bytes : "program",
+                 session->pid, session->id, ctl_session_state(session->state), session->sockets,
+                 session->sockets == 1 ? "" : "s");
+    if (session->sockets != 0) {
+        (void)printf("  %6s %5s  %-21s %-21s %9s %8s %8s %8s %6s\n", "socket", "queue", "local",
+                     "peer", "unread", "ring", "unsent", "dropped", "errors");
+    }
+    for (; idx < rs_report_count(view->now, RS_REPORT_SOCKETS); idx++) {
+        rs_report_socket_get(view->now, idx, &socket);
+        if (socket.session_id != session->id) {
+            break;
+        }
+        sockets_line(&socket);
+    }
+    return idx;
+}
+
+void ctl_show_sockets(const struct ctl_view *view)
+{
+    uint32_t count = rs_report_count(view->now, RS_REPORT_SESSIONS);
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct rs_report_session session;
+        rs_report_session_get(view->now, i, &session);
+        next = sockets_of(view, &session, next);
+    }
+    if (count == 0) {
+        (void)printf("no program is attached to instance %s\n",
+                     ctl_printable(view->now->header.instance).bytes);
+    }
+}

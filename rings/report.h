@@ -1,0 +1,213 @@
+/*
+ * The report: one snapshot of a whole dataplane, made by its control thread when somebody asks
+ * (RS_CTL_REPORT, rings/control.h) and handed over as one read-only object of shared memory.
+ * ringsockctl copies it, checks the copy and prints it. Fixed-width integers and offsets only; a
+ * version of its own, apart from RS_LAYOUT_VERSION, because the two programs need not be of one
+ * build.
+ *
+ * A header with a table of sections, each an array of records. Records only grow, at their end: a
+ * reader takes what it knows of each and skips the rest by the stride. Counters come with their
+ * names and texts, so an old ringsockctl prints the counters of a newer dataplane. A change that an
+ * old reader would misread bumps RS_REPORT_VERSION; tests/abi has the golden sizes and offsets.
+ *
+ * report.c is the reader's half: pure functions, any thread.
+ */
+#ifndef RINGSOCK_RINGS_REPORT_H
+#define RINGSOCK_RINGS_REPORT_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#include "rings/addr.h"
+#include "rings/layout.h"
+#include "rings/status.h"
+
+#define RS_REPORT_MAGIC       0x54524f5045525352ull /* "RSREPORT" read as little-endian */
+#define RS_REPORT_VERSION     1u
+#define RS_REPORT_SECTIONS    8u         /* places in the table */
+#define RS_REPORT_BYTES_MAX   (1u << 30) /* of a whole report */
+#define RS_REPORT_RECORDS_MAX (1u << 26) /* of one section */
+#define RS_REPORT_UNKNOWN     UINT64_MAX /* this NIC, or this system, does not say */
+
+enum rs_report_section_id {
+    RS_REPORT_QUEUES = 0, /* struct rs_report_queue */
+    RS_REPORT_SESSIONS,   /* struct rs_report_session */
+    RS_REPORT_SOCKETS,    /* struct rs_report_socket, those of a session together */
+    RS_REPORT_PORTS,      /* struct rs_report_port: what the port table holds */
+    RS_REPORT_FIGURES,    /* struct rs_report_figure: of the process */
+    RS_REPORT_COUNTERS,   /* struct rs_report_counter: what the values of a queue mean */
+    RS_REPORT_VALUES,     /* uint64_t[counters] for each queue */
+    RS_REPORT_KNOWN       /* sections of this version */
+};
+
+struct rs_report_section {
+    uint32_t off; /* from the header's start, a multiple of 8 */
+    uint32_t stride_bytes;
+    uint32_t count;
+    uint32_t reserved;
+};
+static_assert(sizeof(struct rs_report_section) == 16, "report: section");
+
+struct rs_report_header {
+    _Alignas(8) uint64_t magic;
+    uint32_t version;
+    uint32_t header_bytes;
+    uint64_t bytes; /* of the report, header included */
+    uint64_t epoch; /* another one: the dataplane was started anew */
+    uint64_t tsc;   /* when the report was made */
+    uint64_t tsc_hz;
+    uint64_t started_tsc;
+    uint64_t unix_ns; /* when the report was made */
+    uint32_t dataplane_pid;
+    uint32_t layout_version; /* RS_LAYOUT_VERSION of the dataplane */
+    uint32_t limit_sessions;
+    uint32_t section_count;
+    uint8_t instance[32]; /* NUL-terminated */
+    struct rs_report_section sections[RS_REPORT_SECTIONS];
+};
+static_assert(sizeof(struct rs_report_header) == 240, "report: header");
+
+enum rs_report_steering {
+    RS_REPORT_STEER_ONE = 0, /* one queue */
+    RS_REPORT_STEER_NIC,     /* by the NIC */
+    RS_REPORT_STEER_SOFTWARE /* by the queues, in the NIC's place */
+};
+
+struct rs_report_queue {
+    _Alignas(8) uint8_t nic[64]; /* device */
+    uint32_t kind;               /* enum rs_nic_kind */
+    uint32_t nic_queue_idx, nic_queue_count;
+    uint32_t core;     /* RS_NO_INDEX: not pinned */
+    uint32_t yields;   /* 1: gives the processor away when idle */
+    uint32_t steering; /* enum rs_report_steering */
+    uint32_t link_up;
+    uint32_t ip_be32; /* 0: none */
+    uint32_t prefix_len;
+    uint32_t mtu_bytes;
+    uint8_t mac[8];       /* 6 used */
+    uint32_t mac_filters; /* multicast MACs that the NIC was told */
+    uint32_t reserved;
+    /* the poll loop since its start */
+    uint64_t polls, busy_polls, busy_tsc;
+    uint64_t rx_bursts; /* that brought frames */
+    uint64_t rx_full;   /* as large as can be */
+    uint64_t rx_burst_frames_max;
+    uint64_t rx_frames;
+    uint64_t requests; /* slots taken */
+    /* what the NIC counts by itself */
+    uint64_t nic_rx_pkts, nic_rx_bytes, nic_rx_missed_pkts, nic_rx_errors_pkts,
+        nic_rx_no_buffer_pkts;
+    uint64_t nic_tx_pkts, nic_tx_bytes, nic_tx_errors_pkts;
+    uint64_t buffers, buffers_held; /* of the NIC's pool; RS_REPORT_UNKNOWN */
+};
+static_assert(sizeof(struct rs_report_queue) == 264, "report: queue");
+
+enum rs_report_session_state {
+    RS_REPORT_SESSION_LIVE = 0,
+    RS_REPORT_SESSION_ENDING,  /* the queues are letting go of it */
+    RS_REPORT_SESSION_ENDED,   /* done, its client still has the memory */
+    RS_REPORT_SESSION_POISONED /* as ENDED, for breaking the protocol */
+};
+
+struct rs_report_session {
+    _Alignas(8) uint64_t id;
+    uint32_t pid, user_id;
+    uint8_t program[32]; /* NUL-terminated; empty: the system did not say */
+    uint32_t state;      /* enum rs_report_session_state */
+    uint32_t never_sleeps;
+    uint32_t sockets, limit_sockets;
+    uint32_t channels, limit_channels;
+    uint32_t extents, limit_extents;
+    uint64_t memory_bytes, limit_memory_bytes;
+    /* how often it ran into its budget, over all queues (the counters of these names) */
+    uint64_t budget_exhausted, signals_deferred, hints_deferred, control_waits, memberships_refused;
+};
+static_assert(sizeof(struct rs_report_session) == 136, "report: session");
+
+enum rs_report_socket_state {
+    RS_REPORT_SOCKET_OPEN = 0, /* no address yet */
+    RS_REPORT_SOCKET_BOUND,
+    RS_REPORT_SOCKET_CONNECTED,
+    RS_REPORT_SOCKET_CLOSING
+};
+
+struct rs_report_socket {
+    _Alignas(8) uint64_t session_id;
+    uint32_t idx, generation;
+    uint32_t type;              /* enum rs_socket_type */
+    uint32_t state;             /* enum rs_report_socket_state */
+    uint32_t home_queue_idx;    /* its requests and its own sends go there */
+    uint32_t queue_mask;        /* the queues that have a receive ring of it, a bit each */
+    struct rs_addr local, peer; /* family RS_FAMILY_NONE: none */
+    uint32_t recv_ring_bytes;   /* of each queue; 0: none yet */
+    uint32_t send_ring_bytes;
+    uint32_t recv_bytes[RS_QUEUES_MAX]; /* what waits for the program, by queue */
+    /* What the queue was told of and could not send yet, for budget or NIC. A post that it has not
+     * taken from its channel is not in it. */
+    uint32_t send_wait_bytes;
+    uint32_t recv_dropped; /* datagrams: the receive ring or SO_RCVBUF was full; wraps */
+    uint32_t errors;       /* sends refused and ICMP errors told to the program; wraps */
+    uint32_t last_error;   /* enum rs_status of the newest, 0: none */
+};
+static_assert(sizeof(struct rs_report_socket) == 136, "report: socket");
+
+struct rs_report_port {
+    uint32_t ip_be32; /* 0: any */
+    uint16_t port_be16;
+    uint8_t share; /* 0: default, 1: SO_REUSEADDR, 2: SO_EXCLUSIVEADDRUSE */
+    uint8_t reserved;
+    uint32_t user_id;
+    uint32_t reserved2;
+};
+static_assert(sizeof(struct rs_report_port) == 16, "report: port");
+
+/* Groups of figures: "in_use" must be back where it was once all programs have gone, "control"
+ * counts what the control thread did, "process" is what the system says of the process. */
+struct rs_report_figure {
+    _Alignas(8) uint64_t value;
+    uint8_t name[32];
+    uint8_t group[16];
+    uint8_t text[112];
+};
+static_assert(sizeof(struct rs_report_figure) == 168, "report: figure");
+
+struct rs_report_counter {
+    _Alignas(8) uint8_t name[32];
+    uint8_t group[16];
+    uint8_t text[112];
+};
+static_assert(sizeof(struct rs_report_counter) == 160, "report: counter");
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+/* A checked report; `bytes` is the caller's private copy of it. */
+struct rs_report_view {
+    const uint8_t *bytes;
+    struct rs_report_header header;
+};
+
+/*
+ * Checks a private copy: whatever the bytes are, nothing outside of them is read later. RS_CORRUPT
+ * (*why names what), RS_VERSION_MISMATCH.
+ */
+RS_CHECK_RESULT enum rs_status rs_report_check(const void *copy, uint64_t bytes,
+                                               struct rs_report_view *out, const char **why);
+/* Records of a section; 0 also for one that this report does not have. */
+uint32_t rs_report_count(const struct rs_report_view *view, enum rs_report_section_id section);
+/* One record by index below the count: what there is of it, the rest zero; texts terminated. */
+void rs_report_queue_get(const struct rs_report_view *view, uint32_t idx,
+                         struct rs_report_queue *out);
+void rs_report_session_get(const struct rs_report_view *view, uint32_t idx,
+                           struct rs_report_session *out);
+void rs_report_socket_get(const struct rs_report_view *view, uint32_t idx,
+                          struct rs_report_socket *out);
+void rs_report_port_get(const struct rs_report_view *view, uint32_t idx,
+                        struct rs_report_port *out);
+void rs_report_figure_get(const struct rs_report_view *view, uint32_t idx,
+                          struct rs_report_figure *out);
+void rs_report_counter_get(const struct rs_report_view *view, uint32_t idx,
+                           struct rs_report_counter *out);
+uint64_t rs_report_value(const struct rs_report_view *view, uint32_t queue_idx,
+                         uint32_t counter_idx);
+
+#endif
