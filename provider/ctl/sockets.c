@@ -31,7 +31,7 @@ static void sockets_line(const struct rs_report_socket *socket)
     for (uint32_t i = 0; i < RS_QUEUES_MAX; i++) {
         waiting += socket->recv_bytes[i];
     }
-    (void)printf("  %6" PRIu32 " %5" PRIu32 "  %-21s %-21s %9s %8s %8s %8" PRIu32 " %6" PRIu32 "\n",
+    (void)printf(" %6" PRIu32 " %5" PRIu32 " %-21s %-21s %9s %8s %8s %7" PRIu32 " %6" PRIu32 "\n",
                  socket->idx, socket->home_queue_idx, ctl_address(&socket->local).bytes,
                  ctl_address(&socket->peer).bytes, ctl_bytes(waiting).bytes,
                  ctl_bytes(socket->recv_ring_bytes).bytes, ctl_bytes(socket->send_wait_bytes).bytes,
@@ -54,7 +54,7 @@ static uint32_t sockets_of(const struct ctl_view *view, const struct rs_report_s
                  session->pid, session->id, ctl_session_state(session->state), session->sockets,
                  session->sockets == 1 ? "" : "s");
     if (session->sockets != 0) {
-        (void)printf("  %6s %5s  %-21s %-21s %9s %8s %8s %8s %6s\n", "socket", "queue", "local",
+        (void)printf(" %6s %5s %-21s %-21s %9s %8s %8s %7s %6s\n", "socket", "queue", "local",
                      "peer", "unread", "ring", "unsent", "dropped", "errors");
     }
     for (; idx < rs_report_count(view->now, RS_REPORT_SOCKETS); idx++) {

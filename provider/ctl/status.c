@@ -142,7 +142,7 @@ static void status_programs(const struct ctl_view *view)
     (void)printf("programs: %" PRIu32 " of at most %" PRIu32 "\n", count,
                  view->now->header.limit_sessions);
     if (count != 0) {
-        (void)printf("  %7s %8s %6s  %-16s %-9s %11s %9s %8s %17s\n", "session", "pid", "user",
+        (void)printf("  %7s %8s %6s  %-15s %-8s %11s %8s %7s %18s\n", "session", "pid", "user",
                      "program", "state", "sockets", "channels", "extents", "memory");
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -157,7 +157,7 @@ static void status_programs(const struct ctl_view *view)
                        session.limit_extents);
         (void)snprintf(memory, sizeof(memory), "%s/%s", ctl_bytes(session.memory_bytes).bytes,
                        ctl_bytes(session.limit_memory_bytes).bytes);
-        (void)printf("  %7" PRIu64 " %8" PRIu32 " %6" PRIu32 "  %-16.16s %-9s %11s %9s %8s %17s\n",
+        (void)printf("  %7" PRIu64 " %8" PRIu32 " %6" PRIu32 "  %-15.15s %-8s %11s %8s %7s %18s\n",
                      session.id, session.pid, session.user_id, ctl_printable(session.program).bytes,
                      ctl_session_state(session.state), sockets, channels, extents, memory);
         status_budget(&session);

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""ctl_check.py empty|sockets|closed FILE [BEFORE]: is the JSON that ringsockctl wrote what tests/programs/ctl_client.c left behind?
+BEFORE: a report from before; all that is in use must be as it was. Exit status 1 says what is not so."""
+import json
+import sys
+
+# port: local, peer, state, unread datagrams, dropped, errors
+SOCKETS = {
+    5001: ("10.77.0.1:5001", "-", "bound", 5, 0, 0),
+    5002: ("10.77.0.1:5002", "10.77.0.1:5001", "connected", 0, 0, 0),
+    5003: ("*:5003", "-", "bound", 1, 9, 0),
+    5004: ("*:5004", "-", "bound", 0, 0, 0),
+    5005: ("*:5005", "-", "bound", 0, 0, 1),
+}
+RECORD_BYTES = 128  # a record of 100 bytes of payload in a receive ring: 24 of header, whole lines
+
+
+def want(what, is_, should):
+    if is_ != should:
+        sys.exit(f"{what} is {is_!r}, not {should!r}")
+
+
+def check_sockets(report):
+    want("number of sockets", len(report["sockets"]), len(SOCKETS))
+    session, = report["sessions"]
+    for socket in report["sockets"]:
+        port = int(socket["local"].rsplit(":", 1)[1])
+        local, peer, state, unread, dropped, errors = SOCKETS[port]
+        want(f"{port}: local", socket["local"], local)
+        want(f"{port}: peer", socket["peer"], peer)
+        want(f"{port}: state", socket["state"], state)
+        want(f"{port}: unread", socket["unread_bytes"], unread * RECORD_BYTES)
+        want(f"{port}: unread by queue", socket["unread_bytes_by_queue"], {"0": unread * RECORD_BYTES})
+        want(f"{port}: dropped", socket["dropped"], {"receive_full": dropped, "errors": errors})
+        want(f"{port}: last error", socket["last_error"], "network unreachable" if errors else "ok")
+        want(f"{port}: unsent", socket["unsent_bytes"], 0)
+        want(f"{port}: session", socket["session"], session["id"])
+        want(f"{port}: queue", socket["queue"], 0)
+        want(f"{port}: type", socket["type"], "udp")
+    want("session's sockets", session["sockets"], len(SOCKETS))
+    want("session's state", session["state"], "live")
+    want("session's channels", session["channels"], 1)
+    want("session's program", session["program"].split(".")[0], "ctl_client")
+    want("ports", sorted((p["port"], p["address"]) for p in report["ports"]),
+         sorted((p, "10.77.0.1" if p < 5003 else "0.0.0.0") for p in SOCKETS))
+    counters = report["queues"][0]["counters"]
+    for name, value in {"udp_sends": 16, "recv_ring_full": 9, "deliveries": 6, "send_no_route": 1}.items():
+        want(name, counters[name], value)
+    in_use = report["in_use"]
+    for name, value in {"sessions": 1, "sockets": 5, "ports": 5, "channels": 1, "bound_sockets": 5, "memberships": 1,
+                        "peers": 0, "extents": session["extents"], "session_bytes": session["memory_bytes"]}.items():
+        want(name, in_use[name], value)
+
+
+def check_no_sockets(report, sessions):
+    want("sockets", report["sockets"], [])
+    want("ports", report["ports"], [])
+    want("sessions", len(report["sessions"]), sessions)
+    for name in ("sockets", "ports", "bound_sockets", "memberships"):
+        want(name, report["in_use"][name], 0)
+
+
+def main():
+    what, file = sys.argv[1:3]
+    with open(file) as text:
+        report = json.load(text)
+    if what == "sockets":
+        check_sockets(report)
+    else:
+        check_no_sockets(report, 1 if what == "closed" else 0)
+    if len(sys.argv) > 3:
+        with open(sys.argv[3]) as text:
+            want("what is in use", report["in_use"], json.load(text)["in_use"])
+
+
+main()
