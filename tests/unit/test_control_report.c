@@ -1,0 +1,102 @@
+/*
+ * Reports of a real dataplane in this process while its queue works: sockets come and go, datagrams
+ * fly, and each report is whole. Under the thread sanitizer this is the proof that a report reads
+ * nothing that a queue writes but atomics.
+ */
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "provider/ctl/ctl.h"
+#include "rings/byteorder.h"
+#include "rings/os/os.h"
+#include "tests/support/check.h"
+#include "tests/support/client_rig.h"
+#include "tests/support/report_sample.h"
+
+enum { REPORTS = 200, LOCALHOST = 0x7f000001, ROUNDS_PER_SOCKET = 20 };
+
+struct work {
+    struct client *client;
+    _Atomic uint32_t stop;
+};
+
+static void send_one(struct client_socket *socket, uint32_t seq)
+{
+    const struct client_iov iov = {.base = &seq, .len_bytes = sizeof(seq)};
+    size_t bytes = 0;
+    CHECK(client_send(socket, &iov, 1, 0, NULL, &bytes) == RS_OK);
+}
+
+/* Sockets that are bound, connected to themselves, flooded and closed, over and over. */
+static void work_run(void *arg)
+{
+    struct work *work = arg;
+    const struct rs_addr any = rs_addr_v4(rs_be32(LOCALHOST), 0);
+    while (atomic_load_explicit(&work->stop, memory_order_relaxed) == 0) {
+        struct client_socket *socket = NULL;
+        struct rs_addr local;
+        CHECK(client_socket_create(work->client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, &socket) == RS_OK);
+        CHECK(client_bind(socket, &any) == RS_OK);
+        CHECK(client_local_addr(socket, &local) == RS_OK);
+        CHECK(client_connect(socket, &local) == RS_OK);
+        for (uint32_t i = 0; i < ROUNDS_PER_SOCKET; i++) {
+            send_one(socket, i);
+        }
+        CHECK(client_socket_close(socket) == RS_OK);
+    }
+}
+
+/* The tables of one report agree: they are the control thread's, which wrote them in one go. */
+static void check_report(const struct rs_report_view *view)
+{
+    struct rs_report_session session;
+    struct rs_report_queue queue;
+    uint32_t sockets = rs_report_count(view, RS_REPORT_SOCKETS);
+    (void)report_sample_read(view);
+    CHECK(rs_report_count(view, RS_REPORT_SESSIONS) == 1);
+    CHECK(rs_report_count(view, RS_REPORT_QUEUES) == 1);
+    rs_report_session_get(view, 0, &session);
+    rs_report_queue_get(view, 0, &queue);
+    CHECK(session.sockets == sockets && sockets <= 1);
+    CHECK(session.pid == os_process_id() && session.state == RS_REPORT_SESSION_LIVE);
+    CHECK(queue.polls >= queue.busy_polls);
+    for (uint32_t i = 0; i < sockets; i++) {
+        struct rs_report_socket socket;
+        rs_report_socket_get(view, i, &socket);
+        CHECK(socket.session_id == session.id);
+        CHECK(socket.recv_bytes[0] <= socket.recv_ring_bytes);
+        CHECK(socket.peer.family == RS_FAMILY_NONE ||
+              (socket.peer.ip.v4_be32 == rs_be32(LOCALHOST) &&
+               socket.peer.port_be16 == socket.local.port_be16));
+    }
+}
+
+int main(void)
+{
+    struct client_info info;
+    struct os_thread thread;
+    struct work work = {.stop = 0};
+    uint64_t polls_before = 0;
+    rig_start(&rig_defaults);
+    work.client = rig_attach();
+    client_get_info(work.client, &info);
+    CHECK(os_thread_start(&thread, work_run, &work, "worker") == RS_OK);
+    for (uint32_t i = 0; i < REPORTS; i++) {
+        struct ctl_report report;
+        struct rs_report_queue queue;
+        CHECK(ctl_fetch(info.instance, &report) == RS_OK);
+        check_report(&report.view);
+        rs_report_queue_get(&report.view, 0, &queue);
+        CHECK(queue.polls >= polls_before);
+        polls_before = queue.polls;
+        ctl_report_free(&report);
+    }
+    atomic_store_explicit(&work.stop, 1, memory_order_relaxed);
+    os_thread_join(&thread);
+    client_close(work.client);
+    rig_stop();
+    printf("%d reports\n", REPORTS);
+    return 0;
+}
