@@ -69,6 +69,17 @@ static void control_reply(struct control *control, struct dp_session *session, u
 /* ---- the end of a session
  * -------------------------------------------------------------------------------------- */
 
+/* What a request is told that comes when the session is over: the same word as the header's.
+ * Nothing stands there yet when a queue still has to say that the dataplane stops. */
+static void control_reply_ended(struct control *control, struct dp_session *session, uint32_t type)
+{
+    /* relaxed: the word alone matters */
+    bool poisoned =
+        atomic_load_explicit(&session->header->poisoned, memory_order_relaxed) == RS_POISONED;
+    control_reply(control, session, type, poisoned ? RS_POISONED : RS_DATAPLANE_GONE, 0, NULL,
+                  poisoned ? "the session has ended" : "the dataplane is stopping");
+}
+
 void control_session_end(struct control *control, struct dp_session *session)
 {
     if (session->state != SESSION_LIVE) {
@@ -78,8 +89,7 @@ void control_session_end(struct control *control, struct dp_session *session)
     session->queues_left = control->queue_count;
     if (session->channel_closing_idx != RS_NO_INDEX) { /* the queue will not say so any more */
         session->channel_closing_idx = RS_NO_INDEX;
-        control_reply(control, session, RS_CTL_CHANNEL_CLOSE, RS_POISONED, 0, NULL,
-                      "the session has ended");
+        control_reply_ended(control, session, RS_CTL_CHANNEL_CLOSE);
     }
     for (uint32_t i = 0; i < control->queue_count; i++) {
         control_push(control, i,
@@ -494,8 +504,7 @@ static enum rs_status control_request(struct control *control, struct dp_session
         return RS_CORRUPT;
     }
     if (session->state != SESSION_LIVE) {
-        control_reply(control, session, request->type, RS_POISONED, 0, NULL,
-                      "the session has ended");
+        control_reply_ended(control, session, request->type);
     } else if (request->type == RS_CTL_CHANNEL_OPEN) {
         control_channel_open(control, session, request->arg);
     } else if (request->type == RS_CTL_CHANNEL_CLOSE) {

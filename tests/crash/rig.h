@@ -1,0 +1,54 @@
+/*
+ * A ringsockd of the test's own, as a process: loopback NIC, shared-core profile, a runtime folder
+ * that the test makes and removes. And what Linux says of a process: memory, descriptors, mappings.
+ * Children die with their parent (PR_SET_PDEATHSIG), so nothing is left when a test is ended from
+ * outside. Used by the tests of this folder, on their first thread only.
+ */
+#ifndef RINGSOCK_TESTS_CRASH_RIG_H
+#define RINGSOCK_TESTS_CRASH_RIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "rings/addr.h"
+#include "rings/byteorder.h"
+
+#define NS_PER_MS    1000000ull
+#define NS_PER_S     1000000000ull
+#define RIG_INSTANCE "crash"
+#define RIG_LOCAL    rs_be32(0x7f000001u)
+
+struct rig {
+    pid_t pid; /* 0: none runs */
+    char folder[64];
+};
+
+/* Makes the folder and the configuration. sections: lines for [limits] and what follows, may be "".
+ * Sets RINGSOCK_RUNTIME_DIR and RINGSOCK_INSTANCE for this process and its children. */
+void rig_create(struct rig *rig, const char *limits);
+void rig_start(struct rig *rig); /* returns when it is ready */
+/* Orderly stop. Checks that it ends by itself, that its ledger balances, and that no sanitizer
+ * complained; prints its log if not. */
+void rig_stop(struct rig *rig);
+void rig_kill(struct rig *rig); /* SIGKILL */
+void rig_remove(struct rig *rig);
+/* The JSON ledger of the last orderly stop: the value behind "name": */
+uint64_t rig_ledger(const struct rig *rig, const char *name);
+
+/* A child that dies with this process; runs entry(arg) and ends with what that returns. */
+pid_t rig_fork(int (*entry)(void *), void *arg);
+/* Waits for a child's end, at most so long; ends the test with `what` otherwise. Returns its wait
+ * status. */
+int rig_reap(pid_t pid, uint64_t timeout_ns, const char *what);
+
+struct rig_usage {
+    uint64_t rss_kib, fds, maps;
+};
+struct rig_usage rig_usage(pid_t pid);
+void rig_usage_print(const char *when, const struct rig_usage *usage);
+
+/* Looks every millisecond until true; ends the test with `what` after timeout_ns. */
+void rig_await(bool (*look)(void *), void *context, uint64_t timeout_ns, const char *what);
+
+#endif
