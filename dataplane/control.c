@@ -122,6 +122,7 @@ enum rs_status control_round(struct control *control, uint64_t timeout_ns)
     for (uint32_t i = 0; i < count; i++) {
         control_dispatch(control, tokens[i]);
     }
+    control_attach_waiting(control);
     uint64_t now_ns = os_monotonic_ns();
     if (now_ns >= control->next_watch_ns) {
         control_watch(control, now_ns);

@@ -20,6 +20,8 @@ struct control_peer {
     uint64_t id;
     struct os_conn conn;
     uint64_t expires_ns; /* closed then, unless it says something */
+    bool waits;          /* it said ATTACH, and there will be room when another session has ended */
+    uint32_t attach_arg; /* of that ATTACH */
 };
 
 /* What the control thread counts; its own, read by nobody else. */

@@ -378,10 +378,33 @@ static bool control_never_sleeps(const struct control *control, uint32_t arg)
     return (arg & RS_CTL_ATTACH_SLEEPS) == 0 && (usual || (arg & RS_CTL_ATTACH_NEVER_SLEEPS) != 0);
 }
 
-/* ATTACH of a peer, which ends as a session or refused. */
+/* A session whose program is gone takes its place for as long as a queue drains it, a second at
+ * most: whoever comes meanwhile waits and is not refused. A program that is started again at once
+ * finds its own old session there. */
+static bool control_attach_defer(const struct control *control, struct control_peer *peer,
+                                 uint32_t arg)
+{
+    if (control->stopping || control->session_count < control->configs[0].limit_sessions) {
+        return false;
+    }
+    for (const struct dp_session *session = control->sessions; session != NULL;
+         session = session->next) {
+        if (session->client_gone) {
+            peer->waits = true;
+            peer->attach_arg = arg;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ATTACH of a peer, which ends as a session or refused, or waits. */
 static void control_attach(struct control *control, struct control_peer *peer, uint32_t arg)
 {
     uint32_t version = arg & ~(RS_CTL_ATTACH_NEVER_SLEEPS | RS_CTL_ATTACH_SLEEPS);
+    if (version == RS_LAYOUT_VERSION && control_attach_defer(control, peer, arg)) {
+        return;
+    }
     struct os_conn conn = control_peer_take(control, peer);
     struct dp_session *session = NULL;
     char text[128];
@@ -412,6 +435,27 @@ static void control_attach(struct control *control, struct control_peer *peer, u
         return;
     }
     control_refuse(control, &conn, status, text);
+}
+
+/* The one that has waited longest. */
+static struct control_peer *control_peer_waiting(const struct control *control)
+{
+    struct control_peer *oldest = NULL;
+    for (struct control_peer *peer = control->peers; peer != NULL; peer = peer->next) {
+        if (peer->waits && (oldest == NULL || peer->id < oldest->id)) {
+            oldest = peer;
+        }
+    }
+    return oldest;
+}
+
+void control_attach_waiting(struct control *control)
+{
+    struct control_peer *peer;
+    while ((peer = control_peer_waiting(control)) != NULL &&
+           !control_attach_defer(control, peer, peer->attach_arg)) {
+        control_attach(control, peer, peer->attach_arg);
+    }
 }
 
 /* ---- a client's control messages
@@ -560,7 +604,7 @@ void control_peer_ready(struct control *control, uint64_t id)
     if (status == RS_TIMED_OUT) {
         return;
     }
-    if (status == RS_OK && request.type == RS_CTL_ATTACH) {
+    if (status == RS_OK && request.type == RS_CTL_ATTACH && !peer->waits) {
         control_attach(control, peer, request.arg);
         return;
     }

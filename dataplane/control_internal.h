@@ -36,6 +36,8 @@ void control_conn_ready(struct control *control, uint64_t id);
 void control_process_ended(struct control *control, uint64_t id);
 /* Closes connections that never said what they want. */
 void control_peers_expire(struct control *control, uint64_t now_ns);
+/* Attaches those who wait for the end of another session, when there is room. */
+void control_attach_waiting(struct control *control);
 /* Tells the queues to let go of a session; harmless when they were told already. */
 void control_session_end(struct control *control, struct dp_session *session);
 /* A queue has let go of it. */

@@ -15,8 +15,9 @@
 #include "rings/os/os.h"
 #include "tests/support/check.h"
 
-#define READY_NS 20000000000ull
-#define STOP_NS  20000000000ull
+#define READY_NS      20000000000ull
+#define STOP_NS       20000000000ull
+#define RSS_SLACK_KIB 4096u /* what an allocator keeps for itself, and stacks */
 
 static void rig_path(const struct rig *rig, const char *name, char path[128])
 {
@@ -269,6 +270,11 @@ struct rig_usage rig_usage(pid_t pid)
     return (struct rig_usage){.rss_kib = rig_status_field(pid, "VmRSS:"),
                               .fds = rig_count_fds(pid),
                               .maps = rig_count_maps(pid)};
+}
+
+bool rig_same_memory(const struct rig_usage *before, const struct rig_usage *after)
+{
+    return RIG_KEEPS_FREED || after->rss_kib <= before->rss_kib + RSS_SLACK_KIB;
 }
 
 void rig_usage_print(const char *when, const struct rig_usage *usage)

@@ -14,8 +14,8 @@
 #include "rings/addr.h"
 #include "rings/byteorder.h"
 
-#define NS_PER_MS    1000000ull
-#define NS_PER_S     1000000000ull
+#define NS_PER_MS    ((uint64_t)1000000)
+#define NS_PER_S     ((uint64_t)1000000000)
 #define RIG_INSTANCE "crash"
 #define RIG_LOCAL    rs_be32(0x7f000001u)
 
@@ -46,6 +46,8 @@ struct rig_usage {
     uint64_t rss_kib, fds, maps;
 };
 struct rig_usage rig_usage(pid_t pid);
+/* No more resident than before and a little. Always true where a sanitizer keeps freed memory. */
+bool rig_same_memory(const struct rig_usage *before, const struct rig_usage *after);
 void rig_usage_print(const char *when, const struct rig_usage *usage);
 
 /* Looks every millisecond until true; ends the test with `what` after timeout_ns. */
