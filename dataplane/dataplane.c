@@ -187,6 +187,11 @@ enum rs_status dataplane_run(struct dataplane *dataplane, struct os_event *stop)
     return status;
 }
 
+struct control *dataplane_control(struct dataplane *dataplane)
+{
+    return &dataplane->control;
+}
+
 static void dataplane_books(const struct dataplane *dataplane, struct ledger_queue *books)
 {
     for (uint32_t i = 0; i < dataplane->queue_count; i++) {

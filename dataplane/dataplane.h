@@ -28,5 +28,9 @@ bool dataplane_ledger(const struct dataplane *dataplane, FILE *out);
 /* The same figures as JSON, one object. */
 void dataplane_ledger_json(const struct dataplane *dataplane, FILE *out);
 void dataplane_destroy(struct dataplane *dataplane);
+/* Its control thread, which knows its queues: for tests that call control_round and queue_poll
+ * themselves, in one thread, instead of dataplane_run. */
+struct control;
+struct control *dataplane_control(struct dataplane *dataplane);
 
 #endif
