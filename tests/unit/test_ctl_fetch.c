@@ -108,7 +108,7 @@ static void liar_run(void *arg)
 static enum rs_status fetch_from(struct liar *liar, enum lie lie, struct ctl_report *report)
 {
     liar->lie = lie;
-    assert_int_equal(os_listen(liar->name, &liar->listener), RS_OK);
+    assert_int_equal(os_listen(liar->name, NULL, &liar->listener), RS_OK);
     assert_int_equal(os_thread_start(&liar->thread, liar_run, liar, "liar"), RS_OK);
     enum rs_status status = ctl_fetch(liar->name, report);
     os_thread_join(&liar->thread);
