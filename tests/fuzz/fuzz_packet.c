@@ -1,7 +1,8 @@
 /*
  * Fuzz target: a stack between a hostile wire and hostile programs. The input is a little script:
  * frames (raw, or with addresses and checksums put right so that deeper code is reached), time
- * steps, sends, binds, connects, memberships, and a NIC that takes frames or not. After each step
+ * steps, sends, binds, connects, memberships, and a NIC that takes frames or not; the stack leads,
+ * follows or is alone, and frames may come from another queue. After each step
  * the ledger must balance, and no transmit buffer may be lost; at the end all of them come back.
  */
 #include <stdbool.h>
@@ -61,6 +62,9 @@ static struct {
     struct udp_socket sockets[SOCKETS];
     uint64_t now_ns;
     uint32_t room; /* deliveries that succeed */
+    bool follower; /* the stack is of queue 1 */
+    bool handed;   /* the frame that goes in now was handed over */
+    struct nic *nics[2];
     uint8_t digest;
 } world;
 
@@ -101,6 +105,29 @@ static void on_notice(void *context, enum stack_notice notice, uint32_t ip_be32,
     world.digest ^= mac[5];
 }
 
+/* A handed frame goes to no leader again, and only the leader copies. */
+static bool on_hand_over(void *context, const struct pkt *pkt, enum stack_hand_to to)
+{
+    (void)context;
+    MUST(to == (world.follower ? STACK_TO_LEADER : STACK_TO_FOLLOWERS));
+    MUST(!world.follower || !world.handed);
+    for (uint32_t i = 0; i < pkt->len_bytes; i++) {
+        world.digest ^= pkt->data[i];
+    }
+    return (world.room & 1) == 0;
+}
+
+static void world_make_nic(const struct nic_memory_config *config, bool several)
+{
+    if (several) {
+        MUST(nic_memory_create_queues(config, 2, world.nics) == RS_OK);
+        world.nic = world.nics[world.follower ? 1 : 0];
+    } else {
+        MUST(nic_memory_create(config, &world.nics[0]) == RS_OK);
+        world.nic = world.nics[0];
+    }
+}
+
 static void world_make(uint8_t options)
 {
     memset(&world, 0, sizeof(world));
@@ -109,9 +136,11 @@ static void world_make(uint8_t options)
         .caps = (options & 2) != 0 ? NIC_CAP_TX_IP_CSUM | NIC_CAP_TX_UDP_CSUM : 0,
         .buffers = 128,
         .queue_frames = 128,
+        .steering = (options & 1) != 0 ? STEER_NIC : STEER_SOFTWARE,
     };
     memcpy(nic.mac, own_mac, sizeof(own_mac));
-    MUST(nic_memory_create(&nic, &world.nic) == RS_OK);
+    world.follower = (options & 192) == 192;
+    world_make_nic(&nic, (options & 64) != 0);
     struct stack_config config = {
         .ip_be32 = OWN_IP,
         .prefix_len = 24,
@@ -126,11 +155,13 @@ static void world_make(uint8_t options)
         .random_seed = options,
         .neighbours = {{0x0900000au, {2, 0, 10, 0, 0, 9}}},
         .neighbour_count = (options & 32) != 0 ? 1 : 0,
+        .follower = world.follower,
     };
     const struct stack_upcalls upcalls = {.deliver = on_deliver,
                                           .error = on_error,
                                           .multicast_changed = on_multicast,
-                                          .notice = on_notice};
+                                          .notice = on_notice,
+                                          .hand_over = on_hand_over};
     world.now_ns = 1000000000000ull;
     world.room = 4;
     MUST(stack_create(&config, world.nic, &upcalls, world.now_ns, &world.stack) == RS_OK);
@@ -152,6 +183,10 @@ static void world_drain(void)
     stack_flush(world.stack);
     while (nic_memory_pop(world.nic, frame, sizeof(frame), NULL) != 0) {
         MUST(ethernet_equal(frame + 6, own_mac));
+        /* A follower asks, and leaves the rest to the leader. */
+        bool arp = frame[12] == 0x08 && frame[13] == 0x06;
+        MUST(!world.follower || (arp ? frame[21] == 1 && memcmp(frame + 28, frame + 38, 4) != 0
+                                     : frame[23] != IPV4_PROTOCOL_IGMP));
     }
 }
 
@@ -208,7 +243,7 @@ static void frame_repair(uint8_t *frame, uint32_t len, uint8_t bits)
     }
 }
 
-static void step_frame(struct input *in)
+static void step_frame(struct input *in, bool handed)
 {
     uint8_t bits = take(in);
     uint32_t len = take(in);
@@ -226,7 +261,13 @@ static void step_frame(struct input *in)
     if ((bits & 128) != 0) {
         pkt.flags = PKT_RX_IP_CSUM_GOOD | PKT_RX_L4_CSUM_GOOD;
     }
-    stack_input(world.stack, &pkt);
+    MUST(steer_frame(world.nic->steering, frame, len) < world.nic->queue_count);
+    world.handed = handed;
+    if (handed) {
+        stack_input_handed(world.stack, &pkt);
+    } else {
+        stack_input(world.stack, &pkt);
+    }
     free(frame);
 }
 
@@ -309,10 +350,11 @@ static void step_member(struct input *in)
 
 static void step(struct input *in)
 {
-    switch (take(in) & 7) {
+    uint8_t what = take(in);
+    switch (what & 7) {
     case 0:
     case 1:
-        step_frame(in);
+        step_frame(in, (what & 8) != 0);
         break;
     case 2:
         step_time(in);
@@ -357,6 +399,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     world_check();
     stack_destroy(world.stack);
     MUST(nic_memory_held(world.nic) == 0);
-    world.nic->ops->close(world.nic);
+    uint32_t queues = world.nic->queue_count;
+    for (uint32_t i = 0; i < queues; i++) {
+        world.nics[i]->ops->close(world.nics[i]);
+    }
     return 0;
 }
