@@ -331,8 +331,8 @@ static void check_receive(uint32_t first, int kernel)
     uint32_t hits[2] = {0};
     uint64_t seen = 0;
     uint8_t frame[FLOW_FRAME_BYTES];
-    for (uint16_t flow = 0; flow < FLOWS; flow++) {
-        make_flow_frame(frame, flow);
+    for (uint32_t flow = 0; flow < FLOWS; flow++) {
+        make_flow_frame(frame, (uint16_t)flow);
         assert_int_equal(send(kernel, frame, sizeof(frame), 0), sizeof(frame));
     }
     const time_t deadline = time(NULL) + WAIT_S;
