@@ -90,20 +90,22 @@ static void deliver_upcall_error(void *context, struct udp_socket *udp, enum rs_
     deliver_error(context, (struct dp_socket *)udp, error);
 }
 
-/* What waits in the receive rings of the other queues; the client's words are only believed within
- * the ring. */
+/*
+ * What waits in the receive rings of the other queues. The client may have read a datagram whose
+ * end that queue has not told yet, and its head may be any word: what is not inside the ring counts
+ * as nothing. A bound only, so relaxed loads do.
+ */
 static uint32_t deliver_waiting_elsewhere(const struct queue *queue, const struct dp_socket *socket)
 {
     uint32_t waiting = 0;
     for (uint32_t i = 0; i < queue->queue_count; i++) {
         if (i != queue->idx) {
-            /* relaxed: a bound, not an index */
             uint32_t tail =
                 atomic_load_explicit(&socket->record->parts[i]->recv_tail, memory_order_relaxed);
             uint32_t head =
                 atomic_load_explicit(&socket->client->recv_head[i], memory_order_relaxed);
             uint32_t bytes = rs_seq_distance(head, tail);
-            waiting += bytes < socket->recv_ring.size_bytes ? bytes : socket->recv_ring.size_bytes;
+            waiting += bytes <= socket->recv_ring.size_bytes ? bytes : 0;
         }
     }
     return waiting;
