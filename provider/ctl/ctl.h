@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "rings/report.h"
+#include "rings/report_view.h"
 
 #define CTL_WIDTH 100u /* columns that a person's output may use */
 

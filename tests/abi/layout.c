@@ -1,19 +1,19 @@
 /*
- * The golden test of the shared layout: prints size and offset of everything in layout_list.h and
- * compares with the committed file layout.golden, which begins with the version it is for.
- *   layout GOLDEN HEADER...          compares; also wants every 'struct rs_' of the headers in the
- * list layout --write GOLDEN            writes a new golden file; only for a higher
- * RS_LAYOUT_VERSION So a changed layout fails until the version is bumped, and a bumped version
- * until the file is written.
+ * The golden test of a layout that two processes share: prints size and offset of everything in a
+ * list (layout_list.h, report_list.h) and compares with the committed golden file, which begins
+ * with the version it is for. A changed layout fails until the version is bumped, and a bumped
+ * version until the file is written anew.
+ *
+ * Arguments: GOLDEN HEADER... compares, and wants every 'struct rs_' of the headers in the list;
+ * --write GOLDEN writes, only for a higher version. LAYOUT_LIST names the list's header, which says
+ * LAYOUT_VERSION and LAYOUT_VERSION_NAME.
  */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "rings/control.h"
-#include "rings/layout.h"
-#include "tests/abi/layout_list.h"
+#include LAYOUT_LIST
 
 enum { TEXT_MAX = 64 * 1024, LINE_MAX_BYTES = 512 };
 
@@ -57,7 +57,7 @@ static void text_add(struct text *text, const char *line)
 static void layout_print(struct text *text)
 {
     char line[LINE_MAX_BYTES];
-    snprintf(line, sizeof(line), "version %u\n", RS_LAYOUT_VERSION);
+    snprintf(line, sizeof(line), "version %u\n", LAYOUT_VERSION);
     text_add(text, line);
     for (size_t i = 0; i < COUNT(entries); i++) {
         const struct entry *e = &entries[i];
@@ -130,7 +130,7 @@ static bool header_listed(const char *path)
             len--;
         }
         if (!listed(line + strlen("struct "), len)) {
-            fprintf(stderr, "%s: not in layout_list.h: %s", path, line);
+            fprintf(stderr, "%s: not in " LAYOUT_LIST ": %s", path, line);
             ok = false;
         }
     }
@@ -158,9 +158,9 @@ static int golden_write(const char *path, const struct text *now)
 {
     static struct text golden;
     unsigned version;
-    if (golden_read(path, &golden, &version) && version >= RS_LAYOUT_VERSION) {
-        fprintf(stderr, "%s is for version %u; bump RS_LAYOUT_VERSION (%u) first\n", path, version,
-                RS_LAYOUT_VERSION);
+    if (golden_read(path, &golden, &version) && version >= LAYOUT_VERSION) {
+        fprintf(stderr, "%s is for version %u; bump " LAYOUT_VERSION_NAME " (%u) first\n", path,
+                version, LAYOUT_VERSION);
         return 1;
     }
     FILE *file = fopen(path, "wb");
@@ -194,14 +194,15 @@ static int golden_compare(const char *path, const struct text *now)
         fprintf(stderr, "%s: cannot be read\n", path);
         return 1;
     }
-    if (version != RS_LAYOUT_VERSION) {
+    if (version != LAYOUT_VERSION) {
         fprintf(stderr, "%s is for version %u, the headers say %u: write it anew (--write)\n", path,
-                version, RS_LAYOUT_VERSION);
+                version, LAYOUT_VERSION);
         return 1;
     }
     if (strcmp(golden.bytes, now->bytes) != 0) {
         fprintf(stderr,
-                "the shared layout differs from version %u: bump RS_LAYOUT_VERSION, then --write\n",
+                "the shared layout differs from version %u: bump " LAYOUT_VERSION_NAME
+                ", then --write\n",
                 version);
         differences_print(golden.bytes, now->bytes);
         return 1;

@@ -6,6 +6,12 @@
 #ifndef RINGSOCK_TESTS_ABI_LAYOUT_LIST_H
 #define RINGSOCK_TESTS_ABI_LAYOUT_LIST_H
 
+#include "rings/control.h"
+#include "rings/layout.h"
+
+#define LAYOUT_VERSION      RS_LAYOUT_VERSION
+#define LAYOUT_VERSION_NAME "RS_LAYOUT_VERSION"
+
 /* clang-format off */
 #define LAYOUT_STRUCTS(STRUCT, FIELD)                   \
     STRUCT(rs_addr)                                     \

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "rings/report.h"
+#include "rings/report_view.h"
 
 #define REPORT_SAMPLE_BYTES 4096u
 

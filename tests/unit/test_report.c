@@ -1,4 +1,4 @@
-/* rings/report.c: a report that is right, one wrong field at a time, random bytes, and a longer one
+/* rings/report_view.c: a report that is right, one wrong field at a time, random bytes, and a longer one
  * of a newer dataplane. */
 #include <setjmp.h>
 #include <stdarg.h>

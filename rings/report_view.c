@@ -1,9 +1,9 @@
 /*
- * The reader's half of report.h: bounds, once, and records by copying. Called by ringsockctl and
- * the tests; any thread; no OS call.
+ * The reader of report_view.h. Any thread; calls nothing.
  */
-#include "rings/report.h"
+#include "rings/report_view.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <string.h>
 
