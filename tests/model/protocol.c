@@ -154,13 +154,20 @@ static const struct scenario tight = {
 static const struct scenario hostile = {.sessions = 1, .words = 4, .room = 1, .dies = true};
 static const struct scenario hostile_deep = {.sessions = 1, .words = 5, .room = 2, .dies = true};
 static const struct scenario everything = {.sessions = 1,
-                                           .rounds = 2,
+                                           .rounds = 1,
                                            .arrivals = 1,
-                                           .room = 2,
+                                           .room = 1,
                                            .second_thread = true,
                                            .dies = true,
                                            .breaks = true,
                                            .stops = true};
+static const struct scenario sockets_deep = {.sessions = 1,
+                                             .rounds = 3,
+                                             .arrivals = 2,
+                                             .room = 2,
+                                             .dies = true,
+                                             .breaks = true,
+                                             .stops = true};
 
 static const struct {
     enum mutant rule;
@@ -198,7 +205,7 @@ _Static_assert(sizeof(mutants) / sizeof(mutants[0]) == MUTANTS - 1, "every mutan
 int main(int argc, char **argv)
 {
     bool deep = argc > 1 && strcmp(argv[1], "deep") == 0;
-    uint64_t states_max = deep ? 20000000 : 3000000;
+    uint64_t states_max = deep ? 8000000 : 1500000;
     printf("a state has %zu bytes\n", sizeof(struct state));
     bool ok = run("two sessions in one place", reuse, RIGHT, states_max);
     ok = run("a socket index used again and again", sockets, RIGHT, states_max) && ok;
@@ -207,6 +214,7 @@ int main(int argc, char **argv)
     ok = run("two threads, rings of one message", tight, RIGHT, states_max) && ok;
     ok = run("a hostile client", deep ? hostile_deep : hostile, RIGHT, states_max) && ok;
     if (deep) {
+        ok = run("a socket index used three times", sockets_deep, RIGHT, states_max) && ok;
         ok = run("two threads, every kind of end", everything, RIGHT, states_max) && ok;
         return ok ? 0 : 1;
     }

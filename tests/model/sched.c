@@ -340,6 +340,11 @@ static void leave(void)
     }
 }
 
+unsigned sched_side(void)
+{
+    return model.current;
+}
+
 void sched_yield_side(void)
 {
     struct side *self = &model.sides[model.current];

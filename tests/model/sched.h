@@ -57,6 +57,8 @@ void sched_copy(void *target, const void *source, size_t bytes);
 /* A store that is in memory at once, for a writer that may do anything at any moment. */
 void sched_poke(volatile void *address, uint64_t value, size_t bytes);
 
+/* Which side is calling. */
+unsigned sched_side(void);
 /* One of `options` values, from 0: every one is tried. */
 uint32_t sched_choose(uint32_t options);
 /* The calling side has looked at everything and found nothing to do: it goes on when something has
