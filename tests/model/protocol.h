@@ -160,6 +160,7 @@ extern struct scenario {
     uint8_t arrivals;
     uint8_t room;  /* messages that a ring between threads holds, at most MESSAGES */
     uint8_t words; /* not 0: a hostile client, and how much it writes and asks */
+    bool narrow;   /* a hostile client uses one channel and one generation only */
     bool second_thread, dies, breaks, stops;
 
 } scenario;

@@ -288,7 +288,8 @@ bool client_scribble(void *opaque, uint32_t variant)
     uint8_t generation = (uint8_t)(1 + variant / CHANNELS / R_NOP);
     bool names_socket = kind != R_OPEN && kind != R_NOP;
     if (state->client != C_LIVE || state->words == 0 || ring->count == SLOTS ||
-        (!names_socket && generation != 1)) {
+        (!names_socket && generation != 1) ||
+        (scenario.narrow && (variant % CHANNELS != 0 || generation != 1))) {
         return false;
     }
     state->words--;
@@ -301,7 +302,7 @@ bool client_scribble(void *opaque, uint32_t variant)
 bool client_ask_anything(void *opaque, uint32_t variant)
 {
     struct state *state = opaque;
-    if (state->client != C_LIVE || state->words == 0) {
+    if (state->client != C_LIVE || state->words == 0 || (scenario.narrow && variant / 2 != 0)) {
         return false;
     }
     state->connection_answer = A_NONE; /* it does not look at answers */

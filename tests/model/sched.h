@@ -76,13 +76,13 @@ void sched_observe(const void *data, size_t bytes);
 /* An auto-reset event. Sides that wait while nobody is left to signal are a lost wake-up: the run
  * fails. */
 struct sched_event {
-    uint32_t signalled;
+    _Alignas(8) uint32_t signalled; /* memory is hashed by aligned words of 8 bytes */
 };
 void sched_event_signal(struct sched_event *event);
 void sched_event_wait(struct sched_event *event);
 
 struct sched_mutex {
-    uint32_t held;
+    _Alignas(8) uint32_t held;
 };
 void sched_mutex_lock(struct sched_mutex *mutex);
 void sched_mutex_unlock(struct sched_mutex *mutex);

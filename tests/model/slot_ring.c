@@ -15,7 +15,7 @@
 #include "rings/post.h"
 #include "rings/slot_ring.h"
 
-enum { SLOTS = 2, RING_BYTES = 1024, STATES_MAX = 3000000 };
+enum { SLOTS = 2, RING_BYTES = 1024, STATES_MAX = 8000000 };
 
 static struct {
     _Alignas(64) struct rs_request slots[2][SLOTS];
@@ -53,7 +53,7 @@ static void setup(void)
 /* ---- honest producer, consumer ----------------------------------------------------------------
  */
 
-enum { REQUESTS = 5 };
+static uint32_t requests = 5;
 
 static void fill(struct rs_request *slot, uint32_t number)
 {
@@ -93,7 +93,7 @@ static bool produce(uint32_t idx, uint32_t number)
 
 static void producer_side(void)
 {
-    for (uint32_t number = 0; number < REQUESTS;) {
+    for (uint32_t number = 0; number < requests;) {
         sched_round(number + 1);
         sched_observe(&producers[0].tail, 2 * sizeof(uint64_t));
         if (produce(0, number)) {
@@ -104,7 +104,7 @@ static void producer_side(void)
     }
     uint64_t last = producers[0].tail - 1;
     for (;;) {
-        sched_round(REQUESTS + 1);
+        sched_round(requests + 1);
         if (slot_state_consumed(&shared.state[0], SLOTS, last) &&
             slot_producer_consumed(&producers[0], last)) {
             break;
@@ -144,7 +144,7 @@ static void check_whole(const struct rs_request *request, uint32_t number)
 /* Heads go back at any time, at the latest when there is nothing to do. */
 static void consumer_side(void)
 {
-    for (uint32_t received = 0; received < REQUESTS;) {
+    for (uint32_t received = 0; received < requests;) {
         struct rs_request request;
         sched_round(received + 1);
         sched_observe(&consumers[0].head, 2 * sizeof(uint32_t));
@@ -163,7 +163,7 @@ static void consumer_side(void)
 
 static const char *check_all_taken(void)
 {
-    return consumers[0].head == start_position + REQUESTS &&
+    return consumers[0].head == start_position + requests &&
                    shared.state[0].request_head == consumers[0].head
                ? NULL
                : "not every slot was taken exactly once";
@@ -273,7 +273,8 @@ static const char *check_moved(void)
 /* ---- an arbitrary writer ----------------------------------------------------------------------
  */
 
-enum { POKES = 3, ROUNDS = 4, SOCKETS = 2, DATAPLANE = 0 };
+enum { SOCKETS = 2, DATAPLANE = 0 };
+static uint32_t pokes = 3, rounds = 4;
 
 static struct dgram_send_reader reader;
 static uint32_t taken, record_end;
@@ -332,7 +333,7 @@ struct place {
 
 static void poke(const struct place *places, uint32_t place_count)
 {
-    for (uint32_t i = 0; i < POKES; i++) {
+    for (uint32_t i = 0; i < pokes; i++) {
         sched_round(i + 1);
         const struct place *target = &places[sched_choose(place_count)];
         sched_poke(target->address, target->values[sched_choose(target->count)], target->bytes);
@@ -378,7 +379,7 @@ static void use_request(const struct rs_request *request, const struct rs_reques
 static void hostile_consumer(void)
 {
     struct slot_consumer *consumer = &consumers[0];
-    for (uint32_t round = 0; round < ROUNDS && !poisoned; round++) {
+    for (uint32_t round = 0; round < rounds && !poisoned; round++) {
         struct rs_request request;
         sched_round(round + 1);
         sched_observe(&consumer->head, 2 * sizeof(uint32_t));
@@ -457,7 +458,7 @@ static void send_drain(void)
 
 static void hostile_sender(void)
 {
-    for (uint32_t round = 0; round < ROUNDS && !poisoned; round++) {
+    for (uint32_t round = 0; round < rounds && !poisoned; round++) {
         uint32_t tail = 0;
         sched_round(round + 1);
         sched_observe(&reader, sizeof(reader));
@@ -497,11 +498,16 @@ static bool run(const char *what, const struct sched_test *test, enum mutant rul
     return ok;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 #ifdef __SANITIZE_THREAD__
     return 77; /* coroutines on one thread: nothing for TSan, and it does not know them */
 #endif
+    if (argc > 1 && strcmp(argv[1], "deep") == 0) {
+        requests = 9;
+        pokes = 4;
+        rounds = 5;
+    }
     struct sched_test honest = {.name = "honest",
                                 .setup = setup,
                                 .sides = {producer_side, consumer_side},
