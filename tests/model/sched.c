@@ -207,7 +207,7 @@ static void switch_to(unsigned side_idx)
 }
 
 /* No side can run. */
-static void finish(void)
+static _Noreturn void finish(void)
 {
     for (unsigned i = 0; i < model.side_count; i++) {
         if (!model.sides[i].done) {
@@ -217,6 +217,7 @@ static void finish(void)
         }
     }
     setcontext(&model.main_context);
+    abort();
 }
 
 static uint64_t state_key(void)

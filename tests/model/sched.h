@@ -70,7 +70,7 @@ bool sched_other_done(void);
 /* The side starts a round of its loop, before it looks at anything; what it does next depends only
  * on `point` and on what it then tells sched_observe. Without it two ways to the same state count
  * as two. */
-void sched_round(uint32_t point);
+void sched_round(uint32_t at);
 void sched_observe(const void *data, size_t bytes);
 
 /* An auto-reset event. Sides that wait while nobody is left to signal are a lost wake-up: the run

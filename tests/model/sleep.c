@@ -37,8 +37,8 @@ static struct client client;
 static struct client_channel channel;
 static _Alignas(
     struct client_thread) unsigned char thread_memory[THREADS_MAX][sizeof(struct client_thread)];
-static struct sched_event event, nudges[THREADS_MAX];
-static struct sched_mutex mutex;
+static struct sched_event channel_event, nudges[THREADS_MAX];
+static struct sched_mutex guard;
 static uint32_t thread_count, items, nudged;
 
 static struct client_thread *thread_of(uint32_t idx)
@@ -79,36 +79,36 @@ static uint64_t guarded_sum(void)
     return sum;
 }
 
-void os_mutex_lock(struct os_mutex *asked)
+void os_mutex_lock(struct os_mutex *mutex)
 {
-    (void)asked;
-    sched_mutex_lock(&mutex);
+    (void)mutex;
+    sched_mutex_lock(&guard);
     uint64_t sum = guarded_sum();
     sched_observe(&sum, sizeof(sum));
 }
 
-void os_mutex_unlock(struct os_mutex *asked)
+void os_mutex_unlock(struct os_mutex *mutex)
 {
-    (void)asked;
+    (void)mutex;
     sched_poke(&shared.guarded, guarded_sum(), sizeof(shared.guarded));
     nudged = 0;
-    sched_mutex_unlock(&mutex);
+    sched_mutex_unlock(&guard);
 }
 
-enum rs_status os_event_wait(struct os_event *asked, const struct os_process *peer,
+enum rs_status os_event_wait(struct os_event *event, const struct os_process *peer,
                              uint64_t timeout_ns)
 {
     (void)peer;
     (void)timeout_ns;
-    sched_event_wait(asked == &channel.event ? &event : &nudges[sched_side()]);
+    sched_event_wait(event == &channel.event ? &channel_event : &nudges[sched_side()]);
     return RS_OK;
 }
 
 /* The dataplane signals the channel's event itself; here a leader wakes a follower. */
-void os_event_signal(struct os_event *asked)
+void os_event_signal(struct os_event *event)
 {
     for (uint32_t i = 0; i < thread_count; i++) {
-        if (asked == &thread_of(i)->nudge &&
+        if (event == &thread_of(i)->nudge &&
             (mutant != LEADER_FORGETS && (mutant != NUDGED_ALONE || nudged == 0))) {
             nudged++;
             sched_event_signal(&nudges[i]);
@@ -193,7 +193,7 @@ static void setup(void)
                        0);
     hint_consumer_init(&channel.hints, shared.hints, HINTS, &shared.channel_state, &shared.channel,
                        0);
-    event.signalled = mutex.held = nudged = 0;
+    channel_event.signalled = guard.held = nudged = 0;
     memset(nudges, 0, sizeof(nudges));
 }
 
@@ -212,7 +212,7 @@ static void look_socket(uint32_t idx)
 static void look_channel(void)
 {
     if (queue.wake && wakeup_needed(&queue.signaller)) {
-        sched_event_signal(&event);
+        sched_event_signal(&channel_event);
     }
 }
 

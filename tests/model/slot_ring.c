@@ -376,6 +376,11 @@ static void use_request(const struct rs_request *request, const struct rs_reques
     (void)table[used];
 }
 
+static bool same_bytes(const void *a, const void *b, size_t bytes)
+{
+    return memcmp(a, b, bytes) == 0;
+}
+
 static void hostile_consumer(void)
 {
     struct slot_consumer *consumer = &consumers[0];
@@ -391,7 +396,7 @@ static void hostile_consumer(void)
             use_request(&request, slot);
             slot_consumer_advance(consumer);
             taken++;
-            if (memcmp(&before, &request, sizeof(request)) != 0) {
+            if (!same_bytes(&before, &request, sizeof(request))) {
                 sched_fail("the copy changed");
             }
         }

@@ -69,7 +69,7 @@ static void print_trace(uint32_t idx)
     for (uint32_t i = idx; i != NO_STATE; i = search.parents[i]) {
         length++;
     }
-    uint32_t *path = calloc(length, sizeof(*path));
+    uint32_t *path = calloc(length + 1, sizeof(*path));
     if (path == NULL) {
         return;
     }
@@ -117,7 +117,7 @@ static bool expand(uint32_t idx, uint8_t *next, uint64_t *transitions, bool trac
 static uint32_t find_trap(uint8_t *next)
 {
     const struct states_model *model = search.model;
-    uint8_t *good = calloc(search.count, 1);
+    uint8_t *good = calloc(search.count + 1, 1);
     if (good == NULL) {
         abort();
     }
