@@ -122,14 +122,15 @@ static enum rs_status request_member(struct queue *queue, struct dp_socket *sock
                                      const struct rs_op_member *op)
 {
     struct session_part *part = socket->part;
-    bool join = op->action == RS_MEMBER_JOIN || op->action == RS_MEMBER_JOIN_SOURCE;
+    bool adds = op->action == RS_MEMBER_JOIN || op->action == RS_MEMBER_JOIN_SOURCE ||
+                op->action == RS_MEMBER_BLOCK_SOURCE;
     if (op->interface_be32 != 0 && !stack_is_own_address(queue->stack, op->interface_be32)) {
         return RS_ADDR_NOT_AVAILABLE;
     }
     if (!request_member_here(queue, socket, op->interface_be32)) {
         return RS_OK;
     }
-    if (join && part->membership_count >= socket->session->config->limit_memberships) {
+    if (adds && part->membership_count >= socket->session->config->limit_memberships) {
         QUEUE_COUNT_PART(queue, part, memberships_refused);
         return RS_NO_BUFFERS;
     }

@@ -263,7 +263,8 @@ static void step_slot(struct attack *attack, struct input *in)
     fill_payload(in, &request);
     if ((wrong & 3) == 3) { /* anything, in one field or all */
         uint32_t word = take(in) & 15;
-        uint32_t value = take_word(in, 0);
+        /* sockets, reply cells and channels all end near there */
+        uint32_t value = take_word(in, WORLD_SOCKETS);
         memcpy((uint8_t *)&request + (size_t)word * sizeof(value), &value, sizeof(value));
     }
     slot_publish(attack, session, what >> 4 & (WORLD_CHANNELS - 1), &request);
@@ -331,6 +332,10 @@ static void step_ring(struct attack *attack, struct input *in)
         if (span > record->send_ring.size_bytes - off) {
             header = (struct rs_send_dgram){.flags = RS_DGRAM_PAD};
             span = record->send_ring.size_bytes - off;
+        }
+        if (rs_seq_distance(home->send.head, position + span) > record->send_ring.size_bytes &&
+            (count & 0x40) == 0) {
+            continue; /* full */
         }
         memcpy(base + off, &header, sizeof(header));
         position += span;

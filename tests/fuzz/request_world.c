@@ -287,7 +287,8 @@ static void check_part(const struct queue *queue, const struct session_part *par
     MUST(part->open_sockets <= WORLD_SOCKETS && part->channel_count <= WORLD_CHANNELS);
     MUST(part->slots_left <= (int32_t)config->slots_per_poll);
     MUST(part->bytes_left <= (int64_t)config->bytes_per_poll);
-    MUST(part->membership_count <= WORLD_MEMBERSHIPS);
+    /* The last one may be a group with its first source. */
+    MUST(part->membership_count <= WORLD_MEMBERSHIPS + 1);
     MUST(part->pending_control <= SESSION_PENDING_MAX + WORLD_CHANNELS);
     for (uint32_t i = 0; i < part->channel_count; i++) {
         const struct dp_channel *channel = part->channels[i];
