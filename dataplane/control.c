@@ -113,6 +113,7 @@ enum rs_status control_round(struct control *control, uint64_t timeout_ns)
     atomic_store_explicit(&control->sleeping, 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst);
     control_messages(control);
+    control_attach_waiting(control);
     control_multicast(control);
     enum rs_status status = os_poller_wait(control->poller, timeout_ns, tokens, 32, &count);
     atomic_store_explicit(&control->sleeping, 0, memory_order_relaxed);
@@ -122,7 +123,6 @@ enum rs_status control_round(struct control *control, uint64_t timeout_ns)
     for (uint32_t i = 0; i < count; i++) {
         control_dispatch(control, tokens[i]);
     }
-    control_attach_waiting(control);
     uint64_t now_ns = os_monotonic_ns();
     if (now_ns >= control->next_watch_ns) {
         control_watch(control, now_ns);
