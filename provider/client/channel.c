@@ -105,6 +105,20 @@ static enum rs_status channel_open_common(struct client *client, uint32_t queue_
     return RS_OK;
 }
 
+/* RS_NO_BUFFERS: there is none but the common one. */
+static enum rs_status channel_open_private(struct client *client, uint32_t queue_idx,
+                                           struct client_channel **out)
+{
+    enum rs_status status = RS_NO_BUFFERS;
+    os_mutex_lock(&client->slow_mutex);
+    if (client->private_channels + client->queue_count < client->limit_channels) {
+        status = channel_request(client, queue_idx, false, out);
+        client->private_channels += status == RS_OK;
+    }
+    os_mutex_unlock(&client->slow_mutex);
+    return status;
+}
+
 enum rs_status client_channel_open(struct client *client, uint32_t queue_idx,
                                    struct client_channel **out)
 {
@@ -114,21 +128,53 @@ enum rs_status client_channel_open(struct client *client, uint32_t queue_idx,
         return status;
     }
     assert(thread->channels[client->slot * RS_QUEUES_MAX + queue_idx] == NULL);
-    os_mutex_lock(&client->slow_mutex);
-    bool private = client->private_channels + client->queue_count < client->limit_channels;
-    status = RS_NO_BUFFERS;
-    if (private) {
-        status = channel_request(client, queue_idx, false, out);
-        client->private_channels += status == RS_OK;
+    status = channel_open_private(client, queue_idx, out);
+    if (status == RS_NO_BUFFERS && client_threads_reclaim()) {
+        status = channel_open_private(client, queue_idx, out);
     }
     if (status == RS_NO_BUFFERS) {
+        os_mutex_lock(&client->slow_mutex);
         status = channel_open_common(client, queue_idx, out);
+        os_mutex_unlock(&client->slow_mutex);
     }
-    os_mutex_unlock(&client->slow_mutex);
     if (status == RS_OK) {
         thread->channels[client->slot * RS_QUEUES_MAX + queue_idx] = *out;
     }
     return status;
+}
+
+/*
+ * A common channel whose lock was held by a thread that died. It was somewhere in post.h,
+ * slot_ring.h or reply.h: a slot counted and not yet published would stop the channel for ever,
+ * pressure counted and not yet stored would lose a tail. A reply cell that was just being given out
+ * stays lost, one of RS_REPLY_CELLS. The socket it sent on is the business of send_lock.
+ */
+void client_channel_repair(struct client_channel *channel)
+{
+    struct slot_producer *producer = &channel->post.producer;
+    uint32_t last = (uint32_t)producer->tail - 1;
+    const struct rs_request *slot = &producer->slots[last & producer->mask];
+    if (producer->tail != producer->head_cached &&
+        !slot_state_consumed(channel->state, producer->mask + 1, last) &&
+        atomic_load_explicit(&slot->seq, memory_order_relaxed) != rs_slot_seq(last)) {
+        producer->tail--;
+    }
+    if (channel->post.levelled != 0) {
+        atomic_store_explicit(&channel->post.shared->pressure, 1, memory_order_relaxed);
+    }
+}
+
+bool client_channel_reclaim_cells(struct client_channel *channel)
+{
+    struct reply_waiter *replies = &channel->replies;
+    for (uint32_t cell_idx = 0; cell_idx < RS_REPLY_CELLS; cell_idx++) {
+        uint32_t bit = 1u << cell_idx;
+        if (((replies->free | replies->abandoned) & bit) == 0 &&
+            !os_thread_alive(channel->cell_owners[cell_idx])) {
+            reply_cell_abandon(replies, cell_idx);
+        }
+    }
+    return replies->abandoned != (1u << RS_REPLY_CELLS) - 1;
 }
 
 void client_channel_close(struct client_channel *channel)

@@ -6,11 +6,14 @@
  *
  * No wake-up is lost: a follower is in the list before it looks for the last time. If the dataplane
  * then signals, the leader wakes and signals all in the list; if the leader has already left, there
- * is none, and the follower leads.
+ * is none, and the follower leads. A leader that dies in its sleep is found out by a follower's
+ * next look.
  */
 #include <assert.h>
 
 #include "provider/client/client_internal.h"
+
+#define FOLLOW_NS 100000000u /* then a follower asks whether its leader lives */
 
 /* Hints say where to look; a wait looks everywhere it armed, so only that there are some matters
  * here. True: there were, or some were lost. */
@@ -54,7 +57,8 @@ static enum rs_status sleep_on_event(struct client_channel *channel,
     return status;
 }
 
-static void sleep_unfollow(struct client_channel *channel, struct client_thread *thread)
+/* sleep_mutex held. */
+static void sleep_unfollow(struct client_channel *channel, const struct client_thread *thread)
 {
     struct client_thread **link = &channel->followers;
     while (*link != NULL) {
@@ -64,6 +68,19 @@ static void sleep_unfollow(struct client_channel *channel, struct client_thread 
         }
         link = &(*link)->next_follower;
     }
+}
+
+void client_channel_unfollow(struct client_channel *channel, struct client_thread *thread)
+{
+    os_mutex_lock(&channel->sleep_mutex);
+    sleep_unfollow(channel, thread);
+    os_mutex_unlock(&channel->sleep_mutex);
+}
+
+/* sleep_mutex held. A leader that died in its sleep leads nobody. */
+static bool sleep_is_led(const struct client_channel *channel, bool waited)
+{
+    return channel->leader != 0 && !(waited && !os_thread_alive(channel->leader));
 }
 
 /* sleep_mutex held: everybody looks again, and one of them leads next. */
@@ -85,9 +102,10 @@ static enum rs_status sleep_common(struct client_channel *channel,
         return status;
     }
     os_mutex_lock(&channel->sleep_mutex);
-    bool leads = !channel->leader;
+    bool leads = !sleep_is_led(channel, thread->following);
+    thread->following = !leads;
     if (leads) {
-        channel->leader = true;
+        channel->leader = os_thread_id();
     } else {
         thread->next_follower = channel->followers;
         channel->followers = thread;
@@ -101,13 +119,17 @@ static enum rs_status sleep_common(struct client_channel *channel,
         sleep_arm(channel, condition);
         arm_fence();
         if (!condition->ready(condition->context)) {
-            status = os_event_wait(&thread->nudge, channel->client->link.process, timeout_ns);
+            status = os_event_wait(&thread->nudge, channel->client->link.process,
+                                   timeout_ns < FOLLOW_NS ? timeout_ns : FOLLOW_NS);
+        }
+        if (status != RS_TIMED_OUT) {
+            thread->following = false; /* nudged: there is a leader */
         }
     }
 
     os_mutex_lock(&channel->sleep_mutex);
     if (leads) {
-        channel->leader = false;
+        channel->leader = 0;
         sleep_nudge_all(channel);
     } else {
         sleep_unfollow(channel, thread);

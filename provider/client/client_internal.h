@@ -26,19 +26,23 @@
 
 #define CLIENT_LIKELY(condition) __builtin_expect(!!(condition), 1)
 
-/* ---- spin lock: one exchange when nobody else is there
+/* ---- spin lock: one exchange when nobody else is there. The word is the holder's os_thread_id, so
+ * that who waits long can ask whether the holder lives.
  * -------------------------------------------------------- */
 
 typedef rs_atomic_u32 client_lock;
 
-void client_lock_contended(client_lock *lock);
+bool client_lock_contended(client_lock *lock, uint32_t self);
 
-static inline void client_lock_take(client_lock *lock)
+/* True: its holder died inside, and what it guards may be half done. */
+static inline bool client_lock_take(client_lock *lock)
 {
+    uint32_t nobody = 0;
+    uint32_t self = os_thread_id();
     /* Acquire, partner client_lock_drop in another thread of this process. */
-    if (!CLIENT_LIKELY(atomic_exchange_explicit(lock, 1, memory_order_acquire) == 0)) {
-        client_lock_contended(lock);
-    }
+    return !CLIENT_LIKELY(atomic_compare_exchange_strong_explicit(
+               lock, &nobody, self, memory_order_acquire, memory_order_relaxed)) &&
+           client_lock_contended(lock, self);
 }
 
 static inline void client_lock_drop(client_lock *lock)
@@ -104,14 +108,17 @@ struct client_channel {
     struct wakeup_waiter waiter;
     struct hint_consumer hints;
     struct os_mutex sleep_mutex; /* common: guards leader and followers */
-    bool leader;
+    uint32_t leader;             /* its os_thread_id; 0: none */
     struct client_thread *followers;
+    uint32_t cell_owners[RS_REPLY_CELLS]; /* common, under lock: whose request waits for the cell */
 };
 
 /* One per thread that ever needed a channel; in the process-wide TLS slot. Its own thread's, but
  * for client_close. */
 struct client_thread {
-    struct client_thread *next, **link; /* registry */
+    struct client_thread *next; /* registry */
+    uint32_t id;                /* os_thread_id */
+    uint32_t process_id;        /* a forked child has its parent's records, but not its threads */
     struct client_thread *next_follower;
     bool following;
     uint32_t ordinal;      /* threads before this one: shares them out over the queues */
@@ -185,10 +192,12 @@ static inline struct client_channel *client_channel_get(struct client *client, u
  * address, else of the first one; a NIC's queues are shared out by thread. (thread.c) */
 uint32_t client_queue_choose(const struct client *client, uint32_t local_be32);
 
+void client_channel_repair(struct client_channel *channel);
+
 static inline void client_channel_enter(struct client_channel *channel)
 {
-    if (channel->common) {
-        client_lock_take(&channel->lock);
+    if (channel->common && !CLIENT_LIKELY(!client_lock_take(&channel->lock))) {
+        client_channel_repair(channel);
     }
 }
 
@@ -205,11 +214,20 @@ RS_CHECK_RESULT enum rs_status client_registry_add(struct client *client); /* gi
 void client_registry_remove(struct client *client);
 RS_CHECK_RESULT enum rs_status
 client_thread_get(struct client_thread **out); /* makes it at first use */
+/* Takes the channels of threads that ended without a word. True: there were some. */
+bool client_threads_reclaim(void);
 void client_set_error_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void client_set_error_os(const char *what); /* `what` and the OS's own word */
 
 /* channel.c */
 void client_channel_close(struct client_channel *channel); /* at its thread's end */
+/* Channel entered: cells for which a thread waited that died are free when their answers come.
+ * False: only such cells are left. */
+bool client_channel_reclaim_cells(struct client_channel *channel);
+
+/* channel_sleep.c */
+/* A thread that is no more follows nobody. */
+void client_channel_unfollow(struct client_channel *channel, struct client_thread *thread);
 
 /* session.c: client->slow_mutex held */
 /* Address of a reference; fetches its extent when this process has not mapped it. RS_CORRUPT: it
@@ -319,6 +337,36 @@ static inline enum client_socket_phase client_socket_phase(const struct client_s
 {
     /* Acquire, partner socket_go_live: LIVE comes after the rings. */
     return (enum client_socket_phase)atomic_load_explicit(&socket->phase, memory_order_acquire);
+}
+
+/* What client_shutdown stores in `shut`, and one more: a thread died inside send_lock. */
+#define CLIENT_SHUT_BROKEN 4u
+
+/* send.c */
+/* send_lock held, its last holder died: the sending side is not used any more but for CLOSE. */
+void client_send_break(struct client_socket *socket);
+
+static inline void client_send_lock(struct client_socket *socket)
+{
+    if (!CLIENT_LIKELY(!client_lock_take(&socket->send_lock))) {
+        client_send_break(socket);
+    }
+}
+
+static inline void client_send_unlock(struct client_socket *socket)
+{
+    client_lock_drop(&socket->send_lock);
+}
+
+/* The other two locks guard what is whole at every moment: a reader's position, arm words. */
+static inline void client_recv_lock(struct client_socket *socket)
+{
+    (void)client_lock_take(&socket->recv_lock);
+}
+
+static inline void client_recv_unlock(struct client_socket *socket)
+{
+    client_lock_drop(&socket->recv_lock);
 }
 
 /* socket.c */

@@ -61,7 +61,7 @@ static enum rs_status option_tell(struct client_socket *socket, enum rs_option o
 /* What the sending side keeps a copy of. */
 static void option_apply(struct client_socket *socket, enum rs_option option, uint32_t value)
 {
-    client_lock_take(&socket->send_lock);
+    client_send_lock(socket);
     if (option == RS_OPT_BROADCAST) {
         socket->broadcast = value != 0;
     } else if (option == RS_OPT_SNDBUF) {
@@ -69,7 +69,7 @@ static void option_apply(struct client_socket *socket, enum rs_option option, ui
         socket->send.limit_bytes = limit_bytes;
         atomic_store_explicit(&socket->send_limit_bytes, limit_bytes, memory_order_relaxed);
     }
-    client_lock_drop(&socket->send_lock);
+    client_send_unlock(socket);
 }
 
 enum rs_status client_options_replay(struct client_socket *socket)

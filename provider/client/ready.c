@@ -62,7 +62,8 @@ bool client_send_ready(const struct client_socket *socket)
     if (client_socket_phase(socket) != CLIENT_SOCKET_LIVE) {
         return true; /* a send binds it, or says that it is closed */
     }
-    if ((atomic_load_explicit(&socket->shut, memory_order_relaxed) & CLIENT_SHUT_SEND) != 0) {
+    if ((atomic_load_explicit(&socket->shut, memory_order_relaxed) &
+         (CLIENT_SHUT_SEND | CLIENT_SHUT_BROKEN)) != 0) {
         return true;
     }
     uint32_t size_bytes = socket->send.size_bytes;
@@ -86,7 +87,7 @@ bool client_send_ready(const struct client_socket *socket)
  * meanwhile. */
 void client_socket_arm(struct client_socket *socket, uint32_t events, uint32_t channel_idx)
 {
-    client_lock_take(&socket->arm_lock);
+    (void)client_lock_take(&socket->arm_lock);
     if (client_socket_phase(socket) == CLIENT_SOCKET_LIVE) {
         arm_set(socket->shared, events, channel_idx);
     }
@@ -95,7 +96,7 @@ void client_socket_arm(struct client_socket *socket, uint32_t events, uint32_t c
 
 void client_socket_disarm(struct client_socket *socket, uint32_t channel_idx)
 {
-    client_lock_take(&socket->arm_lock);
+    (void)client_lock_take(&socket->arm_lock);
     /* Other threads may still wait for it on a common channel: its bit stays, at the price of a
      * hint. */
     if (client_socket_phase(socket) == CLIENT_SOCKET_LIVE &&

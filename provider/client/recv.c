@@ -144,12 +144,12 @@ static enum rs_status recv_block(struct client_socket *socket, struct recv_call 
         if (status != RS_OK) {
             return status;
         }
-        client_lock_take(&socket->recv_lock);
+        client_recv_lock(socket);
         status = recv_allowed(socket);
         if (status == RS_OK) {
             status = recv_look(socket, call);
         }
-        client_lock_drop(&socket->recv_lock);
+        client_recv_unlock(socket);
         if (status == RS_NOT_SOCKET) {
             return RS_INTERRUPTED;
         }
@@ -172,13 +172,13 @@ enum rs_status client_recv(struct client_socket *socket, const struct client_iov
                            size_t *received_bytes)
 {
     struct recv_call call = {.iov = iov, .iov_count = iov_count, .flags = flags, .info = info};
-    client_lock_take(&socket->recv_lock);
+    client_recv_lock(socket);
     enum rs_status status = recv_allowed(socket);
     if (CLIENT_LIKELY(status == RS_OK)) {
         status = recv_look(socket, &call);
     }
     if (CLIENT_LIKELY(status != RS_WOULD_BLOCK)) {
-        client_lock_drop(&socket->recv_lock);
+        client_recv_unlock(socket);
         *received_bytes = call.received_bytes;
         return status;
     }
@@ -188,7 +188,7 @@ enum rs_status client_recv(struct client_socket *socket, const struct client_iov
     } else {
         status = recv_miss(socket);
     }
-    client_lock_drop(&socket->recv_lock);
+    client_recv_unlock(socket);
     if (blocks) {
         status = recv_block(socket, &call);
         client_socket_release(socket);
@@ -225,7 +225,7 @@ enum rs_status client_readable_bytes(struct client_socket *socket, uint32_t *nex
 {
     uint64_t total = 0;
     *next_bytes = 0;
-    client_lock_take(&socket->recv_lock);
+    client_recv_lock(socket);
     enum rs_status status = recv_allowed(socket);
     if (status == RS_INVALID) { /* not bound: nothing waits */
         status = RS_OK;
@@ -236,7 +236,7 @@ enum rs_status client_readable_bytes(struct client_socket *socket, uint32_t *nex
             queue = queue + 1 == socket->recv_queues ? 0 : queue + 1;
         }
     }
-    client_lock_drop(&socket->recv_lock);
+    client_recv_unlock(socket);
     if (total_bytes != NULL) {
         *total_bytes = total;
     }

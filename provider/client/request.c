@@ -8,6 +8,8 @@
 
 #include "provider/client/client_internal.h"
 
+#define CELLS_LOOK_NS 500000000u /* an answer takes less, unless nobody waits for it any more */
+
 /* ---- moving a socket to another channel
  * -------------------------------------------------------------------------- */
 
@@ -91,6 +93,7 @@ static bool request_try_post(struct request *request)
     if (slot == NULL || !reply_cell_take(&channel->replies, &request->cell_idx, &serial)) {
         return false;
     }
+    channel->cell_owners[request->cell_idx] = os_thread_id();
     slot->op = (uint8_t)request->op;
     slot->len_bytes = (uint8_t)request->payload_bytes;
     slot->port_be16 = 0;
@@ -106,14 +109,35 @@ static bool request_try_post(struct request *request)
     return true;
 }
 
+/* Not posted yet: is it worth asking again? Looks now and then whether those who have the common
+ * channel's cells live. */
+static enum rs_status request_retry(struct request *request, uint64_t *look_tsc)
+{
+    struct client_channel *channel = request->channel;
+    uint64_t now = os_tsc();
+    enum rs_status status = client_check(channel->client, now);
+    if (status != RS_OK || !channel->common) {
+        return status;
+    }
+    if (*look_tsc == 0) {
+        *look_tsc = client_deadline(channel->client, CELLS_LOOK_NS);
+    } else if (now >= *look_tsc) {
+        client_channel_enter(channel);
+        status = client_channel_reclaim_cells(channel) ? RS_OK : RS_NO_BUFFERS;
+        client_channel_leave(channel);
+        *look_tsc = client_deadline(channel->client, CELLS_LOOK_NS);
+    }
+    return status;
+}
+
 static enum rs_status request_post(struct request *request)
 {
-    struct client *client = request->channel->client;
+    uint64_t look_tsc = 0;
     for (;;) {
         enum rs_status status = RS_OK;
         bool posted = false;
         if (request->socket != NULL) {
-            client_lock_take(&request->socket->send_lock);
+            client_send_lock(request->socket);
             status = client_socket_move(request->socket, request->channel);
         }
         if (status == RS_OK) {
@@ -122,14 +146,14 @@ static enum rs_status request_post(struct request *request)
             client_channel_leave(request->channel);
         }
         if (request->socket != NULL) {
-            client_lock_drop(&request->socket->send_lock);
+            client_send_unlock(request->socket);
         }
         if (status != RS_OK || posted) {
             return status;
         }
         /* Slots come back with the dataplane's next batch, cells with the other threads' answers.
          */
-        status = client_check(client, os_tsc());
+        status = request_retry(request, &look_tsc);
         if (status != RS_OK) {
             return status;
         }

@@ -72,8 +72,9 @@ static enum rs_status send_allowed(const struct client_socket *socket, const str
         atomic_load_explicit(&client->header->poisoned, memory_order_relaxed) != 0) {
         return client_check(socket->client, os_tsc());
     }
-    if ((atomic_load_explicit(&socket->shut, memory_order_relaxed) & CLIENT_SHUT_SEND) != 0) {
-        return RS_SHUTDOWN;
+    uint32_t shut = atomic_load_explicit(&socket->shut, memory_order_relaxed);
+    if ((shut & (CLIENT_SHUT_SEND | CLIENT_SHUT_BROKEN)) != 0) {
+        return (shut & CLIENT_SHUT_BROKEN) != 0 ? RS_CORRUPT : RS_SHUTDOWN;
     }
     uint32_t dst_be32 = call->addressed ? call->dst_be32 : socket->peer_be32;
     if (dst_be32 == 0) {
@@ -83,6 +84,15 @@ static enum rs_status send_allowed(const struct client_socket *socket, const str
         return RS_ACCESS;
     }
     return send_too_long(socket, dst_be32, call->len_bytes) ? RS_MESSAGE_SIZE : RS_OK;
+}
+
+/* Words of the post or the writer may be half changed. Nothing more is sent; CLOSE may go by any
+ * channel and waits for nothing that was posted. */
+void client_send_break(struct client_socket *socket)
+{
+    atomic_fetch_or_explicit(&socket->shut, CLIENT_SHUT_BROKEN, memory_order_relaxed);
+    socket->place = (struct client_post_place){.channel = NULL};
+    socket->post = (struct post_socket){.level_word = socket->post.level_word};
 }
 
 /* The datagram inside a slot. False: no slack, or something of the socket is still in its send
@@ -223,9 +233,9 @@ static enum rs_status send_block(struct client_socket *socket, struct client_cha
         if (status != RS_OK) {
             return status;
         }
-        client_lock_take(&socket->send_lock);
+        client_send_lock(socket);
         status = send_try(socket, channel, call);
-        client_lock_drop(&socket->send_lock);
+        client_send_unlock(socket);
         if (status == RS_NOT_SOCKET) {
             return RS_INTERRUPTED;
         }
@@ -286,7 +296,7 @@ static enum rs_status send_once(struct client_socket *socket, const struct send_
     if (channel == NULL) {
         return status;
     }
-    client_lock_take(&socket->send_lock);
+    client_send_lock(socket);
     status = send_try(socket, channel, call);
     bool blocks = false;
     if (!CLIENT_LIKELY(status != RS_WOULD_BLOCK)) {
@@ -297,7 +307,7 @@ static enum rs_status send_once(struct client_socket *socket, const struct send_
             status = send_miss(socket);
         }
     }
-    client_lock_drop(&socket->send_lock);
+    client_send_unlock(socket);
     if (blocks) {
         status = send_block(socket, channel, call);
         client_socket_release(socket);

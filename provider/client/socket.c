@@ -44,7 +44,7 @@ static enum rs_status socket_open(struct client_socket *socket, const struct rs_
     if (reply.socket_idx >= client->limit_sockets || reply.generation == 0) {
         return RS_CORRUPT;
     }
-    client_lock_take(&socket->send_lock);
+    client_send_lock(socket);
     socket->idx = reply.socket_idx;
     socket->generation = reply.generation;
     socket->home_queue_idx = queue_idx;
@@ -55,7 +55,7 @@ static enum rs_status socket_open(struct client_socket *socket, const struct rs_
     socket->post = (struct post_socket){
         .level_word = atomic_load_explicit(&socket->shared->send_level, memory_order_relaxed)};
     rs_socket_client_reset(socket->shared);
-    client_lock_drop(&socket->send_lock);
+    client_send_unlock(socket);
     atomic_store_explicit(&socket->error_seen,
                           atomic_load_explicit(&socket->state->error_seq, memory_order_acquire),
                           memory_order_relaxed);
@@ -84,12 +84,12 @@ static enum rs_status socket_read_desc(struct client_socket *socket, struct rs_s
     }
     socket->local = desc->local;
     socket->peer = desc->peer;
-    client_lock_take(&socket->send_lock);
+    client_send_lock(socket);
     socket->local_be32 = desc->local.ip.v4_be32;
     socket->wire_max_bytes = socket_wire_max_bytes(socket->client, desc);
     socket->peer_be32 = desc->peer.family == RS_FAMILY_IPV4 ? desc->peer.ip.v4_be32 : 0;
     socket->peer_port_be16 = desc->peer.port_be16;
-    client_lock_drop(&socket->send_lock);
+    client_send_unlock(socket);
     return RS_OK;
 }
 
@@ -301,10 +301,10 @@ enum rs_status client_socket_create(struct client *client, uint8_t family, enum 
     socket->local = socket->peer = (struct rs_addr){.family = RS_FAMILY_NONE};
     socket->options_set = 0;
     socket->member_count = 0;
-    client_lock_take(&socket->send_lock);
+    client_send_lock(socket);
     socket->broadcast = false;
     socket->peer_be32 = 0;
-    client_lock_drop(&socket->send_lock);
+    client_send_unlock(socket);
     atomic_store_explicit(&socket->phase, CLIENT_SOCKET_UNDECIDED, memory_order_release);
     os_mutex_unlock(&socket->control_mutex);
     *out = socket;
@@ -323,13 +323,13 @@ void client_socket_release(struct client_socket *socket)
  * the old phase or sees the new one. */
 static void socket_mark_closed(struct client_socket *socket)
 {
-    client_lock_take(&socket->recv_lock);
-    client_lock_take(&socket->send_lock);
-    client_lock_take(&socket->arm_lock);
+    client_recv_lock(socket);
+    client_send_lock(socket);
+    (void)client_lock_take(&socket->arm_lock);
     atomic_store_explicit(&socket->phase, CLIENT_SOCKET_CLOSED, memory_order_release);
     client_lock_drop(&socket->arm_lock);
-    client_lock_drop(&socket->send_lock);
-    client_lock_drop(&socket->recv_lock);
+    client_send_unlock(socket);
+    client_recv_unlock(socket);
 }
 
 enum rs_status client_socket_close(struct client_socket *socket)

@@ -1,7 +1,8 @@
 /*
  * The process-wide table of attaches and of the threads that use them. Each thread has one record
- * in a TLS slot, with its channels by attach and queue; its destructor closes them. Slow paths
- * only; called by session.c and channel.c.
+ * in a TLS slot, with its channels by attach and queue; its destructor closes them, or, when the
+ * thread died without one, the next thread that finds channels short. Slow paths only; called by
+ * session.c and channel.c.
  */
 #include <assert.h>
 #include <stdarg.h>
@@ -22,33 +23,74 @@ static struct {
     uint32_t thread_count; /* that ever were */
 } registry;
 
-static void thread_unlink(struct client_thread *thread)
+/* registry.mutex held: the channels go back, and nothing refers to the record any more.
+ * client_close takes the channels of its attach out of the record under the same mutex, so none of
+ * these is closed twice. */
+static void thread_let_go(struct client_thread *thread)
 {
-    *thread->link = thread->next;
-    if (thread->next != NULL) {
-        thread->next->link = thread->link;
-    }
-}
-
-/* The thread ends: its channels go back. TLS destructor. */
-static void thread_end(void *value)
-{
-    struct client_thread *thread = value;
-    /* client_close takes the channels of its attach out of the record under the same mutex, so none
-     * of these is closed twice. */
-    os_mutex_lock(&registry.mutex);
+    struct client_thread **link = &registry.threads;
     for (uint32_t slot = 0; slot < CLIENTS_MAX; slot++) {
         for (uint32_t queue_idx = 0; queue_idx < RS_QUEUES_MAX; queue_idx++) {
             struct client_channel *channel = thread->channels[slot * RS_QUEUES_MAX + queue_idx];
-            if (channel != NULL && !channel->common) {
+            if (channel != NULL && channel->common) {
+                client_channel_unfollow(channel, thread);
+            } else if (channel != NULL) {
                 client_channel_close(channel);
             }
         }
     }
-    thread_unlink(thread);
-    os_mutex_unlock(&registry.mutex);
+    while (*link != thread) {
+        link = &(*link)->next;
+    }
+    *link = thread->next;
+}
+
+static void thread_free(struct client_thread *thread)
+{
     os_event_destroy(&thread->nudge);
     client_free(thread);
+}
+
+/* The thread ends. TLS destructor. */
+static void thread_end(void *value)
+{
+    struct client_thread *thread = value;
+    os_mutex_lock(&registry.mutex);
+    thread_let_go(thread);
+    os_mutex_unlock(&registry.mutex);
+    thread_free(thread);
+}
+
+/*
+ * A thread can end without its destructors: TerminateThread, a bare exit system call. Its number
+ * may be another thread's by now; if that one is in the registry, the older record is the dead
+ * one's (client_thread_get puts new ones in front).
+ */
+static bool thread_is_dead(const struct client_thread *thread)
+{
+    for (const struct client_thread *newer = registry.threads; newer != thread;
+         newer = newer->next) {
+        if (newer->id == thread->id) {
+            return true;
+        }
+    }
+    return !os_thread_alive(thread->id);
+}
+
+bool client_threads_reclaim(void)
+{
+    bool any = false;
+    os_mutex_lock(&registry.mutex);
+    for (struct client_thread *next, *thread = registry.threads; thread != NULL; thread = next) {
+        next = thread->next;
+        if (thread->process_id == os_process_id() && thread_is_dead(thread)) {
+            thread_let_go(thread);
+            thread_free(thread);
+            any = true;
+        }
+    }
+    os_mutex_unlock(&registry.mutex);
+    return any;
 }
 
 enum rs_status client_registry_init(void)
@@ -116,10 +158,8 @@ enum rs_status client_thread_get(struct client_thread **out)
     }
     os_mutex_lock(&registry.mutex);
     thread->next = registry.threads;
-    thread->link = &registry.threads;
-    if (thread->next != NULL) {
-        thread->next->link = &thread->next;
-    }
+    thread->id = os_thread_id();
+    thread->process_id = os_process_id();
     registry.threads = thread;
     thread->ordinal = registry.thread_count++;
     os_mutex_unlock(&registry.mutex);

@@ -259,6 +259,33 @@ void os_thread_join(struct os_thread *thread);
 /* Binds the calling thread to a processor; RS_INVALID when there is none with that index. */
 RS_CHECK_RESULT enum rs_status os_thread_pin(uint32_t cpu_idx);
 
+/*
+ * A number for the calling thread: not 0, and no other living thread of the process has it. The
+ * system gives it to a later thread again. A few instructions.
+ */
+#ifdef _WIN32
+static inline uint32_t os_thread_id(void)
+{
+    uint32_t id; /* ClientId.UniqueThread in the thread's environment block */
+#ifdef __x86_64__
+    __asm__("movl %%gs:0x48, %0" : "=r"(id));
+#else
+    __asm__("movl %%fs:0x24, %0" : "=r"(id));
+#endif
+    return id;
+}
+#else
+extern _Thread_local uint32_t os_thread_id_kept __attribute__((tls_model("initial-exec")));
+uint32_t os_thread_id_ask(void);
+static inline uint32_t os_thread_id(void)
+{
+    uint32_t id = os_thread_id_kept;
+    return __builtin_expect(id != 0, 1) ? id : os_thread_id_ask();
+}
+#endif
+/* False: no thread of this process has that number now, however it ended. Asks the system. */
+bool os_thread_alive(uint32_t id);
+
 struct os_mutex {
     _Alignas(8) unsigned char storage[64];
 };

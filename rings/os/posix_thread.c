@@ -9,6 +9,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "rings/os/posix_internal.h"
 
@@ -86,6 +88,57 @@ enum rs_status os_thread_pin(uint32_t cpu_idx)
     }
     return RS_OK;
 }
+
+/* ---- numbers ---- */
+
+_Thread_local uint32_t os_thread_id_kept __attribute__((tls_model("initial-exec")));
+
+static pthread_once_t thread_id_once = PTHREAD_ONCE_INIT;
+
+/* The child's only thread is another one than its copy in the parent. */
+static void thread_id_forget(void)
+{
+    os_thread_id_kept = 0;
+}
+
+static void thread_id_watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, thread_id_forget);
+}
+
+uint32_t os_thread_id_ask(void)
+{
+    (void)pthread_once(&thread_id_once, thread_id_watch_forks);
+    os_thread_id_kept = (uint32_t)syscall(SYS_gettid);
+    return os_thread_id_kept;
+}
+
+/* A first thread that ended before the others keeps its number, as a zombie; proc(5) has the state
+ * behind the name, which may contain anything. */
+static bool thread_is_zombie(uint32_t id)
+{
+    char path[64];
+    char line[512];
+    (void)snprintf(path, sizeof path, "/proc/self/task/%u/stat", id);
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        return false;
+    }
+    const char *state = fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
+    bool zombie = state && (state[2] == 'Z' || state[2] == 'X');
+    (void)fclose(file);
+    return zombie;
+}
+
+bool os_thread_alive(uint32_t id)
+{
+    if (syscall(SYS_tgkill, getpid(), (pid_t)id, 0) != 0 && errno == ESRCH) {
+        return false;
+    }
+    return !thread_is_zombie(id);
+}
+
+/* ---- locks ---- */
 
 static pthread_mutex_t *mutex_of(struct os_mutex *mutex)
 {

@@ -90,6 +90,19 @@ enum rs_status os_thread_pin(uint32_t cpu_idx)
     return RS_INVALID;
 }
 
+/* A number that no thread has, or one of another process, cannot be opened or is not ours. */
+bool os_thread_alive(uint32_t id)
+{
+    HANDLE thread = OpenThread(SYNCHRONIZE | THREAD_QUERY_LIMITED_INFORMATION, FALSE, id);
+    if (!thread) {
+        return GetLastError() != ERROR_INVALID_PARAMETER;
+    }
+    bool alive = GetProcessIdOfThread(thread) == GetCurrentProcessId() &&
+                 WaitForSingleObject(thread, 0) == WAIT_TIMEOUT;
+    (void)CloseHandle(thread);
+    return alive;
+}
+
 /* ---- locks ---- */
 
 static SRWLOCK *mutex_of(struct os_mutex *mutex)
