@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -173,32 +174,81 @@ void os_mutex_unlock(struct os_mutex *mutex)
     (void)error;
 }
 
+/* ---- thread-local slots ---- */
+
+/*
+ * The value is in the thread's own storage, which a new thread always finds empty; a pthread key
+ * only brings the destructor. A key's value survives its thread when that ended by a bare exit
+ * system call, and glibc hands it to the next thread on the same stack.
+ */
+#define TLS_SLOTS 8u
+
+struct tls_slot {
+    void (*_Atomic destructor)(void *); /* partner: tls_run_destructor, on a thread that ends */
+    pthread_key_t key;
+    _Atomic bool used; /* partner: os_tls_create on another thread */
+};
+
+static struct tls_slot tls_slots[TLS_SLOTS];
+static _Thread_local void *tls_values[TLS_SLOTS] __attribute__((tls_model("initial-exec")));
+
+/* `arg` may be a dead thread's. */
+static void tls_run_destructor(void *arg)
+{
+    (void)arg;
+    for (uint32_t i = 0; i < TLS_SLOTS; i++) {
+        void *value = tls_values[i];
+        void (*destructor)(void *) = atomic_load(&tls_slots[i].destructor);
+        tls_values[i] = NULL;
+        if (value && destructor) {
+            destructor(value);
+        }
+    }
+}
+
 enum rs_status os_tls_create(void (*destructor)(void *), struct os_tls *out)
 {
-    pthread_key_t key;
-    int error = pthread_key_create(&key, destructor);
+    uint32_t slot_idx = 0;
+    while (slot_idx < TLS_SLOTS && atomic_exchange(&tls_slots[slot_idx].used, true)) {
+        slot_idx++;
+    }
+    if (slot_idx == TLS_SLOTS) {
+        (void)os_error_set("thread-local slots", "all in use");
+        return RS_NO_BUFFERS;
+    }
+    struct tls_slot *slot = &tls_slots[slot_idx];
+    int error = pthread_key_create(&slot->key, tls_run_destructor);
     if (error != 0) {
+        atomic_store(&slot->used, false);
         errno = error;
         (void)posix_error("pthread_key_create");
         return error == EAGAIN ? RS_NO_BUFFERS : RS_OS_ERROR;
     }
-    out->key = key;
+    atomic_store(&slot->destructor, destructor);
+    out->key = slot_idx;
     return RS_OK;
 }
 
+/* Values that threads still have are theirs no more when the slot is used again: as pthread keys,
+ * slots are for the process's life or for tests. */
 void os_tls_destroy(struct os_tls *tls)
 {
-    (void)pthread_key_delete((pthread_key_t)tls->key);
+    struct tls_slot *slot = &tls_slots[tls->key];
+    atomic_store(&slot->destructor, NULL);
+    (void)pthread_key_delete(slot->key);
+    tls_values[tls->key] = NULL;
+    atomic_store(&slot->used, false);
 }
 
 void *os_tls_get(const struct os_tls *tls)
 {
-    return pthread_getspecific((pthread_key_t)tls->key);
+    return tls_values[tls->key];
 }
 
 void os_tls_set(const struct os_tls *tls, void *value)
 {
-    int error = pthread_setspecific((pthread_key_t)tls->key, value);
+    int error = pthread_setspecific(tls_slots[tls->key].key, value);
     assert(error == 0);
     (void)error;
+    tls_values[tls->key] = value;
 }

@@ -180,6 +180,7 @@ static void test_channels_come_back(void)
     for (uint32_t i = 0; i < 60; i++) {
         CHECK(recv_number(test.to) == i);
     }
+    CHECK(test.client->private_channels <= 3);
     work(&worker, work_channel, "a channel");
     CHECK(worker.status == RS_OK && !worker.common);
     end();
@@ -320,6 +321,14 @@ static void test_common_lock(void)
 /* ---- the lead
  * ---------------------------------------------------------------------------------------------- */
 
+struct sleeper {
+    struct doomed doomed;
+    struct rs_addr at;
+    _Atomic uint32_t got;
+};
+
+static struct sleeper sleepers[2];
+
 static void on_signal(int number)
 {
     (void)number;
@@ -328,51 +337,60 @@ static void on_signal(int number)
 
 static void last_sleep(struct doomed *doomed)
 {
-    (void)recv_number(doomed->socket);
+    atomic_store(&sleepers[doomed->number].got, recv_number(doomed->socket));
 }
 
-static void follower_work(struct worker *worker)
-{
-    worker->status = recv_number(test.to) == 9 ? RS_OK : RS_CORRUPT;
-}
-
-static bool channel_is_led(void *context)
+static uint32_t leader_now(bool *followed)
 {
     struct client_channel *channel = common_channel();
     os_mutex_lock(&channel->sleep_mutex);
-    bool led = channel->leader == atomic_load(&((struct doomed *)context)->id);
+    uint32_t leader = channel->leader;
+    *followed = channel->followers != NULL;
     os_mutex_unlock(&channel->sleep_mutex);
-    return led;
+    return leader;
 }
 
-static bool channel_is_followed(void *context)
+static bool one_leads_one_follows(void *context)
 {
-    struct client_channel *channel = common_channel();
+    bool followed = false;
     (void)context;
-    os_mutex_lock(&channel->sleep_mutex);
-    bool followed = channel->followers != NULL;
-    os_mutex_unlock(&channel->sleep_mutex);
-    return followed;
+    return leader_now(&followed) != 0 && followed;
 }
 
+static bool leads(void *context)
+{
+    bool followed = false;
+    return leader_now(&followed) == atomic_load(&((struct sleeper *)context)->doomed.id);
+}
+
+static bool has_got(void *context)
+{
+    return atomic_load(&((struct sleeper *)context)->got) != 0;
+}
+
+/* Whichever of the two leads dies inside its wait: the other one leads then, and is woken as soon
+ * as something comes. */
 static void test_leader(void)
 {
-    struct worker follower = {.work = follower_work};
-    struct doomed leader = {.last = last_sleep};
     struct sigaction action = {.sa_handler = on_signal};
+    bool followed = false;
     begin("a leader that died in its sleep", 1);
     CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
-    leader.socket = test.from;
-    doomed_start(&leader);
-    rig_await(channel_is_led, &leader, SOON_NS, "a thread to lead");
-    CHECK(os_thread_start(&follower.thread, worker_run, &follower, "follower") == RS_OK);
-    rig_await(channel_is_followed, NULL, SOON_NS, "a thread to follow");
-    CHECK(pthread_kill(leader.thread, SIGUSR1) == 0);
-    doomed_join(&leader);
-    CHECK(send_number(test.from, &test.to_at, 9, 900) == RS_OK);
-    rig_await(worker_done, &follower, SOON_NS, "the follower to wake");
-    os_thread_join(&follower.thread);
-    CHECK(follower.status == RS_OK);
+    for (uint32_t i = 0; i < 2; i++) {
+        sleepers[i].doomed = (struct doomed){.last = last_sleep, .number = i};
+        sleepers[i].doomed.socket = make_socket(&sleepers[i].at);
+        doomed_start(&sleepers[i].doomed);
+    }
+    rig_await(one_leads_one_follows, NULL, SOON_NS, "one to lead and one to follow");
+    uint32_t first = leader_now(&followed) == atomic_load(&sleepers[0].doomed.id) ? 0 : 1;
+    struct sleeper *left = &sleepers[1 - first];
+    CHECK(pthread_kill(sleepers[first].doomed.thread, SIGUSR1) == 0);
+    doomed_join(&sleepers[first].doomed);
+    rig_await(leads, left, SOON_NS, "the follower to lead");
+    CHECK(send_number(test.from, &left->at, 9, 900) == RS_OK);
+    rig_await(has_got, left, SOON_NS, "the follower to wake");
+    doomed_join(&left->doomed);
+    CHECK(atomic_load(&left->got) == 9);
     end();
 }
 
