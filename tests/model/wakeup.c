@@ -434,7 +434,7 @@ int main(int argc, char **argv)
     ok = run("  a signal for each look", sleeping, NOT_ONCE_A_NUMBER, 0) && ok;
     ok = run("any need_wakeup", hostile, RIGHT, 0) && ok;
     ok = run("  a signal for each look", hostile, NOT_ONCE_A_NUMBER, 0) && ok;
-    items = deep ? 4 : ITEMS;
+    items = ITEMS;
     ok = run("armed", arming, RIGHT, 0) && ok;
     ok = run("  the client does not fence", arming, RIGHT, 1) && ok;
     ok = run("  the dataplane does not fence", arming, RIGHT, 2) && ok;
