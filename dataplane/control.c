@@ -11,26 +11,8 @@
 #include "dataplane/control_internal.h"
 #include "dataplane/log.h"
 
-#define CONTROL_WATCH_NS        100000000u /* link, silent connections */
-#define CONTROL_STOP_NS         3000000000u
-#define CONTROL_MESSAGE_WAIT_NS 10000u
-
-void control_push(struct control *control, uint32_t queue_idx, const struct message *message)
-{
-    while (!message_push(control->queues[queue_idx]->from_control, message)) {
-        os_sleep_ns(CONTROL_MESSAGE_WAIT_NS);
-    }
-}
-
-static void control_messages(struct control *control)
-{
-    struct message message;
-    for (uint32_t i = 0; i < control->queue_count; i++) {
-        while (message_pop(control->queues[i]->to_control, &message)) {
-            control_message(control, i, &message);
-        }
-    }
-}
+#define CONTROL_WATCH_NS 100000000u /* link, silent connections */
+#define CONTROL_STOP_NS  3000000000u
 
 /* Takes over the MACs each queue left, then lets it leave the next ones. */
 static void control_multicast(struct control *control)
@@ -227,6 +209,7 @@ void control_destroy(struct control *control)
         control_session_free(control, session);
     }
     control_peers_close(control);
+    control_messages_drop(control);
     os_poller_destroy(control->poller);
     os_listener_close(&control->listener);
     os_event_destroy(&control->wake);

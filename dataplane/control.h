@@ -5,6 +5,7 @@
  *
  *   control.c          its loop, and what it does by the clock
  *   control_clients.c  connections, sessions from attach to end, channels, extents
+ *   control_messages.c messages to and from the queues
  *   control_sockets.c  what the queues ask: sockets, ports, rings; what they tell
  *   control_report.c   a snapshot of all of it for ringsockctl
  */
@@ -22,6 +23,13 @@ struct control_peer {
     uint64_t expires_ns; /* closed then, unless it says something */
     bool waits;          /* it said ATTACH, and there will be room when another session has ended */
     uint32_t attach_arg; /* of that ATTACH */
+};
+
+/* A message of a queue that waits for its turn (control_messages.c). */
+struct control_deferred {
+    struct control_deferred *next;
+    uint32_t queue_idx;
+    struct message message;
 };
 
 /* What the control thread counts; its own, read by nobody else. */
@@ -55,6 +63,7 @@ struct control {
     struct control_peer *peers;
     uint32_t peer_count;
     uint64_t next_id; /* of sessions and peers */
+    struct control_deferred *deferred_first, *deferred_last;
     struct control_counts counts;
     uint64_t refusals_until_ns; /* end of the period that refusals_logged counts in */
     uint32_t refusals_logged;

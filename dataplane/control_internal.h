@@ -22,11 +22,14 @@ static inline uint64_t control_token(enum control_source source, uint64_t id)
     return (uint64_t)source << 56 | id;
 }
 
-/* ---- control.c ---- */
+/* ---- control_messages.c ---- */
 
-/* Sends a message to a queue. A queue drains its ring in every iteration, so room comes; until then
- * this thread may wait. */
+/* Sends a message to a queue; waits while its ring is full. */
 void control_push(struct control *control, uint32_t queue_idx, const struct message *message);
+/* Serves what the queues have told, in the order of each. */
+void control_messages(struct control *control);
+/* Forgets what was set aside: only after the queues' threads ended. */
+void control_messages_drop(struct control *control);
 
 /* ---- control_clients.c ---- */
 

@@ -18,22 +18,11 @@ void message_ring_init(struct message_ring *ring)
     }
 }
 
-/* True: the slot at this position, and so each one between it and the tail, is the producer's. */
-static bool message_is_free(const struct message_ring *ring, uint32_t position)
-{
-    const struct message *slot = &ring->slots[position & (MESSAGE_RING_SLOTS - 1)];
-    /* acquire: our stores into the slot come after the consumer's loads of the lap before */
-    return atomic_load_explicit(&slot->seq, memory_order_acquire) == 2 * position;
-}
-
 bool message_has_room(const struct message_ring *ring)
 {
-    return message_is_free(ring, ring->tail);
-}
-
-bool message_has_slack(const struct message_ring *ring)
-{
-    return message_is_free(ring, ring->tail + MESSAGE_RING_SLOTS / 2);
+    const struct message *slot = &ring->slots[ring->tail & (MESSAGE_RING_SLOTS - 1)];
+    /* acquire: our stores into the slot come after the consumer's loads of the lap before */
+    return atomic_load_explicit(&slot->seq, memory_order_acquire) == 2 * ring->tail;
 }
 
 bool message_push(struct message_ring *ring, const struct message *message)

@@ -6,7 +6,8 @@
  *
  * queue -> control: QUEUE_* kinds; control -> queue: CONTROL_* kinds. The consumer polls the slot
  * itself; the queue never waits for room (it leaves the request that caused the message for its
- * next round), the control thread may, because a queue always drains.
+ * next round, and takes no message that it could not answer), the control thread does, and takes in
+ * what queues tell meanwhile (control_messages.c).
  */
 #ifndef RINGSOCK_DATAPLANE_MESSAGE_H
 #define RINGSOCK_DATAPLANE_MESSAGE_H
@@ -124,9 +125,6 @@ void message_ring_init(struct message_ring *ring);
 bool message_push(struct message_ring *ring, const struct message *message);
 /* Producer thread: true when message_push would succeed. */
 bool message_has_room(const struct message_ring *ring);
-/* Producer thread: true when half of the ring is free. What clients cause waits for that, so that a
- * queue can always answer what the control thread asks: else both could wait for each other. */
-bool message_has_slack(const struct message_ring *ring);
 /* Consumer thread. False: nothing there. */
 bool message_pop(struct message_ring *ring, struct message *out);
 

@@ -178,7 +178,7 @@ static bool request_may_forward(struct queue *queue, struct session_part *part)
         QUEUE_COUNT_PART(queue, part, control_waits);
         return false;
     }
-    return message_has_slack(queue->to_control);
+    return message_has_room(queue->to_control);
 }
 
 static enum outcome request_open(struct queue *queue, struct dp_channel *channel,
@@ -247,7 +247,7 @@ bool request_close_now(struct queue *queue, struct dp_socket *socket,
 void request_close_finish(struct queue *queue, struct dp_socket *socket)
 {
     struct message_reply reply = socket->close_reply;
-    if (!message_has_slack(queue->to_control) || !request_close_now(queue, socket, &reply)) {
+    if (!request_close_now(queue, socket, &reply)) {
         request_block(socket);
     }
 }

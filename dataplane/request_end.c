@@ -67,8 +67,7 @@ bool request_session_end(struct queue *queue, struct dp_session *session)
     }
     for (uint32_t i = 0; part->open_sockets != 0 && i < session->config->limit_sockets; i++) {
         struct dp_socket *socket = part->sockets[i];
-        if (socket != NULL && (socket->blocked || !message_has_slack(queue->to_control) ||
-                               !request_close_now(queue, socket, &nobody))) {
+        if (socket != NULL && (socket->blocked || !request_close_now(queue, socket, &nobody))) {
             return false;
         }
     }
