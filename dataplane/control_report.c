@@ -7,6 +7,9 @@
  * queues, words of dataplane-written memory, and each socket's recv_head words, which are the
  * client's: loaded once and only believed within the ring. So the figures of one report are not of
  * one instant, and sums over them may be off by what is under way.
+ *
+ * A user who may only attach sees programs, sockets and ports of that user; sums and counters are
+ * of all.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -30,8 +33,16 @@ struct report {
     struct rs_report_header *header;
     uint8_t *base;
     uint32_t filled[RS_REPORT_KNOWN]; /* records of each section */
+    bool sees_all;                    /* the asker may see what belongs to other users than: */
+    uint32_t user_id;
+    uint32_t ports; /* that it may see */
     struct nic_stats stats[RS_QUEUES_MAX];
 };
+
+static bool report_sees(const struct report *report, uint32_t user_id)
+{
+    return report->sees_all || report->user_id == user_id;
+}
 
 /* The next record of a section; there is room for it. */
 static void *report_next(struct report *report, enum rs_report_section_id id)
@@ -241,6 +252,10 @@ static void report_sessions(struct report *report, const struct control *control
 {
     for (const struct dp_session *session = control->sessions; session != NULL;
          session = session->next) {
+        if (!report_sees(report, session->user_id)) {
+            report->header->hidden_sessions++;
+            continue;
+        }
         uint32_t left = report_socket_count(session);
         report_session(report, session);
         for (uint32_t i = 0; left != 0; i++) {
@@ -252,9 +267,19 @@ static void report_sessions(struct report *report, const struct control *control
     }
 }
 
+static void report_count_port(void *context, const struct ports_entry *entry)
+{
+    struct report *report = context;
+    report->ports += report_sees(report, entry->uid);
+}
+
 static void report_port(void *context, const struct ports_entry *entry)
 {
-    struct rs_report_port *out = report_next(context, RS_REPORT_PORTS);
+    struct report *report = context;
+    if (!report_sees(report, entry->uid)) {
+        return;
+    }
+    struct rs_report_port *out = report_next(report, RS_REPORT_PORTS);
     out->ip_be32 = entry->ip_be32;
     out->port_be16 = entry->port_be16;
     out->share = entry->share;
@@ -353,21 +378,26 @@ static void report_figures(struct report *report, const struct control *control)
  * ------------------------------------------------------------------------------------------ */
 
 /* Fills in the table of sections. Returns the report's length. */
-static uint64_t report_plan(const struct control *control, struct rs_report_section *sections)
+static uint64_t report_plan(struct report *report, const struct control *control,
+                            struct rs_report_section *sections)
 {
-    uint64_t sockets = 0;
+    uint64_t sessions = 0, sockets = 0;
     for (const struct dp_session *session = control->sessions; session != NULL;
          session = session->next) {
-        sockets += report_socket_count(session);
+        if (report_sees(report, session->user_id)) {
+            sessions++;
+            sockets += report_socket_count(session);
+        }
     }
+    ports_each(control->ports, report_count_port, report);
     const struct {
         uint32_t stride_bytes;
         uint64_t count;
     } plan[RS_REPORT_KNOWN] = {
         [RS_REPORT_QUEUES] = {sizeof(struct rs_report_queue), control->queue_count},
-        [RS_REPORT_SESSIONS] = {sizeof(struct rs_report_session), control->session_count},
+        [RS_REPORT_SESSIONS] = {sizeof(struct rs_report_session), sessions},
         [RS_REPORT_SOCKETS] = {sizeof(struct rs_report_socket), sockets},
-        [RS_REPORT_PORTS] = {sizeof(struct rs_report_port), ports_count(control->ports)},
+        [RS_REPORT_PORTS] = {sizeof(struct rs_report_port), report->ports},
         [RS_REPORT_FIGURES] = {sizeof(struct rs_report_figure), REPORT_FIGURES_MAX},
         [RS_REPORT_COUNTERS] = {sizeof(struct rs_report_counter), COUNTER_COUNT},
         [RS_REPORT_VALUES] = {sizeof(uint64_t), (uint64_t)COUNTER_COUNT * control->queue_count},
@@ -403,11 +433,12 @@ static void report_header(struct rs_report_header *header, const struct control 
 }
 
 /* The object is the caller's to destroy. RS_NO_BUFFERS: too many sockets for one report. */
-static enum rs_status report_make(struct control *control, struct os_shm *out)
+static enum rs_status report_make(struct control *control, const struct os_conn *conn,
+                                  struct os_shm *out)
 {
     struct rs_report_section sections[RS_REPORT_KNOWN] = {{0}};
-    struct report report = {0};
-    uint64_t bytes = report_plan(control, sections);
+    struct report report = {.sees_all = os_access_sees_all(conn), .user_id = conn->peer_uid};
+    uint64_t bytes = report_plan(&report, control, sections);
     if (bytes > RS_REPORT_BYTES_MAX - RS_PAGE_BYTES) {
         return RS_NO_BUFFERS;
     }
@@ -433,7 +464,7 @@ static enum rs_status report_make(struct control *control, struct os_shm *out)
 enum rs_status control_report(struct control *control, struct os_conn *conn)
 {
     struct os_shm shm;
-    enum rs_status status = report_make(control, &shm);
+    enum rs_status status = report_make(control, conn, &shm);
     if (status != RS_OK) {
         log_line(LOG_LEVEL_WARNING, "control", "no report for pid %u: %s (%s)", conn->peer_pid,
                  rs_status_name(status), os_last_error_text());

@@ -33,7 +33,8 @@ enum rs_report_section_id {
     RS_REPORT_QUEUES = 0, /* struct rs_report_queue */
     RS_REPORT_SESSIONS,   /* struct rs_report_session */
     RS_REPORT_SOCKETS,    /* struct rs_report_socket, those of a session together */
-    RS_REPORT_PORTS,      /* struct rs_report_port: what the port table holds */
+    RS_REPORT_PORTS,      /* struct rs_report_port: what the port table holds; of these three only
+                             what the asker may see */
     RS_REPORT_FIGURES,    /* struct rs_report_figure: of the process */
     RS_REPORT_COUNTERS,   /* struct rs_report_counter: what the values of a queue mean */
     RS_REPORT_VALUES,     /* uint64_t[counters] for each queue */
@@ -62,10 +63,12 @@ struct rs_report_header {
     uint32_t layout_version; /* RS_LAYOUT_VERSION of the dataplane */
     uint32_t limit_sessions;
     uint32_t section_count;
+    uint32_t hidden_sessions; /* programs of users whose sockets the asker may not see */
+    uint32_t reserved;
     uint8_t instance[32]; /* NUL-terminated */
     struct rs_report_section sections[RS_REPORT_SECTIONS];
 };
-static_assert(sizeof(struct rs_report_header) == 240, "report: header");
+static_assert(sizeof(struct rs_report_header) == 248, "report: header");
 
 enum rs_report_steering {
     RS_REPORT_STEER_ONE = 0, /* one queue */

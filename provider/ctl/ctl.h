@@ -45,6 +45,7 @@ void ctl_report_free(struct ctl_report *report); /* harmless on a zeroed one */
 
 void ctl_show_status(const struct ctl_view *view);
 void ctl_show_sockets(const struct ctl_view *view);
+void ctl_show_hidden(const struct ctl_view *view); /* programs that may not be shown, if any */
 void ctl_show_counters(const struct ctl_view *view);
 /* One line; parts: enum ctl_part, what of it. */
 void ctl_show_document(const struct rs_report_view *report, unsigned parts);

@@ -239,6 +239,7 @@ void ctl_show_document(const struct rs_report_view *report, unsigned parts)
     rs_json_ratio(&json, "uptime_s",
                   (double)(header->tsc - header->started_tsc) / (double)header->tsc_hz);
     rs_json_u64(&json, "limit_sessions", header->limit_sessions);
+    rs_json_u64(&json, "hidden_sessions", header->hidden_sessions);
     if (parts & (CTL_STATUS | CTL_COUNTERS)) {
         document_queues(&json, report, parts);
     }

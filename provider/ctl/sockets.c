@@ -67,6 +67,15 @@ static uint32_t sockets_of(const struct ctl_view *view, const struct rs_report_s
     return idx;
 }
 
+void ctl_show_hidden(const struct ctl_view *view)
+{
+    uint32_t hidden = view->now->header.hidden_sessions;
+    if (hidden != 0) {
+        (void)printf("%" PRIu32 " program%s of other users: root and the dataplane's user see %s\n",
+                     hidden, hidden == 1 ? "" : "s", hidden == 1 ? "it" : "them");
+    }
+}
+
 void ctl_show_sockets(const struct ctl_view *view)
 {
     uint32_t count = rs_report_count(view->now, RS_REPORT_SESSIONS);
@@ -76,7 +85,8 @@ void ctl_show_sockets(const struct ctl_view *view)
         rs_report_session_get(view->now, i, &session);
         next = sockets_of(view, &session, next);
     }
-    if (count == 0) {
+    ctl_show_hidden(view);
+    if (count == 0 && view->now->header.hidden_sessions == 0) {
         (void)printf("no program is attached to instance %s\n",
                      ctl_printable(view->now->header.instance).bytes);
     }

@@ -139,7 +139,8 @@ static void status_budget(const struct rs_report_session *session)
 static void status_programs(const struct ctl_view *view)
 {
     uint32_t count = rs_report_count(view->now, RS_REPORT_SESSIONS);
-    (void)printf("programs: %" PRIu32 " of at most %" PRIu32 "\n", count,
+    (void)printf("programs: %" PRIu64 " of at most %" PRIu32 "\n",
+                 (uint64_t)count + view->now->header.hidden_sessions,
                  view->now->header.limit_sessions);
     if (count != 0) {
         (void)printf("  %7s %8s %6s  %-15s %-8s %11s %8s %7s %18s\n", "session", "pid", "user",
@@ -162,6 +163,7 @@ static void status_programs(const struct ctl_view *view)
                      ctl_session_state(session.state), sockets, channels, extents, memory);
         status_budget(&session);
     }
+    ctl_show_hidden(view);
 }
 
 static struct ctl_text status_figure_value(const struct rs_report_figure *figure)

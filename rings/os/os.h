@@ -205,6 +205,9 @@ void os_conn_close(struct os_conn *conn);
  * already. False: why says who asked and who may (within 215 characters, NUL-terminated). */
 RS_CHECK_RESULT bool os_access_allows(const struct os_access *access, const struct os_conn *conn,
                                       char *why, size_t why_bytes);
+/* May the client of this accepted connection see what belongs to other users? Linux: root and the
+ * dataplane's user, not those that access only lets attach. Windows: whoever the pipe let in. */
+bool os_access_sees_all(const struct os_conn *conn);
 /* Opens the process at the other end, certain that it is still the one that connected.
  * RS_DATAPLANE_GONE when it is not. */
 RS_CHECK_RESULT enum rs_status os_conn_peer_process(const struct os_conn *conn,

@@ -36,3 +36,9 @@ bool os_access_allows(const struct os_access *access, const struct os_conn *conn
     (void)why_bytes;
     return true;
 }
+
+bool os_access_sees_all(const struct os_conn *conn)
+{
+    (void)conn;
+    return true;
+}

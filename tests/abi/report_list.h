@@ -32,6 +32,8 @@
     FIELD(rs_report_header, layout_version)             \
     FIELD(rs_report_header, limit_sessions)             \
     FIELD(rs_report_header, section_count)              \
+    FIELD(rs_report_header, hidden_sessions)            \
+    FIELD(rs_report_header, reserved)                   \
     FIELD(rs_report_header, instance)                   \
     FIELD(rs_report_header, sections)                   \
     STRUCT(rs_report_queue)                             \
