@@ -14,6 +14,7 @@
 #include "dataplane/wire/ipv4.h"
 #include "dataplane/wire/udp.h"
 #include "provider/client/client_internal.h"
+#include "provider/ctl/ctl.h"
 #include "rings/os/os.h"
 #include "tests/scenario/script.h"
 #include "tests/support/check.h"
@@ -589,6 +590,85 @@ static void own_addresses_never_leave(void **state)
 #define MISSTEERED(test) cmocka_unit_test_setup_teardown(test, start_missteered, stop)
 #define TWO_NICS(test)   cmocka_unit_test_setup_teardown(test, start_two_nics, stop)
 
+/* ---- reports
+ * ---------------------------------------------------------------------------------------- */
+
+/* The only socket there is, and the first queue, of a fresh report. */
+static struct rs_report_socket reported(struct rs_report_queue *queue)
+{
+    struct ctl_report report;
+    struct rs_report_socket socket;
+    CHECK(ctl_fetch(rig.configs[0].instance, &report) == RS_OK);
+    assert_int_equal(rs_report_count(&report.view, RS_REPORT_QUEUES), QUEUES);
+    assert_int_equal(rs_report_count(&report.view, RS_REPORT_SOCKETS), 1);
+    rs_report_socket_get(&report.view, 0, &socket);
+    rs_report_queue_get(&report.view, socket.home_queue_idx, queue);
+    ctl_report_free(&report);
+    return socket;
+}
+
+static void reports_tell_the_queues_apart(void **state)
+{
+    (void)state;
+    enum { RECORD_BYTES = 64 };
+    struct client_socket *socket = bound_to("any:7000");
+    struct rs_report_socket seen;
+    struct rs_report_queue queue;
+    uint64_t give_up_ns = os_monotonic_ns() + WAIT_NS;
+    for (uint32_t i = 0; i < 5; i++) {
+        push_udp(0, flow_name(flow_of_queue(i < 3 ? 0 : 1)), OWN ":7000", "x");
+    }
+    do {
+        CHECK(os_monotonic_ns() < give_up_ns); /* the datagrams are not in the report */
+        seen = reported(&queue);
+    } while (seen.recv_bytes[0] != 3 * RECORD_BYTES || seen.recv_bytes[1] != 2 * RECORD_BYTES);
+    assert_int_equal(seen.queue_mask, 3);
+    assert_int_equal(queue.nic_queue_count, QUEUES);
+    assert_int_equal(queue.steering, RS_REPORT_STEER_NIC);
+    for (uint32_t i = 0; i < 5; i++) {
+        expect_text(socket, "x");
+    }
+    seen = reported(&queue);
+    assert_int_equal(seen.recv_bytes[0] + seen.recv_bytes[1], 0);
+    assert_int_equal(client_socket_close(socket), RS_OK);
+}
+
+static void what_the_nic_does_not_take_is_unsent(void **state)
+{
+    (void)state;
+    enum { SENT = 600, RECORD_BYTES = 128 };
+    static const char text[] = "too long to go inside a slot, so it is in the send ring";
+    struct client_socket *socket = bound_to("any:7000");
+    struct rs_report_socket seen;
+    struct rs_report_queue queue;
+    uint64_t give_up_ns = os_monotonic_ns() + WAIT_NS;
+    for (uint32_t i = 0; i < QUEUES; i++) {
+        nic_memory_limit_tx(rig.nics[i], 0);
+    }
+    for (uint32_t i = 0; i < SENT; i++) {
+        send_text(socket, PEER ":9000", text);
+    }
+    do {
+        CHECK(os_monotonic_ns() < give_up_ns); /* nothing is reported as unsent */
+        seen = reported(&queue);
+    } while (seen.send_wait_bytes < (SENT - STACK_TX_HIGH_WATER_PKTS) * RECORD_BYTES);
+    assert_true(seen.send_wait_bytes <= seen.send_ring_bytes);
+    assert_int_equal(seen.send_wait_bytes % RECORD_BYTES, 0);
+    assert_in_range(queue.buffers_held, STACK_TX_HIGH_WATER_PKTS - 8, SENT);
+    assert_int_equal(queue.buffers, 4096);
+    for (uint32_t i = 0; i < QUEUES; i++) {
+        nic_memory_limit_tx(rig.nics[i], UINT32_MAX);
+    }
+    for (uint32_t i = 0; i < SENT; i++) {
+        (void)pop_udp(0);
+    }
+    do {
+        CHECK(os_monotonic_ns() < give_up_ns + WAIT_NS); /* all has left, and is still unsent */
+        seen = reported(&queue);
+    } while (seen.send_wait_bytes != 0 || queue.buffers_held != 0);
+    assert_int_equal(client_socket_close(socket), RS_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -602,6 +682,8 @@ int main(void)
         STEERED(connect_holds_on_every_queue),
         STEERED(memberships_hold_on_every_queue),
         STEERED(a_closed_socket_is_gone_everywhere),
+        STEERED(reports_tell_the_queues_apart),
+        STEERED(what_the_nic_does_not_take_is_unsent),
         TWO_NICS(a_datagram_leaves_by_the_nic_of_its_route),
         TWO_NICS(connect_takes_the_address_of_the_route),
         TWO_NICS(an_address_stays_with_its_nic),
