@@ -1,5 +1,5 @@
-/* rings/report_view.c: a report that is right, one wrong field at a time, random bytes, and a longer one
- * of a newer dataplane. */
+/* rings/report_view.c: a report that is right, one wrong field at a time, random bytes, and a
+ * longer one of a newer dataplane. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
