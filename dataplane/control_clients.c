@@ -465,14 +465,16 @@ static void control_channel_open(struct control *control, struct dp_session *ses
                                  uint32_t queue_idx)
 {
     struct dp_channel *channel;
-    enum rs_status status = queue_idx < control->queue_count
-                                ? session_channel_open(session, queue_idx, &channel)
-                                : RS_INVALID;
+    enum rs_status status = queue_idx >= control->queue_count ? RS_INVALID
+                            : !session_is_sealed(session, 1)
+                                ? RS_NOT_READY
+                                : session_channel_open(session, queue_idx, &channel);
     if (status != RS_OK) {
         control_reply(control, session, RS_CTL_CHANNEL_OPEN, status, 0, NULL,
-                      status == RS_NO_BUFFERS ? "all channels of the session are open"
-                      : status == RS_INVALID  ? "no such queue"
-                                              : "the channel could not be made");
+                      status == RS_NO_BUFFERS  ? "all channels of the session are open"
+                      : status == RS_INVALID   ? "no such queue"
+                      : status == RS_NOT_READY ? "extent 1 is not said to be mapped"
+                                               : "the channel could not be made");
         return;
     }
     control_push(
@@ -522,6 +524,18 @@ static void control_extent(struct control *control, struct dp_session *session, 
                   "");
 }
 
+static enum rs_status control_mapped(struct control *control, struct dp_session *session,
+                                     uint32_t idx)
+{
+    enum rs_status status = session_seal(session, idx);
+    if (status != RS_CORRUPT) {
+        control_reply(control, session, RS_CTL_MAPPED, status, 0, NULL,
+                      status == RS_OK ? "" : "no such extent");
+        return RS_OK;
+    }
+    return status;
+}
+
 /* One message of a connection, checked but for its type. RS_TIMED_OUT: none there. */
 static enum rs_status control_receive(struct os_conn *conn, struct rs_ctl_request *request)
 {
@@ -543,6 +557,7 @@ static enum rs_status control_request(struct control *control, struct dp_session
     case RS_CTL_CHANNEL_OPEN:
     case RS_CTL_CHANNEL_CLOSE:
     case RS_CTL_EXTENT:
+    case RS_CTL_MAPPED:
         break;
     default: /* ATTACH a second time, too */
         return RS_CORRUPT;
@@ -553,6 +568,8 @@ static enum rs_status control_request(struct control *control, struct dp_session
         control_channel_open(control, session, request->arg);
     } else if (request->type == RS_CTL_CHANNEL_CLOSE) {
         control_channel_close(control, session, request->arg);
+    } else if (request->type == RS_CTL_MAPPED) {
+        return control_mapped(control, session, request->arg);
     } else {
         control_extent(control, session, request->arg);
     }

@@ -162,6 +162,13 @@ static enum outcome request_post(struct queue *queue, struct dp_channel *channel
         request_poison(queue, socket->session, "POST on a socket without a send ring");
         return OUTCOME_POISONED;
     }
+    if (!socket->send_sealed) { /* once in the socket's life */
+        socket->send_sealed = session_is_sealed(socket->session, socket->send_ring.ref.extent_idx);
+    }
+    if (!socket->send_sealed) {
+        request_poison(queue, socket->session, "POST before the ring's extent was mapped");
+        return OUTCOME_POISONED;
+    }
     if (dgram_send_reader_extend(&socket->send, request->arg) != RS_OK) {
         request_poison(queue, socket->session, "POST with a tail outside the ring");
         return OUTCOME_POISONED;

@@ -369,6 +369,35 @@ uint8_t *session_ring_touch(const struct dp_session *session, const struct rs_ri
     return base;
 }
 
+enum rs_status session_seal(struct dp_session *session, uint32_t extent_idx)
+{
+    if (extent_idx >= session->extent_count || session->extent_kinds[extent_idx] != RS_EXTENT_CL) {
+        return RS_INVALID;
+    }
+    const struct os_shm *shm = &session->extents[extent_idx];
+    if (session_is_sealed(session, extent_idx)) {
+        return RS_OK;
+    }
+    enum rs_status status = os_shm_seal(shm);
+    if (status != RS_OK) {
+        return status;
+    }
+    if (extent_idx == 1) { /* the tables; request rings are touched when their channel is opened */
+        session_touch(shm->base, (size_t)((const uint8_t *)session->channels[0].requests.slots -
+                                          (const uint8_t *)shm->base));
+    }
+    for (uint32_t i = 0; i < session->config->limit_sockets; i++) {
+        const struct session_socket *record = session->records[i];
+        if (record != NULL && record->send_ring.size_bytes != 0 &&
+            record->send_ring.ref.extent_idx == extent_idx) {
+            (void)session_ring_touch(session, &record->send_ring);
+        }
+    }
+    /* release: partner is session_is_sealed */
+    atomic_fetch_or_explicit(&session->sealed, (uint64_t)1 << extent_idx, memory_order_release);
+    return RS_OK;
+}
+
 enum rs_status session_channel_open(struct dp_session *session, uint32_t queue_idx,
                                     struct dp_channel **out)
 {

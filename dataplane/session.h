@@ -89,7 +89,8 @@ struct dp_socket {
     struct dp_socket *blocked_next; /* the part's queue of sockets that wait for budget or NIC */
     bool home;
     bool touched, blocked;
-    bool posted; /* a POST was consumed in this iteration, at: */
+    bool send_sealed; /* the send ring's extent is: its records may be read */
+    bool posted;      /* a POST was consumed in this iteration, at: */
     uint32_t post_position;
     const struct dp_channel *post_channel;
     bool closing;      /* CLOSE came while blocked: its answer waits in close_reply */
@@ -184,7 +185,9 @@ struct dp_session {
     uint8_t extent_kinds[RS_EXTENTS_MAX]; /* control: enum rs_extent_kind */
     uint32_t extent_count;                /* control */
     uint64_t memory_bytes;                /* control: of all extents */
-    struct arena arena_dp, arena_cl;      /* control */
+    _Atomic uint64_t sealed; /* a bit for each cl extent that may be read; stored by control,
+                                partner: session_is_sealed of the queues */
+    struct arena arena_dp, arena_cl; /* control */
     struct rs_session_header *header;
     struct rs_socket_state *socket_states;
     struct rs_socket_desc *socket_descs;
@@ -232,6 +235,17 @@ void session_ring_give(struct dp_session *session, enum rs_extent_kind kind,
  */
 uint8_t *session_ring_touch(const struct dp_session *session, const struct rs_ring_ref *ring);
 void *session_pointer(const struct dp_session *session, struct rs_ref ref);
+/* The client has mapped a cl extent: seals it (os_shm_seal), and maps the pages of what is in use
+ * there, which the client may have taken away until now. RS_INVALID: no such extent; RS_CORRUPT:
+ * the client has seen to it that it cannot be sealed. */
+RS_CHECK_RESULT enum rs_status session_seal(struct dp_session *session, uint32_t extent_idx);
+/* Whether client-written memory of the extent may be read. Any thread. */
+static inline bool session_is_sealed(const struct dp_session *session, uint32_t extent_idx)
+{
+    /* acquire: partner is session_seal's release, after it mapped the pages */
+    uint64_t sealed = atomic_load_explicit(&session->sealed, memory_order_acquire);
+    return (sealed >> extent_idx & 1) != 0;
+}
 
 /* Opens a channel on a queue: event, positions, cold words. RS_NO_BUFFERS: limit_channels. */
 RS_CHECK_RESULT enum rs_status session_channel_open(struct dp_session *session, uint32_t queue_idx,

@@ -25,8 +25,12 @@ enum rs_ctl_type {
     RS_CTL_CHANNEL_OPEN,  /* arg: queue index. Answer: value = channel index, handles = its event */
     RS_CTL_CHANNEL_CLOSE, /* arg: channel index. Its posts are consumed first. */
     RS_CTL_EXTENT, /* arg: extent index >= 2. Answer: value = size in bytes, handles = the extent */
-    RS_CTL_REPORT  /* instead of ATTACH, any number of times; arg: the asker's RS_REPORT_VERSION.
+    RS_CTL_REPORT, /* instead of ATTACH, any number of times; arg: the asker's RS_REPORT_VERSION.
                       Answer: value = size in bytes, handles = a report (rings/report.h, read) */
+    RS_CTL_MAPPED  /* arg: index of a cl extent that the client has mapped. Nobody can map it
+                      writable, or punch holes into it, from then on, and only then is anything read
+                      from it: channels are opened after that of extent 1, a send ring is posted
+                      after that of its extent */
 };
 
 struct rs_ctl_request {

@@ -84,6 +84,14 @@ static enum rs_status session_map_extent(struct client *client, uint32_t extent_
     return status;
 }
 
+/* From now on the dataplane reads what we write there. */
+static enum rs_status session_tell_mapped(struct client *client, uint32_t extent_idx)
+{
+    struct rs_ctl_answer answer;
+    intptr_t handles[CLIENT_LINK_HANDLES];
+    return client_link_call(client, RS_CTL_MAPPED, extent_idx, &answer, handles);
+}
+
 static enum rs_status session_fetch_extent(struct client *client, uint32_t extent_idx)
 {
     enum rs_extent_kind kind;
@@ -106,7 +114,9 @@ static enum rs_status session_fetch_extent(struct client *client, uint32_t exten
     if (status != RS_OK) {
         return status;
     }
-    return rs_view_map(&client->view, extent_idx, client->extents[extent_idx].base, size_bytes);
+    status = rs_view_map(&client->view, extent_idx, client->extents[extent_idx].base, size_bytes);
+    return status == RS_OK && kind == RS_EXTENT_CL ? session_tell_mapped(client, extent_idx)
+                                                   : status;
 }
 
 enum rs_status client_resolve(struct client *client, struct rs_ref ref, uint64_t bytes,
@@ -178,8 +188,9 @@ static enum rs_status session_attach(struct client *client, const struct client_
     status = rs_view_map(&client->view, 1, client->extents[1].base, answer.sizes_bytes[1]);
     if (status != RS_OK) {
         client_set_error_text("extent 1 is not what the session's header says");
+        return status;
     }
-    return status;
+    return session_tell_mapped(client, 1);
 }
 
 /* The largest datagram that each queue's NIC takes, and any of them. */

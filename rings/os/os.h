@@ -59,7 +59,7 @@ enum os_shm_kind {
     OS_SHM_DP, /* the creator writes; others can map it read-only at most (Linux:
                   F_SEAL_FUTURE_WRITE|SHRINK|GROW after mapping; Windows: duplicated to the client
                   with SECTION_MAP_READ only) */
-    OS_SHM_CL  /* both write (Linux: sealed SHRINK|GROW) */
+    OS_SHM_CL  /* both write (Linux: sealed SHRINK|GROW, the rest by os_shm_seal) */
 };
 
 /* Makes and maps zeroed memory for sharing. size_bytes: multiple of 4096 (of the 64 KiB granularity
@@ -71,6 +71,11 @@ RS_CHECK_RESULT enum rs_status os_shm_create(enum os_shm_kind kind, uint64_t siz
  * Checks that the object really has size_bytes. writable: for OS_SHM_CL. */
 RS_CHECK_RESULT enum rs_status os_shm_map(intptr_t handle, uint64_t size_bytes, bool writable,
                                           struct os_shm *out);
+/* An OS_SHM_CL object that its client has mapped: the client's mapping stays writable, but nobody can
+ * map it writable any more, and nobody can punch holes into it, which would cost whoever reads it a
+ * page fault each. By the creator. Harmless when repeated. RS_CORRUPT: the client has seen to it
+ * that it cannot be sealed. (Windows: nobody can take pages out of a section; does nothing.) */
+RS_CHECK_RESULT enum rs_status os_shm_seal(const struct os_shm *shm);
 void os_shm_destroy(struct os_shm *shm); /* unmaps and closes; harmless on a zeroed or destroyed one
                                             whose base is NULL */
 

@@ -4,8 +4,9 @@
  *
  * Seals (memfd_create(2), fcntl(2)): SHRINK and GROW keep every page of the mapping in existence,
  * FUTURE_WRITE leaves the creator's mapping writable and refuses every later one, write(2), hole
- * punching and mprotect(2) to writable; SEAL ends the discussion. Under SHRINK and GROW alone a
- * client can still punch holes, which the dataplane reads as zeros: hence two kinds of memory.
+ * punching and mprotect(2) of later mappings to writable; SEAL ends the discussion. Under SHRINK and
+ * GROW alone a client can still punch holes, which the dataplane reads as zeros at the price of a
+ * page fault: hence two kinds of memory, and os_shm_seal once the client has mapped its own.
  */
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -62,9 +63,9 @@ enum rs_status os_shm_create(enum os_shm_kind kind, uint64_t size_bytes, struct 
     if (status != RS_OK) {
         goto close_fd;
     }
-    int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+    int seals = F_SEAL_SHRINK | F_SEAL_GROW;
     if (kind == OS_SHM_DP) {
-        seals |= F_SEAL_FUTURE_WRITE;
+        seals |= F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
     }
     if (fcntl(fd, F_ADD_SEALS, seals) != 0) {
         status = posix_error("fcntl(F_ADD_SEALS)");
@@ -78,6 +79,22 @@ unmap:
 close_fd:
     (void)close(fd);
     return status;
+}
+
+enum rs_status os_shm_seal(const struct os_shm *shm)
+{
+    int fd = (int)shm->handle;
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == 0) {
+        return RS_OK;
+    }
+    /* The client has the descriptor too, and may have sealed before us. */
+    bool sealed_before = errno == EPERM;
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (sealed_before && seals >= 0 && (seals & F_SEAL_FUTURE_WRITE) != 0) {
+        return RS_OK;
+    }
+    (void)os_error_set("shared memory", "sealed by its client so that we cannot");
+    return RS_CORRUPT;
 }
 
 /* An object that could still shrink would let its owner kill us with SIGBUS; one that is smaller

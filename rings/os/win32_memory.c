@@ -101,6 +101,12 @@ close_handle:
     return status;
 }
 
+enum rs_status os_shm_seal(const struct os_shm *shm)
+{
+    (void)shm;
+    return RS_OK;
+}
+
 void os_shm_destroy(struct os_shm *shm)
 {
     if (!shm->base) {

@@ -291,6 +291,7 @@
     CONSTANT(RS_CTL_CHANNEL_OPEN)                       \
     CONSTANT(RS_CTL_CHANNEL_CLOSE)                      \
     CONSTANT(RS_CTL_EXTENT)                             \
+    CONSTANT(RS_CTL_MAPPED)                             \
     CONSTANT(RS_LINE_BYTES)                             \
     CONSTANT(RS_PAGE_BYTES)                             \
     CONSTANT(RS_EXTENTS_MAX)                            \

@@ -35,6 +35,15 @@ enum rs_status scribble_call(struct scribble_session *session, uint32_t type, ui
     return status == RS_OK ? (enum rs_status)answer->status : status;
 }
 
+/* Now and then (forgetful) not said: what is written there is then not served. */
+static bool scribble_mapped(struct scribble_session *session, uint32_t extent_idx)
+{
+    struct rs_ctl_answer answer;
+    intptr_t handles[OS_CONN_HANDLES];
+    return session->forgetful ||
+           scribble_call(session, RS_CTL_MAPPED, extent_idx, &answer, handles) == RS_OK;
+}
+
 bool scribble_attach(struct scribble_session *session, const char *instance, uint32_t flags)
 {
     struct rs_ctl_answer answer;
@@ -54,7 +63,8 @@ bool scribble_attach(struct scribble_session *session, const char *instance, uin
         os_shm_map(handles[1], answer.sizes_bytes[1], true, &session->extents[1]) == RS_OK &&
         rs_session_check(session->extents[0].base, answer.sizes_bytes[0], &session->view, &why) ==
             RS_OK &&
-        rs_view_map(&session->view, 1, session->extents[1].base, answer.sizes_bytes[1]) == RS_OK;
+        rs_view_map(&session->view, 1, session->extents[1].base, answer.sizes_bytes[1]) == RS_OK &&
+        scribble_mapped(session, 1);
     if (!session->attached) {
         scribble_detach(session);
     }
@@ -119,10 +129,13 @@ bool scribble_extent(struct scribble_session *session, uint32_t extent_idx)
         scribble_call(session, RS_CTL_EXTENT, extent_idx, &answer, handles) != RS_OK) {
         return false;
     }
-    return os_shm_map(handles[0], bytes, kind == RS_EXTENT_CL, &session->extents[extent_idx]) ==
-               RS_OK &&
-           rs_view_map(&session->view, extent_idx, session->extents[extent_idx].base, bytes) ==
-               RS_OK;
+    if (os_shm_map(handles[0], bytes, kind == RS_EXTENT_CL, &session->extents[extent_idx]) !=
+            RS_OK ||
+        rs_view_map(&session->view, extent_idx, session->extents[extent_idx].base, bytes) !=
+            RS_OK) {
+        return false;
+    }
+    return kind != RS_EXTENT_CL || scribble_mapped(session, extent_idx);
 }
 
 bool scribble_post(struct scribble_session *session, uint32_t channel,

@@ -40,6 +40,7 @@ struct scribble_session {
     uint32_t socket_count;
     uint32_t serial;
     bool attached;
+    bool forgetful; /* does not say that it has mapped further extents */
 };
 
 /* The dataplane has ended this session. */

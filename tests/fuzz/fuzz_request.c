@@ -155,6 +155,20 @@ static void control_send(struct attack *attack, uint32_t type, uint32_t arg, siz
     }
 }
 
+/* As a client does that has mapped what it was given. */
+static void mapped_send(struct attack *attack)
+{
+    const struct dp_session *session = session_of(attack);
+    for (uint32_t i = 0; session != NULL && i < session->extent_count; i++) {
+        if (session->extent_kinds[i] == RS_EXTENT_CL && !session_is_sealed(session, i)) {
+            control_send(attack, RS_CTL_MAPPED, i, sizeof(struct rs_ctl_request));
+            world_round(attack->world);
+            answers_read(attack);
+            session = session_of(attack);
+        }
+    }
+}
+
 static void attacker_end(struct attack *attack)
 {
     answers_read(attack);
@@ -303,6 +317,9 @@ static void step_socket(struct attack *attack, struct input *in)
     for (uint32_t i = 0; i < 3; i++) {
         world_poll(attack->world);
         world_round(attack->world);
+    }
+    if ((which & 8) == 0) {
+        mapped_send(attack);
     }
 }
 
@@ -461,6 +478,7 @@ static void step_connection(struct attack *attack, struct input *in)
     default:
         if (session_of(attack) == NULL) {
             attacker_begin(attack, RS_LAYOUT_VERSION);
+            mapped_send(attack);
         }
         control_send(attack, RS_CTL_CHANNEL_OPEN, what >> 4 & 1, sizeof(struct rs_ctl_request));
         world_round(attack->world);
@@ -523,6 +541,7 @@ static void attack_begin(struct attack *attack)
         if (i == 0) {
             attacker_begin(attack, RS_LAYOUT_VERSION);
         }
+        mapped_send(attack);
         control_send(attack, RS_CTL_CHANNEL_OPEN, i % attack->world->queue_count,
                      sizeof(struct rs_ctl_request));
         world_round(attack->world);

@@ -195,6 +195,7 @@ static void honest_open(struct one_world *one, uint32_t i)
     const struct rs_addr local = rs_addr_v4(0, rs_be16((uint16_t)(HONEST_PORT + i)));
     (void)honest_request(one, RS_OP_BIND, socket, &local, sizeof(local));
     const struct rs_socket_desc *desc = &honest->session->socket_descs[socket->idx];
+    (void)honest_call(one, RS_CTL_MAPPED, desc->send.ref.extent_idx);
     struct rs_socket_client *client =
         (struct rs_socket_client *)(uintptr_t)&honest->session->socket_clients[socket->idx];
     dgram_send_writer_init(
@@ -212,6 +213,7 @@ static void honest_make(struct one_world *one)
     uint64_t id = honest_call(one, RS_CTL_ATTACH, RS_LAYOUT_VERSION);
     honest->session = world_session(&one->world, id);
     MUST(honest->session != NULL);
+    (void)honest_call(one, RS_CTL_MAPPED, 1);
     uint64_t channel_idx = honest_call(one, RS_CTL_CHANNEL_OPEN, 0);
     honest->channel = &honest->session->channels[channel_idx];
     slot_producer_init(&honest->producer, honest->channel->requests.slots,
@@ -289,6 +291,7 @@ static void check_part(const struct queue *queue, const struct session_part *par
     MUST(part->bytes_left <= (int64_t)config->bytes_per_poll);
     /* The last one may be a group with its first source. */
     MUST(part->membership_count <= WORLD_MEMBERSHIPS + 1);
+    MUST(part->channel_count == 0 || session_is_sealed(part->session, 1));
     MUST(part->pending_control <= SESSION_PENDING_MAX + WORLD_CHANNELS);
     for (uint32_t i = 0; i < part->channel_count; i++) {
         const struct dp_channel *channel = part->channels[i];
@@ -305,6 +308,8 @@ static void check_part(const struct queue *queue, const struct session_part *par
         }
         if (socket != NULL && socket->send.size_bytes != 0) {
             MUST(rs_seq_distance(socket->send.head, socket->send.tail) <= socket->send.size_bytes);
+            MUST(socket->send.tail == 0 ||
+                 session_is_sealed(part->session, socket->send_ring.ref.extent_idx));
         }
     }
 }
