@@ -4,9 +4,9 @@
  *
  * Seals (memfd_create(2), fcntl(2)): SHRINK and GROW keep every page of the mapping in existence,
  * FUTURE_WRITE leaves the creator's mapping writable and refuses every later one, write(2), hole
- * punching and mprotect(2) of later mappings to writable; SEAL ends the discussion. Under SHRINK and
- * GROW alone a client can still punch holes, which the dataplane reads as zeros at the price of a
- * page fault: hence two kinds of memory, and os_shm_seal once the client has mapped its own.
+ * punching and mprotect(2) of later mappings to writable; SEAL ends the discussion. Under SHRINK
+ * and GROW alone a client can still punch holes, which the dataplane reads as zeros at the price of
+ * a page fault: hence two kinds of memory, and os_shm_seal once the client has mapped its own.
  */
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -53,6 +53,12 @@ void test_runtime_forget(const char *name);
 /* Tries everything that could make read-only shared memory writable or smaller. NULL if all of it
  * failed, as it must; else the name of the attempt that worked. */
 const char *test_memory_attack(const struct os_shm *shm);
+/* How many of the ways work by which a client could take pages out of memory that it may write, or
+ * map it writable once more; and how many do before os_shm_seal on this system. */
+uint32_t test_memory_holes(const struct os_shm *shm);
+extern const uint32_t test_memory_holes_unsealed;
+/* Sees to it, as a client could, that the object cannot be sealed any more. False: no way here. */
+bool test_memory_deny_seal(const struct os_shm *shm);
 /* Makes a mapping whose second half faults when it is read. */
 void *test_memory_make_broken(size_t size_bytes);
 /* The crash to come is expected: no core file, no dialog. */

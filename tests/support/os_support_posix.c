@@ -133,6 +133,33 @@ const char *test_memory_attack(const struct os_shm *shm)
     return worked;
 }
 
+const uint32_t test_memory_holes_unsealed = 4;
+
+uint32_t test_memory_holes(const struct os_shm *shm)
+{
+    const int fd = (int)shm->handle;
+    char path[32];
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int reopened = open(path, O_RDWR | O_CLOEXEC);
+    uint32_t worked = madvise(shm->base, SUPPORT_PAGE_BYTES, MADV_REMOVE) == 0;
+    worked += fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, SUPPORT_PAGE_BYTES) == 0;
+    const int fds[2] = {fd, reopened};
+    for (uint32_t i = 0; i < 2; i++) {
+        void *at = mmap(NULL, SUPPORT_PAGE_BYTES, PROT_WRITE, MAP_SHARED, fds[i], 0);
+        if (at != MAP_FAILED) {
+            worked++;
+            (void)munmap(at, SUPPORT_PAGE_BYTES);
+        }
+    }
+    (void)close(reopened);
+    return worked;
+}
+
+bool test_memory_deny_seal(const struct os_shm *shm)
+{
+    return fcntl((int)shm->handle, F_ADD_SEALS, F_SEAL_SEAL) == 0;
+}
+
 void *test_memory_make_broken(size_t size_bytes)
 {
     int fd = memfd_create("ringsock-test", MFD_CLOEXEC);

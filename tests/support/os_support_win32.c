@@ -114,6 +114,20 @@ const char *test_memory_attack(const struct os_shm *shm)
     return NULL;
 }
 
+const uint32_t test_memory_holes_unsealed = 0;
+
+uint32_t test_memory_holes(const struct os_shm *shm)
+{
+    (void)shm;
+    return 0;
+}
+
+bool test_memory_deny_seal(const struct os_shm *shm)
+{
+    (void)shm;
+    return false;
+}
+
 void *test_memory_make_broken(size_t size_bytes)
 {
     HANDLE section =

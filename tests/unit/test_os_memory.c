@@ -178,6 +178,25 @@ static void forked_child_has_no_access(void **state)
     os_shm_destroy(&shm);
 }
 
+static void sealed_memory_keeps_its_pages(void **state)
+{
+    (void)state;
+    struct os_shm cl;
+    assert_int_equal(os_shm_create(OS_SHM_CL, CL_BYTES, &cl), RS_OK);
+    assert_int_equal(test_memory_holes(&cl), test_memory_holes_unsealed);
+    assert_int_equal(os_shm_seal(&cl), RS_OK);
+    memset(cl.base, CL_PATTERN, CL_BYTES); /* the mapping that was there can still be written */
+    assert_int_equal(test_memory_holes(&cl), 0);
+    assert_true(all_bytes_are(cl.base, CL_BYTES, CL_PATTERN));
+    assert_int_equal(os_shm_seal(&cl), RS_OK); /* again */
+    os_shm_destroy(&cl);
+
+    assert_int_equal(os_shm_create(OS_SHM_CL, CL_BYTES, &cl), RS_OK);
+    enum rs_status expected = test_memory_deny_seal(&cl) ? RS_CORRUPT : RS_OK;
+    assert_int_equal(os_shm_seal(&cl), expected);
+    os_shm_destroy(&cl);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 2 && strcmp(argv[1], "attach") == 0) {
@@ -188,6 +207,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(sizes_are_checked),
         cmocka_unit_test(memory_is_returned),
         cmocka_unit_test(forked_child_has_no_access),
+        cmocka_unit_test(sealed_memory_keeps_its_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
