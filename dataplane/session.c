@@ -123,7 +123,9 @@ static enum rs_status session_extent_add(struct dp_session *session, enum rs_ext
 static void session_extents_destroy(struct dp_session *session)
 {
     for (uint32_t i = 0; i < session->extent_count; i++) {
-        os_guard_remove(session->extents[i].base); /* harmless for dp extents */
+        if (session->extent_kinds[i] == RS_EXTENT_CL) {
+            os_guard_remove(session->extents[i].base);
+        }
         os_shm_destroy(&session->extents[i]);
     }
     session->extent_count = 0;

@@ -22,6 +22,8 @@ static struct guard_range guard_ranges[GUARD_RANGES_MAX];
 static _Atomic uint32_t
     guard_used; /* entries [0, used) were taken at some time; partner: the fault handler */
 
+static uint32_t guard_first_free; /* no entry before it is free; under the caller's lock */
+
 static void guard_range_write(struct guard_range *range, uintptr_t base, size_t size_bytes,
                               _Atomic uint32_t *faulted)
 {
@@ -38,10 +40,11 @@ enum rs_status guard_table_add(void *base, uint64_t size_bytes, _Atomic uint32_t
     if (!base || size_bytes == 0 || size_bytes > SIZE_MAX || !faulted) {
         return RS_INVALID;
     }
-    uint32_t idx = 0;
+    uint32_t idx = guard_first_free;
     while (idx < GUARD_RANGES_MAX && atomic_load(&guard_ranges[idx].base) != 0) {
         idx++;
     }
+    guard_first_free = idx;
     if (idx == GUARD_RANGES_MAX) {
         return RS_NO_BUFFERS;
     }
@@ -55,9 +58,11 @@ enum rs_status guard_table_add(void *base, uint64_t size_bytes, _Atomic uint32_t
 
 void guard_table_remove(const void *base)
 {
-    for (uint32_t i = 0; base && i < GUARD_RANGES_MAX; i++) {
+    const uint32_t used = atomic_load(&guard_used);
+    for (uint32_t i = 0; base && i < used; i++) {
         if (atomic_load(&guard_ranges[i].base) == (uintptr_t)base) {
             guard_range_write(&guard_ranges[i], 0, 0, NULL);
+            guard_first_free = i < guard_first_free ? i : guard_first_free;
             return;
         }
     }

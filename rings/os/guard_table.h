@@ -8,7 +8,8 @@
 
 #include "rings/os/internal.h"
 
-#define GUARD_RANGES_MAX 1024u
+/* 1,024 sessions of 64 extents each: no program takes another one's room. */
+#define GUARD_RANGES_MAX 65536u
 
 struct guard_found {
     uint32_t range_idx;
