@@ -94,10 +94,11 @@ enum rs_status control_round(struct control *control, uint64_t timeout_ns)
      * this word. */
     atomic_store_explicit(&control->sleeping, 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst);
-    control_messages(control);
+    bool more = control_messages(control);
     control_attach_waiting(control);
     control_multicast(control);
-    enum rs_status status = os_poller_wait(control->poller, timeout_ns, tokens, 32, &count);
+    enum rs_status status =
+        os_poller_wait(control->poller, more ? 0 : timeout_ns, tokens, 32, &count);
     atomic_store_explicit(&control->sleeping, 0, memory_order_relaxed);
     if (status != RS_OK && status != RS_TIMED_OUT) {
         return status;

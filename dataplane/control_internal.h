@@ -26,8 +26,9 @@ static inline uint64_t control_token(enum control_source source, uint64_t id)
 
 /* Sends a message to a queue; waits while its ring is full. */
 void control_push(struct control *control, uint32_t queue_idx, const struct message *message);
-/* Serves what the queues have told, in the order of each. */
-void control_messages(struct control *control);
+/* Serves what the queues have told, in the order of each. True: there may be more; programs that
+ * never stop asking must not keep others' connections waiting. */
+bool control_messages(struct control *control);
 /* Forgets what was set aside: only after the queues' threads ended. */
 void control_messages_drop(struct control *control);
 

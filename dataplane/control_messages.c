@@ -8,7 +8,8 @@
 
 #include "dataplane/control_internal.h"
 
-#define CONTROL_MESSAGE_WAIT_NS 10000u
+#define CONTROL_MESSAGE_WAIT_NS    10000u
+#define CONTROL_MESSAGES_PER_ROUND 256u /* of each queue, before connections have their turn */
 
 /* False: nothing was there, or no memory for more; then it stays in the ring. */
 static bool control_set_aside(struct control *control, uint32_t queue_idx)
@@ -67,16 +68,22 @@ static void control_serve_deferred(struct control *control)
     }
 }
 
-void control_messages(struct control *control)
+bool control_messages(struct control *control)
 {
     struct message message;
+    bool more = false;
     control_serve_deferred(control);
     for (uint32_t i = 0; i < control->queue_count; i++) {
-        while (message_pop(control->queues[i]->to_control, &message)) {
+        uint32_t count = 0;
+        while (count < CONTROL_MESSAGES_PER_ROUND &&
+               message_pop(control->queues[i]->to_control, &message)) {
             control_message(control, i, &message);
             control_serve_deferred(control);
+            count++;
         }
+        more |= count == CONTROL_MESSAGES_PER_ROUND;
     }
+    return more;
 }
 
 void control_messages_drop(struct control *control)
