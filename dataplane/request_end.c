@@ -6,6 +6,9 @@
 #include "dataplane/queue.h"
 
 #define REQUEST_END_HEARTBEATS 1000u /* of a millisecond each */
+/* Of a session that ends, in one iteration: a program may have thousands of sockets. */
+#define REQUEST_END_CLOSES 16u
+#define REQUEST_END_LOOKS  1024u
 
 void request_poison(struct queue *queue, struct dp_session *session, const char *text)
 {
@@ -52,9 +55,33 @@ static bool request_channel_busy(const struct dp_channel *channel)
            (channel->part->poison_status == RS_OK && slot_consumer_pending(&channel->requests));
 }
 
-bool request_session_end(struct queue *queue, struct dp_session *session)
+/* The next few sockets of a session that ends, from where the last call stopped. True: none is
+ * left.
+ */
+static bool request_close_some(struct queue *queue, struct dp_session *session)
 {
     const struct message_reply nobody = {.channel = NULL};
+    struct session_part *part = queue_part(queue, session);
+    uint32_t closes = 0;
+    for (uint32_t looks = 0; part->open_sockets != 0 && looks < REQUEST_END_LOOKS; looks++) {
+        if (part->end_idx >= session->config->limit_sockets) {
+            part->end_idx = 0; /* the client opened another one behind our back */
+        }
+        struct dp_socket *socket = part->sockets[part->end_idx];
+        if (socket != NULL) {
+            if (closes == REQUEST_END_CLOSES || socket->blocked ||
+                !request_close_now(queue, socket, &nobody)) {
+                return false;
+            }
+            closes++;
+        }
+        part->end_idx++;
+    }
+    return part->open_sockets == 0;
+}
+
+bool request_session_end(struct queue *queue, struct dp_session *session)
+{
     struct session_part *part = queue_part(queue, session);
     if (part->pending_control != 0) {
         return false;
@@ -65,11 +92,8 @@ bool request_session_end(struct queue *queue, struct dp_session *session)
             return false;
         }
     }
-    for (uint32_t i = 0; part->open_sockets != 0 && i < session->config->limit_sockets; i++) {
-        struct dp_socket *socket = part->sockets[i];
-        if (socket != NULL && (socket->blocked || !request_close_now(queue, socket, &nobody))) {
-            return false;
-        }
+    if (!request_close_some(queue, session)) {
+        return false;
     }
     for (uint32_t i = 0; i < part->channel_count; i++) {
         if (request_channel_listed(part->channels[i])) {

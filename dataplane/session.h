@@ -156,6 +156,7 @@ struct session_part {
     int32_t turn_left;  /* of slots_left, for whoever has the turn */
     int64_t bytes_left; /* below 0: to be worked off in the next iterations */
     struct dp_socket *blocked_first, *blocked_last; /* oldest first */
+    uint32_t end_idx;             /* sockets before it are closed: the session is ending */
     uint64_t end_deadline_tsc;    /* from here on an ending session is not drained any more */
     enum rs_status poison_status; /* RS_OK while all is well */
     /* Counted beside the queue's counters of these names; the queue is the only writer, partner: a
