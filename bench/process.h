@@ -24,6 +24,8 @@ bool process_wait_line(struct process *process, const char *word, uint32_t timeo
  * had to be made to or was ended by a signal. Harmless on one that was never started. */
 int process_stop(struct process *process);
 uint32_t process_id(const struct process *process);
+/* False: it has ended. process_stop is still due. */
+bool process_alive(const struct process *process);
 /* Directory part of path with its separator, or "". */
 void process_directory(const char *path, char *out, size_t out_bytes);
 

@@ -100,6 +100,14 @@ uint32_t process_id(const struct process *process)
     return (uint32_t)process->handle;
 }
 
+bool process_alive(const struct process *process)
+{
+    siginfo_t info = {.si_pid = 0};
+    return process->handle > 0 &&
+           waitid(P_PID, (id_t)process->handle, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0;
+}
+
 void process_directory(const char *path, char *out, size_t out_bytes)
 {
     const char *slash = strrchr(path, '/');
