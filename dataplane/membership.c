@@ -70,10 +70,15 @@ static void membership_chain_insert(struct stack *stack, struct udp_membership *
     *chain = membership;
 }
 
-static void membership_chain_remove(struct udp_membership *membership)
+static void membership_chain_remove(struct stack *stack, struct udp_membership *membership)
 {
     if (membership->chain_prev == NULL) {
         return;
+    }
+    for (struct udp_fanout *fanout = stack->fanouts; fanout != NULL; fanout = fanout->next) {
+        if (fanout->member == membership) {
+            fanout->member = membership->chain_next;
+        }
     }
     *membership->chain_prev = membership->chain_next;
     if (membership->chain_next != NULL) {
@@ -187,7 +192,7 @@ static void membership_free(struct stack *stack, struct udp_membership *membersh
     if (membership->group_next != NULL) {
         membership->group_next->group_prev = membership->group_prev;
     }
-    membership_chain_remove(membership);
+    membership_chain_remove(stack, membership);
     while (membership->sources != NULL) {
         membership_source_remove(stack, membership, membership->sources->ip_be32);
     }
@@ -356,21 +361,28 @@ static bool membership_accepts(const struct stack *stack, const struct udp_membe
     return address && peer && loop && source;
 }
 
-struct udp_delivery membership_deliver(struct stack *stack, const struct udp_datagram *datagram,
-                                       bool from_here)
+struct udp_membership *membership_first(const struct stack *stack, uint32_t group_be32,
+                                        uint16_t port_be16)
 {
-    struct udp_delivery result = {0, 0};
-    struct udp_membership *membership =
-        *membership_chain(stack, datagram->dst_be32, datagram->dst_port_be16);
-    for (; membership != NULL; membership = membership->chain_next) {
+    return *membership_chain(stack, group_be32, port_be16);
+}
+
+void membership_deliver(struct stack *stack, const struct udp_datagram *datagram, bool from_here,
+                        struct udp_fanout *fanout)
+{
+    struct udp_membership *membership = fanout->member;
+    while (membership != NULL && fanout->looks_left > 0 && fanout->bytes_left > 0) {
+        fanout->looks_left--;
         if (membership->group_be32 == datagram->dst_be32 &&
             membership->port_be16 == datagram->dst_port_be16 &&
             membership_accepts(stack, membership, datagram, from_here)) {
-            result.receivers++;
-            result.taken += udp_offer(stack, membership->socket, datagram) ? 1 : 0;
+            fanout->bytes_left -= datagram->len_bytes;
+            fanout->receivers++;
+            fanout->taken += udp_offer(stack, membership->socket, datagram) ? 1 : 0;
         }
+        membership = membership->chain_next;
     }
-    return result;
+    fanout->member = membership;
 }
 
 uint32_t udp_socket_membership_count(const struct udp_socket *socket)

@@ -55,9 +55,13 @@ RS_CHECK_RESULT enum rs_status membership_change(struct stack *stack, struct udp
 void membership_socket_bound(struct stack *stack, struct udp_socket *socket);
 void membership_socket_closed(struct stack *stack, struct udp_socket *socket);
 bool membership_lists(const struct udp_membership *membership, uint32_t source_be32);
-/* To every member of the datagram's group. from_here: sent on this host. */
-struct udp_delivery membership_deliver(struct stack *stack, const struct udp_datagram *datagram,
-                                       bool from_here);
+/* Whom to look at first for a datagram to that group and port; NULL: nobody. */
+struct udp_membership *membership_first(const struct stack *stack, uint32_t group_be32,
+                                        uint16_t port_be16);
+/* To the members of the datagram's group, from fanout->member on and as far as the budget goes.
+ * from_here: sent on this host. */
+void membership_deliver(struct stack *stack, const struct udp_datagram *datagram, bool from_here,
+                        struct udp_fanout *fanout);
 /* Sources all memberships of a stack can list together. */
 uint32_t membership_sources_max(const struct stack_config *config);
 

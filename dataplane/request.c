@@ -93,8 +93,7 @@ static enum rs_status request_send(struct queue *queue, struct dp_socket *socket
                                    uint16_t port_be16, const void *payload, uint32_t len_bytes)
 {
     struct session_part *part = socket->part;
-    const struct counters *counters = stack_counters(queue->stack);
-    uint64_t taken = counter_get(counters, COUNTER_deliveries);
+    struct udp_fanout *fanout = &part->fanout;
     enum rs_status status;
     uint32_t to_idx = queue->idx;
     if (queue->egress != NULL) {
@@ -102,14 +101,23 @@ static enum rs_status request_send(struct queue *queue, struct dp_socket *socket
                               socket->multicast_if_be32,
                               dst_be32 != 0 ? dst_be32 : socket->udp.peer_be32);
     }
-    if (to_idx == queue->idx) {
-        status = udp_send(queue->stack, &socket->udp, dst_be32, port_be16, payload, len_bytes);
-    } else {
+    if (to_idx != queue->idx) {
         status = exchange_send(queue, to_idx, socket, dst_be32, port_be16, payload, len_bytes);
+        part->bytes_left -= status != RS_WOULD_BLOCK ? len_bytes : 0;
+        return status;
     }
-    if (status != RS_WOULD_BLOCK) {
-        int64_t receivers = (int64_t)(counter_get(counters, COUNTER_deliveries) - taken);
-        part->bytes_left -= (int64_t)len_bytes * (receivers > 1 ? receivers : 1);
+    int32_t looks = part->turn_left > 0 ? part->turn_left : 1;
+    fanout->looks_left = looks;
+    fanout->bytes_left = part->bytes_left;
+    status = udp_send_part(queue->stack, &socket->udp, dst_be32, port_be16, payload, len_bytes,
+                           fanout);
+    looks -= fanout->looks_left;
+    if (looks != 0) { /* a group: each socket looked at costs a slot, each receiver its bytes */
+        part->turn_left -= looks;
+        part->slots_left -= looks;
+        part->bytes_left = fanout->bytes_left;
+    } else if (status != RS_WOULD_BLOCK) {
+        part->bytes_left -= len_bytes;
     }
     return status;
 }

@@ -37,8 +37,8 @@ struct session_part;
 struct session_socket;
 
 /* Signals and hints a session may cost one iteration; the rest waits for the next one. */
-#define SESSION_SIGNALS_PER_POLL 4
-#define SESSION_HINTS_PER_POLL   64
+#define SESSION_SIGNALS_PER_POLL 1
+#define SESSION_HINTS_PER_POLL   16
 /* Requests of one session and queue that are with the control thread at a time. */
 #define SESSION_PENDING_MAX 16u
 
@@ -157,6 +157,7 @@ struct session_part {
     int64_t bytes_left; /* below 0: to be worked off in the next iterations */
     struct dp_socket *blocked_first, *blocked_last; /* oldest first */
     uint32_t end_idx;             /* sockets before it are closed: the session is ending */
+    struct udp_fanout fanout; /* the group datagram that has not reached all yet */
     uint64_t end_deadline_tsc;    /* from here on an ending session is not drained any more */
     enum rs_status poison_status; /* RS_OK while all is well */
     /* Counted beside the queue's counters of these names; the queue is the only writer, partner: a

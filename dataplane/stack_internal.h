@@ -43,6 +43,7 @@ struct stack {
     struct stack_upcalls upcalls;
     struct udp_table udp;
     struct membership_table members;
+    struct udp_fanout *fanouts; /* under way; their cursors step on when what they point at goes */
     struct neighbour_table neighbours;
     struct route_table routes;
     uint32_t local_be32[STACK_LOCALS_MAX]; /* of the process's other NICs */

@@ -116,8 +116,13 @@ static void udp_port_insert(struct udp_table *table, struct udp_socket *socket)
     *chain = socket;
 }
 
-static void udp_port_remove(struct udp_socket *socket)
+static void udp_port_remove(struct stack *stack, struct udp_socket *socket)
 {
+    for (struct udp_fanout *fanout = stack->fanouts; fanout != NULL; fanout = fanout->next) {
+        if (fanout->receiver == socket) {
+            fanout->receiver = socket->port_next;
+        }
+    }
     *socket->port_prev = socket->port_next;
     if (socket->port_next != NULL) {
         socket->port_next->port_prev = socket->port_prev;
@@ -236,12 +241,26 @@ enum rs_status udp_socket_connect(struct stack *stack, struct udp_socket *socket
     return RS_OK;
 }
 
+static void udp_fanout_end(struct stack *stack, struct udp_fanout *fanout);
+
+static void udp_fanout_abandon(struct stack *stack, const struct udp_socket *sender)
+{
+    struct udp_fanout *fanout = stack->fanouts;
+    while (fanout != NULL && fanout->sender != sender) {
+        fanout = fanout->next;
+    }
+    if (fanout != NULL) {
+        udp_fanout_end(stack, fanout);
+    }
+}
+
 void udp_socket_close(struct stack *stack, struct udp_socket *socket)
 {
+    udp_fanout_abandon(stack, socket);
     membership_socket_closed(stack, socket);
     if (socket->bound) {
         udp_table_remove(&stack->udp, socket);
-        udp_port_remove(socket);
+        udp_port_remove(stack, socket);
         socket->bound = false;
         socket->connected = false;
     }
@@ -268,31 +287,48 @@ bool udp_offer(struct stack *stack, struct udp_socket *socket, const struct udp_
 
 /* A broadcast is for every socket of its port, whatever own address it is bound to: on Windows a
  * program binds the address of the interface and gets the broadcasts of it. */
-static struct udp_delivery udp_deliver_broadcast(struct stack *stack,
-                                                 const struct udp_datagram *datagram)
+static void udp_deliver_broadcast(struct stack *stack, const struct udp_datagram *datagram,
+                                  struct udp_fanout *fanout)
 {
-    struct udp_delivery result = {0, 0};
-    struct udp_socket *socket = *udp_port_chain(&stack->udp, datagram->dst_port_be16);
-    for (; socket != NULL; socket = socket->port_next) {
+    struct udp_socket *socket = fanout->receiver;
+    while (socket != NULL && fanout->looks_left > 0 && fanout->bytes_left > 0) {
         bool address = socket->local_be32 == 0 || socket->local_be32 == stack->ip_be32 ||
                        (!stack->wire && ipv4_is_loopback(socket->local_be32));
         bool peer = !socket->connected || (socket->peer_be32 == datagram->src_be32 &&
                                            socket->peer_port_be16 == datagram->src_port_be16);
+        fanout->looks_left--;
         if (socket->local_port_be16 == datagram->dst_port_be16 && address && peer) {
-            result.receivers++;
-            result.taken += udp_offer(stack, socket, datagram) ? 1 : 0;
+            fanout->bytes_left -= datagram->len_bytes;
+            fanout->receivers++;
+            fanout->taken += udp_offer(stack, socket, datagram) ? 1 : 0;
         }
+        socket = socket->port_next;
     }
-    return result;
+    fanout->receiver = socket;
 }
 
-/* Broadcast or multicast, from the wire or from here. */
-static struct udp_delivery udp_deliver_group(struct stack *stack,
-                                             const struct udp_datagram *datagram, bool from_here)
+/* Broadcast or multicast, from the wire or from here: whom to look at first. */
+static void udp_fanout_begin(const struct stack *stack, const struct udp_datagram *datagram,
+                             struct udp_fanout *fanout)
 {
-    return (datagram->flags & RS_DGRAM_MULTICAST) != 0
-               ? membership_deliver(stack, datagram, from_here)
-               : udp_deliver_broadcast(stack, datagram);
+    bool multicast = (datagram->flags & RS_DGRAM_MULTICAST) != 0;
+    fanout->member =
+        multicast ? membership_first(stack, datagram->dst_be32, datagram->dst_port_be16) : NULL;
+    fanout->receiver = multicast ? NULL : *udp_port_chain(&stack->udp, datagram->dst_port_be16);
+    fanout->receivers = 0;
+    fanout->taken = 0;
+}
+
+/* True: all receivers were offered it. */
+static bool udp_deliver_group(struct stack *stack, const struct udp_datagram *datagram,
+                              bool from_here, struct udp_fanout *fanout)
+{
+    if ((datagram->flags & RS_DGRAM_MULTICAST) != 0) {
+        membership_deliver(stack, datagram, from_here, fanout);
+    } else {
+        udp_deliver_broadcast(stack, datagram, fanout);
+    }
+    return fanout->member == NULL && fanout->receiver == NULL;
 }
 
 /* ---- in ---- */
@@ -359,7 +395,9 @@ void udp_input(struct stack *stack, const struct ipv4_packet *packet)
         }
         return;
     }
-    struct udp_delivery result = udp_deliver_group(stack, &datagram, false);
+    struct udp_fanout result = {.looks_left = INT32_MAX, .bytes_left = INT64_MAX};
+    udp_fanout_begin(stack, &datagram, &result);
+    (void)udp_deliver_group(stack, &datagram, false, &result);
     if (result.taken > 0) {
         STACK_COUNT(stack, rx_delivered);
     } else if (result.receivers > 0) {
@@ -465,25 +503,82 @@ static enum rs_status udp_send_local(struct stack *stack, struct udp_socket *soc
 }
 
 /* Counts where a group datagram that does not leave the host ended. */
-static void udp_count_local(struct stack *stack, struct udp_delivery result)
+static void udp_count_local(struct stack *stack, const struct udp_fanout *fanout)
 {
-    if (result.taken > 0) {
+    if (fanout->taken > 0) {
         STACK_COUNT(stack, local_delivered);
-    } else if (result.receivers > 0) {
+    } else if (fanout->receivers > 0) {
         STACK_COUNT(stack, local_receivers_full);
     } else {
         STACK_COUNT(stack, local_no_socket);
     }
 }
 
-/* To the wire and to local receivers, the second from the frame, so that both are the same bytes.
- */
+/* Not all receivers had their turn: the next call goes on from here. What left the host is counted
+ * as sent already. */
+static void udp_fanout_suspend(struct stack *stack, struct udp_socket *socket,
+                               const struct udp_datagram *datagram, bool leaves,
+                               struct udp_fanout *fanout)
+{
+    fanout->sender = socket;
+    fanout->src_be32 = datagram->src_be32;
+    fanout->dst_be32 = datagram->dst_be32;
+    fanout->dst_port_be16 = datagram->dst_port_be16;
+    fanout->flags = datagram->flags;
+    fanout->ttl = datagram->ttl;
+    fanout->leaves = leaves;
+    fanout->next = stack->fanouts;
+    stack->fanouts = fanout;
+    if (leaves) {
+        STACK_COUNT(stack, udp_sends);
+    }
+}
+
+/* Delivered to all, or its sender is closed. */
+static void udp_fanout_end(struct stack *stack, struct udp_fanout *fanout)
+{
+    struct udp_fanout **link = &stack->fanouts;
+    while (*link != fanout) {
+        link = &(*link)->next;
+    }
+    *link = fanout->next;
+    fanout->sender = NULL;
+    if (!fanout->leaves) {
+        udp_count_local(stack, fanout);
+        STACK_COUNT(stack, udp_sends);
+    }
+}
+
+/* The caller has the same datagram in hand, or what its program made of it meanwhile. */
+static enum rs_status udp_fanout_continue(struct stack *stack, struct udp_socket *socket,
+                                          const void *payload, uint32_t len_bytes,
+                                          struct udp_fanout *fanout)
+{
+    const struct udp_out out = {.payload = payload,
+                                .len_bytes = len_bytes,
+                                .src_be32 = fanout->src_be32,
+                                .dst_be32 = fanout->dst_be32,
+                                .dst_port_be16 = fanout->dst_port_be16,
+                                .ttl = fanout->ttl};
+    struct udp_datagram datagram = udp_out_datagram(stack, socket, &out, fanout->flags);
+    if (!udp_deliver_group(stack, &datagram, true, fanout)) {
+        return RS_WOULD_BLOCK;
+    }
+    udp_fanout_end(stack, fanout);
+    return RS_OK;
+}
+
+/* To the wire and to local receivers, the first of these from the frame, so that all are the same
+ * bytes. */
 static enum rs_status udp_send_group(struct stack *stack, struct udp_socket *socket,
-                                     struct udp_out *out, uint8_t flags)
+                                     struct udp_out *out, uint8_t flags, struct udp_fanout *fanout)
 {
     struct pkt pkt;
     /* A multicast TTL of 0 stays on the host (RFC 1112 6.1). */
     bool leaves = stack->wire && out->ttl > 0;
+    if (fanout->sender != NULL) {
+        return RS_WOULD_BLOCK;
+    }
     if (leaves) {
         if (!stack_tx_ready(stack) || !stack->nic->ops->tx_alloc(stack->nic, &pkt)) {
             return RS_WOULD_BLOCK;
@@ -492,11 +587,17 @@ static enum rs_status udp_send_group(struct stack *stack, struct udp_socket *soc
         out->payload = pkt.data + UDP_PAYLOAD_OFF;
     }
     struct udp_datagram datagram = udp_out_datagram(stack, socket, out, flags);
-    struct udp_delivery result = udp_deliver_group(stack, &datagram, true);
+    udp_fanout_begin(stack, &datagram, fanout);
+    bool done = udp_deliver_group(stack, &datagram, true, fanout);
     if (leaves) {
         ipv4_output_group(stack, &pkt, out->dst_be32);
-    } else {
-        udp_count_local(stack, result);
+    }
+    if (!done) {
+        udp_fanout_suspend(stack, socket, &datagram, leaves, fanout);
+        return RS_WOULD_BLOCK;
+    }
+    if (!leaves) {
+        udp_count_local(stack, fanout);
     }
     return RS_OK;
 }
@@ -531,7 +632,7 @@ static enum rs_status udp_send_wire(struct stack *stack, struct udp_socket *sock
 }
 
 static enum rs_status udp_send_by_kind(struct stack *stack, struct udp_socket *socket,
-                                       struct udp_out *out)
+                                       struct udp_out *out, struct udp_fanout *fanout)
 {
     enum route_kind kind = route_classify(stack, out->dst_be32);
     bool stays = kind == ROUTE_LOCAL || !stack->wire;
@@ -551,13 +652,13 @@ static enum rs_status udp_send_by_kind(struct stack *stack, struct udp_socket *s
         return udp_send_wire(stack, socket, out);
     case ROUTE_MULTICAST:
         out->ttl = socket->multicast_ttl;
-        return udp_send_group(stack, socket, out, RS_DGRAM_MULTICAST);
+        return udp_send_group(stack, socket, out, RS_DGRAM_MULTICAST, fanout);
     case ROUTE_BROADCAST:
         if (!socket->broadcast) {
             STACK_COUNT(stack, send_broadcast_denied);
             return RS_ACCESS;
         }
-        return udp_send_group(stack, socket, out, RS_DGRAM_BROADCAST);
+        return udp_send_group(stack, socket, out, RS_DGRAM_BROADCAST, fanout);
     case ROUTE_INVALID:
         break;
     }
@@ -565,9 +666,13 @@ static enum rs_status udp_send_by_kind(struct stack *stack, struct udp_socket *s
     return RS_NET_UNREACHABLE;
 }
 
-enum rs_status udp_send(struct stack *stack, struct udp_socket *socket, uint32_t dst_be32,
-                        uint16_t dst_port_be16, const void *payload, uint32_t len_bytes)
+enum rs_status udp_send_part(struct stack *stack, struct udp_socket *socket, uint32_t dst_be32,
+                             uint16_t dst_port_be16, const void *payload, uint32_t len_bytes,
+                             struct udp_fanout *fanout)
 {
+    if (fanout->sender == socket) {
+        return udp_fanout_continue(stack, socket, payload, len_bytes, fanout);
+    }
     struct udp_out out = {
         .payload = payload,
         .len_bytes = len_bytes,
@@ -584,11 +689,18 @@ enum rs_status udp_send(struct stack *stack, struct udp_socket *socket, uint32_t
         STACK_COUNT(stack, send_no_destination);
         status = out.dst_be32 == 0 ? RS_DEST_REQUIRED : RS_ADDR_NOT_AVAILABLE;
     } else {
-        status = udp_send_by_kind(stack, socket, &out);
+        status = udp_send_by_kind(stack, socket, &out, fanout);
     }
     /* Only a send that will be tried again is none yet. */
     if (status != RS_WOULD_BLOCK) {
         STACK_COUNT(stack, udp_sends);
     }
     return status;
+}
+
+enum rs_status udp_send(struct stack *stack, struct udp_socket *socket, uint32_t dst_be32,
+                        uint16_t dst_port_be16, const void *payload, uint32_t len_bytes)
+{
+    struct udp_fanout fanout = {.looks_left = INT32_MAX, .bytes_left = INT64_MAX};
+    return udp_send_part(stack, socket, dst_be32, dst_port_be16, payload, len_bytes, &fanout);
 }

@@ -12,6 +12,27 @@
 
 struct udp_membership;
 
+/*
+ * A multicast or broadcast sent here on its way to its local receivers: a few in one call, the
+ * others in later ones, so that no send holds the poll loop up for as long as there are receivers.
+ * Zero-initialise. The caller of udp_send_part sets the budget of a call; what is left of it
+ * afterwards says what the call cost.
+ */
+struct udp_fanout {
+    int32_t looks_left; /* sockets that may be looked at; at least 1 */
+    int64_t bytes_left; /* payload to hand out; the last receiver may overdraw it */
+    /* udp.c's */
+    struct udp_fanout *next;       /* those under way on this stack */
+    struct udp_socket *sender;     /* NULL: none is under way */
+    struct udp_membership *member; /* the next one to look at, of a multicast */
+    struct udp_socket *receiver;   /* the same of a broadcast */
+    uint32_t receivers, taken;
+    uint32_t src_be32, dst_be32;
+    uint16_t dst_port_be16;
+    uint8_t flags, ttl;
+    bool leaves; /* went to the wire as well */
+};
+
 /* One cache line: what a look-up compares and what a send reads lie together. */
 struct udp_socket {
     /* demux chain; udp.c only */
@@ -67,5 +88,15 @@ uint32_t udp_socket_membership_count(const struct udp_socket *socket);
 RS_CHECK_RESULT enum rs_status udp_send(struct stack *stack, struct udp_socket *socket,
                                         uint32_t dst_be32, uint16_t dst_port_be16,
                                         const void *payload, uint32_t len_bytes);
+/*
+ * The same, with a group datagram delivered as far as fanout's budget goes. RS_WOULD_BLOCK with
+ * fanout->sender == socket: the rest waits; call again with the same datagram. While that is so,
+ * group datagrams of other sockets with this fanout get RS_WOULD_BLOCK. udp_socket_close of the
+ * sender ends it.
+ */
+RS_CHECK_RESULT enum rs_status udp_send_part(struct stack *stack, struct udp_socket *socket,
+                                             uint32_t dst_be32, uint16_t dst_port_be16,
+                                             const void *payload, uint32_t len_bytes,
+                                             struct udp_fanout *fanout);
 
 #endif

@@ -42,9 +42,4 @@ void udp_report_unsent(struct stack *stack, const struct pkt *pkt, enum rs_statu
 /* Offers the datagram to one socket and counts. True: taken. */
 bool udp_offer(struct stack *stack, struct udp_socket *socket, const struct udp_datagram *datagram);
 
-struct udp_delivery { /* of a datagram for several */
-    uint32_t receivers;
-    uint32_t taken;
-};
-
 #endif

@@ -16,6 +16,7 @@
 #include "dataplane/config.h"
 #include "dataplane/control.h"
 #include "dataplane/dataplane.h"
+#include "dataplane/log.h"
 #include "dataplane/nic_loopback.h"
 #include "rings/os/os.h"
 
@@ -148,6 +149,7 @@ bool host_start(struct isolation_host *host)
     struct nic *nic;
     memset(host, 0, sizeof(*host));
     (void)snprintf(host->instance, sizeof(host->instance), "isolation-%u", os_process_id());
+    log_set_level(LOG_LEVEL_ERROR);
     self.host = host;
     self.ns_per_tick = 1e9 / (double)os_tsc_hz();
     if (!host_choose_cores(host)) {
