@@ -241,37 +241,102 @@ static void deliver_hint_others(struct queue *queue, const struct dp_socket *soc
     }
 }
 
-/* Hints for the channels that armed the socket. Beyond the session's share of the iteration the
- * socket has its turn in the next one: an arming is answered once, so it is not taken before. */
-static void deliver_hint(struct queue *queue, struct dp_socket *socket, uint32_t happened)
+/* Beyond its session's share of the iteration a socket waits for its turn, once, whatever else
+ * happens to it: an arming is answered once, so it is not taken before. */
+static void deliver_hint_later(struct queue *queue, struct dp_socket *socket, uint32_t happened)
 {
     struct session_part *part = socket->part;
-    request_budget_refill(queue, part);
-    if (part->hints_left <= 0 || (queue->queue_count > 1 && !exchange_has_room(queue))) {
-        QUEUE_COUNT_PART(queue, part, hints_deferred);
-        deliver_touch(queue, socket, happened);
-        return;
+    QUEUE_COUNT_PART(queue, part, hints_deferred);
+    socket->hint_happened = happened;
+    socket->hint_next = NULL;
+    socket->hint_link = part->hint_first != NULL ? part->hint_last : &part->hint_first;
+    *socket->hint_link = socket;
+    part->hint_last = &socket->hint_next;
+    if (!part->hinting) {
+        part->hinting = true;
+        part->hinting_next = queue->hinting;
+        queue->hinting = part;
     }
+}
+
+static void deliver_hint_unlist(struct dp_socket *socket)
+{
+    struct session_part *part = socket->part;
+    *socket->hint_link = socket->hint_next;
+    if (socket->hint_next != NULL) {
+        socket->hint_next->hint_link = socket->hint_link;
+    } else {
+        part->hint_last = socket->hint_link;
+    }
+    socket->hint_link = NULL;
+}
+
+static bool deliver_may_hint(const struct queue *queue, const struct session_part *part)
+{
+    return part->hints_left > 0 && (queue->queue_count == 1 || exchange_has_room(queue));
+}
+
+/* Hints for the channels that armed the socket. */
+static void deliver_hint_now(struct queue *queue, struct dp_socket *socket, uint32_t happened)
+{
     uint64_t mask = arm_take(socket->client, &socket->arm_seen, happened);
     if (mask == 0) {
         return;
     }
-    part->hints_left -= __builtin_popcountll(mask);
+    socket->part->hints_left -= __builtin_popcountll(mask);
     deliver_hint_channels(queue, socket->session, socket->idx, socket->generation, mask);
     if (queue->queue_count > 1) {
         deliver_hint_others(queue, socket, mask);
     }
 }
 
-/* False: the session has had its signals of this iteration. */
+static void deliver_hint(struct queue *queue, struct dp_socket *socket, uint32_t happened)
+{
+    if (socket->hint_link != NULL) {
+        socket->hint_happened |= happened;
+        return;
+    }
+    request_budget_refill(queue, socket->part);
+    if (deliver_may_hint(queue, socket->part)) {
+        deliver_hint_now(queue, socket, happened);
+    } else {
+        deliver_hint_later(queue, socket, happened);
+    }
+}
+
+/* Those that waited, behind the fence. */
+static void deliver_hint_waiting(struct queue *queue)
+{
+    struct session_part *part = queue->hinting;
+    queue->hinting = NULL;
+    while (part != NULL) {
+        struct session_part *next = part->hinting_next;
+        part->hinting = false;
+        request_budget_refill(queue, part);
+        while (part->hint_first != NULL && deliver_may_hint(queue, part)) {
+            struct dp_socket *socket = part->hint_first;
+            deliver_hint_unlist(socket);
+            deliver_hint_now(queue, socket, socket->hint_happened);
+        }
+        if (part->hint_first != NULL) {
+            part->hinting = true;
+            part->hinting_next = queue->hinting;
+            queue->hinting = part;
+        }
+        part = next;
+    }
+}
+
+/* False: the session has had its signals, or its looks, of this iteration. */
 static bool deliver_signal(struct queue *queue, struct dp_channel *channel)
 {
     struct session_part *part = channel->part;
     request_budget_refill(queue, part);
-    if (part->signals_left <= 0) {
+    if (part->signals_left <= 0 || part->looks_left <= 0) {
         QUEUE_COUNT_PART(queue, part, signals_deferred);
         return false;
     }
+    part->looks_left--;
     if (wakeup_needed(&channel->wakeup)) {
         part->signals_left--;
         os_event_signal(&channel->event);
@@ -295,6 +360,9 @@ static void deliver_untouch(struct queue *queue, struct dp_socket *socket)
 void deliver_closed(struct queue *queue, struct dp_socket *socket)
 {
     deliver_untouch(queue, socket);
+    if (socket->hint_link != NULL) {
+        deliver_hint_unlist(socket);
+    }
     if (!socket->home) {
         return;
     }
@@ -372,6 +440,7 @@ static void deliver_look_finally(struct queue *queue)
         deliver_look(queue, socket, posted, happened);
         socket = next;
     }
+    deliver_hint_waiting(queue);
     struct dp_channel *channel = queue->wake;
     queue->wake = NULL;
     if (channel != NULL) {
@@ -399,7 +468,7 @@ static void deliver_publish_sends(struct queue *queue)
 void deliver_settle(struct queue *queue, bool idle)
 {
     deliver_publish_heads(queue);
-    if (queue->touched == NULL && queue->wake == NULL) {
+    if (queue->touched == NULL && queue->wake == NULL && queue->hinting == NULL) {
         queue->unfenced_polls = 0;
         return;
     }
@@ -409,7 +478,7 @@ void deliver_settle(struct queue *queue, bool idle)
      * transfer or more (80 ns measured on one channel). So the loop fences when it is idle, or
      * after a few iterations.
      */
-    if (idle || ++queue->unfenced_polls >= DELIVER_UNFENCED_POLLS ||
+    if (idle || queue->hinting != NULL || ++queue->unfenced_polls >= DELIVER_UNFENCED_POLLS ||
         queue->touched_count >= DELIVER_UNFENCED_SOCKETS) {
         queue->unfenced_polls = 0;
         deliver_look_finally(queue);

@@ -155,6 +155,14 @@ void queue_session_forget(struct queue *queue, struct dp_session *session)
     while (part->channel_count != 0) {
         queue_channel_forget(queue, part->channels[part->channel_count - 1]);
     }
+    struct session_part **link = &queue->hinting;
+    while (part->hinting && *link != part) {
+        link = &(*link)->hinting_next;
+    }
+    if (part->hinting) {
+        *link = part->hinting_next;
+        part->hinting = false;
+    }
     uint32_t i = 0;
     while (queue->sessions[i] != session) {
         i++;

@@ -30,6 +30,7 @@ void request_budget_refill(struct queue *queue, struct session_part *part)
     part->slots_left = (int32_t)queue->config->slots_per_poll;
     part->bytes_left = bytes_left < bytes_per_poll ? bytes_left : bytes_per_poll;
     part->signals_left = SESSION_SIGNALS_PER_POLL;
+    part->looks_left = SESSION_LOOKS_PER_POLL;
     part->hints_left = SESSION_HINTS_PER_POLL;
 }
 

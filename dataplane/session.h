@@ -36,8 +36,10 @@ enum session_state { SESSION_LIVE, SESSION_ENDING, SESSION_ENDED };
 struct session_part;
 struct session_socket;
 
-/* Signals and hints a session may cost one iteration; the rest waits for the next one. */
+/* Signals, looks at channels that may sleep, and hints a session may cost one iteration; the rest
+ * waits for the next one. */
 #define SESSION_SIGNALS_PER_POLL 1
+#define SESSION_LOOKS_PER_POLL   8
 #define SESSION_HINTS_PER_POLL   16
 /* Requests of one session and queue that are with the control thread at a time. */
 #define SESSION_PENDING_MAX 16u
@@ -86,6 +88,9 @@ struct dp_socket {
     uint32_t happened;              /* RS_LEVEL_* that came true in this iteration */
     uint32_t arm_seen;              /* arm_seq last hinted */
     struct dp_socket *touched_next; /* list of sockets with something new in this iteration */
+    struct dp_socket *hint_next;    /* the part's queue of sockets that wait to be hinted */
+    struct dp_socket **hint_link;   /* what points at it there; NULL: it does not wait */
+    uint32_t hint_happened;         /* RS_LEVEL_* it waits with */
     struct dp_socket *blocked_next; /* the part's queue of sockets that wait for budget or NIC */
     bool home;
     bool touched, blocked;
@@ -152,12 +157,16 @@ struct session_part {
     uint32_t pending_control; /* requests that are with the control thread */
     /* what is left for iteration budget_poll */
     uint64_t budget_poll;
-    int32_t slots_left, signals_left, hints_left;
+    int32_t slots_left, signals_left, looks_left, hints_left;
     int32_t turn_left;  /* of slots_left, for whoever has the turn */
     int64_t bytes_left; /* below 0: to be worked off in the next iterations */
     struct dp_socket *blocked_first, *blocked_last; /* oldest first */
     uint32_t end_idx;             /* sockets before it are closed: the session is ending */
     struct udp_fanout fanout; /* the group datagram that has not reached all yet */
+    struct dp_socket *hint_first, **hint_last; /* beyond hints_left, oldest first; hint_last is valid
+                                                  while there are any */
+    struct session_part *hinting_next;         /* list of parts with such sockets */
+    bool hinting;
     uint64_t end_deadline_tsc;    /* from here on an ending session is not drained any more */
     enum rs_status poison_status; /* RS_OK while all is well */
     /* Counted beside the queue's counters of these names; the queue is the only writer, partner: a

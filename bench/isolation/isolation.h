@@ -90,10 +90,12 @@ struct neighbour_kind {
     const char *name;
     const char *what;
     bool hostile;
+    uint32_t reference; /* the well-behaved kind it is judged against, below it in the table */
     void (*run)(const char *instance); /* until the process is ended; returns on failure */
 };
 
-/* Ends with a name of NULL; the first two are well-behaved. */
+/* Ends with a name of NULL. References come first, each its own. */
+enum { NEIGHBOUR_BUSY, NEIGHBOUR_LARGE, NEIGHBOUR_REFERENCES };
 extern const struct neighbour_kind neighbour_kinds[];
 
 /* For neighbour.c and hostile.c. */

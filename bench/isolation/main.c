@@ -16,6 +16,7 @@
 #define START_MS        10000u
 #define WARM_UP         100u
 #define REPETITIONS_MAX 32u
+#define ROW_MAX         (REPETITIONS_MAX * KINDS_MAX) /* a reference is there beside each kind */
 #define KINDS_MAX       32u
 #define ATTEMPTS        3u
 
@@ -27,9 +28,9 @@ struct options {
 /* What was measured beside one kind of neighbour. */
 struct row {
     uint32_t count;
-    double p50[REPETITIONS_MAX], p99[REPETITIONS_MAX], p999[REPETITIONS_MAX];
-    double ratio[REPETITIONS_MAX]; /* of p99, to the mean of the reference before and behind */
-    double iteration[REPETITIONS_MAX];
+    double p50[ROW_MAX], p99[ROW_MAX], p999[ROW_MAX];
+    double ratio[ROW_MAX]; /* of p99, to the mean of the reference before and behind */
+    double iteration[ROW_MAX];
 };
 
 static struct {
@@ -85,6 +86,9 @@ static bool judge_beside(const struct neighbour_kind *kind, uint32_t samples,
 static void row_add(struct row *row, const struct percentiles *figures, double iteration_ns,
                     double reference_p99_ns)
 {
+    if (row->count == ROW_MAX) {
+        return;
+    }
     row->p50[row->count] = figures->p50_ns;
     row->p99[row->count] = figures->p99_ns;
     row->p999[row->count] = figures->p999_ns;
@@ -102,29 +106,40 @@ static bool judge_wanted(const struct options *options, const char *name)
     return wanted;
 }
 
-/* A kind, and the reference before and behind it: A B A C A D ... */
-static bool judge_round(const struct options *options)
+/* A kind, and its reference before and behind it: A B A C A D ... */
+static bool judge_round_of(const struct options *options, uint32_t reference)
 {
     struct percentiles before;
     struct percentiles beside;
     struct percentiles behind;
     double iteration_ns = 0;
     double reference_ns = 0;
-    if (!judge_beside(&neighbour_kinds[0], options->samples, &before, &reference_ns)) {
-        return false;
-    }
-    for (uint32_t i = 1; neighbour_kinds[i].name != NULL; i++) {
-        if (!judge_wanted(options, neighbour_kinds[i].name)) {
+    bool begun = false;
+    for (uint32_t i = NEIGHBOUR_REFERENCES; neighbour_kinds[i].name != NULL; i++) {
+        if (neighbour_kinds[i].reference != reference ||
+            !judge_wanted(options, neighbour_kinds[i].name)) {
             continue;
         }
-        if (!judge_beside(&neighbour_kinds[i], options->samples, &beside, &iteration_ns) ||
-            !judge_beside(&neighbour_kinds[0], options->samples, &behind, &reference_ns)) {
+        const struct neighbour_kind *good = &neighbour_kinds[reference];
+        if ((!begun && !judge_beside(good, options->samples, &before, &reference_ns)) ||
+            !judge_beside(&neighbour_kinds[i], options->samples, &beside, &iteration_ns) ||
+            !judge_beside(good, options->samples, &behind, &reference_ns)) {
             return false;
         }
+        begun = true;
         row_add(&self.rows[i], &beside, iteration_ns, (before.p99_ns + behind.p99_ns) / 2);
-        row_add(&self.rows[0], &behind, reference_ns, behind.p99_ns);
+        row_add(&self.rows[reference], &behind, reference_ns, behind.p99_ns);
         before = behind;
-        self.rows[0].count %= REPETITIONS_MAX;
+    }
+    return true;
+}
+
+static bool judge_round(const struct options *options)
+{
+    for (uint32_t i = 0; i < NEIGHBOUR_REFERENCES; i++) {
+        if (!judge_round_of(options, i)) {
+            return false;
+        }
     }
     return true;
 }

@@ -9,7 +9,7 @@
 #include "bench/isolation/isolation.h"
 #include "rings/os/os.h"
 
-enum { NEIGHBOUR_WINDOW = 128, NEIGHBOUR_BATCH = 64, NEIGHBOUR_PERIOD_NS = 100000 };
+enum { NEIGHBOUR_WINDOW = 128, NEIGHBOUR_PERIOD_NS = 100000 };
 
 static bool neighbour_told;
 
@@ -43,10 +43,10 @@ static void neighbour_stream(const char *instance, uint32_t len_bytes, uint32_t 
     uint64_t sent = 0;
     uint64_t received = 0;
     while (status == RS_OK) {
-        for (uint32_t i = 0; i < NEIGHBOUR_BATCH && status == RS_OK; i++) {
+        while (sent - received < window && status == RS_OK) {
             status = pair_send(pair.sockets[0], sent++, len_bytes);
         }
-        while (sent - received > window - NEIGHBOUR_BATCH && status == RS_OK) {
+        while (sent - received > window / 2 && status == RS_OK) {
             status = pair_recv(pair.sockets[1], received++, len_bytes);
         }
         neighbour_ready();
@@ -61,7 +61,12 @@ static void neighbour_busy(const char *instance)
 
 static void neighbour_bulk(const char *instance)
 {
-    neighbour_stream(instance, 1400, NEIGHBOUR_BATCH);
+    neighbour_stream(instance, 1400, NEIGHBOUR_WINDOW / 2);
+}
+
+static void neighbour_large(const char *instance)
+{
+    neighbour_stream(instance, 60 * 1024, 2);
 }
 
 static void neighbour_paced(const char *instance)
@@ -79,26 +84,33 @@ static void neighbour_paced(const char *instance)
 }
 
 const struct neighbour_kind neighbour_kinds[] = {
-    {"busy", "64-byte messages as fast as they go, all received", false, neighbour_busy},
-    {"paced", "64-byte round trips, one each 100 us", false, neighbour_paced},
-    {"bulk", "1,400-byte messages as fast as they go, all received", false, neighbour_bulk},
-    {"slots", "inline sends and NOPs flooded from all channels", true, hostile_slots},
-    {"zero", "send rings full of zero-length datagrams", true, hostile_zero},
-    {"large", "send rings full of 60 KiB datagrams", true, hostile_large},
-    {"group_large", "60 KiB multicasts to 256 own members that consume", true,
-     hostile_group_large},
-    {"group_small", "zero-length multicasts to 256 own members that consume", true,
+    {"busy", "64-byte messages as fast as they go, all received", false, NEIGHBOUR_BUSY,
+     neighbour_busy},
+    {"busy_large", "60 KiB messages as fast as they go, all received", false, NEIGHBOUR_LARGE,
+     neighbour_large},
+    {"paced", "64-byte round trips, one each 100 us", false, NEIGHBOUR_BUSY, neighbour_paced},
+    {"bulk", "1,400-byte messages as fast as they go, all received", false, NEIGHBOUR_BUSY,
+     neighbour_bulk},
+    {"slots", "inline sends flooded from all channels", true, NEIGHBOUR_BUSY, hostile_slots},
+    {"zero", "send rings full of zero-length datagrams", true, NEIGHBOUR_BUSY, hostile_zero},
+    {"group_small", "zero-length multicasts to 256 own members that consume", true, NEIGHBOUR_BUSY,
      hostile_group_small},
     {"group_full", "zero-length multicasts to 256 own members that never consume", true,
-     hostile_group_full},
+     NEIGHBOUR_BUSY, hostile_group_full},
     {"arm", "all sockets armed on all channels, every channel asleep, no hint read", true,
-     hostile_arm},
-    {"controls", "OPEN, BIND, MEMBER, CLOSE flooded from all channels", true, hostile_controls},
-    {"hoard", "never consumes: datagrams, replies, errors", true, hostile_hoard},
-    {"holes", "punches holes into its memory, attaches again", true, hostile_holes},
-    {"attach", "attaches and detaches", true, hostile_attach},
-    {"poison", "breaks the protocol, attaches again", true, hostile_poison},
-    {NULL, NULL, false, NULL}};
+     NEIGHBOUR_BUSY, hostile_arm},
+    {"controls", "OPEN, BIND, MEMBER, CLOSE flooded from all channels", true, NEIGHBOUR_BUSY,
+     hostile_controls},
+    {"hoard", "never consumes: datagrams, replies, errors", true, NEIGHBOUR_BUSY, hostile_hoard},
+    {"attach", "attaches and detaches", true, NEIGHBOUR_BUSY, hostile_attach},
+    {"poison", "breaks the protocol, attaches again", true, NEIGHBOUR_BUSY, hostile_poison},
+    {"holes", "punches holes into its memory, attaches again", true, NEIGHBOUR_BUSY,
+     hostile_holes},
+    {"large", "send rings of 64 sockets full of 60 KiB datagrams", true, NEIGHBOUR_LARGE,
+     hostile_large},
+    {"group_large", "60 KiB multicasts to 256 own members that consume", true, NEIGHBOUR_LARGE,
+     hostile_group_large},
+    {NULL, NULL, false, 0, NULL}};
 
 int neighbour_main(int argc, char **argv)
 {

@@ -8,7 +8,7 @@
 #include "rings/byteorder.h"
 #include "rings/os/os.h"
 
-enum { PAIR_BYTES_MAX = 1472, PAIR_TIMEOUT_MS = 10000 };
+enum { PAIR_BYTES_MAX = 61440, PAIR_TIMEOUT_MS = 10000 };
 
 #define LOCALHOST 0x7f000001u
 
@@ -84,7 +84,7 @@ enum rs_status pair_open(struct client *client, struct isolation_pair *out)
 
 enum rs_status pair_send(struct client_socket *socket, uint64_t seq, uint32_t len_bytes)
 {
-    uint8_t data[PAIR_BYTES_MAX];
+    static uint8_t data[PAIR_BYTES_MAX];
     struct payload payload;
     struct client_iov iov = {.base = data, .len_bytes = len_bytes};
     size_t sent = 0;
@@ -95,7 +95,7 @@ enum rs_status pair_send(struct client_socket *socket, uint64_t seq, uint32_t le
 
 enum rs_status pair_recv(struct client_socket *socket, uint64_t seq, uint32_t len_bytes)
 {
-    uint8_t data[PAIR_BYTES_MAX];
+    static uint8_t data[PAIR_BYTES_MAX];
     struct payload payload;
     struct client_iov iov = {.base = data, .len_bytes = sizeof(data)};
     size_t got = 0;
