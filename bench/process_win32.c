@@ -105,6 +105,11 @@ uint32_t process_id(const struct process *process)
     return GetProcessId((HANDLE)process->handle);
 }
 
+bool process_alive(const struct process *process)
+{
+    return process->handle > 0 && WaitForSingleObject((HANDLE)process->handle, 0) == WAIT_TIMEOUT;
+}
+
 void process_directory(const char *path, char *out, size_t out_bytes)
 {
     size_t length = 0;

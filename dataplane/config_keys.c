@@ -99,7 +99,7 @@ const struct config_key config_keys[] = {
      "multicast memberships of one session"},
     {"limits", "memory_bytes", CONFIG_BYTES, CONFIG_PER_PROCESS, "bytes", "1024 MiB", 1048576, 68719476736, NULL, FIELD(limit_memory_bytes), 0,
      "shared memory of one session, all extents"},
-    {"limits", "slots_per_poll", CONFIG_COUNT, CONFIG_PER_PROCESS, "", "16", 1, 4096, NULL, FIELD(slots_per_poll), 0,
+    {"limits", "slots_per_poll", CONFIG_COUNT, CONFIG_PER_PROCESS, "", "8", 1, 4096, NULL, FIELD(slots_per_poll), 0,
      "requests and datagrams taken from one session before the next has its turn; each of its channels has an equal share first"},
     {"limits", "bytes_per_poll", CONFIG_BYTES, CONFIG_PER_PROCESS, "bytes", "16 KiB", 4096, 16777216, NULL, FIELD(bytes_per_poll), 0,
      "payload taken from one session before the next has its turn"},

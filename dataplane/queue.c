@@ -99,7 +99,7 @@ static void queue_share_slots(const struct queue *queue, struct session_part *pa
     uint32_t share = part->channel_count != 0 ? queue->config->slots_per_poll / part->channel_count
                                               : queue->config->slots_per_poll;
     part->slots_per_channel = share != 0 ? (int32_t)share : 1;
-    part->channel_first = 0;
+    part->channel_first = part->channel_first < part->channel_count ? part->channel_first : 0;
 }
 
 void queue_channel_add(struct queue *queue, struct dp_channel *channel)

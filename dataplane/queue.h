@@ -86,8 +86,8 @@ struct queue {
     uint32_t touched_count;
     uint32_t unfenced_polls;   /* iterations since deliver_look_finally */
     struct dp_socket *touched; /* something new for these: wake who armed them, reread send_level */
-    struct dp_channel *consumed; /* heads to publish */
-    struct dp_channel *wake;     /* clients to wake if they sleep */
+    struct dp_channel *consumed;  /* heads to publish */
+    struct dp_channel *wake;      /* clients to wake if they sleep */
     struct session_part *hinting; /* sessions whose sockets wait to be hinted */
     uint64_t next_heartbeat_tsc, heartbeat_tsc;
     struct rs_clock clock;

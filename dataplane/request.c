@@ -7,9 +7,10 @@
  * ring) poisons its session. A request that is merely refused gets its status in the reply.
  *
  * Budgets. In one iteration a session gets slots_per_poll requests and datagrams and bytes_per_poll
- * bytes, local receivers counted each. First each of its channels takes its turn, with an even
- * share of the slots; then the sockets that had to wait; then channels that have more, with what is
- * left. A datagram may overdraw the bytes; the next iterations pay for it.
+ * bytes; of a group datagram each socket looked at costs a slot and each receiver its bytes, and
+ * what is left of it waits (udp_fanout). First the sockets that had to wait, with half of the
+ * slots; then each channel takes its turn, with an even share; then channels that have more, with
+ * what is left. A datagram may overdraw the bytes; the next iterations pay for it.
  */
 #include <string.h>
 
@@ -110,8 +111,8 @@ static enum rs_status request_send(struct queue *queue, struct dp_socket *socket
     int32_t looks = part->turn_left > 0 ? part->turn_left : 1;
     fanout->looks_left = looks;
     fanout->bytes_left = part->bytes_left;
-    status = udp_send_part(queue->stack, &socket->udp, dst_be32, port_be16, payload, len_bytes,
-                           fanout);
+    status =
+        udp_send_part(queue->stack, &socket->udp, dst_be32, port_be16, payload, len_bytes, fanout);
     looks -= fanout->looks_left;
     if (looks != 0) { /* a group: each socket looked at costs a slot, each receiver its bytes */
         part->turn_left -= looks;
@@ -232,9 +233,9 @@ static enum outcome request_send_inline(struct queue *queue, struct dp_socket *s
 }
 
 /* The sockets of a session that waited, oldest first. */
-static void request_retry_part(struct queue *queue, struct session_part *part)
+static void request_retry_part(struct queue *queue, struct session_part *part, int32_t slots)
 {
-    request_turn(part, part->slots_left);
+    request_turn(part, slots);
     for (uint32_t tries = 0; tries < REQUEST_RETRIES && part->blocked_first != NULL; tries++) {
         bool reads = part->poison_status == RS_OK;
         if (reads && (part->turn_left <= 0 || part->bytes_left <= 0)) {
@@ -336,8 +337,8 @@ static bool request_take_turn(struct queue *queue, struct dp_channel *channel, i
     return part->turn_left <= 0;
 }
 
-/* A turn for each channel of the session, the one after the last one's first. True: one of them may
- * have more. */
+/* A turn for each channel of the session, from channel_first on. True: one of them may have more.
+ * When the slots do not go round, the next iteration begins where they ended. */
 static bool request_round(struct queue *queue, struct session_part *part, int32_t slots)
 {
     bool more = false;
@@ -345,6 +346,10 @@ static bool request_round(struct queue *queue, struct session_part *part, int32_
     for (uint32_t i = 0; i < part->channel_count; i++) {
         more |= request_take_turn(queue, part->channels[idx], slots);
         idx = idx + 1 < part->channel_count ? idx + 1 : 0;
+        if (part->slots_left <= 0) {
+            part->channel_first = idx;
+            return true;
+        }
     }
     return more;
 }
@@ -353,14 +358,17 @@ static void request_consume_part(struct queue *queue, struct session_part *part)
 {
     uint32_t before = queue->taken;
     request_budget_refill(queue, part);
-    bool more = request_round(queue, part, part->slots_per_channel);
     if (part->blocked_first != NULL) {
-        request_retry_part(queue, part);
+        request_retry_part(queue, part, (part->slots_left + 1) / 2);
     }
+    bool more = request_round(queue, part, part->slots_per_channel);
     if (more && part->slots_left > 0) {
         more = request_round(queue, part, part->slots_left);
     }
-    if (queue->taken != before) {
+    if (part->blocked_first != NULL) {
+        request_retry_part(queue, part, part->slots_left);
+    }
+    if (queue->taken != before && part->slots_left > 0) { /* next time another one has the bytes */
         part->channel_first =
             part->channel_first + 1 < part->channel_count ? part->channel_first + 1 : 0;
     }

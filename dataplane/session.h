@@ -161,10 +161,10 @@ struct session_part {
     int32_t turn_left;  /* of slots_left, for whoever has the turn */
     int64_t bytes_left; /* below 0: to be worked off in the next iterations */
     struct dp_socket *blocked_first, *blocked_last; /* oldest first */
-    uint32_t end_idx;             /* sockets before it are closed: the session is ending */
+    uint32_t end_idx;         /* sockets before it are closed: the session is ending */
     struct udp_fanout fanout; /* the group datagram that has not reached all yet */
-    struct dp_socket *hint_first, **hint_last; /* beyond hints_left, oldest first; hint_last is valid
-                                                  while there are any */
+    struct dp_socket *hint_first, **hint_last; /* beyond hints_left, oldest first; hint_last is
+                                                  valid while there are any */
     struct session_part *hinting_next;         /* list of parts with such sockets */
     bool hinting;
     uint64_t end_deadline_tsc;    /* from here on an ending session is not drained any more */

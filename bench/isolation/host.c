@@ -32,8 +32,7 @@ static struct {
     double ns_per_tick;
 } self;
 
-static const int host_priorities[] = {
-    [HOST_MEASURED] = 4, [HOST_CONTROL] = 3, [HOST_BESIDE] = 2};
+static const int host_priorities[] = {[HOST_MEASURED] = 4, [HOST_CONTROL] = 3, [HOST_BESIDE] = 2};
 
 void host_place(uint32_t core, enum host_role role, bool realtime)
 {
@@ -121,7 +120,8 @@ static bool host_load_config(const struct isolation_host *host)
     }
     (void)fprintf(out,
                   "[nic]\ndevice = loopback\n[queue]\ncore = %u\nidle = yield\n[instance]\nname = "
-                  "%s\nspin_us = 1000000\nclient_idle = yield\n[limits]\nsockets = %u\nchannels = "
+                  "%s\nspin_us = 1000000\nclient_idle = yield\n[limits]\nsessions = 80\nsockets = "
+                  "%u\nchannels = "
                   "%u\nmemberships = %u\n[log]\nlevel = error\n",
                   host->core_far, host->instance, ISOLATION_SOCKETS, ISOLATION_CHANNELS,
                   ISOLATION_MEMBERSHIPS);

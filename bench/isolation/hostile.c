@@ -65,6 +65,12 @@ static bool hostile_channel_open(struct client *client, struct hostile_channel *
     return status == RS_OK;
 }
 
+bool hostile_channel_more(struct client *client)
+{
+    struct hostile_channel unused;
+    return hostile_channel_open(client, &unused);
+}
+
 static bool hostile_socket_open(struct client_socket **out, uint16_t port)
 {
     const struct rs_addr local = rs_addr_v4(rs_be32(LOCALHOST), rs_be16(port));

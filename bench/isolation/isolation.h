@@ -16,8 +16,8 @@
 /* ---- host.c: the dataplane, and processors ---- */
 
 enum isolation_limits {
-    ISOLATION_SOCKETS = 1024,  /* [limits] sockets */
-    ISOLATION_CHANNELS = 32,   /* [limits] channels */
+    ISOLATION_SOCKETS = 1024,   /* [limits] sockets */
+    ISOLATION_CHANNELS = 32,    /* [limits] channels */
     ISOLATION_MEMBERSHIPS = 256 /* [limits] memberships */
 };
 
@@ -95,13 +95,15 @@ struct neighbour_kind {
 };
 
 /* Ends with a name of NULL. References come first, each its own. */
-enum { NEIGHBOUR_BUSY, NEIGHBOUR_LARGE, NEIGHBOUR_REFERENCES };
+enum { NEIGHBOUR_BUSY, NEIGHBOUR_LARGE, NEIGHBOUR_REFERENCES, NEIGHBOUR_NONE };
+enum { IDLE_PROGRAMS = 16, IDLE_CHANNELS = 16 };
 extern const struct neighbour_kind neighbour_kinds[];
 
 /* For neighbour.c and hostile.c. */
 struct client *neighbour_attach(const char *instance);
 void neighbour_ready(void); /* tells the starter, once */
 
+bool hostile_channel_more(struct client *client); /* one that nobody uses */
 void hostile_slots(const char *instance);
 void hostile_zero(const char *instance);
 void hostile_group_large(const char *instance);

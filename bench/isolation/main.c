@@ -1,7 +1,8 @@
 /*
  * bench_isolation neighbours [--repetitions N] [--samples N] [KIND...]: what a hostile program
  * costs its neighbour, against a well-behaved one that is as busy. bench_isolation threads
- * [--repetitions N]: what a saturating thread costs another of its program. Exit status: 0 the
+ * [--repetitions N]: what a saturating thread costs another of its program. bench_isolation idle:
+ * what 1,024 idle channels cost everybody. Exit status: 0 the
  * bound holds, 1 it does not, 2 not run. bench/README.md says what is measured.
  */
 #include <stdio.h>
@@ -11,14 +12,16 @@
 #include "bench/isolation/isolation.h"
 #include "rings/os/os.h"
 
-#define BOUND_RATIO     2.0
-#define PERIOD_NS       100000ull
-#define START_MS        10000u
-#define WARM_UP         100u
-#define REPETITIONS_MAX 32u
-#define ROW_MAX         (REPETITIONS_MAX * KINDS_MAX) /* a reference is there beside each kind */
-#define KINDS_MAX       32u
-#define ATTEMPTS        3u
+#define BOUND_RATIO        2.0
+#define PERIOD_NS          100000ull
+#define START_MS           10000u
+#define WARM_UP            100u
+#define REPETITIONS_MAX    32u
+#define ROW_MAX            (REPETITIONS_MAX * KINDS_MAX) /* a reference is there beside each kind */
+#define KINDS_MAX          32u
+#define ATTEMPTS           3u
+#define BOUND_IDLE_NS      3000.0
+#define IDLE_PROCESSES_MAX 4u
 
 struct options {
     uint32_t repetitions, samples;
@@ -50,8 +53,10 @@ static bool judge_beside(const struct neighbour_kind *kind, uint32_t samples,
     char core[16];
     char error[256];
     (void)snprintf(core, sizeof(core), "%u", self.host.core_neighbour);
-    const char *argv[] = {self.program, "--neighbour", kind->name, self.host.instance, core,
-                          self.host.realtime ? "1" : "0", NULL};
+    const char *argv[] = {self.program, "--neighbour",
+                          kind->name,   self.host.instance,
+                          core,         self.host.realtime ? "1" : "0",
+                          NULL};
     if (!host_rest()) {
         (void)fprintf(stderr, "the poll loop did not come to rest before '%s'\n", kind->name);
         return false;
@@ -184,7 +189,80 @@ static int judge_neighbours(const struct options *options)
     return 1;
 }
 
-static int judge_neighbours_run(const struct options *options)
+/* ---- idle channels ---- */
+
+static bool idle_start(struct process *process)
+{
+    char core[16];
+    char error[256];
+    (void)snprintf(core, sizeof(core), "%u", self.host.core_neighbour);
+    const char *argv[] = {self.program, "--neighbour",
+                          "idle",       self.host.instance,
+                          core,         self.host.realtime ? "1" : "0",
+                          NULL};
+    if (!process_start(argv, process, error, sizeof(error)) ||
+        !process_wait_line(process, "ready", START_MS)) {
+        (void)fprintf(stderr, "idle programs do not start\n");
+        return false;
+    }
+    return true;
+}
+
+/* Round trips beside so many idle programs, as many times as there are repetitions. */
+static bool idle_measure(const struct options *options, uint32_t processes, struct row *row)
+{
+    struct process beside[IDLE_PROCESSES_MAX];
+    bool ok = true;
+    uint32_t started = 0;
+    while (ok && started < processes) {
+        ok = idle_start(&beside[started++]);
+    }
+    if (ok && host_rest()) {
+        self.samples.count = 0;
+        ok = pair_round_trips(&self.pair, WARM_UP, PERIOD_NS, &self.samples) == RS_OK;
+        self.samples.count = 0;
+        struct host_load before = host_load_now();
+        ok =
+            ok && pair_round_trips(&self.pair, options->samples, PERIOD_NS, &self.samples) == RS_OK;
+        struct host_load after = host_load_now();
+        struct percentiles found = samples_percentiles(&self.samples);
+        row_add(row, &found, host_iteration_ns(&before, &after), found.p99_ns);
+    }
+    while (started-- != 0) {
+        (void)process_stop(&beside[started]);
+    }
+    return ok;
+}
+
+/* What idle programs cost: 0, 16, 32 and 64 of them. */
+static int judge_idle(const struct options *options)
+{
+    static const uint32_t processes[] = {0, 1, 2, IDLE_PROCESSES_MAX};
+    enum { STEPS = sizeof(processes) / sizeof(processes[0]) };
+    memset(self.rows, 0, sizeof(self.rows));
+    for (uint32_t i = 0; i < options->repetitions; i++) {
+        for (uint32_t step = 0; step < STEPS; step++) {
+            if (!idle_measure(options, processes[step], &self.rows[step])) {
+                return 2;
+            }
+        }
+    }
+    (void)printf("%-22s %9s %9s %9s\n", "idle channels", "p50 ns", "p99 ns", "turn ns");
+    for (uint32_t step = 0; step < STEPS; step++) {
+        struct row *row = &self.rows[step];
+        (void)printf("%-22u %9.0f %9.0f %9.0f\n", processes[step] * IDLE_PROGRAMS * IDLE_CHANNELS,
+                     samples_median(row->p50, row->count), samples_median(row->p99, row->count),
+                     samples_median(row->iteration, row->count));
+    }
+    double added_ns = self.rows[STEPS - 1].p50[self.rows[STEPS - 1].count / 2] -
+                      self.rows[0].p50[self.rows[0].count / 2];
+    (void)printf("1,024 idle channels add %.0f ns to a round trip (bound %.0f)\n", added_ns,
+                 BOUND_IDLE_NS);
+    return added_ns <= BOUND_IDLE_NS ? 0 : 1;
+}
+
+static int judge_with_client(const struct options *options,
+                             int (*judge)(const struct options *options))
 {
     const struct client_config config = {
         .instance = self.host.instance, .spin_us = -1, .yield_in_spin = 0};
@@ -196,7 +274,7 @@ static int judge_neighbours_run(const struct options *options)
         (void)fprintf(stderr, "%s: %s\n", rs_status_name(status), client_last_error_text());
         return 2;
     }
-    int result = judge_neighbours(options);
+    int result = judge(options);
     client_close(self.client);
     return result;
 }
@@ -218,7 +296,7 @@ int main(int argc, char **argv)
         return neighbour_main(argc, argv);
     }
     if (argc < 2) {
-        (void)fprintf(stderr, "usage: bench_isolation neighbours|threads [--repetitions N] "
+        (void)fprintf(stderr, "usage: bench_isolation neighbours|threads|idle [--repetitions N] "
                               "[--samples N] [KIND...]\n");
         return 2;
     }
@@ -240,7 +318,8 @@ int main(int argc, char **argv)
                  self.host.realtime ? "fixed priorities" : "plain scheduling");
     int result = strcmp(argv[1], "threads") == 0
                      ? threads_judge(&self.host, options.repetitions, options.samples)
-                     : judge_neighbours_run(&options);
+                     : judge_with_client(&options, strcmp(argv[1], "idle") == 0 ? judge_idle
+                                                                                : judge_neighbours);
     host_stop();
     return result;
 }

@@ -25,8 +25,7 @@ void neighbour_ready(void)
 struct client *neighbour_attach(const char *instance)
 {
     struct client *client = NULL;
-    const struct client_config config = {
-        .instance = instance, .spin_us = -1, .yield_in_spin = -1};
+    const struct client_config config = {.instance = instance, .spin_us = -1, .yield_in_spin = -1};
     if (client_open(&config, &client) != RS_OK) {
         (void)fprintf(stderr, "neighbour: %s\n", client_last_error_text());
         return NULL;
@@ -83,6 +82,24 @@ static void neighbour_paced(const char *instance)
     (void)fprintf(stderr, "neighbour: %s\n", rs_status_name(status));
 }
 
+/* 16 programs, as far as the dataplane can tell, with 16 channels each that nobody uses. */
+static void neighbour_idle(const char *instance)
+{
+    struct client *clients[IDLE_PROGRAMS];
+    for (uint32_t i = 0; i < IDLE_PROGRAMS; i++) {
+        clients[i] = neighbour_attach(instance);
+        for (uint32_t channel = 0; channel < IDLE_CHANNELS; channel++) {
+            if (clients[i] == NULL || !hostile_channel_more(clients[i])) {
+                return;
+            }
+        }
+    }
+    neighbour_ready();
+    for (;;) {
+        os_sleep_ns(UINT32_MAX);
+    }
+}
+
 const struct neighbour_kind neighbour_kinds[] = {
     {"busy", "64-byte messages as fast as they go, all received", false, NEIGHBOUR_BUSY,
      neighbour_busy},
@@ -104,12 +121,12 @@ const struct neighbour_kind neighbour_kinds[] = {
     {"hoard", "never consumes: datagrams, replies, errors", true, NEIGHBOUR_BUSY, hostile_hoard},
     {"attach", "attaches and detaches", true, NEIGHBOUR_BUSY, hostile_attach},
     {"poison", "breaks the protocol, attaches again", true, NEIGHBOUR_BUSY, hostile_poison},
-    {"holes", "punches holes into its memory, attaches again", true, NEIGHBOUR_BUSY,
-     hostile_holes},
+    {"holes", "punches holes into its memory, attaches again", true, NEIGHBOUR_BUSY, hostile_holes},
     {"large", "send rings of 64 sockets full of 60 KiB datagrams", true, NEIGHBOUR_LARGE,
      hostile_large},
     {"group_large", "60 KiB multicasts to 256 own members that consume", true, NEIGHBOUR_LARGE,
      hostile_group_large},
+    {"idle", "16 programs with 16 idle channels each", false, NEIGHBOUR_NONE, neighbour_idle},
     {NULL, NULL, false, 0, NULL}};
 
 int neighbour_main(int argc, char **argv)

@@ -63,8 +63,7 @@ enum rs_status pair_open(struct client *client, struct isolation_pair *out)
     const struct rs_addr any = rs_addr_v4(rs_be32(LOCALHOST), 0);
     enum rs_status status = RS_OK;
     for (int i = 0; i < 2 && status == RS_OK; i++) {
-        status =
-            client_socket_create(client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, &out->sockets[i]);
+        status = client_socket_create(client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, &out->sockets[i]);
         if (status == RS_OK) {
             status =
                 client_set_option(out->sockets[i], CLIENT_OPT_RECV_TIMEOUT_MS, PAIR_TIMEOUT_MS);

@@ -19,8 +19,7 @@
 enum load { LOAD_NONE, LOAD_INLINE, LOAD_RING, LOAD_CONTROLS, LOAD_END };
 enum { LOADS = LOAD_END, OPS = 2 };
 
-static const char *const load_names[LOADS] = {"unloaded", "inline sends", "ring sends",
-                                              "controls"};
+static const char *const load_names[LOADS] = {"unloaded", "inline sends", "ring sends", "controls"};
 static const char *const op_names[OPS] = {"request (NOP)", "40-byte send, own socket"};
 
 static struct {

@@ -38,20 +38,29 @@ static void rig_print_log(const struct rig *rig)
     }
 }
 
+static const char *const rig_conf_names[RIG_QUEUES_MAX] = {"conf", "conf-1"};
+
 void rig_create(struct rig *rig, const char *limits)
 {
+    rig_create_queues(rig, limits, 1);
+}
+
+void rig_create_queues(struct rig *rig, const char *limits, uint32_t queues)
+{
     char path[128];
-    *rig = (struct rig){.folder = "/tmp/ringsock-crash-XXXXXX"};
-    CHECK(mkdtemp(rig->folder) != NULL);
-    rig_path(rig, "conf", path);
-    FILE *out = fopen(path, "we");
-    CHECK(out != NULL);
-    (void)fprintf(out,
-                  "[nic]\ndevice = loopback\n[queue]\nidle = yield\n"
-                  "[instance]\nname = " RIG_INSTANCE "\nclient_idle = yield\n"
-                  "[log]\nlevel = warning\n[limits]\n%s",
-                  limits);
-    CHECK(fclose(out) == 0);
+    *rig = (struct rig){.folder = "/tmp/ringsock-crash-XXXXXX", .queues = queues};
+    CHECK(mkdtemp(rig->folder) != NULL && queues <= RIG_QUEUES_MAX);
+    for (uint32_t i = 0; i < queues; i++) {
+        rig_path(rig, rig_conf_names[i], path);
+        FILE *out = fopen(path, "we");
+        CHECK(out != NULL);
+        (void)fprintf(out,
+                      "[nic]\ndevice = loopback\nqueue = %u\n[queue]\nidle = yield\n"
+                      "[instance]\nname = " RIG_INSTANCE "\nclient_idle = yield\n"
+                      "[log]\nlevel = warning\n[limits]\n%s",
+                      i, limits);
+        CHECK(fclose(out) == 0);
+    }
     CHECK(setenv("RINGSOCK_RUNTIME_DIR", rig->folder, 1) == 0); /* NOLINT(concurrency-mt-unsafe) */
     CHECK(setenv("RINGSOCK_INSTANCE", RIG_INSTANCE, 1) == 0);   /* NOLINT(concurrency-mt-unsafe) */
 }
@@ -59,8 +68,10 @@ void rig_create(struct rig *rig, const char *limits)
 /* In the child. */
 static void rig_exec(const struct rig *rig)
 {
-    char conf[128], ledger[128], log[128];
-    rig_path(rig, "conf", conf);
+    char confs[RIG_QUEUES_MAX][128], ledger[128], log[128];
+    for (uint32_t i = 0; i < RIG_QUEUES_MAX; i++) {
+        rig_path(rig, rig_conf_names[i], confs[i]);
+    }
     rig_path(rig, "ledger", ledger);
     rig_path(rig, "log", log);
     int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -68,7 +79,8 @@ static void rig_exec(const struct rig *rig)
         (void)dup2(fd, STDOUT_FILENO);
         (void)dup2(fd, STDERR_FILENO);
     }
-    (void)execl(RINGSOCKD, RINGSOCKD, "--json-ledger", ledger, conf, (char *)NULL);
+    (void)execl(RINGSOCKD, RINGSOCKD, "--json-ledger", ledger, confs[0],
+                rig->queues > 1 ? confs[1] : (char *)NULL, (char *)NULL);
     _exit(127);
 }
 
@@ -176,8 +188,8 @@ void rig_kill(struct rig *rig)
 
 void rig_remove(struct rig *rig)
 {
-    static const char *const names[] = {"conf",       "ledger",      "log",       "crash.sock",
-                                        "crash.lock", "before.json", "after.json"};
+    static const char *const names[] = {"conf",       "conf-1",     "ledger",      "log",
+                                        "crash.sock", "crash.lock", "before.json", "after.json"};
     char path[128];
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         rig_path(rig, names[i], path);

@@ -14,19 +14,23 @@
 #include "rings/addr.h"
 #include "rings/byteorder.h"
 
-#define NS_PER_MS    ((uint64_t)1000000)
-#define NS_PER_S     ((uint64_t)1000000000)
-#define RIG_INSTANCE "crash"
-#define RIG_LOCAL    rs_be32(0x7f000001u)
+#define NS_PER_MS      ((uint64_t)1000000)
+#define NS_PER_S       ((uint64_t)1000000000)
+#define RIG_INSTANCE   "crash"
+#define RIG_LOCAL      rs_be32(0x7f000001u)
+#define RIG_QUEUES_MAX 2u
 
 struct rig {
     pid_t pid; /* 0: none runs */
+    uint32_t queues;
     char folder[64];
 };
 
 /* Makes the folder and the configuration. sections: lines for [limits] and what follows, may be "".
  * Sets RINGSOCK_RUNTIME_DIR and RINGSOCK_INSTANCE for this process and its children. */
 void rig_create(struct rig *rig, const char *limits);
+/* With so many loopback queues, at most RIG_QUEUES_MAX. */
+void rig_create_queues(struct rig *rig, const char *limits, uint32_t queues);
 void rig_start(struct rig *rig); /* returns when it is ready */
 /* Orderly stop. Checks that it ends by itself, that its ledger balances, and that no sanitizer
  * complained; prints its log if not. */
