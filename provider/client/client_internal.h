@@ -266,6 +266,9 @@ client_wait(struct client *client, const struct client_condition *condition, uin
 /* RS_OK while session and dataplane live. Asks the OS only when the heartbeat stands still, and
  * then at most every 20 ms. */
 RS_CHECK_RESULT enum rs_status client_check(struct client *client, uint64_t now_tsc);
+/* The session is over: from now on every call says so, whatever the heartbeat looks like. Returns
+ * the status of the first one that said it. */
+enum rs_status client_end(struct client *client, enum rs_status status);
 /* Sleeps once on a channel (channel_sleep.c). RS_OK: look again. */
 RS_CHECK_RESULT enum rs_status client_channel_sleep(struct client_channel *channel,
                                                     const struct client_condition *condition,

@@ -40,6 +40,9 @@ static enum rs_status session_exchange(struct client *client, enum rs_ctl_type t
             handles[i] = -1;
         }
     }
+    if (status == RS_DATAPLANE_GONE) {
+        status = client_end(client, status);
+    }
     return status;
 }
 

@@ -65,7 +65,7 @@ uint64_t client_deadline(const struct client *client, uint64_t timeout_ns)
  * --------------------------------------------------------------------------------------------------
  */
 
-static enum rs_status check_end(struct client *client, enum rs_status status)
+enum rs_status client_end(struct client *client, enum rs_status status)
 {
     uint32_t none = 0;
     /* Relaxed: nothing is read on the strength of it. The first reason stays. */
@@ -97,7 +97,7 @@ enum rs_status client_check(struct client *client, uint64_t now_tsc)
     /* Acquire, partner the dataplane's store when it ends the session. */
     uint32_t poisoned = atomic_load_explicit(&client->header->poisoned, memory_order_acquire);
     if (poisoned != 0) {
-        return check_end(client, poisoned == RS_DATAPLANE_GONE ? RS_DATAPLANE_GONE : RS_POISONED);
+        return client_end(client, poisoned == RS_DATAPLANE_GONE ? RS_DATAPLANE_GONE : RS_POISONED);
     }
     if (!check_heartbeat_stale(client, now_tsc)) {
         return RS_OK;
@@ -111,14 +111,18 @@ enum rs_status client_check(struct client *client, uint64_t now_tsc)
         return RS_OK;
     }
     return client->link.ops->alive(client->link.context) ? RS_OK
-                                                         : check_end(client, RS_DATAPLANE_GONE);
+                                                         : client_end(client, RS_DATAPLANE_GONE);
 }
 
 bool client_alive(const struct client *client)
 {
     /* client_check remembers what it learns; the object itself is not const. */
-    return client_check((struct client *)(uintptr_t)client, os_tsc()) == RS_OK &&
-           client->link.ops->alive(client->link.context);
+    struct client *mutable = (struct client *)(uintptr_t)client;
+    if (client_check(mutable, os_tsc()) != RS_OK) {
+        return false;
+    }
+    return client->link.ops->alive(client->link.context) ||
+           client_end(mutable, RS_DATAPLANE_GONE) == RS_OK;
 }
 
 /* ---- spin, then sleep
@@ -144,7 +148,7 @@ static enum rs_status wait_sleep(struct client *client, const struct client_cond
         condition->disarm(condition->context, channel->idx);
     }
     if (status == RS_DATAPLANE_GONE) {
-        return check_end(client, RS_DATAPLANE_GONE);
+        return client_end(client, RS_DATAPLANE_GONE);
     }
     if (status != RS_OK && status != RS_TIMED_OUT) {
         return status;

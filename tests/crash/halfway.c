@@ -26,6 +26,8 @@ static struct {
     struct client *client; /* the witness */
     struct client_socket *socket;
     struct rs_addr at;
+    struct rig_tables tables; /* with the witness only */
+    struct rig_usage usage;
     _Atomic uint32_t *came_far; /* shared with the processes */
 } test;
 
@@ -231,13 +233,6 @@ static bool far_enough(void *context)
     return atomic_load(test.came_far) != 0;
 }
 
-static bool tables_back(void *context)
-{
-    const struct rig_usage *before = context;
-    struct rig_usage now = rig_usage(test.rig.pid);
-    return now.fds == before->fds && now.maps <= before->maps;
-}
-
 static pid_t half_start(const struct kind *kind)
 {
     atomic_store(test.came_far, 0);
@@ -252,7 +247,7 @@ static void half_kill(pid_t pid, const struct kind *kind)
     (void)rig_reap(pid, BACK_NS, kind->name);
 }
 
-static void try_kind(const struct kind *kind, struct rig_usage *before)
+static void try_kind(const struct kind *kind)
 {
     pid_t pids[REPEATS];
     for (uint32_t i = 0; i < REPEATS; i++) {
@@ -265,18 +260,18 @@ static void try_kind(const struct kind *kind, struct rig_usage *before)
     for (uint32_t i = 1; i < REPEATS; i += 2) {
         half_kill(pids[i], kind);
     }
-    rig_await(tables_back, before, BACK_NS, kind->name);
+    rig_await_tables(&test.rig, &test.tables, &test.usage, BACK_NS, kind->name);
     witness_works();
     printf("%s: all came back\n", kind->name);
     (void)fflush(stdout);
 }
 
 /* They live on: it is the dataplane that closes their connections. */
-static void silence_expires(struct rig_usage *before)
+static void silence_expires(void)
 {
     pid_t pid = half_start(&kinds[0]);
-    CHECK(rig_usage(test.rig.pid).fds > before->fds);
-    rig_await(tables_back, before, EXPIRE_NS, "silent connections to expire");
+    rig_await_tables(&test.rig, &test.tables, &test.usage, EXPIRE_NS,
+                     "silent connections to expire");
     half_kill(pid, &kinds[0]);
     printf("silent connections expired\n");
 }
@@ -295,13 +290,14 @@ int main(void)
     CHECK(client_bind(test.socket, &any) == RS_OK);
     CHECK(client_local_addr(test.socket, &test.at) == RS_OK);
     witness_works();
-    struct rig_usage before = rig_usage(test.rig.pid);
+    test.usage = rig_usage(test.rig.pid);
+    rig_tables(&test.rig, &test.tables);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        try_kind(&kinds[i], &before);
+        try_kind(&kinds[i]);
     }
-    silence_expires(&before);
+    silence_expires();
     struct rig_usage after = rig_usage(test.rig.pid);
-    CHECK(rig_same_memory(&before, &after));
+    CHECK(rig_same_memory(&test.usage, &after));
     client_close(test.client);
     rig_stop(&test.rig);
     CHECK(rig_ledger(&test.rig, "lost_inside") == 0);

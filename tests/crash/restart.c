@@ -206,6 +206,14 @@ static void roles_end(struct role roles[ROLES])
     }
 }
 
+static void must_be_gone(enum rs_status status, const char *what)
+{
+    if (status != RS_DATAPLANE_GONE) {
+        fprintf(stderr, "%s after the dataplane's end: %s\n", what, rs_status_name(status));
+    }
+    CHECK(status == RS_DATAPLANE_GONE);
+}
+
 /* Every call on what belonged to the dead one says so, and none hangs. */
 static void old_fails(struct client *client, const struct role roles[ROLES])
 {
@@ -214,17 +222,17 @@ static void old_fails(struct client *client, const struct role roles[ROLES])
     struct client_poll item = {.socket = roles[0].socket, .want = RS_LEVEL_READABLE};
     uint32_t count = 0;
     CHECK(!client_alive(client));
-    CHECK(send_one(roles[1].socket, &roles[1].to, 10) == RS_DATAPLANE_GONE);
-    CHECK(send_one(roles[1].socket, &roles[1].to, 1000) == RS_DATAPLANE_GONE);
-    CHECK(recv_one(roles[0].socket, 0) == RS_DATAPLANE_GONE);
-    CHECK(recv_one(roles[0].socket, CLIENT_MSG_DONTWAIT) == RS_DATAPLANE_GONE);
-    CHECK(client_poll(client, &item, 1, 0, &count) == RS_DATAPLANE_GONE);
-    CHECK(client_poll(client, &item, 1, UINT64_MAX, &count) == RS_DATAPLANE_GONE);
+    must_be_gone(send_one(roles[1].socket, &roles[1].to, 10), "a small send");
+    must_be_gone(send_one(roles[1].socket, &roles[1].to, 1000), "a large send");
+    must_be_gone(recv_one(roles[0].socket, 0), "a blocking receive");
+    must_be_gone(recv_one(roles[0].socket, CLIENT_MSG_DONTWAIT), "a receive");
+    must_be_gone(client_poll(client, &item, 1, 0, &count), "a look");
+    must_be_gone(client_poll(client, &item, 1, UINT64_MAX, &count), "a poll");
     CHECK(client_socket_create(client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, &socket) == RS_OK);
-    CHECK(client_bind(socket, &any) == RS_DATAPLANE_GONE);
+    must_be_gone(client_bind(socket, &any), "a bind");
     CHECK(client_socket_close(socket) == RS_OK);
-    CHECK(client_set_option(roles[0].socket, RS_OPT_TTL, 3) == RS_DATAPLANE_GONE);
-    CHECK(client_ping(client) == RS_DATAPLANE_GONE);
+    must_be_gone(client_set_option(roles[0].socket, RS_OPT_TTL, 3), "an option");
+    must_be_gone(client_ping(client), "a ping");
 }
 
 static struct client *attach(uint64_t *epoch, int64_t spin_us)

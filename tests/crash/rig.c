@@ -289,6 +289,11 @@ bool rig_same_memory(const struct rig_usage *before, const struct rig_usage *aft
     return RIG_KEEPS_FREED || after->rss_kib <= before->rss_kib + RSS_SLACK_KIB;
 }
 
+bool rig_same_maps(const struct rig_usage *before, const struct rig_usage *after)
+{
+    return RIG_KEEPS_FREED || after->maps <= before->maps;
+}
+
 void rig_usage_print(const char *when, const struct rig_usage *usage)
 {
     printf("%-36s %8llu KiB resident, %llu descriptors, %llu mappings\n", when,
@@ -309,4 +314,65 @@ void rig_await(bool (*look)(void *), void *context, uint64_t timeout_ns, const c
                       (unsigned long long)(timeout_ns / NS_PER_MS), what);
     }
     CHECK(seen);
+}
+
+/* ---- ringsockctl
+ * ----------------------------------------------------------------------------------------- */
+
+/* Runs it and copies what stands behind "name": up to the closing bracket; ends the test when it
+ * fails. */
+static void rig_ask(const char *command, const char *name, char open, char close, char *out,
+                    size_t out_bytes)
+{
+    char line[512];
+    char wanted[64];
+    static char text[262144];
+    (void)snprintf(line, sizeof(line), "%s %s --json", RINGSOCKCTL, command);
+    (void)snprintf(wanted, sizeof(wanted), "\"%s\": %c", name, open);
+    FILE *pipe = popen(line, "re"); /* NOLINT(cert-env33-c): a path of the build */
+    CHECK(pipe != NULL);
+    size_t bytes = fread(text, 1, sizeof(text) - 1, pipe);
+    int status = pclose(pipe);
+    text[bytes] = '\0';
+    const char *from = strstr(text, wanted);
+    const char *to = from != NULL ? strchr(from, close) : NULL;
+    if (status != 0 || to == NULL || (size_t)(to - from) >= out_bytes) {
+        (void)fprintf(stderr, "%s: wait status %#x: %.2000s\n", line, (unsigned)status, text);
+    }
+    CHECK(status == 0 && to != NULL && (size_t)(to - from) < out_bytes);
+    memcpy(out, from, (size_t)(to - from));
+    out[to - from] = '\0';
+}
+
+void rig_tables(const struct rig *rig, struct rig_tables *out)
+{
+    CHECK(rig->pid != 0);
+    rig_ask("status", "in_use", '{', '}', out->in_use, sizeof(out->in_use));
+    rig_ask("sockets", "ports", '[', ']', out->ports, sizeof(out->ports));
+}
+
+void rig_await_tables(const struct rig *rig, const struct rig_tables *before,
+                      const struct rig_usage *usage, uint64_t timeout_ns, const char *what)
+{
+    uint64_t give_up_ns = os_monotonic_ns() + timeout_ns;
+    struct rig_tables now;
+    struct rig_usage usage_now;
+    for (;;) {
+        rig_tables(rig, &now);
+        usage_now = rig_usage(rig->pid);
+        if (strcmp(now.in_use, before->in_use) == 0 && strcmp(now.ports, before->ports) == 0 &&
+            usage_now.fds == usage->fds && rig_same_maps(usage, &usage_now)) {
+            return;
+        }
+        if (os_monotonic_ns() > give_up_ns) {
+            break;
+        }
+        os_sleep_ns(NS_PER_MS);
+    }
+    rig_usage_print("before", usage);
+    rig_usage_print("now", &usage_now);
+    (void)fprintf(stderr, "waited %llu ms for %s\nbefore: %s %s\nnow: %s %s\n",
+                  (unsigned long long)(timeout_ns / NS_PER_MS), what, before->in_use, before->ports,
+                  now.in_use, now.ports);
+    exit(1); /* NOLINT(concurrency-mt-unsafe) */
 }

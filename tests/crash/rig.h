@@ -50,9 +50,22 @@ struct rig_usage {
     uint64_t rss_kib, fds, maps;
 };
 struct rig_usage rig_usage(pid_t pid);
-/* No more resident than before and a little. Always true where a sanitizer keeps freed memory. */
+/* No more resident than before and a little; no more mappings. Always true where a sanitizer keeps
+ * freed memory (RIG_KEEPS_FREED). */
+bool rig_same_maps(const struct rig_usage *before, const struct rig_usage *after);
 bool rig_same_memory(const struct rig_usage *before, const struct rig_usage *after);
 void rig_usage_print(const char *when, const struct rig_usage *usage);
+
+/* What `ringsockctl --json` says is in use: every table, pool and port of the dataplane. */
+struct rig_tables {
+    char in_use[1024]; /* of `status`: one "name": number behind the other */
+    char ports[4096];  /* of `sockets` */
+};
+void rig_tables(const struct rig *rig, struct rig_tables *out);
+/* Waits until all of it is as before, and descriptors and mappings are too (rig_usage); ends the
+ * test with the difference otherwise. */
+void rig_await_tables(const struct rig *rig, const struct rig_tables *before,
+                      const struct rig_usage *usage, uint64_t timeout_ns, const char *what);
 
 /* Looks every millisecond until true; ends the test with `what` after timeout_ns. */
 void rig_await(bool (*look)(void *), void *context, uint64_t timeout_ns, const char *what);
