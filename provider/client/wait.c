@@ -117,12 +117,15 @@ enum rs_status client_check(struct client *client, uint64_t now_tsc)
 bool client_alive(const struct client *client)
 {
     /* client_check remembers what it learns; the object itself is not const. */
-    struct client *mutable = (struct client *)(uintptr_t)client;
-    if (client_check(mutable, os_tsc()) != RS_OK) {
+    struct client *known = (struct client *)(uintptr_t)client;
+    if (client_check(known, os_tsc()) != RS_OK) {
         return false;
     }
-    return client->link.ops->alive(client->link.context) ||
-           client_end(mutable, RS_DATAPLANE_GONE) == RS_OK;
+    if (client->link.ops->alive(client->link.context)) {
+        return true;
+    }
+    (void)client_end(known, RS_DATAPLANE_GONE);
+    return false;
 }
 
 /* ---- spin, then sleep
