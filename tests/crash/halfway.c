@@ -106,6 +106,7 @@ static void attach_unread(void)
 static void answers_unread(void)
 {
     struct os_conn conn = raw_attach();
+    raw_request(&conn, RS_CTL_MAPPED, 1);
     raw_request(&conn, RS_CTL_CHANNEL_OPEN, 0);
     raw_request(&conn, RS_CTL_EXTENT, 2);
     raw_request(&conn, RS_CTL_CHANNEL_CLOSE, 0);
