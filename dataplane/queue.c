@@ -29,6 +29,29 @@ static enum rs_status queue_tables_create(struct queue *queue)
     return RS_OK;
 }
 
+/* Shares the slots out evenly: no channel of a program can starve another one. */
+static void queue_share_slots(const struct queue *queue, struct session_part *part)
+{
+    int32_t count = part->channel_count != 0 ? (int32_t)part->channel_count : 1;
+    int32_t share = queue->slots_now / count;
+    part->slots_per_channel = share != 0 ? share : 1;
+    part->channel_first = part->channel_first < part->channel_count ? part->channel_first : 0;
+}
+
+/* What one session gets of an iteration: less while several are busy, for each then waits for what
+ * the others get. */
+static void queue_set_budgets(struct queue *queue, bool shared)
+{
+    uint32_t divisor = shared ? SESSION_BUSY_SHARE : 1;
+    int32_t slots = (int32_t)(queue->config->slots_per_poll / divisor);
+    queue->shared = shared;
+    queue->slots_now = slots != 0 ? slots : 1;
+    queue->bytes_now = queue->config->bytes_per_poll / divisor;
+    for (uint32_t i = 0; i < queue->session_count; i++) {
+        queue_share_slots(queue, queue_part(queue, queue->sessions[i]));
+    }
+}
+
 enum rs_status queue_create(const struct queue_input *input, struct queue **out)
 {
     struct queue *queue = calloc(1, sizeof(*queue));
@@ -47,6 +70,7 @@ enum rs_status queue_create(const struct queue_input *input, struct queue **out)
         queue->expected[i] = (const uint8_t *)queue;
     }
     queue->heartbeat_tsc = os_tsc_hz() / (1000000000u / QUEUE_HEARTBEAT_NS);
+    queue_set_budgets(queue, false);
     enum rs_status status = queue_tables_create(queue);
     if (status == RS_OK) {
         struct stack_upcalls upcalls;
@@ -83,6 +107,7 @@ void queue_session_add(struct queue *queue, struct dp_session *session)
 {
     struct session_part *part = queue_part(queue, session);
     part->listed = true;
+    part->quiet_beats = SESSION_QUIET_BEATS;
     queue->sessions[queue->session_count++] = session;
     queue->by_slot[session->slot] = session;
 }
@@ -91,15 +116,6 @@ struct dp_session *queue_session_find(const struct queue *queue, uint32_t slot, 
 {
     struct dp_session *session = queue->by_slot[slot];
     return session != NULL && session->id == id ? session : NULL;
-}
-
-/* Shares slots_per_poll out evenly: no channel of a program can starve another one. */
-static void queue_share_slots(const struct queue *queue, struct session_part *part)
-{
-    uint32_t share = part->channel_count != 0 ? queue->config->slots_per_poll / part->channel_count
-                                              : queue->config->slots_per_poll;
-    part->slots_per_channel = share != 0 ? (int32_t)share : 1;
-    part->channel_first = part->channel_first < part->channel_count ? part->channel_first : 0;
 }
 
 void queue_channel_add(struct queue *queue, struct dp_channel *channel)
@@ -267,12 +283,29 @@ static void queue_hand_macs(struct queue *queue)
     queue->control_told = true;
 }
 
+/* Who asked for something in the last second is busy. */
+static void queue_count_busy(struct queue *queue)
+{
+    uint32_t busy = 0;
+    for (uint32_t i = 0; i < queue->session_count; i++) {
+        struct session_part *part = queue_part(queue, queue->sessions[i]);
+        if (part->quiet_beats < SESSION_QUIET_BEATS) {
+            part->quiet_beats++;
+            busy++;
+        }
+    }
+    if ((busy > 1) != queue->shared) {
+        queue_set_budgets(queue, busy > 1);
+    }
+}
+
 /* Every millisecond: the heartbeat clients look at when nothing comes, and memory faults in what
  * they may write. */
 static void queue_heartbeat(struct queue *queue)
 {
     struct stack_levels levels = stack_levels(queue->stack);
     queue->next_heartbeat_tsc = queue->now_tsc + queue->heartbeat_tsc;
+    queue_count_busy(queue);
     atomic_store_explicit(&queue->load.sockets, levels.sockets, memory_order_relaxed);
     atomic_store_explicit(&queue->load.memberships, levels.memberships, memory_order_relaxed);
     for (uint32_t i = 0; i < queue->session_count; i++) {

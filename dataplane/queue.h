@@ -70,7 +70,10 @@ struct queue {
     /* who is polled */
     struct dp_session **sessions; /* dense, session_count used, room for all that config allows */
     uint32_t session_count;
-    uint32_t session_first;      /* whose requests come first in this iteration */
+    uint32_t session_first; /* whose requests come first in this iteration */
+    bool shared;       /* several sessions were busy of late: each gets a part of the budget only */
+    int32_t slots_now; /* what a session gets of an iteration, as of the last heartbeat */
+    int64_t bytes_now;
     struct dp_session **by_slot; /* limit_sessions; NULL where none */
     uint32_t removing_count;     /* channels with removing set */
     struct dp_session **ending;  /* sessions on their way out, ending_count used */

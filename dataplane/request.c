@@ -7,10 +7,11 @@
  * ring) poisons its session. A request that is merely refused gets its status in the reply.
  *
  * Budgets. In one iteration a session gets slots_per_poll requests and datagrams and bytes_per_poll
- * bytes; of a group datagram each socket looked at costs a slot and each receiver its bytes, and
- * what is left of it waits (udp_fanout). First the sockets that had to wait, with half of the
- * slots; then each channel takes its turn, with an even share; then channels that have more, with
- * what is left. A datagram may overdraw the bytes; the next iterations pay for it.
+ * bytes, or a quarter while several sessions are busy, for each waits for what the others get. Of a
+ * group datagram each socket looked at costs a slot and each receiver its bytes, and what is left
+ * of it waits (udp_fanout). First the sockets that had to wait, with half of the slots; then each
+ * channel takes its turn, with an even share; then channels that have more, with what is left. A
+ * datagram may overdraw the bytes; the next iterations pay for it.
  */
 #include <string.h>
 
@@ -25,14 +26,14 @@ void request_budget_refill(struct queue *queue, struct session_part *part)
     if (part->budget_poll == queue->poll_number) {
         return;
     }
-    int64_t bytes_per_poll = queue->config->bytes_per_poll;
-    int64_t bytes_left = part->bytes_left + bytes_per_poll;
+    int64_t bytes_left = part->bytes_left + queue->bytes_now;
     part->budget_poll = queue->poll_number;
-    part->slots_left = (int32_t)queue->config->slots_per_poll;
-    part->bytes_left = bytes_left < bytes_per_poll ? bytes_left : bytes_per_poll;
+    part->slots_left = queue->slots_now;
+    part->bytes_left = bytes_left < queue->bytes_now ? bytes_left : queue->bytes_now;
     part->signals_left = SESSION_SIGNALS_PER_POLL;
     part->looks_left = SESSION_LOOKS_PER_POLL;
-    part->hints_left = SESSION_HINTS_PER_POLL;
+    int32_t hints = SESSION_HINTS_PER_POLL / (queue->shared ? (int32_t)SESSION_BUSY_SHARE : 1);
+    part->hints_left = part->hints_left + hints < hints ? part->hints_left + hints : hints;
 }
 
 /* A turn: whoever has it may use up to this many slots. */
@@ -72,6 +73,22 @@ void request_block(struct dp_socket *socket)
         part->blocked_first = socket;
     }
     part->blocked_last = socket;
+}
+
+/* Its group datagram is under way: until it has reached all, nobody else can begin another. */
+static void request_block_first(struct dp_socket *socket)
+{
+    struct session_part *part = socket->part;
+    request_note_waiting(socket);
+    if (socket->blocked) {
+        return;
+    }
+    socket->blocked = true;
+    socket->blocked_next = part->blocked_first;
+    if (part->blocked_first == NULL) {
+        part->blocked_last = socket;
+    }
+    part->blocked_first = socket;
 }
 
 static struct dp_socket *request_unblock_first(struct session_part *part)
@@ -148,7 +165,11 @@ static void request_drain(struct queue *queue, struct dp_socket *socket, bool pa
         status = request_send(queue, socket, dst_be32, record.header.port_be16, record.payload,
                               record.header.len_bytes);
         if (status == RS_WOULD_BLOCK) {
-            request_block(socket);
+            if (part->fanout.sender == &socket->udp) {
+                request_block_first(socket);
+            } else {
+                request_block(socket);
+            }
             break;
         }
         if (status != RS_OK) {
@@ -367,6 +388,9 @@ static void request_consume_part(struct queue *queue, struct session_part *part)
     }
     if (part->blocked_first != NULL) {
         request_retry_part(queue, part, part->slots_left);
+    }
+    if (queue->taken != before || part->blocked_first != NULL) {
+        part->quiet_beats = 0;
     }
     if (queue->taken != before && part->slots_left > 0) { /* next time another one has the bytes */
         part->channel_first =

@@ -37,10 +37,14 @@ struct session_part;
 struct session_socket;
 
 /* Signals, looks at channels that may sleep, and hints a session may cost one iteration; the rest
- * waits for the next one. */
+ * waits for the next one. The hints of one arming may overdraw; the next iterations pay. */
 #define SESSION_SIGNALS_PER_POLL 1
 #define SESSION_LOOKS_PER_POLL   8
 #define SESSION_HINTS_PER_POLL   16
+/* Heartbeats of a millisecond after which a session no longer counts as busy, and by how much the
+ * budgets shrink while several are. */
+#define SESSION_QUIET_BEATS 1000u
+#define SESSION_BUSY_SHARE  4u
 /* Requests of one session and queue that are with the control thread at a time. */
 #define SESSION_PENDING_MAX 16u
 
@@ -152,6 +156,7 @@ struct session_part {
     uint32_t channel_count;
     uint32_t channel_first;    /* whose turn it is to get what the others left of the budget */
     uint32_t removing_count;   /* channels with removing set */
+    uint32_t quiet_beats;      /* heartbeats since its last request; stops at SESSION_QUIET_BEATS */
     int32_t slots_per_channel; /* slots_per_poll shared out evenly, at least 1 */
     uint32_t membership_count;
     uint32_t pending_control; /* requests that are with the control thread */

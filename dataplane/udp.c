@@ -577,6 +577,7 @@ static enum rs_status udp_send_group(struct stack *stack, struct udp_socket *soc
     /* A multicast TTL of 0 stays on the host (RFC 1112 6.1). */
     bool leaves = stack->wire && out->ttl > 0;
     if (fanout->sender != NULL) {
+        fanout->looks_left--; /* asking is not for nothing */
         return RS_WOULD_BLOCK;
     }
     if (leaves) {
