@@ -123,6 +123,7 @@ void queue_channel_add(struct queue *queue, struct dp_channel *channel)
     struct session_part *part = channel->part;
     channel->polled = true;
     part->channels[part->channel_count++] = channel;
+    queue->channel_count++;
     queue_share_slots(queue, part);
     /* Its client has the channel since the control thread's answer, and may sleep on it already;
      * what happened before now gave it no hint. Let it look once. */
@@ -159,6 +160,7 @@ void queue_channel_forget(struct queue *queue, struct dp_channel *channel)
         i++;
     }
     part->channels[i] = part->channels[--part->channel_count];
+    queue->channel_count--;
     queue_share_slots(queue, part);
     part->removing_count -= channel->removing;
     queue->removing_count -= channel->removing;

@@ -31,6 +31,10 @@
 /* Multicast MACs a NIC's filter is asked for; beyond them a NIC drops to all-multicast anyway. */
 #define QUEUE_MACS_MAX 128u
 #define QUEUE_EXPECTED 4u
+/* Looking at an idle channel costs some 8 ns. With more channels than this, sessions that asked for
+ * nothing in the last second are looked at in one of so many (a power of two) iterations. */
+#define QUEUE_CHANNELS_EAGER 64u
+#define QUEUE_QUIET_POLLS    16u
 
 /* How the poll loop spends its time. Written by the queue's thread with relaxed stores, read by the
  * control thread when somebody asks. */
@@ -76,6 +80,7 @@ struct queue {
     int64_t bytes_now;
     struct dp_session **by_slot; /* limit_sessions; NULL where none */
     uint32_t removing_count;     /* channels with removing set */
+    uint32_t channel_count;      /* of all sessions */
     struct dp_session **ending;  /* sessions on their way out, ending_count used */
     uint32_t ending_count;
     /* this iteration */

@@ -401,12 +401,23 @@ static void request_consume_part(struct queue *queue, struct session_part *part)
     }
 }
 
+/* True: the session is quiet, there are many channels, and it is not its turn to be looked at. */
+static bool request_may_skip(const struct queue *queue, const struct dp_session *session)
+{
+    return queue->channel_count > QUEUE_CHANNELS_EAGER &&
+           queue_part(queue, session)->quiet_beats >= SESSION_QUIET_BEATS &&
+           ((queue->poll_number + session->slot) & (QUEUE_QUIET_POLLS - 1)) != 0;
+}
+
 uint32_t request_consume(struct queue *queue)
 {
     uint32_t idx = queue->session_first;
     queue->taken = 0;
     for (uint32_t i = 0; i < queue->session_count; i++) {
-        request_consume_part(queue, queue_part(queue, queue->sessions[idx]));
+        struct dp_session *session = queue->sessions[idx];
+        if (!request_may_skip(queue, session)) {
+            request_consume_part(queue, queue_part(queue, session));
+        }
         idx = idx + 1 < queue->session_count ? idx + 1 : 0;
     }
     if (queue->taken != 0) {
