@@ -71,10 +71,10 @@ RS_CHECK_RESULT enum rs_status os_shm_create(enum os_shm_kind kind, uint64_t siz
  * Checks that the object really has size_bytes. writable: for OS_SHM_CL. */
 RS_CHECK_RESULT enum rs_status os_shm_map(intptr_t handle, uint64_t size_bytes, bool writable,
                                           struct os_shm *out);
-/* An OS_SHM_CL object that its client has mapped: the client's mapping stays writable, but nobody can
- * map it writable any more, and nobody can punch holes into it, which would cost whoever reads it a
- * page fault each. By the creator. Harmless when repeated. RS_CORRUPT: the client has seen to it
- * that it cannot be sealed. (Windows: nobody can take pages out of a section; does nothing.) */
+/* An OS_SHM_CL object that its client has mapped: the client's mapping stays writable, but nobody
+ * can map it writable any more, and nobody can punch holes into it, which would cost whoever reads
+ * it a page fault each. By the creator. Harmless when repeated. RS_CORRUPT: the client has seen to
+ * it that it cannot be sealed. (Windows: nobody can take pages out of a section; does nothing.) */
 RS_CHECK_RESULT enum rs_status os_shm_seal(const struct os_shm *shm);
 void os_shm_destroy(struct os_shm *shm); /* unmaps and closes; harmless on a zeroed or destroyed one
                                             whose base is NULL */
