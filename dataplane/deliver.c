@@ -248,9 +248,10 @@ static void deliver_hint_later(struct queue *queue, struct dp_socket *socket, ui
     struct session_part *part = socket->part;
     QUEUE_COUNT_PART(queue, part, hints_deferred);
     socket->hint_happened = happened;
+    struct dp_socket **link = part->hint_first != NULL ? part->hint_last : &part->hint_first;
     socket->hint_next = NULL;
-    socket->hint_link = part->hint_first != NULL ? part->hint_last : &part->hint_first;
-    *socket->hint_link = socket;
+    socket->hint_link = link;
+    *link = socket;
     part->hint_last = &socket->hint_next;
     if (!part->hinting) {
         part->hinting = true;
@@ -262,6 +263,7 @@ static void deliver_hint_later(struct queue *queue, struct dp_socket *socket, ui
 static void deliver_hint_unlist(struct dp_socket *socket)
 {
     struct session_part *part = socket->part;
+    assert(socket->hint_link != NULL); /* it waits */
     *socket->hint_link = socket->hint_next;
     if (socket->hint_next != NULL) {
         socket->hint_next->hint_link = socket->hint_link;

@@ -332,14 +332,18 @@ enum outcome request_control(struct queue *queue, struct dp_channel *channel,
 {
     struct message_reply reply = {
         .channel = channel, .cell_idx = request->arg, .serial = request->serial, .status = RS_OK};
-    if (socket != NULL && socket->with_control) {
+    if (socket == NULL) {
+        if (request->op == RS_OP_OPEN) {
+            return request_open(queue, channel, request, &reply);
+        }
+        assert(request->op == RS_OP_NOP);
+        deliver_reply(queue, &reply);
+        return OUTCOME_DONE;
+    }
+    if (socket->with_control) {
         return OUTCOME_LATER;
     }
     switch (request->op) {
-    case RS_OP_NOP:
-        break;
-    case RS_OP_OPEN:
-        return request_open(queue, channel, request, &reply);
     case RS_OP_BIND:
         return request_bind(queue, socket, request, &reply);
     case RS_OP_CLOSE:
@@ -350,9 +354,8 @@ enum outcome request_control(struct queue *queue, struct dp_channel *channel,
         return request_change(queue, socket, request, &reply);
     default:
         assert(!"request_one let an unknown opcode through");
+        return OUTCOME_DONE;
     }
-    deliver_reply(queue, &reply);
-    return OUTCOME_DONE;
 }
 
 /* ---- messages of the control thread

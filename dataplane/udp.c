@@ -671,7 +671,7 @@ enum rs_status udp_send_part(struct stack *stack, struct udp_socket *socket, uin
                              uint16_t dst_port_be16, const void *payload, uint32_t len_bytes,
                              struct udp_fanout *fanout)
 {
-    if (fanout->sender == socket) {
+    if (fanout->sender != NULL && fanout->sender == socket) {
         return udp_fanout_continue(stack, socket, payload, len_bytes, fanout);
     }
     struct udp_out out = {

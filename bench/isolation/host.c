@@ -66,7 +66,8 @@ static bool host_raise_poll_loop(void)
         FILE *comm = fopen(path, "r");
         if (comm != NULL) {
             if (fgets(name, sizeof(name), comm) != NULL && strcmp(name, "ringsock-queue\n") == 0) {
-                found = sched_setscheduler(atoi(task->d_name), SCHED_FIFO, &param) == 0;
+                pid_t thread = (pid_t)strtol(task->d_name, NULL, 10);
+                found = sched_setscheduler(thread, SCHED_FIFO, &param) == 0;
             }
             (void)fclose(comm);
         }
@@ -123,8 +124,8 @@ static bool host_load_config(const struct isolation_host *host)
                   "%s\nspin_us = 1000000\nclient_idle = yield\n[limits]\nsessions = 80\nsockets = "
                   "%u\nchannels = "
                   "%u\nmemberships = %u\n[log]\nlevel = error\n",
-                  host->core_far, host->instance, ISOLATION_SOCKETS, ISOLATION_CHANNELS,
-                  ISOLATION_MEMBERSHIPS);
+                  host->core_far, host->instance, (unsigned)ISOLATION_SOCKETS,
+                  (unsigned)ISOLATION_CHANNELS, (unsigned)ISOLATION_MEMBERSHIPS);
     bool written = fclose(out) == 0;
     bool loaded = written && config_load(path, &self.config, stderr) == RS_OK;
     (void)remove(path);

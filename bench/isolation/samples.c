@@ -35,9 +35,12 @@ struct percentiles samples_percentiles(struct samples *samples)
         return out;
     }
     qsort(samples->ticks, samples->count, sizeof(samples->ticks[0]), samples_compare);
-    out.p50_ns = (double)samples->ticks[last * 50 / 100] * ns_per_tick;
-    out.p99_ns = (double)samples->ticks[last * 99 / 100] * ns_per_tick;
-    out.p999_ns = (double)samples->ticks[last * 999 / 1000] * ns_per_tick;
+    uint64_t p50 = last * 50 / 100;
+    uint64_t p99 = last * 99 / 100;
+    uint64_t p999 = last * 999 / 1000;
+    out.p50_ns = (double)samples->ticks[p50] * ns_per_tick;
+    out.p99_ns = (double)samples->ticks[p99] * ns_per_tick;
+    out.p999_ns = (double)samples->ticks[p999] * ns_per_tick;
     return out;
 }
 

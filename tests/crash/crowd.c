@@ -325,7 +325,7 @@ static int crowd_program(void *arg)
 static void crowd_run(uint32_t queues, const char *limits)
 {
     struct rig rig;
-    pid_t children[PROGRAMS_MAX];
+    pid_t children[PROGRAMS_MAX] = {0};
     uint64_t start_ns = os_monotonic_ns();
     memset(shared, 0, sizeof(*shared));
     rig_create_queues(&rig, limits, queues);

@@ -163,7 +163,7 @@ static void actor_run(void *arg)
 
 int victim_run(void *arg)
 {
-    struct actor actors[THREADS_MOST];
+    struct actor actors[THREADS_MOST] = {{0}};
     struct victim *victim = arg;
     struct test_random random = test_random_make(victim->seed);
     const struct client_config config = {.spin_us = test_random_below(&random, 3) == 0 ? 0 : -1,

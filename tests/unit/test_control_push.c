@@ -17,15 +17,15 @@
 
 #define WAIT_NS 20000000000ull
 
-static struct control control;
+static struct control rig;
 static _Atomic uint32_t taken; /* messages the queue took; partner: the test's thread */
 
 /* Stands for control_sockets.c: notices must come in the order they were told. */
 static uint32_t notices;
 
-void control_message(struct control *to, uint32_t queue_idx, const struct message *message)
+void control_message(struct control *control, uint32_t queue_idx, const struct message *message)
 {
-    CHECK(to == &control && queue_idx == 0 && message->kind == QUEUE_NOTICE);
+    CHECK(control == &rig && queue_idx == 0 && message->kind == QUEUE_NOTICE);
     CHECK(message->body.notice.kind == notices);
     notices++;
 }
@@ -60,8 +60,8 @@ static void full_rings_both_ways_are_no_deadlock(void **state)
     assert_non_null(queue->to_control);
     message_ring_init(queue->from_control);
     message_ring_init(queue->to_control);
-    control.queues[0] = queue;
-    control.queue_count = 1;
+    rig.queues[0] = queue;
+    rig.queue_count = 1;
     for (uint32_t i = 0; i < MESSAGE_RING_SLOTS; i++) {
         struct message notice = {.kind = QUEUE_NOTICE};
         notice.body.notice.kind = i;
@@ -70,11 +70,11 @@ static void full_rings_both_ways_are_no_deadlock(void **state)
             message_push(queue->from_control, &(struct message){.kind = CONTROL_SESSION_ADD}));
     }
     assert_int_equal(os_thread_start(&thread, queue_run, queue, "queue"), RS_OK);
-    control_push(&control, 0, &(struct message){.kind = CONTROL_SESSION_END});
+    control_push(&rig, 0, &(struct message){.kind = CONTROL_SESSION_END});
     uint64_t give_up_ns = os_monotonic_ns() + WAIT_NS;
     while (notices < 2 * MESSAGE_RING_SLOTS + 1) {
         CHECK(os_monotonic_ns() < give_up_ns); /* what the queue told does not come */
-        (void)control_messages(&control);
+        (void)control_messages(&rig);
     }
     os_thread_join(&thread);
     free(queue->from_control);

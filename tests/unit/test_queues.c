@@ -58,7 +58,8 @@ static void rig_load_config(uint32_t idx, const char *device, uint32_t queue_idx
                   "[neighbour 1]\naddress = %s.2\nmac = 02:00:0a:%02x:00:02\n"
                   "[instance]\nname = queues-%u\nspin_us = 0\nclient_idle = yield\n"
                   "[log]\nlevel = error\n",
-                  device, queue_idx, subnet, subnet, (unsigned)atoi(subnet + 3), os_process_id());
+                  device, queue_idx, subnet, subnet, (unsigned)strtoul(subnet + 3, NULL, 10),
+                  os_process_id());
     CHECK(fclose(out) == 0);
     CHECK(config_load(file, &rig.configs[idx], stderr) == RS_OK);
     CHECK(remove(file) == 0);
