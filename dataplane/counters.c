@@ -26,6 +26,7 @@ static const char *const group_names[COUNTER_GROUP_COUNT] = {
 static const enum counter_id lost_inside[] = {
     COUNTER_recv_ring_full, COUNTER_neighbour_queue_full, COUNTER_neighbour_table_full,
     COUNTER_tx_no_buffer,   COUNTER_tx_queue_full,        COUNTER_hand_over_full,
+    COUNTER_tx_stuck,
 };
 
 const char *counter_name(enum counter_id id)

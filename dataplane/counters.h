@@ -119,6 +119,7 @@ enum counter_group {
     X(neighbour_table_full, DROP_OUT, "frames dropped because every neighbour entry was waiting for a reply") \
     X(tx_no_buffer, DROP_OUT, "ARP, ICMP or IGMP not sent: no transmit buffer")                    \
     X(tx_queue_full, DROP_OUT, "frames dropped because the transmit queue was full")               \
+    X(tx_stuck, DROP_OUT, "frames dropped because the NIC had taken none for 2 seconds")           \
     X(reply_no_route, DROP_OUT, "ICMP reply or error without a route back")                        \
     X(deliveries_offered, OFFERED, "datagrams offered to sockets, each receiver counted")          \
     X(deliveries, TAKEN, "datagrams put into sockets' receive rings")                              \

@@ -295,6 +295,24 @@ void stack_transmit(struct stack *stack, struct pkt *pkt)
     STACK_COUNT(stack, waiting_tx);
 }
 
+bool stack_tx_missed(struct stack *stack)
+{
+    if (stack->tx_missed_ns == 0) {
+        stack->tx_missed_ns = stack->now_ns;
+    }
+    return stack->now_ns - stack->tx_missed_ns >= STACK_TX_STUCK_NS;
+}
+
+static void stack_drop_queued(struct stack *stack)
+{
+    while (stack->tx_head != stack->tx_tail) {
+        struct pkt *pkt = &stack->tx_pkts[stack->tx_head++ & (STACK_TX_QUEUE_PKTS - 1)];
+        stack->nic->ops->tx_free(stack->nic, pkt);
+        counter_sub(&stack->counters, COUNTER_waiting_tx, 1);
+        STACK_COUNT(stack, tx_stuck);
+    }
+}
+
 void stack_flush(struct stack *stack)
 {
     while (stack->tx_head != stack->tx_tail) {
@@ -308,8 +326,14 @@ void stack_flush(struct stack *stack)
         stack->tx_head += taken;
         counter_add(&stack->counters, COUNTER_tx_frames, taken);
         counter_sub(&stack->counters, COUNTER_waiting_tx, taken);
+        if (taken > 0) {
+            stack->tx_missed_ns = 0;
+        }
         if (taken < count) {
             STACK_COUNT(stack, tx_busy);
+            if (taken == 0 && stack_tx_missed(stack)) {
+                stack_drop_queued(stack);
+            }
             return;
         }
     }

@@ -120,6 +120,11 @@ struct stack; /* dataplane/stack_internal.h */
 /* Frames that the stack keeps when the NIC takes none, before stack_tx_ready says no. */
 #define STACK_TX_HIGH_WATER_PKTS 448u
 
+/* A NIC that takes no frame for so long is stuck (link down, a driver that stopped): what waits for
+ * it, and what is sent to it until it takes one again, is dropped and counted, so that nobody waits
+ * for ever. */
+#define STACK_TX_STUCK_NS 2000000000ull
+
 /* Makes a stack on a nic (borrowed until stack_destroy). Allocates all it will ever need. now_ns:
  * any monotonic origin. Announces its address (gratuitous ARP, RFC 5227 probe first) unless ip is
  * 0. Control thread, before the queue runs. */

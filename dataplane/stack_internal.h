@@ -57,6 +57,7 @@ struct stack {
     uint64_t notice_due_ns[STACK_NOTICE_COUNT];
     uint64_t random_state;
     uint32_t tx_head, tx_tail; /* free-running */
+    uint64_t tx_missed_ns;     /* since when the NIC has taken nothing; 0: it took the last frame */
     struct pkt tx_pkts[STACK_TX_QUEUE_PKTS];
     struct counters counters;
 };
@@ -67,6 +68,9 @@ struct stack {
 
 /* Takes over a complete frame and queues it for the NIC. Pads it to the least Ethernet length. */
 void stack_transmit(struct stack *stack, struct pkt *pkt);
+/* A frame finds no buffer, or no room in the transmit queue. True: the NIC is stuck, the frame
+ * shall be dropped; false: it may wait. */
+bool stack_tx_missed(struct stack *stack);
 /* STACK_NEVER disarms. */
 void stack_timer_set(struct stack *stack, enum stack_timer timer, uint64_t due_ns);
 /* Not for secrets: delays and identification fields. */

@@ -580,10 +580,13 @@ static enum rs_status udp_send_group(struct stack *stack, struct udp_socket *soc
         fanout->looks_left--; /* asking is not for nothing */
         return RS_WOULD_BLOCK;
     }
-    if (leaves) {
-        if (!stack_tx_ready(stack) || !stack->nic->ops->tx_alloc(stack->nic, &pkt)) {
+    if (leaves && (!stack_tx_ready(stack) || !stack->nic->ops->tx_alloc(stack->nic, &pkt))) {
+        if (!stack_tx_missed(stack)) {
             return RS_WOULD_BLOCK;
         }
+        leaves = false;
+    }
+    if (leaves) {
         udp_build(stack, socket, out, &pkt);
         out->payload = pkt.data + UDP_PAYLOAD_OFF;
     }
@@ -603,6 +606,16 @@ static enum rs_status udp_send_group(struct stack *stack, struct udp_socket *soc
     return RS_OK;
 }
 
+/* No room towards the NIC: the sender waits, but not for one that is stuck. */
+static enum rs_status udp_send_missed(struct stack *stack)
+{
+    if (!stack_tx_missed(stack)) {
+        return RS_WOULD_BLOCK;
+    }
+    STACK_COUNT(stack, tx_stuck);
+    return RS_OK;
+}
+
 static enum rs_status udp_send_wire(struct stack *stack, struct udp_socket *socket,
                                     const struct udp_out *out)
 {
@@ -612,7 +625,7 @@ static enum rs_status udp_send_wire(struct stack *stack, struct udp_socket *sock
         return RS_NET_UNREACHABLE;
     }
     if (!stack_tx_ready(stack)) {
-        return RS_WOULD_BLOCK;
+        return udp_send_missed(stack);
     }
     struct neighbour *neighbour = neighbour_get(stack, next_hop_be32);
     if (neighbour == NULL) {
@@ -625,7 +638,7 @@ static enum rs_status udp_send_wire(struct stack *stack, struct udp_socket *sock
     }
     struct pkt pkt;
     if (!stack->nic->ops->tx_alloc(stack->nic, &pkt)) {
-        return RS_WOULD_BLOCK;
+        return udp_send_missed(stack);
     }
     udp_build(stack, socket, out, &pkt);
     neighbour_send(stack, neighbour, &pkt);

@@ -55,6 +55,52 @@ static void a_full_queue_makes_senders_wait(void **state)
     expect_udp(OWN ":7000", PEER ":5000", "again", PEER);
 }
 
+/* A link that is down: programs go on, what they send is lost and counted. */
+static void a_nic_that_takes_nothing_holds_nobody_up(void **state)
+{
+    (void)state;
+    script_know(PEER);
+    sock s = bound("any:7000");
+    nic_memory_limit_tx(script_nic(), 0);
+    for (unsigned i = 0; i < STACK_TX_HIGH_WATER_PKTS; i++) {
+        send_to(s, PEER ":5000", "x");
+    }
+    send_fails(s, PEER ":5000", "no room", RS_WOULD_BLOCK);
+    advance_ms(1999);
+    stack_flush(script_stack());
+    expect_count(tx_stuck, 0);
+    send_fails(s, PEER ":5000", "still no room", RS_WOULD_BLOCK);
+    advance_ms(1);
+    stack_flush(script_stack());
+    expect_count(tx_stuck, STACK_TX_HIGH_WATER_PKTS);
+    expect_count(waiting_tx, 0);
+    send_to(s, PEER ":5000", "lost at once");
+    stack_flush(script_stack());
+    expect_count(tx_stuck, STACK_TX_HIGH_WATER_PKTS + 1);
+    nic_memory_limit_tx(script_nic(), UINT32_MAX);
+    send_to(s, PEER ":5000", "back again");
+    expect_udp(OWN ":7000", PEER ":5000", "back again", PEER);
+}
+
+/* The NIC holds all buffers and sends none. */
+static void a_nic_that_keeps_all_buffers_holds_nobody_up(void **state)
+{
+    (void)state;
+    script_know(PEER);
+    sock s = bound("any:7000");
+    nic_memory_limit_alloc(script_nic(), 0);
+    send_fails(s, PEER ":5000", "x", RS_WOULD_BLOCK);
+    send_fails(s, GROUP ":5000", "x", RS_WOULD_BLOCK);
+    advance_ms(2000);
+    send_to(s, PEER ":5000", "lost");
+    expect_count(tx_stuck, 1);
+    send_to(s, GROUP ":5000", "lost too");
+    expect_count(local_no_socket, 1);
+    nic_memory_limit_alloc(script_nic(), UINT32_MAX);
+    send_to(s, PEER ":5000", "back again");
+    expect_udp(OWN ":7000", PEER ":5000", "back again", PEER);
+}
+
 static void beyond_the_queue_own_frames_are_dropped_and_counted(void **state)
 {
     (void)state;
@@ -182,6 +228,8 @@ int main(void)
     const struct CMUnitTest scripts[] = {
         SCRIPT(what_the_nic_does_not_take_is_kept_in_order),
         SCRIPT(a_full_queue_makes_senders_wait),
+        SCRIPT(a_nic_that_takes_nothing_holds_nobody_up),
+        SCRIPT(a_nic_that_keeps_all_buffers_holds_nobody_up),
         SCRIPT(beyond_the_queue_own_frames_are_dropped_and_counted),
         SCRIPT(without_a_buffer_a_send_waits),
         SCRIPT(waiting_frames_are_given_back_at_the_end),
