@@ -334,13 +334,17 @@ static bool deliver_signal(struct queue *queue, struct dp_channel *channel)
 {
     struct session_part *part = channel->part;
     request_budget_refill(queue, part);
-    if (part->signals_left <= 0 || part->looks_left <= 0) {
+    if (part->signals_left <= 0 || part->looks_left <= 0 ||
+        part->signals_until_tsc > queue->now_tsc + queue->signal_tsc * SESSION_SIGNALS_AT_ONCE) {
         QUEUE_COUNT_PART(queue, part, signals_deferred);
         return false;
     }
     part->looks_left--;
     if (wakeup_needed(&channel->wakeup)) {
+        uint64_t from_tsc = part->signals_until_tsc;
         part->signals_left--;
+        part->signals_until_tsc =
+            (from_tsc > queue->now_tsc ? from_tsc : queue->now_tsc) + queue->signal_tsc;
         os_event_signal(&channel->event);
     }
     return true;

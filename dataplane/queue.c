@@ -69,6 +69,7 @@ enum rs_status queue_create(const struct queue_input *input, struct queue **out)
     for (uint32_t i = 0; i < QUEUE_EXPECTED; i++) {
         queue->expected[i] = (const uint8_t *)queue;
     }
+    queue->signal_tsc = os_tsc_hz() / (1000000000u / SESSION_SIGNAL_NS);
     queue->heartbeat_tsc = os_tsc_hz() / (1000000000u / QUEUE_HEARTBEAT_NS);
     queue_set_budgets(queue, false);
     enum rs_status status = queue_tables_create(queue);

@@ -98,6 +98,7 @@ struct queue {
     struct dp_channel *wake;      /* clients to wake if they sleep */
     struct session_part *hinting; /* sessions whose sockets wait to be hinted */
     uint64_t next_heartbeat_tsc, heartbeat_tsc;
+    uint64_t signal_tsc; /* SESSION_SIGNAL_NS */
     struct rs_clock clock;
     struct queue_load load;
     _Atomic uint32_t pin_failed; /* stored here, logged by the control thread */

@@ -31,8 +31,9 @@ void request_budget_refill(struct queue *queue, struct session_part *part)
     part->slots_left = queue->slots_now;
     part->bytes_left = bytes_left < queue->bytes_now ? bytes_left : queue->bytes_now;
     part->signals_left = SESSION_SIGNALS_PER_POLL;
-    part->looks_left = SESSION_LOOKS_PER_POLL;
-    int32_t hints = SESSION_HINTS_PER_POLL / (queue->shared ? (int32_t)SESSION_BUSY_SHARE : 1);
+    int32_t divisor = queue->shared ? (int32_t)SESSION_BUSY_SHARE : 1;
+    part->looks_left = SESSION_LOOKS_PER_POLL / divisor;
+    int32_t hints = SESSION_HINTS_PER_POLL / divisor;
     part->hints_left = part->hints_left + hints < hints ? part->hints_left + hints : hints;
 }
 

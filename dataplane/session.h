@@ -40,7 +40,11 @@ struct session_socket;
  * waits for the next one. The hints of one arming may overdraw; the next iterations pay. */
 #define SESSION_SIGNALS_PER_POLL 1
 #define SESSION_LOOKS_PER_POLL   8
-#define SESSION_HINTS_PER_POLL   16
+/* And on the whole one signal in so long, after a number of them at once: to be woken takes a
+ * thread longer than that, so a program that sleeps for real is not held up. */
+#define SESSION_SIGNAL_NS       2000u
+#define SESSION_SIGNALS_AT_ONCE 32u
+#define SESSION_HINTS_PER_POLL  16
 /* Heartbeats of a millisecond after which a session no longer counts as busy, and by how much the
  * budgets shrink while several are. */
 #define SESSION_QUIET_BEATS 1000u
@@ -162,6 +166,7 @@ struct session_part {
     uint32_t pending_control; /* requests that are with the control thread */
     /* what is left for iteration budget_poll */
     uint64_t budget_poll;
+    uint64_t signals_until_tsc; /* what the signals so far have used up of the session's time */
     int32_t slots_left, signals_left, looks_left, hints_left;
     int32_t turn_left;  /* of slots_left, for whoever has the turn */
     int64_t bytes_left; /* below 0: to be worked off in the next iterations */

@@ -1,6 +1,6 @@
 /*
- * bench_isolation neighbours [--repetitions N] [--samples N] [KIND...]: what a hostile program
- * costs its neighbour, against a well-behaved one that is as busy. bench_isolation threads
+ * bench_isolation neighbours [--repetitions N] [--samples N] [--bound N] [KIND...]: what a hostile
+ * program costs its neighbour, against a well-behaved one that is as busy. bench_isolation threads
  * [--repetitions N]: what a saturating thread costs another of its program. bench_isolation idle:
  * what 1,024 idle channels cost everybody. Exit status: 0 the
  * bound holds, 1 it does not, 2 not run. bench/README.md says what is measured.
@@ -12,7 +12,7 @@
 #include "bench/isolation/isolation.h"
 #include "rings/os/os.h"
 
-#define BOUND_RATIO        2.0
+#define BOUND_RATIO        2u
 #define PERIOD_NS          100000ull
 #define START_MS           10000u
 #define WARM_UP            100u
@@ -25,6 +25,7 @@
 
 struct options {
     uint32_t repetitions, samples;
+    uint32_t bound;          /* of a hostile neighbour's ratio */
     const char *const *only; /* ends with NULL; none: all */
 };
 
@@ -151,7 +152,7 @@ static bool judge_round(const struct options *options)
 }
 
 /* The table. Returns how many hostile kinds exceed the bound. */
-static uint32_t judge_report(void)
+static uint32_t judge_report(uint32_t bound)
 {
     uint32_t over = 0;
     (void)printf("%-12s %9s %9s %9s %9s %7s\n", "neighbour", "p50 ns", "p99 ns", "p99.9 ns",
@@ -162,7 +163,7 @@ static uint32_t judge_report(void)
             continue;
         }
         double ratio = samples_median(row->ratio, row->count);
-        bool bad = neighbour_kinds[i].hostile && ratio > BOUND_RATIO;
+        bool bad = neighbour_kinds[i].hostile && ratio > bound;
         over += bad ? 1 : 0;
         self.judged_good[i] = !bad;
         (void)printf("%-12s %9.0f %9.0f %9.0f %9.0f %7.2f %s%s\n", neighbour_kinds[i].name,
@@ -184,7 +185,7 @@ static int judge_neighbours(const struct options *options)
                 return 2;
             }
         }
-        if (judge_report() == 0) {
+        if (judge_report(options->bound) == 0) {
             return 0;
         }
     }
@@ -299,12 +300,13 @@ int main(int argc, char **argv)
     }
     if (argc < 2) {
         (void)fprintf(stderr, "usage: bench_isolation neighbours|threads|idle [--repetitions N] "
-                              "[--samples N] [KIND...]\n");
+                              "[--samples N] [--bound N] [KIND...]\n");
         return 2;
     }
     int at = 2;
     options.repetitions = option_number(argc, argv, &at, "--repetitions", options.repetitions);
     options.samples = option_number(argc, argv, &at, "--samples", options.samples);
+    options.bound = option_number(argc, argv, &at, "--bound", BOUND_RATIO);
     for (uint32_t i = 0; at < argc && i < KINDS_MAX; at++) {
         only[i++] = argv[at];
     }
