@@ -363,7 +363,7 @@ static void queue_message_poisoned(struct control *control, const struct message
     control->counts.poisoned++;
     log_line(LOG_LEVEL_WARNING, "session",
              "%llu: pid %u broke the protocol: %s; its session is ended",
-             (unsigned long long)session->id, session->process.pid, message->body.poison.text);
+             (unsigned long long)session->id, session->process.pid, message->body.poison_text);
     control_session_end(control, session);
 }
 

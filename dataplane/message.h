@@ -46,7 +46,7 @@ enum message_kind {
     QUEUE_PART_REMOVED,    /* socket (a part): its memory is control's again */
     QUEUE_CHANNEL_REMOVED, /* channel */
     QUEUE_SESSION_ENDED,   /* session */
-    QUEUE_POISONED,        /* session, status, text */
+    QUEUE_POISONED,        /* session, text */
     QUEUE_NOTICE           /* notice, ip, mac */
 };
 
@@ -92,10 +92,7 @@ struct message {
                 struct rs_op_member member;
             };
         } spread;
-        struct {
-            uint32_t status;
-            const char *text; /* static storage */
-        } poison;
+        const char *poison_text; /* static storage */
         struct {
             uint32_t kind; /* enum stack_notice */
             uint32_t ip_be32;

@@ -19,8 +19,7 @@ void request_poison(struct queue *queue, struct dp_session *session, const char 
     part->poison_status = RS_POISONED;
     rs_session_poison(session->header, RS_POISONED);
     struct message message = {.kind = QUEUE_POISONED, .session = session};
-    message.body.poison.status = RS_POISONED;
-    message.body.poison.text = text;
+    message.body.poison_text = text;
     /* When the ring to the control thread is full the session is still ended: control sees
      * header->poisoned when the client leaves. */
     queue->control_told |= message_push(queue->to_control, &message);
