@@ -208,6 +208,14 @@ struct neighbour *neighbour_get(struct stack *stack, uint32_t ip_be32)
     return entry != NULL ? entry : neighbour_make(stack, ip_be32);
 }
 
+struct neighbour *neighbour_get_kept(struct stack *stack, uint32_t ip_be32, struct neighbour **kept)
+{
+    if (*kept == NULL || (*kept)->ip_be32 != ip_be32) {
+        *kept = neighbour_get(stack, ip_be32);
+    }
+    return *kept;
+}
+
 bool neighbour_is_dead(const struct stack *stack, const struct neighbour *neighbour)
 {
     return neighbour->state == NEIGHBOUR_DEAD &&

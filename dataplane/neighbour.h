@@ -48,6 +48,10 @@ void neighbour_destroy(struct stack *stack);
 void neighbour_timer(struct stack *stack);
 /* The entry for ip, made when missing. NULL: all entries are waiting for a reply. */
 struct neighbour *neighbour_get(struct stack *stack, uint32_t ip_be32);
+/* The same, through a place where the caller keeps the answer: entries are reused but never freed,
+ * so a kept one is good while it still has the address. */
+struct neighbour *neighbour_get_kept(struct stack *stack, uint32_t ip_be32,
+                                     struct neighbour **kept);
 /* The neighbour did not answer a moment ago; a send to it shall be refused. */
 bool neighbour_is_dead(const struct stack *stack, const struct neighbour *neighbour);
 /* Takes over an IPv4 frame without Ethernet header: sends it, or lets it wait for the reply. */

@@ -18,6 +18,7 @@
 
 #include "dataplane/counters.h"
 #include "dataplane/nic.h"
+#include "dataplane/tcp.h"
 #include "rings/addr.h"
 #include "rings/status.h"
 
@@ -72,6 +73,14 @@ struct stack_upcalls {
      * give it to stack_input_handed. False: one of them has no room; the stack counts that. May be
      * NULL on a NIC with one queue. */
     bool (*hand_over)(void *context, const struct pkt *pkt, enum stack_hand_to to);
+    /* What happened to a connection since the last call: TCP_EVENT_*. At the end of an iteration,
+     * from stack_timers. After TCP_EVENT_GONE conn and its rings are free. May be NULL where
+     * [tcp] connections_max is 0. */
+    void (*tcp_event)(void *context, struct tcp_conn *conn, uint32_t events);
+    /* A handshake is complete and a place of the backlog reserved: gives the connection its rings
+     * and its owner. False: no memory; the connection is refused and the place given back. */
+    bool (*tcp_accept)(void *context, struct tcp_listener *listener, struct tcp_conn *conn,
+                       struct tcp_rings *rings, void **owner);
 };
 
 #define STACK_ROUTES_MAX            16u
@@ -113,6 +122,7 @@ struct stack_config {
     uint32_t arp_tries;
     uint8_t igmp_version; /* 3 (falls back to 2 when a v2 query is heard) or 2 */
     uint64_t random_seed; /* IPv4 identification, report delays */
+    struct tcp_config tcp;
 };
 
 struct stack; /* dataplane/stack_internal.h */

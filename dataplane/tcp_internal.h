@@ -1,0 +1,527 @@
+/*
+ * The insides of TCP, shared by the tcp_*.c files and by nobody else. Queue thread.
+ *
+ * Way in:  ipv4_input -> tcp_input (tcp_input.c: which flow, RFC 9293 3.10.7 by state)
+ *            -> tcp_listen.c: listeners, half-open connections, cookies; tcp_time_wait.c
+ *            -> tcp_ack.c: what an ACK acknowledges (tcp_sack.c, tcp_recovery.c, tcp_congestion.c)
+ *            -> tcp_receive.c: data into the receive ring, when to acknowledge
+ * Way out: request code, tcp_input.c, timers -> tcp_ready -> tcp_run -> tcp_output.c
+ *            -> ipv4_finish -> neighbour_send
+ * Time:    tcp_timer.c, on one wheel entry per connection.
+ */
+#ifndef RINGSOCK_DATAPLANE_TCP_INTERNAL_H
+#define RINGSOCK_DATAPLANE_TCP_INTERNAL_H
+
+#include "dataplane/ipv4.h"
+#include "dataplane/tcp.h"
+#include "dataplane/tcp_congestion.h"
+#include "dataplane/tcp_secret.h"
+#include "dataplane/trace.h"
+#include "dataplane/wheel.h"
+#include "dataplane/wire/tcp.h"
+#include "rings/seq.h"
+#include "rings/stream_ring.h"
+
+struct neighbour;
+
+#define TCP_NO_INDEX         0xffffffffu
+#define TCP_MSS_DEFAULT      536u   /* RFC 9293 3.7.1: of a peer that names none */
+#define TCP_MSS_MIN          88u    /* smaller ones are not believed */
+#define TCP_RANGES_MAX       64u    /* gaps of one connection's receive ring, less one */
+#define TCP_DUP_THRESHOLD    3u     /* RFC 5681, 6675 */
+#define TCP_SEND_BATCH_BYTES 65536u /* of one connection in one turn of tcp_run */
+
+/* ---- flows: what the table of address pairs holds -------------------------------------------- */
+
+enum tcp_flow_kind { TCP_FLOW_CONN, TCP_FLOW_REQUEST, TCP_FLOW_TIME_WAIT };
+
+struct tcp_flow { /* first member of tcp_conn, tcp_request, tcp_time_wait */
+    struct tcp_flow *chain_next;
+    uint32_t local_be32, peer_be32;
+    uint16_t local_port_be16, peer_port_be16;
+    uint8_t kind;  /* enum tcp_flow_kind */
+    uint8_t state; /* enum tcp_state */
+    bool in_table;
+    uint8_t ttl, tos;
+    uint8_t reserved[3];
+};
+static_assert(sizeof(struct tcp_flow) == 32, "half a line");
+
+/* ---- segments in ----------------------------------------------------------------------------- */
+
+/* A received segment: length and checksum are right, options are parsed. */
+struct tcp_segment {
+    const struct ipv4_packet *packet;
+    const uint8_t *payload;
+    uint32_t payload_bytes;
+    uint32_t seq, ack;
+    uint32_t end;    /* seq + payload + SYN + FIN */
+    uint16_t window; /* as it came, not scaled */
+    uint16_t urgent;
+    uint16_t local_port_be16, peer_port_be16;
+    uint32_t local_be32, peer_be32;
+    uint8_t flags; /* TCP_FLAG_* */
+    bool congestion_experienced;
+    struct tcp_options options;
+};
+
+/* ---- segments sent and not acknowledged ------------------------------------------------------ */
+
+enum {
+    TCP_SENT_SACKED = 1,        /* the peer has it, says SACK */
+    TCP_SENT_LOST = 2,          /* to be sent again; with RETRANS_OUT: no longer in this state */
+    TCP_SENT_RETRANS_OUT = 4,   /* sent again and under way */
+    TCP_SENT_RETRANSMITTED = 8, /* was ever sent again: no RTT sample */
+    TCP_SENT_FIN = 16           /* its last sequence number is the FIN */
+};
+
+/* One transmission, [start, end). On two lists: by sequence number, and by the time of its newest
+ * transmission (RFC 8985), the SACKed ones not on the latter. Links are indices into the pool. */
+struct tcp_sent {
+    uint64_t sent_ns; /* newest transmission */
+    uint32_t start, end;
+    uint32_t next, prev;
+    uint32_t time_next, time_prev;
+    uint8_t flags;
+    uint8_t tries; /* times sent again, saturating */
+    uint8_t reserved[6];
+};
+static_assert(sizeof(struct tcp_sent) == 40, "tcp_sent");
+
+/* A piece of the stream that lies in the receive ring ahead of a gap; index-linked, ascending. */
+struct tcp_range {
+    uint32_t start, end;
+    uint32_t next;
+};
+
+/* ---- a connection ---------------------------------------------------------------------------- */
+
+enum tcp_timer {
+    TCP_TIMER_RETRANSMIT, /* what it means: enum tcp_retransmit_mode */
+    TCP_TIMER_ACK,        /* delayed acknowledgment */
+    TCP_TIMER_KEEPALIVE,
+    TCP_TIMER_LIFE, /* FIN_WAIT_2 without a program, linger */
+    TCP_TIMER_COUNT
+};
+
+enum tcp_retransmit_mode {
+    TCP_RETRANSMIT_TIMEOUT, /* RFC 6298 */
+    TCP_RETRANSMIT_REORDER, /* RFC 8985: a segment becomes lost then */
+    TCP_RETRANSMIT_PROBE,   /* RFC 8985: tail loss probe */
+    TCP_RETRANSMIT_PERSIST  /* RFC 9293 3.8.6.1: probe of a closed window */
+};
+
+/* Where the sender is between losses (the names are Linux's, the rules RFC 5681, 6675, 8985). */
+enum tcp_loss_state {
+    TCP_LOSS_OPEN,
+    TCP_LOSS_DISORDER, /* SACKs or duplicate ACKs came, nothing is deemed lost */
+    TCP_LOSS_CWR,      /* window reduced for ECN */
+    TCP_LOSS_RECOVERY, /* fast recovery */
+    TCP_LOSS_TIMEOUT   /* after an RTO */
+};
+
+struct tcp_loss {
+    uint8_t state; /* enum tcp_loss_state */
+    uint8_t dup_acks;
+    uint8_t backoff; /* timeouts in a row */
+    uint8_t retransmit_mode;
+    /* bytes between snd_una and snd_nxt by fate */
+    uint32_t sacked_bytes, lost_bytes, retrans_bytes;
+    uint32_t first, last;           /* tcp_sent by sequence number */
+    uint32_t time_first, time_last; /* by newest transmission */
+    uint32_t lost_hint; /* no record before it is LOST and not RETRANS_OUT; TCP_NO_INDEX: look from
+                           first */
+    uint32_t sack_hint; /* where the last SACK block ended */
+    uint32_t recovery_point;
+    struct tcp_sack_block seen[4]; /* the last ACK's blocks */
+    /* proportional rate reduction, RFC 6937 */
+    uint32_t prr_delivered, prr_out, prior_flight_bytes;
+    /* undo: RFC 3522 (timestamps), 3708 (D-SACK), 5682 (F-RTO) */
+    uint32_t undo_marker, undo_cwnd, undo_ssthresh;
+    int32_t undo_retransmits; /* not yet reported as duplicates; -1: no undo */
+    uint32_t retransmit_ts;   /* tsval of the first retransmission */
+    uint8_t frto;             /* F-RTO step; 0: off */
+    bool undo_valid;
+    /* RACK */
+    uint64_t rack_sent_ns, rack_rtt_ns;
+    uint32_t rack_end;
+    uint32_t rack_dsack_round_end;
+    uint8_t rack_reo_mult, rack_reo_persist;
+    bool rack_reordering_seen, rack_dsack_seen;
+    uint32_t rack_fack; /* highest sequence number delivered */
+    /* TLP */
+    uint32_t tlp_end; /* snd_nxt at the probe; valid while tlp_outstanding */
+    bool tlp_outstanding, tlp_retransmission;
+    /* RTT (RFC 6298); 0: no sample yet */
+    uint64_t srtt_ns, rttvar_ns, rto_ns, rtt_min_ns;
+    uint64_t rtt_min_until_ns;
+};
+
+struct tcp_conn {
+    struct tcp_flow flow;
+
+    /* receiving; by line of use */
+    uint32_t rcv_nxt;
+    uint32_t rcv_adv; /* right edge announced: never moves back */
+    uint32_t ts_recent;
+    uint32_t last_ack_sent;
+    struct stream_writer
+        recv; /* limit_bytes is the ring's size; tail == rcv_nxt - irs - 1 before FIN */
+    uint32_t recv_limit_bytes;
+    uint32_t irs;
+    uint32_t unacked_bytes; /* received since the last ACK sent */
+    uint32_t ranges;        /* first tcp_range; TCP_NO_INDEX: no gap */
+    uint16_t range_count;
+    uint16_t rcv_mss;   /* the largest segment seen: what counts as full-sized */
+    uint8_t quick_acks; /* that many more at once */
+    uint8_t recv_wscale, send_wscale;
+    uint8_t
+        ack_now; /* 1: an ACK must go out in this turn; 2: it was delayed and the time is over */
+    uint32_t events;   /* TCP_EVENT_*, told at the end of a turn */
+    uint32_t features; /* TCP_FEATURE_* */
+    uint64_t ts_recent_ns;
+    uint64_t last_received_ns;
+
+    /* sending */
+    uint32_t snd_una, snd_nxt;
+    uint32_t snd_wnd; /* bytes */
+    uint32_t snd_wl1, snd_wl2;
+    uint32_t snd_wnd_max;
+    uint32_t iss;
+    uint32_t ts_offset;
+    struct stream_reader send; /* head == snd_una - iss - 1 while there is data */
+    uint16_t mss;      /* payload of a full segment, timestamps taken off, SACK blocks not */
+    uint16_t mss_peer; /* what the peer offered */
+    uint16_t path_mtu;
+    uint16_t reserved;
+    uint32_t snd_up;       /* urgent: sequence number after the last urgent byte */
+    uint32_t rcv_up;       /* the same of the peer */
+    uint32_t rcv_up_pos;   /* as ring position */
+    uint32_t snd_sml;      /* end of the last small segment sent (Minshall's Nagle) */
+    uint32_t fin_seq;      /* of our FIN once it is queued */
+    uint32_t peer_fin_seq; /* of a FIN that came ahead of a gap or in order */
+    uint64_t last_sent_ns; /* data */
+    uint64_t progress_ns;  /* when snd_una moved last, or data was first sent after all was
+                              acknowledged */
+    struct tcp_congestion congestion;
+    struct tcp_loss loss;
+
+    /* timers: wheel entry, moved lazily */
+    struct wheel_timer timer;
+    uint64_t due_ns[TCP_TIMER_COUNT]; /* UINT64_MAX: off */
+
+    /* the rest */
+    struct tcp_conn *ready_next;
+    struct neighbour *neighbour;
+    uint32_t next_hop_be32;
+    uint32_t recent_ranges[3];   /* start of those that changed last, for SACK; newest first */
+    struct tcp_sack_block dsack; /* to report in the next ACK; start == end: none */
+    struct tcp_settings settings;
+    rs_atomic_u32 *send_head_word, *recv_tail_word;
+    const rs_atomic_u32 *recv_head_word;
+    void *owner;
+    struct tcp_listener *listener; /* whose settings it has; only until it is established */
+    uint32_t error;                /* enum rs_status */
+    uint8_t keep_probes;
+    uint8_t persist_tries;
+    uint8_t black_hole_tries; /* full-sized segments that timed out in a row */
+    uint8_t reserved2;
+    uint64_t challenge_ns; /* when the next challenge ACK is allowed (RFC 5961) */
+    uint64_t connected_ns;
+    uint64_t linger_until_ns;
+    uint64_t mtu_raise_ns; /* when a lowered path MTU is tried again */
+    uint64_t syn_sent_ns;
+    uint64_t sent_bytes, received_bytes, retransmitted_bytes;
+    uint32_t retransmits, timeouts, fast_recoveries, undos, duplicate_segments;
+    uint32_t cwr_point; /* ECN: no second reduction before snd_una passes this */
+    struct tcp_conn *free_next;
+};
+
+enum { /* tcp_conn.features */
+       TCP_FEATURE_TIMESTAMPS = 1,
+       TCP_FEATURE_SACK = 2,
+       TCP_FEATURE_WSCALE = 4,
+       TCP_FEATURE_ECN = 8,         /* negotiated */
+       TCP_FEATURE_ECE = 16,        /* say ECE until the peer's CWR */
+       TCP_FEATURE_CWR = 32,        /* say CWR in the next new data */
+       TCP_FEATURE_FIN_QUEUED = 64, /* fin_seq is valid */
+       TCP_FEATURE_FIN_SENT = 128,
+       TCP_FEATURE_PEER_FIN = 256,   /* peer_fin_seq is valid */
+       TCP_FEATURE_URGENT_OUT = 512, /* snd_up is valid */
+       TCP_FEATURE_URGENT_IN = 1024, /* rcv_up is valid */
+       TCP_FEATURE_ORPHAN = 2048,    /* tcp_close was called */
+       TCP_FEATURE_RECV_SHUT = 4096,
+       TCP_FEATURE_READY = 8192,    /* on the ready list */
+       TCP_FEATURE_PASSIVE = 16384, /* a listener's */
+       TCP_FEATURE_GONE = 32768,    /* TCP_EVENT_GONE is told in this turn */
+       TCP_FEATURE_BLOCKED = 65536  /* no transmit buffer: go on when there is one */
+};
+
+/* ---- half open, and waiting ------------------------------------------------------------------ */
+
+/* A connection that a SYN has made, until the handshake's last ACK. What a cookie gives back as
+ * well, then on the stack of the call. */
+struct tcp_request {
+    struct tcp_flow flow;
+    struct tcp_listener *listener;
+    struct tcp_request *next, *prev; /* all, oldest first */
+    struct wheel_timer timer;
+    uint64_t sent_ns; /* the SYN-ACK, if it was sent once: an RTT sample */
+    uint32_t irs, iss;
+    uint32_t ts_recent, ts_offset;
+    uint16_t mss_peer;
+    uint16_t window;
+    uint8_t send_wscale;
+    uint8_t recv_wscale;
+    uint8_t tries;
+    bool timestamps, sack, wscale, ecn;
+};
+
+struct tcp_time_wait {
+    struct tcp_flow flow;
+    struct tcp_time_wait *next, *prev; /* all, oldest first */
+    struct wheel_timer timer;
+    uint32_t rcv_nxt, snd_nxt;
+    uint32_t ts_recent, ts_offset;
+    uint64_t ts_recent_ns;
+    uint64_t challenge_ns;
+    uint16_t window; /* as the last ACK had it */
+    bool timestamps;
+};
+
+/* Several kinds of things hang on one wheel. */
+enum tcp_timer_kind { TCP_WHEEL_CONN, TCP_WHEEL_REQUEST, TCP_WHEEL_TIME_WAIT };
+
+struct tcp_stack { /* stack->tcp */
+    struct tcp_config config;
+    struct tcp_secret secret;
+    struct wheel wheel;
+    uint64_t wheel_due_ns; /* not after the wheel's first timer */
+    struct tcp_conn *ready_first, *ready_last;
+    struct tcp_flow **chains;
+    uint32_t shift;
+    uint64_t key;
+    /* pools */
+    struct tcp_conn *conns, *conn_free;
+    uint32_t conn_count;
+    struct tcp_sent *sent;
+    uint32_t sent_free, sent_free_count;
+    struct tcp_range *ranges;
+    uint32_t range_free;
+    struct tcp_request *requests, *request_free, *request_first, *request_last;
+    uint32_t request_count;
+    struct tcp_time_wait *time_waits, *time_wait_free, *time_wait_first, *time_wait_last;
+    uint32_t time_wait_count;
+    struct tcp_listener **listener_chains;
+    uint32_t listener_shift, listener_count;
+    uint64_t
+        cookies_until_ns; /* SYN cookies were sent lately: their ACKs are looked at till then */
+    uint64_t challenge_second_ns; /* RFC 5961 section 7 */
+    uint32_t challenge_left;
+    uint32_t port_round; /* RFC 6056 */
+};
+
+/* ---- tcp.c: pools, flow table, life ---------------------------------------------------------- */
+
+RS_CHECK_RESULT enum rs_status tcp_stack_init(struct stack *stack, const struct tcp_config *config);
+void tcp_stack_destroy(struct stack *stack);
+struct tcp_flow **tcp_flow_chain(const struct stack *stack, uint32_t local_be32,
+                                 uint16_t local_port_be16, uint32_t peer_be32,
+                                 uint16_t peer_port_be16);
+struct tcp_flow *tcp_flow_find(const struct stack *stack, uint32_t local_be32,
+                               uint16_t local_port_be16, uint32_t peer_be32,
+                               uint16_t peer_port_be16);
+void tcp_flow_insert(struct stack *stack, struct tcp_flow *flow);
+void tcp_flow_remove(struct stack *stack,
+                     struct tcp_flow *flow); /* harmless when not in the table */
+/* A connection from the pool, all zero but for its empty lists, settings, route and timers; not in
+ * the table. NULL: none left (counted). */
+struct tcp_conn *tcp_conn_new(struct stack *stack, const struct tcp_settings *settings,
+                              uint32_t local_be32, uint32_t peer_be32);
+/* Back to the pool; nothing may refer to it any more. */
+void tcp_conn_free(struct stack *stack, struct tcp_conn *conn);
+void tcp_conn_set_rings(struct tcp_conn *conn, const struct tcp_rings *rings);
+void tcp_set_state(struct stack *stack, struct tcp_conn *conn, enum tcp_state state);
+/* The connection is over with an error: no timer, no segment any more, TCP_EVENT_ERROR. */
+void tcp_fail(struct stack *stack, struct tcp_conn *conn, enum rs_status error);
+/* Over in order: the flow goes on as a tcp_time_wait (time_wait), or at once. */
+void tcp_finish(struct stack *stack, struct tcp_conn *conn, bool time_wait);
+/* The connection has something to do in the next tcp_run. */
+void tcp_ready(struct stack *stack, struct tcp_conn *conn);
+/* Ends an iteration: timers that are due, then segments and events of all that are ready. */
+void tcp_run(struct stack *stack);
+/* No timer or turn of a connection is due before. */
+uint64_t tcp_next_ns(const struct stack *stack);
+
+#define TCP_TRACE(stack, flow_at, event_name, value_a, value_b)                     \
+    trace_add(&(stack)->trace,                                                      \
+              &(struct trace_record){.tsc = (stack)->now_tsc,                       \
+                                     .local_be32 = (flow_at)->local_be32,           \
+                                     .peer_be32 = (flow_at)->peer_be32,             \
+                                     .local_port_be16 = (flow_at)->local_port_be16, \
+                                     .peer_port_be16 = (flow_at)->peer_port_be16,   \
+                                     .event = TRACE_##event_name,                   \
+                                     .a = (uint32_t)(value_a),                      \
+                                     .b = (uint32_t)(value_b)})
+
+static inline bool tcp_has(const struct tcp_conn *conn, uint32_t feature)
+{
+    return (conn->features & feature) != 0;
+}
+
+static inline uint32_t tcp_min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The timestamp clock, 1 ms (RFC 7323 5.4), without a connection's offset. */
+uint32_t tcp_ts_clock(const struct stack *stack);
+
+/* ---- tcp_input.c ----------------------------------------------------------------------------- */
+
+void tcp_input(struct stack *stack, const struct ipv4_packet *packet);
+/* An ICMP error quotes a segment of ours (RFC 5927: its sequence number must be under way). mtu: of
+ * "fragmentation needed", else 0. False: no such connection. */
+bool tcp_icmp_error(struct stack *stack, const uint8_t *quote, uint32_t quote_bytes,
+                    uint32_t local_be32, uint32_t peer_be32, enum rs_status error, uint32_t mtu);
+/* The handshake's answers of an active or passive open, in one place: what was agreed on. */
+void tcp_take_options(struct stack *stack, struct tcp_conn *conn,
+                      const struct tcp_options *options);
+
+/* ---- tcp_receive.c --------------------------------------------------------------------------- */
+
+/* The payload of an acceptable segment, any part of it inside the window: into the ring, and what
+ * that means for ACKs. True: data, or a FIN, came in order. */
+void tcp_receive_data(struct stack *stack, struct tcp_conn *conn,
+                      const struct tcp_segment *segment);
+void tcp_receive_forget(struct stack *stack, struct tcp_conn *conn); /* gives the ranges back */
+/* The window to announce now, in bytes; moves rcv_adv on. */
+uint32_t tcp_receive_window(struct tcp_conn *conn);
+/* SACK blocks for the next ACK: D-SACK first, then the newest. Returns the count, at most max. */
+uint32_t tcp_receive_sack(const struct stack *stack, struct tcp_conn *conn,
+                          struct tcp_sack_block *blocks, uint32_t max);
+void tcp_receive_dsack(struct tcp_conn *conn, uint32_t start, uint32_t end);
+/* Looks at the client's recv_head. False: it cannot be; the owner will hear RS_POISONED. */
+RS_CHECK_RESULT bool tcp_receive_refresh(struct tcp_conn *conn);
+
+/* ---- tcp_output.c ---------------------------------------------------------------------------- */
+
+/* All that may leave now: retransmissions, new data, FIN, an ACK if one is due. */
+void tcp_output(struct stack *stack, struct tcp_conn *conn);
+/* An ACK now; also dup and challenge ACKs. */
+void tcp_send_ack(struct stack *stack, struct tcp_conn *conn);
+void tcp_send_syn(struct stack *stack, struct tcp_conn *conn);   /* or SYN-ACK, by the state */
+void tcp_send_reset(struct stack *stack, struct tcp_conn *conn); /* of a synchronised connection */
+/* RFC 9293 3.8.4, 3.8.6.1: a segment with no or one byte that the peer must answer. */
+void tcp_send_probe(struct stack *stack, struct tcp_conn *conn);
+/* Sends again: [start of record, at most bytes); splits the record. False: no buffer. */
+bool tcp_retransmit(struct stack *stack, struct tcp_conn *conn, uint32_t sent_idx,
+                    uint32_t max_bytes);
+/* New data whatever the windows' rules of silliness say, up to one segment (tail loss probe,
+ * persist); false: none could be sent. */
+bool tcp_send_forced(struct stack *stack, struct tcp_conn *conn, uint32_t max_bytes);
+
+/* A segment without payload, of no connection or for one. */
+struct tcp_control {
+    uint32_t local_be32, peer_be32;
+    uint16_t local_port_be16, peer_port_be16;
+    uint32_t seq, ack;
+    uint16_t window; /* as it stands in the header */
+    uint8_t flags;
+    uint8_t ttl, tos;
+    struct tcp_options options;
+};
+/* False: no buffer (counted). */
+bool tcp_send_control(struct stack *stack, const struct tcp_control *control);
+/* RFC 9293 3.10.7.1: the answer to a segment that belongs to nothing. Not to a reset, not to a
+ * group; at a bounded rate. */
+void tcp_refuse(struct stack *stack, const struct tcp_segment *segment);
+void tcp_update_mss(struct stack *stack,
+                    struct tcp_conn *conn); /* from path_mtu, mss_peer, options */
+
+/* ---- tcp_timer.c ----------------------------------------------------------------------------- */
+
+void tcp_timer_set(struct stack *stack, struct tcp_conn *conn, enum tcp_timer timer,
+                   uint64_t due_ns);
+void tcp_timer_clear(struct tcp_conn *conn, enum tcp_timer timer);
+/* The wheel's: also of requests and TIME_WAITs, whose timers this keeps wheel_due_ns true for. */
+void tcp_wheel_set(struct stack *stack, struct wheel_timer *timer, enum tcp_timer_kind kind,
+                   uint64_t due_ns);
+void tcp_timers(struct stack *stack); /* runs what is due */
+/* After an ACK or a send: timeout, probe, persist or nothing. */
+void tcp_rearm_retransmit(struct stack *stack, struct tcp_conn *conn);
+/* Something came from the peer: keep-alive starts again. */
+void tcp_keepalive_touch(struct stack *stack, struct tcp_conn *conn);
+/* RFC 5961: true when a challenge ACK may be sent now. challenge_ns: the flow's own. */
+bool tcp_challenge_pass(struct stack *stack, uint64_t *challenge_ns);
+
+/* ---- tcp_ack.c, tcp_sack.c, tcp_recovery.c --------------------------------------------------- */
+
+/* conn->loss as of a fresh connection; the congestion window too once mss is known. */
+void tcp_loss_init(struct stack *stack, struct tcp_conn *conn);
+void tcp_loss_forget(struct stack *stack, struct tcp_conn *conn); /* gives the records back */
+/* A segment's acknowledgment, its ack in [snd_una - snd_wnd_max, snd_nxt]: window, records, RTT,
+ * SACK, loss recovery, congestion window, timers, send_head. Does not send; marks ready. */
+void tcp_ack_input(struct stack *stack, struct tcp_conn *conn, const struct tcp_segment *segment);
+/* [start, end) was sent for the first time, now. */
+void tcp_sent_append(struct stack *stack, struct tcp_conn *conn, uint32_t start, uint32_t end,
+                     bool fin);
+/* The record with bytes at its start was sent again, now. Splits it when bytes is less than it has.
+ */
+void tcp_sent_again(struct stack *stack, struct tcp_conn *conn, uint32_t sent_idx, uint32_t bytes);
+/* Cuts a record in two behind its first `bytes`. False: no record left. */
+bool tcp_sent_split(struct stack *stack, struct tcp_conn *conn, uint32_t sent_idx, uint32_t bytes);
+/* The next record to send again, TCP_NO_INDEX: none. */
+uint32_t tcp_loss_next(struct stack *stack, struct tcp_conn *conn);
+uint32_t tcp_in_flight(const struct tcp_conn *conn); /* RFC 6675 pipe, bytes */
+/* Bytes that the congestion window lets out now, PRR, limited transmit (RFC 3042), idle restart
+ * (RFC 5681 4.1, 2861) included. */
+uint32_t tcp_loss_allowance(struct stack *stack, struct tcp_conn *conn);
+/* Timer TCP_TIMER_RETRANSMIT fired in this mode; do not send, mark ready (a probe is sent). */
+void tcp_loss_timeout(struct stack *stack, struct tcp_conn *conn);
+void tcp_loss_reorder_timer(struct stack *stack, struct tcp_conn *conn);
+void tcp_loss_probe_timer(struct stack *stack, struct tcp_conn *conn);
+/* All in flight was sent in too large segments (ICMP, black hole): mark it lost without touching
+ * the congestion window. */
+void tcp_loss_resend_all(struct stack *stack, struct tcp_conn *conn);
+/* A round trip measured (RFC 6298). */
+void tcp_rtt_sample(struct stack *stack, struct tcp_conn *conn, uint64_t rtt_ns);
+uint64_t tcp_rto_ns(const struct tcp_conn *conn); /* with backoff */
+/* RFC 8985 7.2: when to probe; UINT64_MAX: not now. */
+uint64_t tcp_loss_probe_due_ns(const struct stack *stack, const struct tcp_conn *conn);
+
+/* ---- tcp_listen.c, tcp_time_wait.c, tcp_port.c ------------------------------------------------
+ */
+
+struct tcp_listener *tcp_listener_find(const struct stack *stack, uint32_t local_be32,
+                                       uint16_t local_port_be16);
+/* A segment to a listener's address that belongs to no flow; what became of it is a counter's id,
+ * of the groups USED and DROP_IN. */
+enum counter_id tcp_listen_input(struct stack *stack, struct tcp_listener *listener,
+                                 const struct tcp_segment *segment);
+/* For a half-open connection. When it completes, the rest of the segment is given to the new
+ * connection by tcp_established_input. */
+enum counter_id tcp_request_input(struct stack *stack, struct tcp_request *request,
+                                  const struct tcp_segment *segment);
+void tcp_request_timer(struct stack *stack, struct tcp_request *request);
+void tcp_request_icmp(struct stack *stack, struct tcp_request *request, enum rs_status error);
+/* tcp_input.c's: a segment for a connection in SYN_RECEIVED or later. */
+enum counter_id tcp_conn_input(struct stack *stack, struct tcp_conn *conn,
+                               const struct tcp_segment *segment);
+
+/* The connection's flow is taken over by a time-wait record; conn leaves the table. */
+void tcp_time_wait_enter(struct stack *stack, struct tcp_conn *conn);
+/* RFC 9293 3.10.7.4, 1337, 6191. A SYN that may open a new connection ends it: *reopen true, then
+ * the segment goes to the listener, whose ISN must be at least *min_iss. */
+enum counter_id tcp_time_wait_input(struct stack *stack, struct tcp_time_wait *wait,
+                                    const struct tcp_segment *segment, bool *reopen);
+void tcp_time_wait_timer(struct stack *stack, struct tcp_time_wait *wait);
+/* For connect: true when the pair may be used again (timestamps, a second old); then it is gone and
+ * *iss is above its last sequence number. */
+bool tcp_time_wait_reuse(struct stack *stack, struct tcp_time_wait *wait, uint32_t *iss);
+/* An ephemeral port (49152 to 65535, RFC 6335, 6056) for this pair that is bound by nobody, makes
+ * no known flow, and whose answers the NIC gives to this queue. 0: none found. */
+uint16_t tcp_port_choose(struct stack *stack, uint32_t local_be32, uint32_t peer_be32,
+                         uint16_t peer_port_be16);
+
+#endif
