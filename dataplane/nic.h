@@ -21,7 +21,10 @@ struct pkt {
     uint8_t *data;
     uint32_t len_bytes;
     uint32_t flags; /* PKT_* */
-    uint64_t rx_tsc;
+    union {
+        uint64_t rx_tsc;        /* of a received frame */
+        uint16_t segment_bytes; /* of PKT_TX_TCP_SEG: TCP payload of each frame, the last but one */
+    };
 };
 
 enum {
@@ -29,11 +32,29 @@ enum {
     PKT_RX_IP_CSUM_BAD = 2,
     PKT_RX_L4_CSUM_GOOD = 4,
     PKT_RX_L4_CSUM_BAD = 8,
-    PKT_TX_IP_CSUM = 16, /* the NIC shall fill it in; only when caps say so */
-    PKT_TX_UDP_CSUM = 32 /* the stack has stored the pseudo-header sum */
+    PKT_TX_IP_CSUM = 16,  /* the NIC shall fill it in; only when caps say so */
+    PKT_TX_UDP_CSUM = 32, /* the stack has stored the pseudo-header sum */
+    PKT_TX_TCP_CSUM = 64, /* the same for TCP; the sum is folded, not complemented */
+    /* A TCP segment that the NIC shall cut into frames of segment_bytes each, filling in what
+     * differs: IPv4 length, identification and checksum, sequence number, flags, TCP checksum.
+     * Alone it means both checksums too. The IPv4 header has 20 bytes and the length of the whole,
+     * its checksum is 0; the pseudo-header sum is stored as above, but with length 0 (DPDK,
+     * RTE_MBUF_F_TX_TCP_SEG). SYN, RST and URG are not set. */
+    PKT_TX_TCP_SEG = 128
 };
 
-enum { NIC_CAP_TX_IP_CSUM = 1, NIC_CAP_TX_UDP_CSUM = 2, NIC_CAP_RX_CSUM = 4 };
+enum {
+    NIC_CAP_TX_IP_CSUM = 1,
+    NIC_CAP_TX_UDP_CSUM = 2,
+    NIC_CAP_RX_CSUM = 4,
+    NIC_CAP_TX_TCP_CSUM = 8,
+    NIC_CAP_TX_TSO = 16 /* only beside IP_CSUM and TCP_CSUM; tso_max_bytes is not 0 */
+};
+
+/* The least segment_bytes: some NICs (i40e, iavf) refuse less. */
+#define NIC_TSO_SEGMENT_BYTES_MIN 256u
+/* Headers of a frame to cut: Ethernet with a VLAN tag, IPv4 without options, TCP with all. */
+#define NIC_TSO_HEADER_BYTES (18u + 20u + 60u)
 
 struct nic_stats { /* the NIC's own counters, apart from the stack's */
     uint64_t rx_pkts, rx_bytes, rx_missed_pkts, rx_errors_pkts, rx_no_buffer_pkts;
@@ -52,6 +73,9 @@ struct nic_ops {
     void (*rx_release)(struct nic *nic, struct pkt *pkts, uint32_t count);
     /* A buffer for mtu + 18 bytes; len_bytes and flags zero. False: none left now. */
     bool (*tx_alloc)(struct nic *nic, struct pkt *out);
+    /* The same for NIC_TSO_HEADER_BYTES and tso_max_bytes of payload, from a pool of few. NULL
+     * where tso_max_bytes is 0. tx_burst and tx_free take frames of both. */
+    bool (*tx_alloc_big)(struct nic *nic, struct pkt *out);
     /* Hands frames over in order; returns how many the NIC took; the rest stay the caller's. */
     uint32_t (*tx_burst)(struct nic *nic, struct pkt *pkts, uint32_t count);
     void (*tx_free)(struct nic *nic, struct pkt *pkt);     /* a frame that is not sent after all */
@@ -69,6 +93,7 @@ struct nic { /* first member of each implementation's struct */
     uint8_t mac[6];
     uint32_t mtu_bytes;              /* of IP packets */
     uint32_t caps;                   /* NIC_CAP_* */
+    uint32_t tso_max_bytes;          /* most TCP payload of a PKT_TX_TCP_SEG frame; 0: none */
     uint32_t queue_idx, queue_count; /* of the port that this is a queue of */
     const struct nic_steering
         *steering; /* never NULL; shared by the port's queues, lives with them */
