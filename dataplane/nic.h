@@ -23,7 +23,7 @@ struct pkt {
     uint32_t flags; /* PKT_* */
     union {
         uint64_t rx_tsc;        /* of a received frame */
-        uint16_t segment_bytes; /* of PKT_TX_TCP_SEG: TCP payload of each frame, the last but one */
+        uint16_t segment_bytes; /* of PKT_TX_TCP_SEG: TCP payload of each frame but the last */
     };
 };
 
