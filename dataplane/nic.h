@@ -73,8 +73,8 @@ struct nic_ops {
     void (*rx_release)(struct nic *nic, struct pkt *pkts, uint32_t count);
     /* A buffer for mtu + 18 bytes; len_bytes and flags zero. False: none left now. */
     bool (*tx_alloc)(struct nic *nic, struct pkt *out);
-    /* The same for NIC_TSO_HEADER_BYTES and tso_max_bytes of payload, from a pool of few. NULL
-     * where tso_max_bytes is 0. tx_burst and tx_free take frames of both. */
+    /* The same for NIC_TSO_HEADER_BYTES and tso_max_bytes of payload, from a pool of few. Not
+     * called where tso_max_bytes is 0. tx_burst and tx_free take frames of both. */
     bool (*tx_alloc_big)(struct nic *nic, struct pkt *out);
     /* Hands frames over in order; returns how many the NIC took; the rest stay the caller's. */
     uint32_t (*tx_burst)(struct nic *nic, struct pkt *pkts, uint32_t count);
@@ -98,6 +98,9 @@ struct nic { /* first member of each implementation's struct */
     const struct nic_steering
         *steering; /* never NULL; shared by the port's queues, lives with them */
 };
+
+/* What an implementation with TSO takes as tso_max_bytes: 16 KiB, but some segments of any MTU. */
+uint32_t nic_tso_bytes(uint32_t mtu_bytes);
 
 /* "loopback", "bypass", "functional, not bypass": said on every figure and in every status. */
 const char *nic_kind_text(enum rs_nic_kind kind);

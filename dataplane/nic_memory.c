@@ -1,14 +1,17 @@
 /*
  * The in-memory wire, see nic_memory.h. Each queue has buffers from its own pool with a free list
  * and a ring of received frames; the ring of sent frames is the port's. Frames under way are a
- * queue and an index of one of its buffers.
+ * queue and an index of one of its buffers; the big buffers come behind the others, with a free
+ * list of their own.
  */
 #include "dataplane/nic_memory.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/nic_segment.h"
 #include "rings/os/os.h"
 #include "rings/seq.h"
 
@@ -30,12 +33,16 @@ struct memory_ring {
     uint32_t mask;
 };
 
+struct memory_pool {
+    uint32_t *free_idx; /* a stack of buffer indices */
+    uint32_t free_count;
+};
+
 struct nic_memory {
     struct nic nic;
     struct memory_port *port;
     uint8_t *memory;
-    uint32_t *free_idx; /* a stack of buffer indices */
-    uint32_t free_count;
+    struct memory_pool pool, big;
     uint32_t held_count;
     uint32_t tx_left, alloc_left;
     struct memory_ring received;
@@ -47,7 +54,8 @@ struct memory_port {
     uint32_t queue_count;
     uint32_t open_count;
     uint32_t next_queue_idx; /* of a port that steers wrongly */
-    uint32_t buffer_bytes;
+    uint32_t buffers;        /* of each queue, the big ones not counted */
+    uint32_t buffer_bytes, big_bytes;
     struct memory_ring sent;
     struct memory_port *peer;
     struct os_mutex mutex; /* guards all of the port's queues; taken only when it locks */
@@ -76,20 +84,30 @@ static void port_unlock(struct memory_port *port)
 
 /* ---- under the lock ---- */
 
+static size_t memory_off(const struct memory_port *port, uint32_t idx)
+{
+    return idx < port->buffers ? (size_t)idx * port->buffer_bytes
+                               : (size_t)port->buffers * port->buffer_bytes +
+                                     (size_t)(idx - port->buffers) * port->big_bytes;
+}
+
 static uint8_t *memory_buffer(const struct nic_memory *memory, uint32_t idx)
 {
-    return memory->memory + (size_t)idx * memory->port->buffer_bytes;
+    return memory->memory + memory_off(memory->port, idx);
 }
 
 static uint32_t memory_idx(const struct nic_memory *memory, const struct pkt *pkt)
 {
-    size_t off = (size_t)((uint8_t *)pkt->handle - memory->memory);
-    return (uint32_t)(off / memory->port->buffer_bytes);
+    const struct memory_port *port = memory->port;
+    const size_t off = (size_t)((uint8_t *)pkt->handle - memory->memory);
+    const size_t big_off = memory_off(port, port->buffers);
+    return off < big_off ? (uint32_t)(off / port->buffer_bytes)
+                         : port->buffers + (uint32_t)((off - big_off) / port->big_bytes);
 }
 
-static bool ring_full(const struct memory_ring *ring)
+static uint32_t ring_room(const struct memory_ring *ring)
 {
-    return rs_seq_distance(ring->head, ring->tail) > ring->mask;
+    return ring->mask + 1 - rs_seq_distance(ring->head, ring->tail);
 }
 
 static void ring_put(struct memory_ring *ring, const struct memory_frame *frame)
@@ -108,7 +126,8 @@ static bool ring_get(struct memory_ring *ring, struct memory_frame *out)
 
 static void memory_free(struct nic_memory *memory, uint32_t idx)
 {
-    memory->free_idx[memory->free_count++] = idx;
+    struct memory_pool *pool = idx < memory->port->buffers ? &memory->pool : &memory->big;
+    pool->free_idx[pool->free_count++] = idx;
 }
 
 static void memory_hold(struct nic_memory *memory, struct pkt *pkt, uint32_t idx)
@@ -119,25 +138,26 @@ static void memory_hold(struct nic_memory *memory, struct pkt *pkt, uint32_t idx
     memory->held_count++;
 }
 
-/* Copies a frame into a fresh buffer at the end of the queue's ring. */
-static bool memory_receive(struct nic_memory *memory, const void *data, uint32_t len_bytes,
-                           uint32_t flags)
+/* Writes what the NIC makes of a frame, or one of several, into a fresh buffer at the end of the
+ * queue's ring. */
+static bool memory_receive(struct nic_memory *memory, const struct pkt *pkt, uint32_t segment_idx,
+                           uint32_t rx_flags)
 {
-    if (ring_full(&memory->received) || memory->free_count == 0 ||
-        len_bytes > memory->port->buffer_bytes) {
+    if (ring_room(&memory->received) == 0 || memory->pool.free_count == 0 ||
+        nic_segment_bytes(pkt, segment_idx) > memory->port->buffer_bytes) {
         memory->stats.rx_missed_pkts++;
         return false;
     }
-    uint32_t idx = memory->free_idx[--memory->free_count];
-    memcpy(memory_buffer(memory, idx), data, len_bytes);
+    uint32_t idx = memory->pool.free_idx[--memory->pool.free_count];
+    uint32_t len_bytes = nic_segment_emit(pkt, segment_idx, memory_buffer(memory, idx));
     ring_put(&memory->received,
-             &(struct memory_frame){.buffer_idx = idx, .len_bytes = len_bytes, .flags = flags});
+             &(struct memory_frame){.buffer_idx = idx, .len_bytes = len_bytes, .flags = rx_flags});
     return true;
 }
 
-static struct nic_memory *port_steer(struct memory_port *port, const void *data, uint32_t len_bytes)
+static struct nic_memory *port_steer(struct memory_port *port, const struct pkt *pkt)
 {
-    uint32_t queue_idx = steer_frame(&port->steering, data, len_bytes);
+    uint32_t queue_idx = steer_frame(&port->steering, pkt->data, pkt->len_bytes);
     if (port->steering.mode == STEER_SOFTWARE) {
         queue_idx = port->next_queue_idx;
         port->next_queue_idx = (queue_idx + 1) % port->queue_count;
@@ -147,11 +167,15 @@ static struct nic_memory *port_steer(struct memory_port *port, const void *data,
 
 /* ---- the queue's thread ---- */
 
-static bool port_push(struct memory_port *port, const void *frame, uint32_t len_bytes,
-                      uint32_t flags)
+/* As many frames as pkt becomes. False: one found no place. */
+static bool port_push(struct memory_port *port, const struct pkt *pkt, uint32_t rx_flags)
 {
+    const uint32_t count = nic_segment_count(pkt);
+    bool taken = true;
     port_lock(port);
-    bool taken = memory_receive(port_steer(port, frame, len_bytes), frame, len_bytes, flags);
+    for (uint32_t i = 0; i < count; i++) {
+        taken = memory_receive(port_steer(port, pkt), pkt, i, rx_flags) && taken;
+    }
     port_unlock(port);
     return taken;
 }
@@ -185,17 +209,26 @@ static void memory_rx_release(struct nic *nic, struct pkt *pkts, uint32_t count)
     port_unlock(memory->port);
 }
 
-static bool memory_tx_alloc(struct nic *nic, struct pkt *out)
+static bool memory_alloc(struct nic_memory *memory, struct memory_pool *pool, struct pkt *out)
 {
-    struct nic_memory *memory = memory_of(nic);
     port_lock(memory->port);
-    bool room = memory->free_count > 0 && memory->alloc_left > 0;
+    bool room = pool->free_count > 0 && memory->alloc_left > 0;
     if (room) {
         memory->alloc_left -= memory->alloc_left != UINT32_MAX ? 1 : 0;
-        memory_hold(memory, out, memory->free_idx[--memory->free_count]);
+        memory_hold(memory, out, pool->free_idx[--pool->free_count]);
     }
     port_unlock(memory->port);
     return room;
+}
+
+static bool memory_tx_alloc(struct nic *nic, struct pkt *out)
+{
+    return memory_alloc(memory_of(nic), &memory_of(nic)->pool, out);
+}
+
+static bool memory_tx_alloc_big(struct nic *nic, struct pkt *out)
+{
+    return memory_alloc(memory_of(nic), &memory_of(nic)->big, out);
 }
 
 static void memory_tx_free(struct nic *nic, struct pkt *pkt)
@@ -203,21 +236,49 @@ static void memory_tx_free(struct nic *nic, struct pkt *pkt)
     memory_rx_release(nic, pkt, 1);
 }
 
-/* Counts a frame as sent, and lets it wait to be popped when there is no peer. */
+/* Lets a sent frame wait to be popped. One to cut becomes several, each in a buffer of its own. */
+static void memory_tx_keep(struct nic_memory *memory, const struct pkt *pkt)
+{
+    struct memory_frame frame = {memory->nic.queue_idx, memory_idx(memory, pkt), pkt->len_bytes,
+                                 pkt->flags};
+    memory->held_count--;
+    if ((pkt->flags & PKT_TX_TCP_SEG) == 0) {
+        if ((pkt->flags & PKT_TX_TCP_CSUM) != 0) {
+            nic_segment_fill(pkt->data, pkt->len_bytes, pkt->flags);
+        }
+        ring_put(&memory->port->sent, &frame);
+        return;
+    }
+    const uint32_t count = nic_segment_count(pkt);
+    memory_free(memory, frame.buffer_idx);
+    for (uint32_t i = 0; i < count; i++) {
+        frame.buffer_idx = memory->pool.free_idx[--memory->pool.free_count];
+        frame.len_bytes = nic_segment_emit(pkt, i, memory_buffer(memory, frame.buffer_idx));
+        ring_put(&memory->port->sent, &frame);
+    }
+}
+
+/* Counts a frame as sent; without a peer it waits. False: there is no room for all it becomes. */
 static bool memory_tx_take(struct nic_memory *memory, const struct pkt *pkt)
 {
     struct memory_port *port = memory->port;
+    const uint32_t count = nic_segment_count(pkt);
+    assert(nic_segment_bytes(pkt, 0) <= port->buffer_bytes);
     port_lock(port);
-    bool taken = memory->tx_left > 0 && (port->peer != NULL || !ring_full(&port->sent));
+    bool taken = memory->tx_left > 0;
+    if (port->peer == NULL) {
+        taken = taken && ring_room(&port->sent) >= count &&
+                ((pkt->flags & PKT_TX_TCP_SEG) == 0 || memory->pool.free_count >= count);
+    }
     if (taken) {
         memory->tx_left -= memory->tx_left != UINT32_MAX ? 1 : 0;
-        memory->stats.tx_pkts++;
-        memory->stats.tx_bytes += pkt->len_bytes;
-    }
-    if (taken && port->peer == NULL) {
-        ring_put(&port->sent, &(struct memory_frame){memory->nic.queue_idx, memory_idx(memory, pkt),
-                                                     pkt->len_bytes, pkt->flags});
-        memory->held_count--;
+        memory->stats.tx_pkts += count;
+        for (uint32_t i = 0; i < count; i++) {
+            memory->stats.tx_bytes += nic_segment_bytes(pkt, i);
+        }
+        if (port->peer == NULL) {
+            memory_tx_keep(memory, pkt);
+        }
     }
     port_unlock(port);
     return taken;
@@ -231,7 +292,7 @@ static uint32_t memory_tx_burst(struct nic *nic, struct pkt *pkts, uint32_t coun
         if (memory->port->peer != NULL) {
             /* As on a cable, the sender does not learn that the receiver had no room. Never under
              * our own lock: both ports may send to each other at once. */
-            (void)port_push(memory->port->peer, pkts[taken].data, pkts[taken].len_bytes, 0);
+            (void)port_push(memory->port->peer, &pkts[taken], 0);
             memory_tx_free(nic, &pkts[taken]);
         }
         taken++;
@@ -271,7 +332,8 @@ static void port_destroy(struct memory_port *port)
         struct nic_memory *memory = port->queues[i];
         if (memory != NULL) {
             free(memory->memory);
-            free(memory->free_idx);
+            free(memory->pool.free_idx);
+            free(memory->big.free_idx);
             free(memory->received.frames);
             free(memory);
         }
@@ -293,6 +355,7 @@ static const struct nic_ops memory_ops = {
     .rx_burst = memory_rx_burst,
     .rx_release = memory_rx_release,
     .tx_alloc = memory_tx_alloc,
+    .tx_alloc_big = memory_tx_alloc_big,
     .tx_burst = memory_tx_burst,
     .tx_free = memory_tx_free,
     .stats = memory_stats,
@@ -327,25 +390,36 @@ static bool queue_create(struct memory_port *port, const struct nic_memory_confi
     memory->nic.queue_idx = queue_idx;
     memory->nic.queue_count = port->queue_count;
     memory->nic.steering = &port->steering;
-    memory->stats.buffers = config->buffers;
+    memory->nic.tso_max_bytes = config->big_buffers > 0 ? nic_tso_bytes(config->mtu_bytes) : 0;
+    memory->stats.buffers = config->buffers + config->big_buffers;
     memory->tx_left = UINT32_MAX;
     memory->alloc_left = UINT32_MAX;
-    memory->memory = calloc(config->buffers, port->buffer_bytes);
-    memory->free_idx = calloc(config->buffers, sizeof(*memory->free_idx));
-    if (memory->memory == NULL || memory->free_idx == NULL ||
+    const uint32_t count = config->buffers + config->big_buffers;
+    memory->memory = calloc(1, memory_off(port, count));
+    memory->pool.free_idx = calloc(config->buffers, sizeof(uint32_t));
+    memory->big.free_idx = calloc(config->big_buffers + 1, sizeof(uint32_t));
+    if (memory->memory == NULL || memory->pool.free_idx == NULL || memory->big.free_idx == NULL ||
         !ring_create(&memory->received, config->queue_frames)) {
         return false;
     }
-    for (uint32_t i = 0; i < config->buffers; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         memory_free(memory, i);
     }
     return true;
 }
 
+static bool config_ok(const struct nic_memory_config *config)
+{
+    const uint32_t needed = NIC_CAP_TX_TSO | NIC_CAP_TX_IP_CSUM | NIC_CAP_TX_TCP_CSUM;
+    const bool tso = (config->caps & NIC_CAP_TX_TSO) != 0;
+    return rs_is_pow2(config->queue_frames) && config->buffers > 0 &&
+           tso == (config->big_buffers > 0) && (!tso || (config->caps & needed) == needed);
+}
+
 static enum rs_status port_create(const struct nic_memory_config *config, uint32_t count,
                                   const struct nic_steering *steering, struct nic **nics)
 {
-    if (!rs_is_pow2(config->queue_frames) || config->buffers == 0) {
+    if (!config_ok(config)) {
         return RS_INVALID;
     }
     struct memory_port *port = calloc(1, sizeof(*port));
@@ -356,7 +430,10 @@ static enum rs_status port_create(const struct nic_memory_config *config, uint32
     port->queue_count = count;
     port->locks = count > 1 || config->threads;
     port->open_count = count;
+    port->buffers = config->buffers;
     port->buffer_bytes = rs_align_up(config->mtu_bytes + MEMORY_HEADER_BYTES, MEMORY_LINE_BYTES);
+    port->big_bytes =
+        rs_align_up(nic_tso_bytes(config->mtu_bytes) + NIC_TSO_HEADER_BYTES, MEMORY_LINE_BYTES);
     os_mutex_init(&port->mutex);
     bool made = ring_create(&port->sent, config->queue_frames);
     for (uint32_t i = 0; i < count && made; i++) {
@@ -399,7 +476,8 @@ void nic_memory_connect(struct nic *a, struct nic *b)
 
 bool nic_memory_push(struct nic *nic, const void *frame, uint32_t len_bytes, uint32_t flags)
 {
-    return port_push(memory_of(nic)->port, frame, len_bytes, flags);
+    const struct pkt pkt = {.data = (uint8_t *)(uintptr_t)frame, .len_bytes = len_bytes};
+    return port_push(memory_of(nic)->port, &pkt, flags);
 }
 
 uint32_t nic_memory_pop(struct nic *nic, void *frame, uint32_t max_bytes, uint32_t *flags)

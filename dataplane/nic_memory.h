@@ -1,7 +1,7 @@
 /*
  * An in-memory wire for tests and benches: the test pushes the frames a stack receives and pops
  * what it sent, or two of them are connected and what one sends the other receives. Copies each
- * frame once, as a NIC would.
+ * frame once, as a NIC would, and cuts segments and fills in checksums as one does.
  *
  * A port with one queue is used by one thread, or both ends of a connected pair by one, unless its
  * configuration says threads. A port with several queues takes one thread per queue and any others
@@ -16,8 +16,12 @@
 struct nic_memory_config {
     uint8_t mac[6];
     uint32_t mtu_bytes;
-    uint32_t caps;         /* NIC_CAP_*; the flags of frames travel as they are */
+    /* NIC_CAP_*. To a popped frame is done what PKT_TX_TCP_CSUM and PKT_TX_TCP_SEG ask for; other
+     * checksums are left out, and the flags are as the stack set them. What a connected port
+     * receives has all checksums. */
+    uint32_t caps;
     uint32_t buffers;      /* per queue, transmit and receive together */
+    uint32_t big_buffers;  /* per queue, of tx_alloc_big; with NIC_CAP_TX_TSO, else 0 */
     uint32_t queue_frames; /* of each queue and direction, a power of two */
     /* Of a port with several queues. STEER_NIC: by the published Toeplitz key and the queues in
      * turn; STEER_SOFTWARE: wrongly, to each queue in turn whatever the frame is. */
@@ -25,7 +29,8 @@ struct nic_memory_config {
     bool threads; /* one queue, but others than its thread push and pop */
 };
 
-/* RS_INVALID: a queue size that is no power of two. RS_NO_MEMORY. Closed with ops->close. */
+/* RS_INVALID: a queue size that is no power of two; big buffers without NIC_CAP_TX_TSO, or that
+ * without them or without both checksums. RS_NO_MEMORY. Closed with ops->close. */
 RS_CHECK_RESULT enum rs_status nic_memory_create(const struct nic_memory_config *config,
                                                  struct nic **out);
 /* A port with count queues, nics[0] to nics[count - 1]; steering is not STEER_ONE_QUEUE. Each is
@@ -43,10 +48,11 @@ bool nic_memory_push(struct nic *nic, const void *frame, uint32_t len_bytes, uin
 /* The oldest frame that any queue of the port sent, not yet popped; copies at most max bytes.
  * Returns its length, 0: none. */
 uint32_t nic_memory_pop(struct nic *nic, void *frame, uint32_t max_bytes, uint32_t *flags);
-/* From now on this queue takes this many frames more; UINT32_MAX: any number. */
+/* From now on this queue takes this many frames more (one that is cut counts once); UINT32_MAX: any
+ * number. */
 void nic_memory_limit_tx(struct nic *nic, uint32_t frames);
-/* From now on this queue's tx_alloc succeeds this many times more; UINT32_MAX: while buffers last.
- */
+/* From now on this queue's tx_alloc and tx_alloc_big succeed this many times more; UINT32_MAX:
+ * while buffers last. */
 void nic_memory_limit_alloc(struct nic *nic, uint32_t buffers);
 /* Buffers of this queue that a stack holds now: transmit buffers allocated, received frames not
  * released. */
