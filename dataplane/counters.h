@@ -60,6 +60,7 @@ enum counter_group {
     X(icmp_errors_in, USED, "ICMP errors handed to the socket they quote")                         \
     X(igmp_queries_in, USED, "IGMP queries of the multicast router")                               \
     X(igmp_reports_in, USED, "IGMP reports of other hosts for groups we are in")                   \
+    X(tcp_segments_in, USED, "TCP segments taken by a connection or listener")                     \
     X(handed_out, USED, "frames handed over to the queue they belong to")                          \
     X(hand_over_full, DROP_IN, "frame for another queue, which is too slow to take it")            \
     X(handed_astray, DROP_IN, "frame handed over to a queue that may not act on it")               \
@@ -98,6 +99,13 @@ enum counter_group {
     X(udp_no_socket, DROP_IN, "UDP datagram to a port nobody has bound")                           \
     X(udp_no_member, DROP_IN, "multicast datagram no socket has joined group, source and port for") \
     X(udp_receivers_full, DROP_IN, "datagram lost because the receiving program reads too slowly") \
+    X(tcp_listen_ignored, DROP_IN, "TCP segment to a listener that is neither a SYN nor an ACK")    \
+    X(tcp_listen_refused, DROP_IN, "ACK to a listener without a handshake under way, answered with a reset") \
+    X(tcp_listen_overflow, DROP_IN, "SYN, or a handshake's last ACK, while the listener's backlog is full: the program accepts too slowly") \
+    X(tcp_cookie_bad, DROP_IN, "ACK to a listener that sends SYN cookies, but not for one of ours, answered with a reset") \
+    X(tcp_request_bad, DROP_IN, "segment of a half-open connection outside its window, too old or with a wrong ACK") \
+    X(tcp_accept_failed, DROP_IN, "handshake complete, but no connection or ring left: refused with a reset") \
+    X(tcp_time_wait_dropped, DROP_IN, "segment for a connection in TIME_WAIT: old, or a SYN that may not open a new one yet") \
     X(udp_sends, SENT, "datagrams sent by sockets")                                                \
     X(arp_made, SENT, "ARP packets made by the stack")                                             \
     X(icmp_made, SENT, "ICMP messages made by the stack")                                          \
@@ -140,7 +148,15 @@ enum counter_group {
     X(signals_deferred, INFO, "times a session's further wake-ups waited for the next iteration")  \
     X(hints_deferred, INFO, "times a session's further hints waited for the next iteration")       \
     X(control_waits, INFO, "times a request waited because too many of its session were with the control thread") \
-    X(memberships_refused, INFO, "multicast joins refused: [limits] memberships reached")
+    X(memberships_refused, INFO, "multicast joins refused: [limits] memberships reached")          \
+    X(tcp_accepted, INFO, "TCP connections opened by peers")                                       \
+    X(tcp_requests_dropped, INFO, "half-open TCP connections that ended without becoming one: by the peer, an ICMP error or the listener's end") \
+    X(tcp_requests_timed_out, INFO, "half-open TCP connections given up: no answer to any SYN-ACK") \
+    X(tcp_syn_acks_again, INFO, "SYN-ACKs sent again")                                             \
+    X(tcp_cookies_sent, INFO, "SYNs answered with a cookie: too many half-open connections")       \
+    X(tcp_cookies_accepted, INFO, "TCP connections made from a SYN cookie")                        \
+    X(tcp_time_waits_recycled, INFO, "connections in TIME_WAIT given up early: all places were taken") \
+    X(tcp_time_waits_reopened, INFO, "connections in TIME_WAIT that a peer's SYN or a connect has opened anew")
 /* clang-format on */
 
 enum counter_id {

@@ -12,6 +12,8 @@
 #include "dataplane/neighbour.h"
 #include "dataplane/route.h"
 #include "dataplane/stack.h"
+#include "dataplane/tcp_internal.h"
+#include "dataplane/trace.h"
 #include "dataplane/udp_table.h"
 #include "dataplane/wire/byteorder.h"
 
@@ -59,6 +61,8 @@ struct stack {
     uint32_t tx_head, tx_tail; /* free-running */
     uint64_t tx_missed_ns;     /* since when the NIC has taken nothing; 0: it took the last frame */
     struct pkt tx_pkts[STACK_TX_QUEUE_PKTS];
+    struct tcp_stack tcp;
+    struct trace_ring trace;
     struct counters counters;
 };
 

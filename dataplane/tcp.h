@@ -20,6 +20,7 @@
 
 struct stack;
 struct tcp_conn;
+struct tcp_request;
 
 enum tcp_state {
     TCP_CLOSED, /* over; the owner may still read what lies in the receive ring */
@@ -128,8 +129,9 @@ void tcp_backlog_release(struct tcp_backlog *backlog);
 
 /* A queue's part of a listening socket; embedded in its owner. */
 struct tcp_listener {
-    struct tcp_listener *chain_next; /* tcp_listen.c only, as all in this block */
-    uint32_t requests;               /* half-open connections */
+    struct tcp_listener *chain_next;   /* tcp_listen.c only, as all in this block */
+    struct tcp_request *request_first; /* half-open connections, newest first */
+    uint32_t requests;                 /* their number */
     bool listening;
     uint32_t local_be32; /* 0: any */
     uint16_t local_port_be16;

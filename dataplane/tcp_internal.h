@@ -30,6 +30,7 @@ struct neighbour;
 #define TCP_RANGES_MAX       64u    /* gaps of one connection's receive ring, less one */
 #define TCP_DUP_THRESHOLD    3u     /* RFC 5681, 6675 */
 #define TCP_SEND_BATCH_BYTES 65536u /* of one connection in one turn of tcp_run */
+#define TCP_TTL_DEFAULT      128    /* as Windows */
 
 /* ---- flows: what the table of address pairs holds -------------------------------------------- */
 
@@ -264,16 +265,17 @@ enum { /* tcp_conn.features */
 struct tcp_request {
     struct tcp_flow flow;
     struct tcp_listener *listener;
-    struct tcp_request *next, *prev; /* all, oldest first */
+    struct tcp_request *next, *prev; /* of its listener, newest first; the pool's by next */
     struct wheel_timer timer;
-    uint64_t sent_ns; /* the SYN-ACK, if it was sent once: an RTT sample */
+    uint64_t sent_ns;      /* the SYN-ACK, if it was sent once: an RTT sample; else 0 */
+    uint64_t challenge_ns; /* as tcp_conn's */
     uint32_t irs, iss;
     uint32_t ts_recent, ts_offset;
     uint16_t mss_peer;
-    uint16_t window;
+    uint16_t window; /* as the SYN-ACK has it: bytes */
     uint8_t send_wscale;
     uint8_t recv_wscale;
-    uint8_t tries;
+    uint8_t tries; /* SYN-ACKs sent again because no answer came */
     bool timestamps, sack, wscale, ecn;
 };
 
@@ -308,12 +310,15 @@ struct tcp_stack { /* stack->tcp */
     uint32_t sent_free, sent_free_count;
     struct tcp_range *ranges;
     uint32_t range_free;
-    struct tcp_request *requests, *request_free, *request_first, *request_last;
+    struct tcp_request *requests, *request_free;
     uint32_t request_count;
     struct tcp_time_wait *time_waits, *time_wait_free, *time_wait_first, *time_wait_last;
     uint32_t time_wait_count;
     struct tcp_listener **listener_chains;
     uint32_t listener_shift, listener_count;
+    /* Set by tcp_time_wait_input for the tcp_listen_input that follows with the same SYN. */
+    bool iss_min_valid;
+    uint32_t iss_min;
     uint64_t
         cookies_until_ns; /* SYN cookies were sent lately: their ACKs are looked at till then */
     uint64_t challenge_second_ns; /* RFC 5961 section 7 */
@@ -372,6 +377,34 @@ static inline bool tcp_has(const struct tcp_conn *conn, uint32_t feature)
 static inline uint32_t tcp_min_u32(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
+}
+
+/* RFC 9293 3.10.7.4, first step: some of the segment lies in the window, or, when it takes no
+ * sequence number, it stands where the window is. */
+static inline bool tcp_seq_acceptable(uint32_t rcv_nxt, uint32_t window_bytes, uint32_t seq,
+                                      uint32_t end)
+{
+    if (seq == end) {
+        return seq == rcv_nxt || rs_seq_distance(rcv_nxt, seq) < window_bytes;
+    }
+    return rs_seq_before(seq, rcv_nxt + window_bytes) && rs_seq_before(rcv_nxt, end);
+}
+
+/* The MSS that we announce (RFC 9293 3.7.1, 6691: IP and TCP headers without options taken off). */
+static inline uint16_t tcp_mss_offered(uint32_t mtu_bytes, const struct tcp_settings *settings)
+{
+    uint32_t mss = tcp_min_u32(mtu_bytes, 65535) - IPV4_HEADER_BYTES - TCP_HEADER_BYTES;
+    return (uint16_t)(settings->mss_max != 0 ? tcp_min_u32(mss, settings->mss_max) : mss);
+}
+
+/* The smallest scale by which a window of that size can be announced (RFC 7323 section 2). */
+static inline uint8_t tcp_wscale_for(uint32_t window_bytes)
+{
+    uint8_t shift = 0;
+    while (shift < TCP_WSCALE_MAX && 65535u << shift < window_bytes) {
+        shift++;
+    }
+    return shift;
 }
 
 /* The timestamp clock, 1 ms (RFC 7323 5.4), without a connection's offset. */
@@ -490,37 +523,75 @@ uint64_t tcp_rto_ns(const struct tcp_conn *conn); /* with backoff */
 /* RFC 8985 7.2: when to probe; UINT64_MAX: not now. */
 uint64_t tcp_loss_probe_due_ns(const struct stack *stack, const struct tcp_conn *conn);
 
-/* ---- tcp_listen.c, tcp_time_wait.c, tcp_port.c ------------------------------------------------
+/* ---- tcp_listen.c, tcp_request.c --------------------------------------------------------------
  */
 
+/* NULL: nobody listens there. A listener with that address comes before one with any. */
 struct tcp_listener *tcp_listener_find(const struct stack *stack, uint32_t local_be32,
                                        uint16_t local_port_be16);
+/* A SYN now would be kept: there is a place for it in the backlog and among the half-open. */
+bool tcp_listener_takes_syn(const struct stack *stack, const struct tcp_listener *listener);
 /* A segment to a listener's address that belongs to no flow; what became of it is a counter's id,
  * of the groups USED and DROP_IN. */
 enum counter_id tcp_listen_input(struct stack *stack, struct tcp_listener *listener,
                                  const struct tcp_segment *segment);
-/* For a half-open connection. When it completes, the rest of the segment is given to the new
- * connection by tcp_established_input. */
+
+/* What all requests have: names, irs, window, offsets; no options agreed on yet. Not in the table,
+ * not on a list. */
+void tcp_request_init(struct stack *stack, struct tcp_listener *listener,
+                      const struct tcp_segment *segment, uint32_t irs, struct tcp_request *out);
+/* Takes one from the pool, which must have one, as a copy of `made`; into the table, its SYN-ACK
+ * sent, its timer set. */
+void tcp_request_keep(struct stack *stack, const struct tcp_request *made);
+/* The SYN-ACK. False: no buffer (counted). */
+bool tcp_request_send(struct stack *stack, const struct tcp_request *request, uint32_t tsval);
+/* Without a word to the peer. One that is not kept (a cookie's): nothing. */
+void tcp_request_drop(struct stack *stack, struct tcp_request *request);
+/* The handshake's last ACK came: makes the connection, which gets the segment. The request is gone
+ * afterwards, unless the backlog has no place and the peer may try again. */
+enum counter_id tcp_request_complete(struct stack *stack, struct tcp_request *request,
+                                     const struct tcp_segment *segment);
+/* For a half-open connection. */
 enum counter_id tcp_request_input(struct stack *stack, struct tcp_request *request,
                                   const struct tcp_segment *segment);
 void tcp_request_timer(struct stack *stack, struct tcp_request *request);
+/* An ICMP error that quotes its SYN-ACK, the sequence number checked. */
 void tcp_request_icmp(struct stack *stack, struct tcp_request *request, enum rs_status error);
 /* tcp_input.c's: a segment for a connection in SYN_RECEIVED or later. */
 enum counter_id tcp_conn_input(struct stack *stack, struct tcp_conn *conn,
                                const struct tcp_segment *segment);
 
+static inline struct tcp_secret_flow tcp_secret_flow_of(const struct tcp_flow *flow)
+{
+    return (struct tcp_secret_flow){.local_be32 = flow->local_be32,
+                                    .peer_be32 = flow->peer_be32,
+                                    .local_port_be16 = flow->local_port_be16,
+                                    .peer_port_be16 = flow->peer_port_be16};
+}
+
+/* ---- tcp_time_wait.c ------------------------------------------------------------------------- */
+
 /* The connection's flow is taken over by a time-wait record; conn leaves the table. */
 void tcp_time_wait_enter(struct stack *stack, struct tcp_conn *conn);
 /* RFC 9293 3.10.7.4, 1337, 6191. A SYN that may open a new connection ends it: *reopen true, then
- * the segment goes to the listener, whose ISN must be at least *min_iss. */
+ * the same segment goes to tcp_listen_input of the listener at its address (there is one), and what
+ * was returned counts nothing. */
 enum counter_id tcp_time_wait_input(struct stack *stack, struct tcp_time_wait *wait,
                                     const struct tcp_segment *segment, bool *reopen);
 void tcp_time_wait_timer(struct stack *stack, struct tcp_time_wait *wait);
-/* For connect: true when the pair may be used again (timestamps, a second old); then it is gone and
- * *iss is above its last sequence number. */
+/* The pair may be used again for a connect: timestamps tell the peer old segments from new ones,
+ * and the last one it sent is a second old. */
+bool tcp_time_wait_reusable(const struct stack *stack, const struct tcp_time_wait *wait);
+/* For connect: true when the pair may be used again; then it is gone and *iss is above its last
+ * sequence number. */
 bool tcp_time_wait_reuse(struct stack *stack, struct tcp_time_wait *wait, uint32_t *iss);
-/* An ephemeral port (49152 to 65535, RFC 6335, 6056) for this pair that is bound by nobody, makes
- * no known flow, and whose answers the NIC gives to this queue. 0: none found. */
+
+/* ---- tcp_port.c ------------------------------------------------------------------------------ */
+
+/* An ephemeral port (49152 to 65535, RFC 6335, 6056) for this pair, network order, that is bound by
+ * nobody, makes no known flow, and whose answers the NIC gives to this queue; a TIME_WAIT that may
+ * be reused does not count as a flow. At most 4096 ports are tried, because the poll loop waits;
+ * the next call goes on behind them. 0: none found. */
 uint16_t tcp_port_choose(struct stack *stack, uint32_t local_be32, uint32_t peer_be32,
                          uint16_t peer_port_be16);
 
