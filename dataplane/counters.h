@@ -83,7 +83,7 @@ enum counter_group {
     X(ip_not_for_us, DROP_IN, "IPv4 packet for another host")                                      \
     X(ip_link_broadcast, DROP_IN, "IPv4 unicast packet in a broadcast or multicast frame")         \
     X(ip_fragment, DROP_IN, "IPv4 fragment; fragments are not reassembled")                        \
-    X(ip_protocol, DROP_IN, "IPv4 protocol other than ICMP, IGMP and UDP")                         \
+    X(ip_protocol, DROP_IN, "IPv4 protocol other than ICMP, IGMP, TCP and UDP")                    \
     X(icmp_malformed, DROP_IN, "ICMP message truncated")                                           \
     X(icmp_checksum, DROP_IN, "ICMP checksum is wrong")                                            \
     X(icmp_echo_limited, DROP_IN, "pings beyond the rate limit")                                   \
@@ -106,7 +106,21 @@ enum counter_group {
     X(tcp_request_bad, DROP_IN, "segment of a half-open connection outside its window, too old or with a wrong ACK") \
     X(tcp_accept_failed, DROP_IN, "handshake complete, but no connection or ring left: refused with a reset") \
     X(tcp_time_wait_dropped, DROP_IN, "segment for a connection in TIME_WAIT: old, or a SYN that may not open a new one yet") \
+    X(tcp_truncated, DROP_IN, "IPv4 packet ends inside the TCP header")                            \
+    X(tcp_offset_bad, DROP_IN, "TCP data offset below 20 bytes or beyond the packet")              \
+    X(tcp_checksum, DROP_IN, "TCP checksum is wrong")                                              \
+    X(tcp_group, DROP_IN, "TCP segment to a broadcast or multicast address")                       \
+    X(tcp_no_socket, DROP_IN, "TCP segment to a port where nobody listens, or of no connection; answered with a reset") \
+    X(tcp_ack_invalid, DROP_IN, "TCP segment that acknowledges what was not sent, or what is too old") \
+    X(tcp_reset_invalid, DROP_IN, "TCP reset that does not stand exactly where the connection is (RFC 5961)") \
+    X(tcp_syn_invalid, DROP_IN, "SYN for a connection that exists (RFC 5961)")                     \
+    X(tcp_no_syn, DROP_IN, "TCP segment without SYN while one is waited for")                      \
+    X(tcp_no_ack, DROP_IN, "TCP segment without ACK for a connection that exists")                 \
+    X(tcp_paws, DROP_IN, "TCP segment with a timestamp older than the newest (PAWS)")              \
+    X(tcp_out_of_window, DROP_IN, "TCP segment outside the receive window: old, or beyond it")     \
+    X(tcp_unwanted, DROP_IN, "TCP data for a program that has closed, or reads no more; answered with a reset") \
     X(udp_sends, SENT, "datagrams sent by sockets")                                                \
+    X(tcp_segments_out, SENT, "TCP segments made, those that the NIC cuts counted once")           \
     X(arp_made, SENT, "ARP packets made by the stack")                                             \
     X(icmp_made, SENT, "ICMP messages made by the stack")                                          \
     X(igmp_made, SENT, "IGMP messages made by the stack")                                          \
@@ -149,6 +163,24 @@ enum counter_group {
     X(hints_deferred, INFO, "times a session's further hints waited for the next iteration")       \
     X(control_waits, INFO, "times a request waited because too many of its session were with the control thread") \
     X(memberships_refused, INFO, "multicast joins refused: [limits] memberships reached")          \
+    X(tcp_connections_full, INFO, "connections not made: [tcp] connections reached")              \
+    X(tcp_acks_out, INFO, "TCP segments that carried an ACK only")                                 \
+    X(tcp_delayed_acks, INFO, "TCP ACKs sent because of the delay")                                \
+    X(tcp_out_of_order, INFO, "TCP segments received ahead of a gap")                              \
+    X(tcp_ranges_full, INFO, "TCP segments ahead of a gap not kept: too many gaps")                \
+    X(tcp_retransmits, INFO, "TCP segments sent again")                                            \
+    X(tcp_window_probes, INFO, "probes of a peer's closed window")                                 \
+    X(tcp_keepalives, INFO, "TCP keep-alive probes")                                               \
+    X(tcp_black_holes, INFO, "times large segments vanished without a word, so smaller ones were tried") \
+    X(tcp_mtu_lowered, INFO, "times a router said that segments are too large")                    \
+    X(tcp_ecn_marks, INFO, "TCP data segments that a router marked (ECN)")                         \
+    X(tcp_challenges_out, INFO, "ACKs sent in answer to segments that do not fit the connection")  \
+    X(tcp_challenges_limited, INFO, "such ACKs not sent because of the limit (RFC 5961)")          \
+    X(tcp_resets_out, INFO, "TCP resets sent")                                                     \
+    X(tcp_resets_limited, INFO, "TCP resets not sent because of the rate limit")                   \
+    X(tcp_options_bad, INFO, "TCP segments with a malformed option; those before it were read")    \
+    X(tcp_no_buffer, INFO, "TCP control segments not sent: no transmit buffer")                    \
+    X(tcp_blocked, INFO, "times a connection waited for a transmit buffer")                        \
     X(tcp_accepted, INFO, "TCP connections opened by peers")                                       \
     X(tcp_requests_dropped, INFO, "half-open TCP connections that ended without becoming one: by the peer, an ICMP error or the listener's end") \
     X(tcp_requests_timed_out, INFO, "half-open TCP connections given up: no answer to any SYN-ACK") \

@@ -18,7 +18,7 @@ void icmp_init(struct stack *stack)
     memset(&stack->icmp, 0, sizeof(stack->icmp));
 }
 
-static bool icmp_limit_pass(const struct stack *stack, struct icmp_limit *limit)
+bool icmp_limit_pass(const struct stack *stack, struct icmp_limit *limit)
 {
     if (limit->due_ns < stack->now_ns) {
         limit->due_ns = stack->now_ns;
@@ -133,8 +133,31 @@ static struct udp_socket *icmp_quoted_socket(const struct stack *stack, const ui
     return udp_demux(stack, ip->src_be32, udp->src_port_be16, ip->dst_be32, udp->dst_port_be16);
 }
 
+/* The same for a TCP segment. */
+static bool icmp_quoted_segment(struct stack *stack, const struct wire_icmp *header,
+                                const uint8_t *quote, uint32_t quote_bytes)
+{
+    const struct wire_ipv4 *ip = (const struct wire_ipv4 *)quote;
+    enum ipv4_check_result check = ipv4_check(quote, quote_bytes);
+    if ((check != IPV4_CHECK_OK && check != IPV4_CHECK_TOTAL_LENGTH) ||
+        ip->protocol != IPV4_PROTOCOL_TCP || ip->src_be32 != stack->ip_be32) {
+        return false;
+    }
+    uint32_t header_bytes = ipv4_header_bytes(ip);
+    enum rs_status error = icmp_error_status(header);
+    uint32_t mtu = error == RS_MESSAGE_SIZE ? rs_be32(header->rest_be32) & 0xffffu : 0;
+    return tcp_icmp_error(stack, quote + header_bytes, quote_bytes - header_bytes, ip->src_be32,
+                          ip->dst_be32, error, mtu);
+}
+
 static void icmp_error(struct stack *stack, const struct ipv4_packet *packet)
 {
+    const struct wire_icmp *header = (const struct wire_icmp *)packet->payload;
+    if (icmp_quoted_segment(stack, header, packet->payload + ICMP_HEADER_BYTES,
+                            packet->payload_bytes - ICMP_HEADER_BYTES)) {
+        STACK_COUNT(stack, icmp_errors_in);
+        return;
+    }
     struct udp_socket *socket = icmp_quoted_socket(stack, packet->payload + ICMP_HEADER_BYTES,
                                                    packet->payload_bytes - ICMP_HEADER_BYTES);
     if (socket == NULL) {
@@ -142,8 +165,7 @@ static void icmp_error(struct stack *stack, const struct ipv4_packet *packet)
         return;
     }
     STACK_COUNT(stack, icmp_errors_in);
-    stack->upcalls.error(stack->upcalls.context, socket,
-                         icmp_error_status((const struct wire_icmp *)packet->payload));
+    stack->upcalls.error(stack->upcalls.context, socket, icmp_error_status(header));
 }
 
 void icmp_input(struct stack *stack, const struct ipv4_packet *packet)

@@ -1,7 +1,7 @@
 /*
- * ICMP of a host (RFC 792, RFC 1122 3.2.2): answers pings, hands errors to the socket they quote,
- * tells senders about ports and protocols nobody serves; all at a bounded rate. Queue thread; from
- * ipv4_input and udp_input.
+ * ICMP of a host (RFC 792, RFC 1122 3.2.2): answers pings, hands errors to the socket or connection
+ * they quote, tells senders about ports and protocols nobody serves; all at a bounded rate. Queue
+ * thread; from ipv4_input and udp_input.
  */
 #ifndef RINGSOCK_DATAPLANE_ICMP_H
 #define RINGSOCK_DATAPLANE_ICMP_H
@@ -24,8 +24,11 @@ struct icmp_limit {
 struct icmp_state {
     struct icmp_limit echo;
     struct icmp_limit errors;
+    struct icmp_limit resets; /* of tcp_refuse: the same kind of answer */
 };
 
+/* True: one more may be sent now. */
+bool icmp_limit_pass(const struct stack *stack, struct icmp_limit *limit);
 void icmp_init(struct stack *stack);
 void icmp_input(struct stack *stack, const struct ipv4_packet *packet);
 /* Answers packet with destination unreachable, unless RFC 1122 3.2.2 or the rate forbids it. */

@@ -118,6 +118,9 @@ void ipv4_input(struct stack *stack, const struct pkt *pkt, bool link_group, boo
     case IPV4_PROTOCOL_UDP:
         udp_input(stack, &packet);
         break;
+    case IPV4_PROTOCOL_TCP:
+        tcp_input(stack, &packet);
+        break;
     case IPV4_PROTOCOL_ICMP:
         icmp_input(stack, &packet);
         break;
@@ -144,6 +147,7 @@ void ipv4_finish(struct stack *stack, struct pkt *pkt, const struct ipv4_send *s
         .tos = send->tos,
         .total_len_be16 = rs_be16((uint16_t)total_bytes),
         .id_be16 = rs_be16(stack->ip_id++),
+        .fragment_be16 = send->dont_fragment ? rs_be16(IPV4_FLAG_DF) : 0,
         .ttl = send->ttl,
         .protocol = send->protocol,
         .src_be32 = send->src_be32,

@@ -1,6 +1,6 @@
 /*
- * IPv4 in and out. Queue thread. In: from ethernet_input, up to icmp, igmp and udp. Out: a frame
- * with its payload in place goes to a group's MAC or through the neighbour table.
+ * IPv4 in and out. Queue thread. In: from ethernet_input, up to icmp, igmp, udp and tcp. Out: a
+ * frame with its payload in place goes to a group's MAC or through the neighbour table.
  */
 #ifndef RINGSOCK_DATAPLANE_IPV4_H
 #define RINGSOCK_DATAPLANE_IPV4_H
@@ -31,6 +31,7 @@ struct ipv4_packet {
 struct ipv4_send {
     uint32_t src_be32, dst_be32;
     uint8_t protocol, ttl, tos;
+    bool dont_fragment;
     uint32_t header_bytes; /* 20, or more with options already in place */
     uint32_t payload_bytes;
 };

@@ -148,6 +148,7 @@ static void neighbour_give_up(struct stack *stack, struct neighbour *entry)
     while ((waiting = waiting_take(stack, entry)) != NULL) {
         STACK_COUNT(stack, neighbour_no_answer);
         udp_report_unsent(stack, &waiting->pkt, RS_HOST_UNREACHABLE);
+        tcp_report_unsent(stack, &waiting->pkt, RS_HOST_UNREACHABLE);
         stack->nic->ops->tx_free(stack->nic, &waiting->pkt);
     }
 }

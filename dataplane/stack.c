@@ -68,6 +68,10 @@ enum rs_status stack_create(const struct stack_config *config, struct nic *nic,
     if (status != RS_OK) {
         goto free_members;
     }
+    status = tcp_stack_init(stack, &config->tcp);
+    if (status != RS_OK) {
+        goto free_igmp;
+    }
     arp_init(stack);
     if (stack->wire) {
         igmp_notify_macs(stack);
@@ -75,6 +79,8 @@ enum rs_status stack_create(const struct stack_config *config, struct nic *nic,
     *out = stack;
     return RS_OK;
 
+free_igmp:
+    igmp_destroy(stack);
 free_members:
     membership_destroy(stack);
 free_neighbours:
@@ -95,6 +101,7 @@ void stack_destroy(struct stack *stack)
         struct pkt *pkt = &stack->tx_pkts[stack->tx_head++ & (STACK_TX_QUEUE_PKTS - 1)];
         stack->nic->ops->tx_free(stack->nic, pkt);
     }
+    tcp_stack_destroy(stack);
     igmp_destroy(stack);
     membership_destroy(stack);
     neighbour_destroy(stack);
@@ -154,21 +161,33 @@ bool stack_to_followers(struct stack *stack, const struct pkt *pkt)
     return stack->leads;
 }
 
-/* What a plain UDP frame's ports say; any other frame yields a chain that is fetched in vain. */
-static struct udp_socket **stack_frame_chain(const struct stack *stack, const struct pkt *pkt)
+/* What a look-up for a plain frame will read first: the chain's head. Any other frame yields one
+ * that is fetched in vain. */
+static void *const *stack_frame_chain(const struct stack *stack, const struct pkt *pkt)
 {
     const struct wire_ipv4 *ip = (const struct wire_ipv4 *)(pkt->data + ETHERNET_HEADER_BYTES);
+    /* TCP begins with the same ports. */
     const struct wire_udp *udp = (const struct wire_udp *)(pkt->data + IPV4_PAYLOAD_OFF);
     if (pkt->len_bytes < IPV4_PAYLOAD_OFF + UDP_HEADER_BYTES) {
         return NULL;
     }
-    return udp_first_chain(stack, ip->dst_be32, udp->dst_port_be16, ip->src_be32,
-                           udp->src_port_be16);
+    if (ip->protocol == IPV4_PROTOCOL_TCP) {
+        return (void *const *)tcp_flow_chain(stack, ip->dst_be32, udp->dst_port_be16, ip->src_be32,
+                                             udp->src_port_be16);
+    }
+    return (void *const *)udp_first_chain(stack, ip->dst_be32, udp->dst_port_be16, ip->src_be32,
+                                          udp->src_port_be16);
+}
+
+static bool stack_frame_is_tcp(const struct pkt *pkt)
+{
+    return ((const struct wire_ipv4 *)(pkt->data + ETHERNET_HEADER_BYTES))->protocol ==
+           IPV4_PROTOCOL_TCP;
 }
 
 void stack_prefetch(const struct stack *stack, const struct pkt *pkts, uint32_t count)
 {
-    struct udp_socket **chains[NIC_BURST_PKTS];
+    void *const *chains[NIC_BURST_PKTS];
     if (count < 2 || count > NIC_BURST_PKTS) {
         return; /* alone, a frame has nothing to overlap with */
     }
@@ -178,12 +197,19 @@ void stack_prefetch(const struct stack *stack, const struct pkt *pkts, uint32_t 
     for (uint32_t i = 0; i < count; i++) {
         chains[i] = stack_frame_chain(stack, &pkts[i]);
         if (chains[i] != NULL) {
-            __builtin_prefetch(chains[i]);
+            __builtin_prefetch((const void *)chains[i]);
         }
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (chains[i] != NULL && *chains[i] != NULL) {
-            __builtin_prefetch(*chains[i], 1);
+        if (chains[i] == NULL || *chains[i] == NULL) {
+            continue;
+        }
+        const char *at = *chains[i];
+        __builtin_prefetch(at, 1);
+        if (stack_frame_is_tcp(&pkts[i])) {
+            for (uint32_t off = RS_LINE_BYTES; off < TCP_HOT_BYTES; off += RS_LINE_BYTES) {
+                __builtin_prefetch(at + off, 1);
+            }
         }
     }
 }
@@ -221,11 +247,8 @@ static bool stack_timer_take(struct stack *stack, enum stack_timer timer)
     return true;
 }
 
-void stack_timers(struct stack *stack)
+static void stack_fixed_timers(struct stack *stack)
 {
-    if (stack->now_ns < stack->next_timer_ns) {
-        return;
-    }
     if (stack_timer_take(stack, STACK_TIMER_ARP)) {
         arp_timer(stack);
     }
@@ -237,9 +260,18 @@ void stack_timers(struct stack *stack)
     }
 }
 
+void stack_timers(struct stack *stack)
+{
+    if (stack->now_ns >= stack->next_timer_ns) {
+        stack_fixed_timers(stack);
+    }
+    tcp_run(stack);
+}
+
 uint64_t stack_next_timer_ns(const struct stack *stack)
 {
-    return stack->next_timer_ns;
+    uint64_t tcp_ns = tcp_next_ns(stack);
+    return tcp_ns < stack->next_timer_ns ? tcp_ns : stack->next_timer_ns;
 }
 
 /* ---- randomness and notices ---- */

@@ -26,6 +26,7 @@ struct neighbour;
 
 #define TCP_NO_INDEX         0xffffffffu
 #define TCP_MSS_DEFAULT      536u   /* RFC 9293 3.7.1: of a peer that names none */
+#define TCP_MTU_MIN          552u   /* as Linux: a smaller path is not believed (RFC 5927 7.2) */
 #define TCP_MSS_MIN          88u    /* smaller ones are not believed */
 #define TCP_RANGES_MAX       64u    /* gaps of one connection's receive ring, less one */
 #define TCP_DUP_THRESHOLD    3u     /* RFC 5681, 6675 */
@@ -151,7 +152,8 @@ struct tcp_loss {
     bool rack_reordering_seen, rack_dsack_seen;
     uint32_t rack_fack; /* highest sequence number delivered */
     /* TLP */
-    uint32_t tlp_end; /* snd_nxt at the probe; valid while tlp_outstanding */
+    uint64_t reorder_due_ns; /* when RACK deems something lost; 0: nothing waits for that */
+    uint32_t tlp_end;        /* snd_nxt at the probe; valid while tlp_outstanding */
     bool tlp_outstanding, tlp_retransmission;
     /* RTT (RFC 6298); 0: no sample yet */
     uint64_t srtt_ns, rttvar_ns, rto_ns, rtt_min_ns;
@@ -202,6 +204,7 @@ struct tcp_conn {
     uint32_t fin_seq;      /* of our FIN once it is queued */
     uint32_t peer_fin_seq; /* of a FIN that came ahead of a gap or in order */
     uint64_t last_sent_ns; /* data */
+    uint64_t rto_base_ns;  /* what the retransmission timeout counts from */
     uint64_t progress_ns;  /* when snd_una moved last, or data was first sent after all was
                               acknowledged */
     struct tcp_congestion congestion;
@@ -224,10 +227,10 @@ struct tcp_conn {
     struct tcp_listener *listener; /* whose settings it has; only until it is established */
     uint32_t error;                /* enum rs_status */
     uint8_t keep_probes;
-    uint8_t persist_tries;
+    uint8_t persist_tries;    /* unanswered */
+    uint8_t persist_backoff;  /* probes since the window closed */
     uint8_t black_hole_tries; /* full-sized segments that timed out in a row */
-    uint8_t reserved2;
-    uint64_t challenge_ns; /* when the next challenge ACK is allowed (RFC 5961) */
+    uint64_t challenge_ns;    /* when the next challenge ACK is allowed (RFC 5961) */
     uint64_t connected_ns;
     uint64_t linger_until_ns;
     uint64_t mtu_raise_ns; /* when a lowered path MTU is tried again */
@@ -237,6 +240,9 @@ struct tcp_conn {
     uint32_t cwr_point; /* ECN: no second reduction before snd_una passes this */
     struct tcp_conn *free_next;
 };
+
+/* What every segment of a connection touches: fetched ahead by stack_prefetch. */
+#define TCP_HOT_BYTES 512u
 
 enum { /* tcp_conn.features */
        TCP_FEATURE_TIMESTAMPS = 1,
@@ -306,6 +312,8 @@ struct tcp_stack { /* stack->tcp */
     /* pools */
     struct tcp_conn *conns, *conn_free;
     uint32_t conn_count;
+    uint32_t conns_used;      /* of the array, ever: what lies behind has never been touched */
+    struct tcp_conn *blocked; /* found no transmit buffer; go on in the next turn */
     struct tcp_sent *sent;
     uint32_t sent_free, sent_free_count;
     struct tcp_range *ranges;
@@ -345,6 +353,9 @@ struct tcp_conn *tcp_conn_new(struct stack *stack, const struct tcp_settings *se
                               uint32_t local_be32, uint32_t peer_be32);
 /* Back to the pool; nothing may refer to it any more. */
 void tcp_conn_free(struct stack *stack, struct tcp_conn *conn);
+/* Sequence numbers of a connection whose SYN (or SYN-ACK) has the number iss, and the offset of its
+ * timestamps. */
+void tcp_conn_start(struct stack *stack, struct tcp_conn *conn, uint32_t iss);
 void tcp_conn_set_rings(struct tcp_conn *conn, const struct tcp_rings *rings);
 void tcp_set_state(struct stack *stack, struct tcp_conn *conn, enum tcp_state state);
 /* The connection is over with an error: no timer, no segment any more, TCP_EVENT_ERROR. */
@@ -357,6 +368,8 @@ void tcp_ready(struct stack *stack, struct tcp_conn *conn);
 void tcp_run(struct stack *stack);
 /* No timer or turn of a connection is due before. */
 uint64_t tcp_next_ns(const struct stack *stack);
+/* The connection and its owner part: TCP_EVENT_GONE in this turn. */
+void tcp_let_go(struct stack *stack, struct tcp_conn *conn);
 
 #define TCP_TRACE(stack, flow_at, event_name, value_a, value_b)                     \
     trace_add(&(stack)->trace,                                                      \
@@ -417,6 +430,8 @@ void tcp_input(struct stack *stack, const struct ipv4_packet *packet);
  * "fragmentation needed", else 0. False: no such connection. */
 bool tcp_icmp_error(struct stack *stack, const uint8_t *quote, uint32_t quote_bytes,
                     uint32_t local_be32, uint32_t peer_be32, enum rs_status error, uint32_t mtu);
+/* A packet of ours, IPv4 header in place, will not be sent. */
+void tcp_report_unsent(struct stack *stack, const struct pkt *pkt, enum rs_status error);
 /* The handshake's answers of an active or passive open, in one place: what was agreed on. */
 void tcp_take_options(struct stack *stack, struct tcp_conn *conn,
                       const struct tcp_options *options);
@@ -434,6 +449,8 @@ uint32_t tcp_receive_window(struct tcp_conn *conn);
 uint32_t tcp_receive_sack(const struct stack *stack, struct tcp_conn *conn,
                           struct tcp_sack_block *blocks, uint32_t max);
 void tcp_receive_dsack(struct tcp_conn *conn, uint32_t start, uint32_t end);
+/* The window has opened by so much that the peer should hear of it (RFC 9293 3.8.6.2.2). */
+bool tcp_receive_update_due(const struct tcp_conn *conn);
 /* Looks at the client's recv_head. False: it cannot be; the owner will hear RS_POISONED. */
 RS_CHECK_RESULT bool tcp_receive_refresh(struct tcp_conn *conn);
 
@@ -485,6 +502,9 @@ void tcp_timers(struct stack *stack); /* runs what is due */
 void tcp_rearm_retransmit(struct stack *stack, struct tcp_conn *conn);
 /* Something came from the peer: keep-alive starts again. */
 void tcp_keepalive_touch(struct stack *stack, struct tcp_conn *conn);
+uint64_t tcp_persist_ns(const struct stack *stack, const struct tcp_conn *conn);
+/* The path takes packets of mtu bytes only; 0: less than now. */
+void tcp_lower_mtu(struct stack *stack, struct tcp_conn *conn, uint32_t mtu);
 /* RFC 5961: true when a challenge ACK may be sent now. challenge_ns: the flow's own. */
 bool tcp_challenge_pass(struct stack *stack, uint64_t *challenge_ns);
 

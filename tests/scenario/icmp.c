@@ -240,10 +240,10 @@ static void an_unknown_protocol_is_answered(void **state)
     (void)state;
     script_know(PEER);
     struct frame frame = frame_udp(PEER ":5000", OWN ":80", "segment");
-    frame.data[23] = 6; /* TCP */
+    frame.data[23] = 132; /* SCTP */
     frame_fix_ip(&frame);
     inject(&frame);
-    expect_unreachable(2, PEER, "protocol 6");
+    expect_unreachable(2, PEER, "protocol 132");
     expect_count(ip_protocol, 1);
 }
 
