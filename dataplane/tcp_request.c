@@ -187,32 +187,29 @@ static void tcp_request_hand_over(struct stack *stack, const struct tcp_request 
                                   const struct tcp_segment *segment, struct tcp_conn *conn)
 {
     struct tcp_options options = {.present = TCP_OPTION_MSS, .mss = request->mss_peer};
-    conn->flow = request->flow;
-    conn->flow.kind = TCP_FLOW_CONN;
-    conn->flow.in_table = false;
+    conn->flow.local_port_be16 = request->flow.local_port_be16;
+    conn->flow.peer_port_be16 = request->flow.peer_port_be16;
+    conn->flow.state = TCP_SYN_RECEIVED;
+    tcp_conn_start(stack, conn, request->iss);
+    conn->snd_una = conn->snd_nxt; /* the SYN-ACK is acknowledged */
+    conn->snd_sml = conn->snd_nxt;
     conn->irs = request->irs;
     conn->rcv_nxt = request->irs + 1;
     conn->rcv_adv = conn->rcv_nxt + request->window;
     conn->last_ack_sent = conn->rcv_nxt;
     conn->last_received_ns = stack->now_ns;
-    conn->iss = request->iss;
-    conn->snd_una = request->iss + 1;
-    conn->snd_nxt = conn->snd_una;
-    conn->snd_sml = conn->snd_una;
     conn->snd_wl1 = segment->seq;
     conn->snd_wl2 = segment->ack;
     conn->snd_wnd = (uint32_t)segment->window << request->send_wscale;
     conn->snd_wnd_max = conn->snd_wnd;
     conn->progress_ns = stack->now_ns;
+    conn->rto_base_ns = stack->now_ns;
     conn->recv_wscale = request->recv_wscale;
-    conn->ts_offset = request->ts_offset;
     conn->features = TCP_FEATURE_PASSIVE | (request->ecn ? TCP_FEATURE_ECN : 0u);
     if (request->timestamps) {
         conn->features |= TCP_FEATURE_TIMESTAMPS;
         options.present |= TCP_OPTION_TIMESTAMPS;
         options.tsval = request->ts_recent;
-        conn->ts_recent = request->ts_recent;
-        conn->ts_recent_ns = stack->now_ns;
     }
     if (request->wscale) {
         conn->features |= TCP_FEATURE_WSCALE;
@@ -223,7 +220,9 @@ static void tcp_request_hand_over(struct stack *stack, const struct tcp_request 
         conn->features |= TCP_FEATURE_SACK;
         options.present |= TCP_OPTION_SACK_OK;
     }
+    conn->loss.backoff = request->tries; /* which tcp_take_options wants to know */
     tcp_take_options(stack, conn, &options);
+    conn->loss.backoff = 0;
 }
 
 /* NULL: no connection, or its owner had no memory. The backlog's place is reserved. */
@@ -270,18 +269,11 @@ enum counter_id tcp_request_complete(struct stack *stack, struct tcp_request *re
         return COUNTER_tcp_accept_failed;
     }
     uint64_t sent_ns = request->sent_ns;
-    bool lost = request->tries > 1;
     tcp_request_drop(stack, request);
     tcp_flow_insert(stack, &conn->flow);
     tcp_set_state(stack, conn, TCP_ESTABLISHED);
-    conn->events |= TCP_EVENT_CONNECTED;
     if (sent_ns != 0) {
         tcp_rtt_sample(stack, conn, stack->now_ns - sent_ns);
-    }
-    if (lost) {
-        /* RFC 5681 3.1 says so when one SYN-ACK was sent again. With the initial RTO of 1 s
-         * (RFC 6298) the first one may only have been slow, so it takes two, as with Linux. */
-        conn->congestion.cwnd_bytes = conn->mss;
     }
     STACK_COUNT(stack, tcp_accepted);
     if (cookie) {
