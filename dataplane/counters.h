@@ -188,7 +188,13 @@ enum counter_group {
     X(tcp_cookies_sent, INFO, "SYNs answered with a cookie: too many half-open connections")       \
     X(tcp_cookies_accepted, INFO, "TCP connections made from a SYN cookie")                        \
     X(tcp_time_waits_recycled, INFO, "connections in TIME_WAIT given up early: all places were taken") \
-    X(tcp_time_waits_reopened, INFO, "connections in TIME_WAIT that a peer's SYN or a connect has opened anew")
+    X(tcp_time_waits_reopened, INFO, "connections in TIME_WAIT that a peer's SYN or a connect has opened anew") \
+    X(tcp_timeouts, INFO, "TCP retransmission timeouts")                                           \
+    X(tcp_fast_recoveries, INFO, "times TCP repaired losses without a timeout")                    \
+    X(tcp_undos, INFO, "times a TCP peer had all it was thought to miss, window restored")         \
+    X(tcp_probes_tail, INFO, "TCP tail loss probes")                                               \
+    X(tcp_sack_reneged, INFO, "times a TCP peer dropped data it had reported by SACK")             \
+    X(tcp_records_short, INFO, "TCP segments kept account of together: [tcp] records_max reached")
 /* clang-format on */
 
 enum counter_id {

@@ -12,18 +12,31 @@
 
 #include "dataplane/tcp.h"
 
+/* Where CUBIC stands since the last reduction, in bytes. */
+struct tcp_cubic {
+    uint64_t epoch_ns;       /* begin of congestion avoidance; 0: none yet */
+    uint32_t w_max_bytes;    /* window before the last reduction, or less (fast convergence) */
+    uint32_t w_prior_bytes;  /* the same, never less: from there on W_est grows as Reno's window */
+    uint32_t w_est_bytes;    /* window of a Reno flow in our place */
+    uint32_t w_est_fraction; /* of a byte, 32 bits */
+    uint32_t origin_bytes;   /* plateau of the curve */
+    uint32_t k_ms;           /* from the epoch to the plateau */
+};
+
 struct tcp_congestion {
     uint32_t cwnd_bytes, ssthresh_bytes;
     uint16_t mss_bytes;
-    uint8_t kind;         /* enum tcp_congestion_kind, not DEFAULT */
-    bool friendly;        /* in the Reno-friendly region */
-    uint32_t acked_bytes; /* not yet turned into window */
-    /* CUBIC, in its own units (tcp_cubic.c) */
-    uint64_t epoch_ns; /* 0: no epoch */
-    uint32_t w_max_bytes, w_last_max_bytes, w_est_bytes, origin_bytes;
-    uint32_t k_ms;
+    uint8_t kind;  /* enum tcp_congestion_kind, not DEFAULT */
+    bool friendly; /* in the Reno-friendly region */
     uint32_t target_bytes;
+    uint32_t look_bytes;    /* a window of this size is looked at again before target_due_ns */
+    uint32_t gain;          /* window per byte delivered, of 2^32; up to target_bytes */
+    uint32_t gain_fraction; /* of a byte, 32 bits */
+    uint32_t est_gain;      /* of w_est_bytes, of 2^32 */
     uint64_t target_due_ns;
+    uint64_t last_acked_ns;
+    struct tcp_cubic cubic;
+    struct tcp_cubic before; /* the last reduction, for undo */
 };
 
 void tcp_congestion_init(struct tcp_congestion *congestion, enum tcp_congestion_kind kind,

@@ -71,22 +71,26 @@ struct tcp_segment {
 
 enum {
     TCP_SENT_SACKED = 1,        /* the peer has it, says SACK */
-    TCP_SENT_LOST = 2,          /* to be sent again; with RETRANS_OUT: no longer in this state */
+    TCP_SENT_LOST = 2,          /* to be sent again; with RETRANS_OUT: that was done */
     TCP_SENT_RETRANS_OUT = 4,   /* sent again and under way */
     TCP_SENT_RETRANSMITTED = 8, /* was ever sent again: no RTT sample */
-    TCP_SENT_FIN = 16           /* its last sequence number is the FIN */
+    TCP_SENT_FIN = 16,          /* its last sequence number is the FIN */
+    TCP_SENT_JOINED = 32,       /* of several transmissions: no RTT sample, no RACK sample */
+    TCP_SENT_PARTIAL = 64       /* only its first bytes were sent again: no record for the rest */
 };
 
 /* One transmission, [start, end). On two lists: by sequence number, and by the time of its newest
- * transmission (RFC 8985), the SACKed ones not on the latter. Links are indices into the pool. */
+ * transmission (RFC 8985), on the latter only what is under way: neither SACKED, nor LOST without
+ * RETRANS_OUT. Links are indices into the pool. Neighbours that are SACKED are made one. */
 struct tcp_sent {
     uint64_t sent_ns; /* newest transmission */
     uint32_t start, end;
     uint32_t next, prev;
     uint32_t time_next, time_prev;
     uint8_t flags;
-    uint8_t tries; /* times sent again, saturating */
-    uint8_t reserved[6];
+    uint8_t tries;     /* times sent again, saturating */
+    uint16_t segments; /* how many SACKED ones it was made of; else 1 */
+    uint8_t reserved[4];
 };
 static_assert(sizeof(struct tcp_sent) == 40, "tcp_sent");
 
@@ -133,17 +137,25 @@ struct tcp_loss {
     uint32_t time_first, time_last; /* by newest transmission */
     uint32_t lost_hint; /* no record before it is LOST and not RETRANS_OUT; TCP_NO_INDEX: look from
                            first */
-    uint32_t sack_hint; /* where the last SACK block ended */
+    uint32_t sack_hint; /* record at which the last SACK block ended; TCP_NO_INDEX: none */
+    uint32_t sacked_segments;
     uint32_t recovery_point;
-    struct tcp_sack_block seen[4]; /* the last ACK's blocks */
-    /* proportional rate reduction, RFC 6937 */
-    uint32_t prr_delivered, prr_out, prior_flight_bytes;
+    struct tcp_sack_block seen[TCP_SACK_MAX_BLOCKS]; /* the last ACK's blocks, as far as marked */
+    /* proportional rate reduction, RFC 6937; ratio: ssthresh to the window before, of 2^16 */
+    uint32_t prr_delivered, prr_out, prr_ratio;
     /* undo: RFC 3522 (timestamps), 3708 (D-SACK), 5682 (F-RTO) */
     uint32_t undo_marker, undo_cwnd, undo_ssthresh;
-    int32_t undo_retransmits; /* not yet reported as duplicates; -1: no undo */
+    uint32_t undo_end;        /* after recovery: no undo once snd_una has passed it */
+    int32_t undo_retransmits; /* bytes not yet reported as duplicates; -1: none sent again */
     uint32_t retransmit_ts;   /* tsval of the first retransmission */
-    uint8_t frto;             /* F-RTO step; 0: off */
+    uint8_t frto;             /* F-RTO: 1 after the timeout, 2 new data only; 0: off */
     bool undo_valid;
+    bool retransmit_ts_valid;
+    bool recover_guard; /* RFC 6582 3.2: dup ACKs mean nothing until recovery_point is passed */
+    /* RFC 7661: was the window the limit since snd_una passed usage_end, how much was under way */
+    bool limited;
+    uint32_t usage_end, usage_bytes;
+    uint64_t idle_from_ns; /* last_sent_ns of the idle time that the window was reduced for */
     /* RACK */
     uint64_t rack_sent_ns, rack_rtt_ns;
     uint32_t rack_end;
@@ -158,6 +170,9 @@ struct tcp_loss {
     /* RTT (RFC 6298); 0: no sample yet */
     uint64_t srtt_ns, rttvar_ns, rto_ns, rtt_min_ns;
     uint64_t rtt_min_until_ns;
+    uint64_t rto_max_ns;                 /* of the queue */
+    uint64_t rtt_dev_ns, rtt_dev_max_ns; /* deviation, and its maximum in this round trip */
+    uint32_t rtt_round_end;
 };
 
 struct tcp_conn {
@@ -316,6 +331,7 @@ struct tcp_stack { /* stack->tcp */
     struct tcp_conn *blocked; /* found no transmit buffer; go on in the next turn */
     struct tcp_sent *sent;
     uint32_t sent_free, sent_free_count;
+    uint32_t sent_holders; /* connections that have records */
     struct tcp_range *ranges;
     uint32_t range_free;
     struct tcp_request *requests, *request_free;
