@@ -15,6 +15,9 @@
 #include "rings/os/os.h"
 #include "rings/status.h"
 
+/* What may be left to the NIC, where it can; each includes the ones before. */
+enum config_offload { CONFIG_OFFLOAD_NONE, CONFIG_OFFLOAD_CHECKSUM, CONFIG_OFFLOAD_ALL };
+
 struct queue_config {
     char file[256];
     /* [nic] */
@@ -25,6 +28,7 @@ struct queue_config {
     bool mac_set;
     bool loopback; /* device = loopback */
     bool promiscuous;
+    uint32_t offload;  /* [nic] enum config_offload */
     bool yield;        /* [queue] idle = yield: shared-core profile; idle = spin */
     bool client_yield; /* [instance] client_idle */
     uint32_t rx_descriptors, tx_descriptors, mbufs;

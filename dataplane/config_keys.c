@@ -35,6 +35,8 @@ const struct config_key config_keys[] = {
      "packet buffers of this queue; at least both queues and 256"},
     {"nic", "promiscuous", CONFIG_CHOICE, NIC_ONLY | CONFIG_PER_NIC, "", "no", 0, 0, "no|yes", FIELD(promiscuous), 0,
      "take in every frame the NIC sees, not only those for us"},
+    {"nic", "offload", CONFIG_CHOICE, NIC_ONLY | CONFIG_PER_NIC, "", "all", 0, 0, "none|checksum|all", FIELD(offload), 0,
+     "what the NIC does where it can: checksums, and with `all` cutting TCP segments too; the rest is done in software. The log says at the start what it is"},
 
     {"queue", "core", CONFIG_CORE, 0, "", "none", 0, 1023, NULL, FIELD(core), 0,
      "processor the poll loop is pinned to; `none`: the system chooses"},

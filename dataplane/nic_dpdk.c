@@ -21,12 +21,14 @@
 
 #include "dataplane/log.h"
 #include "dataplane/nic_dpdk_rss.h"
+#include "dataplane/wire/tcp.h"
 #include "rings/os/os.h"
 
 #define ETHER_HEADER_BYTES 14u
 #define VLAN_BYTES         4u
 #define FRAME_MORE_BYTES   (ETHER_HEADER_BYTES + 2 * VLAN_BYTES + RTE_ETHER_CRC_LEN)
 #define POOL_CACHE_MBUFS   256u
+#define BIG_CACHE_MBUFS    32u
 #define MC_ADDRS_MAX       1024u
 
 /* Multicast reception, from the narrowest filter to the widest; a port only ever widens. */
@@ -53,11 +55,13 @@ struct dpdk_nic {
     struct nic nic;
     struct dpdk_port *port;
     struct rte_mempool *pool;
-    struct rte_ether_addr *macs; /* multicast addresses of this queue */
+    struct rte_mempool *big_pool; /* of tx_alloc_big; NULL without TSO */
+    struct rte_ether_addr *macs;  /* multicast addresses of this queue */
     uint32_t mac_count;
     uint16_t port_id, queue_id;
     bool registered;                /* queue thread: has an lcore id, or was refused one */
     _Atomic uint64_t oversize_pkts; /* queue thread writes, control thread reads (stats) */
+    _Atomic uint64_t refused_pkts;  /* the same; frames that the driver will never send */
 };
 
 static struct dpdk_nic *dpdk_of(struct nic *nic)
@@ -66,6 +70,13 @@ static struct dpdk_nic *dpdk_of(struct nic *nic)
 }
 
 /* ---- queue thread ---- */
+
+/* The queue thread is the only writer, so no locked addition. */
+static void count_one(_Atomic uint64_t *counter)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
 
 static uint32_t rx_flags(uint64_t ol_flags)
 {
@@ -102,10 +113,7 @@ static uint32_t dpdk_rx_burst(struct nic *nic, struct pkt *pkts, uint32_t max)
         struct rte_mbuf *mbuf = mbufs[i];
         if (unlikely(mbuf->nb_segs != 1)) {
             /* Longer than the MTU: the buffers hold any frame that is not. */
-            atomic_store_explicit(&self->oversize_pkts,
-                                  atomic_load_explicit(&self->oversize_pkts, memory_order_relaxed) +
-                                      1,
-                                  memory_order_relaxed);
+            count_one(&self->oversize_pkts);
             rte_pktmbuf_free(mbuf);
             continue;
         }
@@ -138,7 +146,24 @@ static bool dpdk_tx_alloc(struct nic *nic, struct pkt *out)
     return true;
 }
 
-/* What the NIC must know to fill in checksums: where the headers start. */
+static bool dpdk_tx_alloc_big(struct nic *nic, struct pkt *out)
+{
+    struct dpdk_nic *self = dpdk_of(nic);
+    struct rte_mbuf *mbuf = rte_pktmbuf_alloc(self->big_pool);
+    if (unlikely(mbuf == NULL)) {
+        /* Drivers give sent mbufs back when they need descriptors, of which there are more than of
+         * these. */
+        (void)rte_eth_tx_done_cleanup(self->port_id, self->queue_id, NIC_BURST_PKTS);
+        mbuf = rte_pktmbuf_alloc(self->big_pool);
+        if (mbuf == NULL) {
+            return false;
+        }
+    }
+    *out = (struct pkt){.handle = mbuf, .data = rte_pktmbuf_mtod(mbuf, uint8_t *)};
+    return true;
+}
+
+/* What the NIC must know to fill in checksums and to cut: where the headers start. */
 static uint64_t tx_offload(struct rte_mbuf *mbuf, const struct pkt *pkt)
 {
     const bool tagged = pkt->data[12] == 0x81 && pkt->data[13] == 0x00;
@@ -146,8 +171,16 @@ static uint64_t tx_offload(struct rte_mbuf *mbuf, const struct pkt *pkt)
     mbuf->tx_offload = 0;
     mbuf->l2_len = l2_bytes & 0x7f;
     mbuf->l3_len = (uint64_t)(pkt->data[l2_bytes] & 0x0f) * 4 & 0x1ff;
+    if (pkt->flags & PKT_TX_TCP_SEG) {
+        const void *tcp = pkt->data + l2_bytes + mbuf->l3_len;
+        mbuf->l4_len = tcp_header_bytes(tcp) & 0xffu;
+        mbuf->tso_segsz = pkt->segment_bytes;
+        return RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_CKSUM |
+               RTE_MBUF_F_TX_TCP_SEG;
+    }
     return RTE_MBUF_F_TX_IPV4 | (pkt->flags & PKT_TX_IP_CSUM ? RTE_MBUF_F_TX_IP_CKSUM : 0) |
-           (pkt->flags & PKT_TX_UDP_CSUM ? RTE_MBUF_F_TX_UDP_CKSUM : 0);
+           (pkt->flags & PKT_TX_UDP_CSUM ? RTE_MBUF_F_TX_UDP_CKSUM : 0) |
+           (pkt->flags & PKT_TX_TCP_CSUM ? RTE_MBUF_F_TX_TCP_CKSUM : 0);
 }
 
 static uint32_t dpdk_tx_burst(struct nic *nic, struct pkt *pkts, uint32_t count)
@@ -162,7 +195,7 @@ static uint32_t dpdk_tx_burst(struct nic *nic, struct pkt *pkts, uint32_t count)
         mbuf->data_len = (uint16_t)pkts[i].len_bytes;
         mbuf->pkt_len = pkts[i].len_bytes;
         mbuf->ol_flags = 0;
-        if (pkts[i].flags & (PKT_TX_IP_CSUM | PKT_TX_UDP_CSUM)) {
+        if (pkts[i].flags & (PKT_TX_IP_CSUM | PKT_TX_UDP_CSUM | PKT_TX_TCP_CSUM | PKT_TX_TCP_SEG)) {
             mbuf->ol_flags = tx_offload(mbuf, &pkts[i]);
             offload = true;
         }
@@ -170,6 +203,12 @@ static uint32_t dpdk_tx_burst(struct nic *nic, struct pkt *pkts, uint32_t count)
     }
     if (offload) {
         burst = rte_eth_tx_prepare(self->port_id, self->queue_id, mbufs, burst);
+        if (unlikely(burst == 0)) {
+            /* The driver will never take the first one, and it would hold up the others. */
+            rte_pktmbuf_free(mbufs[0]);
+            count_one(&self->refused_pkts);
+            return 1;
+        }
     }
     return rte_eth_tx_burst(self->port_id, self->queue_id, mbufs, burst);
 }
@@ -188,6 +227,10 @@ static void dpdk_stats(struct nic *nic, struct nic_stats *out)
     struct rte_eth_stats stats = {0};
     *out = (struct nic_stats){.buffers = self->pool->size,
                               .buffers_held = rte_mempool_in_use_count(self->pool)};
+    if (self->big_pool != NULL) {
+        out->buffers += self->big_pool->size;
+        out->buffers_held += rte_mempool_in_use_count(self->big_pool);
+    }
     if (rte_eth_stats_get(self->port_id, &stats) != 0) {
         return;
     }
@@ -209,6 +252,7 @@ static void dpdk_stats(struct nic *nic, struct nic_stats *out)
         out->tx_errors_pkts = stats.oerrors;
     }
     out->rx_errors_pkts += atomic_load_explicit(&self->oversize_pkts, memory_order_relaxed);
+    out->tx_errors_pkts += atomic_load_explicit(&self->refused_pkts, memory_order_relaxed);
 }
 
 static bool dpdk_link_up(struct nic *nic)
@@ -295,6 +339,7 @@ static void dpdk_close(struct nic *nic)
         for (uint32_t q = 0; q < port->queue_count; q++) {
             if (port->queues[q] != NULL) { /* NULL: opening failed half-way */
                 rte_mempool_free(port->queues[q]->pool);
+                rte_mempool_free(port->queues[q]->big_pool);
                 free(port->queues[q]->macs);
                 free(port->queues[q]);
             }
@@ -307,6 +352,7 @@ static const struct nic_ops dpdk_ops = {
     .rx_burst = dpdk_rx_burst,
     .rx_release = dpdk_rx_release,
     .tx_alloc = dpdk_tx_alloc,
+    .tx_alloc_big = dpdk_tx_alloc_big,
     .tx_burst = dpdk_tx_burst,
     .tx_free = dpdk_tx_free,
     .stats = dpdk_stats,
@@ -378,23 +424,51 @@ static enum rs_status check_limits(const struct dpdk_port *port, const struct qu
     return RS_OK;
 }
 
-static void choose_offloads(struct dpdk_port *port, uint32_t *caps)
+/* net_tap cuts segments in software, and takes none that fills the MTU: it compares the frame with
+ * Ethernet's header to it (DPDK 22.11). The refused frame would hold up the queue. */
+static bool tso_usable(const struct rte_eth_dev_info *info)
 {
+    return strcmp(info->driver_name, "net_tap") != 0;
+}
+
+/* What the NIC will do of what [nic] offload allows; the log says it. NIC_CAP_*. */
+static uint32_t choose_offloads(struct dpdk_port *port, const struct queue_config *config)
+{
+    static const struct {
+        uint64_t tx;
+        uint32_t cap;
+        const char *name;
+    } offloads[] = {{RTE_ETH_TX_OFFLOAD_IPV4_CKSUM, NIC_CAP_TX_IP_CSUM, "IPv4 checksums"},
+                    {RTE_ETH_TX_OFFLOAD_UDP_CKSUM, NIC_CAP_TX_UDP_CSUM, "UDP checksums"},
+                    {RTE_ETH_TX_OFFLOAD_TCP_CKSUM, NIC_CAP_TX_TCP_CSUM, "TCP checksums"},
+                    {RTE_ETH_TX_OFFLOAD_TCP_TSO, NIC_CAP_TX_TSO, "TCP segmentation"}};
     const uint64_t rx =
         RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
-    *caps = 0;
-    if ((port->info.rx_offload_capa & rx) == rx) {
+    const uint32_t both = NIC_CAP_TX_IP_CSUM | NIC_CAP_TX_TCP_CSUM;
+    char text[160] = "";
+    size_t used = 0;
+    uint32_t caps = 0;
+    for (size_t i = 0; i < RTE_DIM(offloads); i++) {
+        const bool tso = offloads[i].cap == NIC_CAP_TX_TSO;
+        if (config->offload < (tso ? CONFIG_OFFLOAD_ALL : CONFIG_OFFLOAD_CHECKSUM) ||
+            !(port->info.tx_offload_capa & offloads[i].tx) ||
+            (tso && ((caps & both) != both || !tso_usable(&port->info)))) {
+            continue;
+        }
+        port->conf.txmode.offloads |= offloads[i].tx;
+        caps |= offloads[i].cap;
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", used > 0 ? ", " : "",
+                                 offloads[i].name);
+    }
+    if (config->offload >= CONFIG_OFFLOAD_CHECKSUM && (port->info.rx_offload_capa & rx) == rx) {
         port->conf.rxmode.offloads |= rx;
-        *caps |= NIC_CAP_RX_CSUM;
+        caps |= NIC_CAP_RX_CSUM;
+        (void)snprintf(text + used, sizeof(text) - used, "%schecks of received checksums",
+                       used > 0 ? ", " : "");
     }
-    if (port->info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) {
-        port->conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
-        *caps |= NIC_CAP_TX_IP_CSUM;
-    }
-    if (port->info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_UDP_CKSUM) {
-        port->conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
-        *caps |= NIC_CAP_TX_UDP_CSUM;
-    }
+    log_line(LOG_LEVEL_INFO, "nic", "%s: left to the NIC: %s", config->device,
+             caps != 0 ? text : "nothing");
+    return caps;
 }
 
 static enum rs_status configure_port(struct dpdk_port *port, const struct queue_config *config,
@@ -408,7 +482,7 @@ static enum rs_status configure_port(struct dpdk_port *port, const struct queue_
     if (status != RS_OK) {
         return status;
     }
-    choose_offloads(port, caps);
+    *caps = choose_offloads(port, config);
     if (port->queue_count > 1) {
         status = nic_dpdk_rss_ask(&port->rss, &port->info, &port->conf);
         if (status != RS_OK) {
@@ -455,6 +529,26 @@ static enum rs_status choose_mac(const struct dpdk_port *port, const struct queu
                                 rte_strerror(-result));
 }
 
+/* The second pool, for frames that the NIC cuts. */
+static enum rs_status create_big_pool(struct dpdk_nic *self, const struct queue_config *config,
+                                      int socket)
+{
+    char name[32];
+    const uint32_t room = NIC_TSO_HEADER_BYTES + nic_tso_bytes(config->mtu_bytes);
+    (void)snprintf(name, sizeof(name), "rs-big-%u-%u", self->port_id, self->queue_id);
+    self->big_pool = rte_pktmbuf_pool_create(
+        name, NIC_DPDK_BIG_MBUFS, BIG_CACHE_MBUFS, 0,
+        (uint16_t)(RTE_ALIGN_CEIL(room, 64) + RTE_PKTMBUF_HEADROOM), socket);
+    if (self->big_pool == NULL) {
+        return refuse(
+            config, RS_NO_MEMORY,
+            "no memory for %u buffers of %u bytes: %s. [nic] offload = checksum needs none",
+            NIC_DPDK_BIG_MBUFS, room, rte_strerror(rte_errno));
+    }
+    self->nic.tso_max_bytes = nic_tso_bytes(config->mtu_bytes);
+    return RS_OK;
+}
+
 static enum rs_status setup_queue(struct dpdk_nic *self, const struct queue_config *config)
 {
     struct dpdk_port *port = self->port;
@@ -472,6 +566,12 @@ static enum rs_status setup_queue(struct dpdk_nic *self, const struct queue_conf
     if (self->pool == NULL) {
         return refuse(config, RS_NO_MEMORY, "no memory for [nic] mbufs = %u of %u bytes: %s",
                       config->mbufs, room, rte_strerror(rte_errno));
+    }
+    if (self->nic.caps & NIC_CAP_TX_TSO) {
+        enum rs_status status = create_big_pool(self, config, socket);
+        if (status != RS_OK) {
+            return status;
+        }
     }
     int result = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rx_descriptors, &tx_descriptors);
     if (result == 0) {

@@ -11,6 +11,9 @@
 #include "dataplane/config.h"
 #include "dataplane/nic.h"
 
+/* Buffers of tx_alloc_big, of each queue whose NIC cuts segments. */
+#define NIC_DPDK_BIG_MBUFS 256u
+
 /* Starts the EAL with the devices of all configs that are not loopback. Once per process.
  * RS_OS_ERROR. */
 RS_CHECK_RESULT enum rs_status nic_dpdk_start_eal(const struct queue_config *configs,

@@ -99,6 +99,7 @@ static uint64_t memory_needed_mib(const struct queue_config *configs, uint32_t c
             uint64_t room = configs[i].mtu_bytes < 2048 ? 2048 : configs[i].mtu_bytes;
             room = room < slot ? slot : room;
             bytes += configs[i].mbufs * (room + MBUF_MORE_BYTES) +
+                     NIC_DPDK_BIG_MBUFS * (nic_tso_bytes(configs[i].mtu_bytes) + MBUF_MORE_BYTES) +
                      (configs[i].rx_descriptors + configs[i].tx_descriptors) * UINT64_C(64);
         }
     }

@@ -91,7 +91,7 @@ static void test_every_key(void **state)
     assert_int_equal(
         load_text("# all of it\r\n[nic]\r\ndevice = net_af_packet0,iface=eth0\r\nqueue = 0\r\n"
                   "mtu_bytes = 9000\nmac = 02-AB-cd-00-00-01 # own\nrx_descriptors = 512\n"
-                  "tx_descriptors=256\nmbufs = 2048\npromiscuous = yes\n"
+                  "tx_descriptors=256\nmbufs = 2048\npromiscuous = yes\noffload = checksum\n"
                   "[queue]\ncore = 1\nidle = yield\nsockets = 2048\n"
                   "[ip]\naddress = 192.0.2.10/24\ngateway = 192.0.2.1\n"
                   "[arp]\nentries = 64\nreachable_ms = 5 s\nretry_ms = 500 ms\ntries = 5\n"
@@ -112,6 +112,7 @@ static void test_every_key(void **state)
     assert_memory_equal(config.mac, mac, 6);
     assert_true(config.mac_set);
     assert_true(config.promiscuous);
+    assert_int_equal(config.offload, CONFIG_OFFLOAD_CHECKSUM);
     assert_int_equal(config.mtu_bytes, 9000);
     assert_int_equal(config.stack.prefix_len, 24);
     assert_int_equal(((uint8_t *)&config.stack.ip_be32)[3], 10);
@@ -227,6 +228,7 @@ static const struct bad bad_files[] = {
     {LOOPBACK "[log]\nlevel = chatty\n", {"[log] level", "error, warning, info or debug"}},
     {NULL_NIC IP "[igmp]\nversion = 1\n", {"[igmp] version = 1", "3 or 2"}},
     {NULL_NIC "promiscuous = true\n" IP, {"[nic] promiscuous = true", "no or yes"}},
+    {NULL_NIC "offload = tso\n" IP, {"[nic] offload = tso", "none, checksum or all"}},
     {LOOPBACK "[instance]\nname = a/b\n", {"[instance] name = a/b", "letters, digits"}},
     {LOOPBACK "[instance]\nname = abcdefghijklmnopqrstuvwxyz0123456789\n",
      {"[instance] name", "31"}},

@@ -2,7 +2,8 @@
  * nic_dpdk on DPDK's software devices. Without privileges: net_ring gives back on each queue what
  * was sent on it, net_null takes all and gives empty frames. As root, in a network namespace that
  * goes with the process: two queues of a TAP and of a packet socket, against the kernel. Frames,
- * buffers and counts must come out whole; what a device cannot do must be refused.
+ * buffers and counts must come out whole; what a device cannot do must be refused. net_tap fills in
+ * checksums as a NIC does, and, given another name, cuts segments.
  */
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
@@ -23,6 +24,9 @@
 
 #include <cmocka.h>
 
+#include <rte_ethdev.h>
+#include <rte_ip.h>
+
 #include "dataplane/nic_dpdk.h"
 #include "dataplane/steer.h"
 #include "dataplane/wire/ethernet.h"
@@ -39,6 +43,10 @@ enum {
     NULL_Q1,
     TAP_Q0, /* from here on for root */
     TAP_Q1,
+    TAP_CUT,
+    TAP_ALL,
+    TAP_CHECKSUM,
+    TAP_PLAIN,
     PACKET_Q0,
     PACKET_Q1,
     PACKET_OF_FOUR,
@@ -96,6 +104,12 @@ static int start(void **state)
     make_config(&configs[NULL_Q1], "net_null2", "queue = 1\n");
     make_config(&configs[TAP_Q0], "net_tap0,iface=" TAP_IFACE, "mac = " OWN_MAC "\n");
     make_config(&configs[TAP_Q1], "net_tap0,iface=" TAP_IFACE, "mac = " OWN_MAC "\nqueue = 1\n");
+    make_config(&configs[TAP_CUT], "net_tap4,iface=rstest4", "mac = " OWN_MAC "\n");
+    make_config(&configs[TAP_ALL], "net_tap3,iface=rstest3", "mac = " OWN_MAC "\n");
+    make_config(&configs[TAP_CHECKSUM], "net_tap1,iface=rstest1",
+                "mac = " OWN_MAC "\noffload = checksum\n");
+    make_config(&configs[TAP_PLAIN], "net_tap2,iface=rstest2",
+                "mac = " OWN_MAC "\noffload = none\n");
     make_config(&configs[PACKET_Q0], "net_af_packet0,iface=lo", "mac = " OWN_MAC "\n");
     make_config(&configs[PACKET_Q1], "net_af_packet0,iface=lo", "mac = " OWN_MAC "\nqueue = 1\n");
     make_config(&configs[PACKET_OF_FOUR], "net_af_packet1,iface=" TAP_IFACE ",qpairs=4",
@@ -402,6 +416,232 @@ static void test_two_queues_of_a_packet_socket(void **state)
     check_two_queues_with_the_kernel(PACKET_Q0, "lo");
 }
 
+/* ---- offloads ---- */
+
+enum { TCP_BYTES = 32, SEGMENT_BYTES = 1000, SUPER_BYTES = 16384, SUPER_FRAMES = 17 };
+enum { L4_OFF = ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES, HEADERS_BYTES = L4_OFF + TCP_BYTES };
+enum {
+    CHECKSUM_CAPS = NIC_CAP_TX_IP_CSUM | NIC_CAP_TX_UDP_CSUM | NIC_CAP_TX_TCP_CSUM | NIC_CAP_RX_CSUM
+};
+enum { TCP_ACK_PSH = 0x18, TCP_ACK = 0x10 };
+
+/* A TCP segment from 192.0.2.10 to 192.0.2.1 as the stack makes it for flags; its i-th byte of
+ * payload is that of i * 7. */
+static void make_tcp(struct pkt *pkt, uint32_t payload_bytes, uint32_t flags)
+{
+    static const uint8_t dst[6] = {2, 0, 0, 0, 0, 0x80}, src[6] = {2, 0, 0, 0, 0, 0x79};
+    const uint32_t ip_bytes = IPV4_HEADER_BYTES + TCP_BYTES + payload_bytes;
+    const struct wire_ipv4 ip = {.version_ihl = 0x45,
+                                 .total_len_be16 = rs_be16((uint16_t)ip_bytes),
+                                 .id_be16 = rs_be16(0xfffe),
+                                 .ttl = 64,
+                                 .protocol = IPV4_PROTOCOL_TCP,
+                                 .src_be32 = inet_addr("192.0.2.10"),
+                                 .dst_be32 = inet_addr("192.0.2.1")};
+    const uint8_t tcp[TCP_BYTES] = {
+        0x1b, 0x58, 0x1b, 0x59, 0, 0, 0, 1, 0, 0, 0, 2, TCP_BYTES / 4 << 4, TCP_ACK_PSH};
+    uint8_t *l4 = pkt->data + L4_OFF;
+    ethernet_emit(pkt->data, dst, src, ETHERNET_TYPE_IPV4);
+    ipv4_emit(pkt->data + ETHERNET_HEADER_BYTES, &ip, false);
+    memcpy(l4, tcp, TCP_BYTES);
+    for (uint32_t i = 0; i < payload_bytes; i++) {
+        l4[TCP_BYTES + i] = (uint8_t)(i * 7);
+    }
+    const bool cut = (flags & PKT_TX_TCP_SEG) != 0;
+    uint16_t sum = checksum_fold(checksum_pseudo(ip.src_be32, ip.dst_be32, 6,
+                                                 cut ? 0 : (uint16_t)(TCP_BYTES + payload_bytes)));
+    memcpy(l4 + 16, &sum, sizeof(sum));
+    assert_int_equal(sum, rte_ipv4_phdr_cksum((void *)(pkt->data + ETHERNET_HEADER_BYTES),
+                                              cut ? RTE_MBUF_F_TX_TCP_SEG : 0));
+    pkt->len_bytes = ETHERNET_HEADER_BYTES + ip_bytes;
+    pkt->flags = flags;
+    pkt->segment_bytes = cut ? SEGMENT_BYTES : 0;
+}
+
+/* Stands in for a driver's own: keeps what it was shown, lets the first `prepare_takes` through. */
+static struct rte_mbuf shown[NIC_BURST_PKTS];
+static uint16_t prepare_takes;
+
+static uint16_t prepare(void *queue, struct rte_mbuf **mbufs, uint16_t count)
+{
+    (void)queue;
+    for (uint16_t i = 0; i < count; i++) {
+        shown[i] = *mbufs[i];
+    }
+    return count < prepare_takes ? count : prepare_takes;
+}
+
+/* net_ring can do nothing by itself; what it is asked for is looked at before it sends. */
+static void test_what_a_driver_is_asked_for(void **state)
+{
+    (void)state;
+    static const uint32_t flags[] = {PKT_TX_TCP_SEG, PKT_TX_IP_CSUM | PKT_TX_TCP_CSUM,
+                                     PKT_TX_TCP_CSUM, PKT_TX_IP_CSUM | PKT_TX_UDP_CSUM};
+    static const uint64_t want[] = {
+        RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IP_CKSUM,
+        RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IP_CKSUM, RTE_MBUF_F_TX_TCP_CKSUM,
+        RTE_MBUF_F_TX_UDP_CKSUM | RTE_MBUF_F_TX_IP_CKSUM};
+    struct nic *nic = nics[RING_Q0];
+    struct pkt pkts[4], got[NIC_BURST_PKTS];
+    struct nic_stats before, after;
+    uint16_t port;
+    assert_int_equal(nic->caps, 0);
+    assert_int_equal(nic->tso_max_bytes, 0);
+    assert_int_equal(rte_eth_dev_get_port_by_name("net_ring0", &port), 0);
+    rte_eth_fp_ops[port].tx_pkt_prepare = prepare;
+    const uint32_t buffers = count_buffers(nic);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_true(nic->ops->tx_alloc(nic, &pkts[i]));
+        make_tcp(&pkts[i], 1000, flags[i]);
+    }
+    prepare_takes = 4;
+    assert_int_equal(nic->ops->tx_burst(nic, pkts, 4), 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(shown[i].ol_flags, want[i] | RTE_MBUF_F_TX_IPV4);
+        assert_int_equal(shown[i].l2_len, ETHERNET_HEADER_BYTES);
+        assert_int_equal(shown[i].l3_len, IPV4_HEADER_BYTES);
+        assert_int_equal(shown[i].l4_len, i == 0 ? TCP_BYTES : 0);
+        assert_int_equal(shown[i].tso_segsz, i == 0 ? SEGMENT_BYTES : 0);
+    }
+    assert_int_equal(nic->ops->rx_burst(nic, got, NIC_BURST_PKTS), 4);
+    nic->ops->rx_release(nic, got, 4);
+
+    /* One that the driver refuses goes, and is counted; those behind it have their turn. */
+    nic->ops->stats(nic, &before);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_true(nic->ops->tx_alloc(nic, &pkts[i]));
+        make_tcp(&pkts[i], 100 + i, PKT_TX_TCP_SEG);
+    }
+    prepare_takes = 2;
+    assert_int_equal(nic->ops->tx_burst(nic, pkts, 4), 2);
+    prepare_takes = 0;
+    assert_int_equal(nic->ops->tx_burst(nic, pkts + 2, 2), 1);
+    prepare_takes = 1;
+    assert_int_equal(nic->ops->tx_burst(nic, pkts + 3, 1), 1);
+    nic->ops->stats(nic, &after);
+    assert_int_equal(after.tx_errors_pkts, before.tx_errors_pkts + 1);
+    assert_int_equal(nic->ops->rx_burst(nic, got, NIC_BURST_PKTS), 3);
+    assert_int_equal(got[2].len_bytes, HEADERS_BYTES + 103);
+    nic->ops->rx_release(nic, got, 3);
+    assert_int_equal(count_buffers(nic), buffers);
+}
+
+/* Reads frames on the kernel's end until the payload is whole; each must be right by itself. */
+static void check_tcp_arrives(int kernel, uint32_t payload_bytes, uint32_t frames)
+{
+    const time_t deadline = time(NULL) + WAIT_S;
+    uint8_t frame[4096];
+    uint32_t count = 0;
+    for (uint32_t off = 0; off < payload_bytes;) {
+        if (time(NULL) > deadline) {
+            fail_msg("waited %d s for %u bytes, got %u", WAIT_S, payload_bytes, off);
+        }
+        const ssize_t len = recv(kernel, frame, sizeof(frame), 0);
+        if (len < (ssize_t)HEADERS_BYTES || frame[12] != 8 || frame[13] != 0 || frame[23] != 6) {
+            continue;
+        }
+        const struct wire_ipv4 *ip = (const struct wire_ipv4 *)(frame + ETHERNET_HEADER_BYTES);
+        const uint16_t l4_bytes = (uint16_t)(ipv4_total_bytes(ip) - IPV4_HEADER_BYTES);
+        const uint32_t bytes = l4_bytes - TCP_BYTES;
+        uint32_t sequence_be32;
+        memcpy(&sequence_be32, frame + L4_OFF + 4, sizeof(sequence_be32));
+        assert_int_equal(len, HEADERS_BYTES + bytes);
+        assert_int_equal(rs_be32(sequence_be32), 1 + off);
+        assert_true(bytes <= SEGMENT_BYTES && off + bytes <= payload_bytes);
+        assert_int_equal(frame[L4_OFF + 13], off + bytes == payload_bytes ? TCP_ACK_PSH : TCP_ACK);
+        assert_true(ipv4_checksum_ok(ip));
+        assert_int_equal(
+            checksum_finish(checksum_add(checksum_pseudo(ip->src_be32, ip->dst_be32, 6, l4_bytes),
+                                         frame + L4_OFF, l4_bytes)),
+            0);
+        for (uint32_t i = 0; i < bytes; i++) {
+            assert_int_equal(frame[HEADERS_BYTES + i], (uint8_t)((off + i) * 7));
+        }
+        off += bytes;
+        count++;
+    }
+    assert_int_equal(count, frames);
+}
+
+/* Linked in place of DPDK's own: what we ask a device, under another driver's name if one is set.
+ */
+static const char *driver_name;
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
+int __real_rte_eth_dev_info_get(uint16_t port, struct rte_eth_dev_info *info);
+int __wrap_rte_eth_dev_info_get(uint16_t port, struct rte_eth_dev_info *info);
+/* NOLINTEND(bugprone-reserved-identifier) */
+int __wrap_rte_eth_dev_info_get(uint16_t port, struct rte_eth_dev_info *info)
+{
+    int result = __real_rte_eth_dev_info_get(port, info);
+    info->driver_name = driver_name != NULL ? driver_name : info->driver_name;
+    return result;
+}
+
+static void test_a_tap_cuts_segments(void **state)
+{
+    (void)state;
+    static struct pkt pkts[NIC_DPDK_BIG_MBUFS + 1];
+    struct nic_stats stats;
+    if (!privileged) {
+        skip();
+    }
+    driver_name = "net_other";
+    assert_int_equal(nic_dpdk_open(&configs[TAP_CUT], 1, &nics[TAP_CUT]), RS_OK);
+    driver_name = NULL;
+    struct nic *nic = nics[TAP_CUT];
+    const int kernel = open_kernel_end("rstest4");
+    assert_int_equal(nic->caps, CHECKSUM_CAPS | NIC_CAP_TX_TSO);
+    assert_int_equal(nic->tso_max_bytes, SUPER_BYTES);
+    for (uint32_t round = 0; round < 2; round++) { /* also that all buffers are back */
+        uint32_t count = 0;
+        while (count <= NIC_DPDK_BIG_MBUFS && nic->ops->tx_alloc_big(nic, &pkts[count])) {
+            assert_int_equal(pkts[count].len_bytes, 0);
+            assert_int_equal(pkts[count].flags, 0);
+            assert_int_equal(pkts[count].segment_bytes, 0);
+            memset(pkts[count++].data, 0, NIC_TSO_HEADER_BYTES + nic->tso_max_bytes);
+        }
+        assert_int_equal(count, NIC_DPDK_BIG_MBUFS);
+        nic->ops->stats(nic, &stats);
+        assert_true(stats.buffers_held >= NIC_DPDK_BIG_MBUFS);
+        assert_int_equal(stats.buffers, 1024 + NIC_DPDK_BIG_MBUFS);
+        make_tcp(&pkts[0], SUPER_BYTES, PKT_TX_TCP_SEG);
+        assert_int_equal(nic->ops->tx_burst(nic, &pkts[0], 1), 1);
+        check_tcp_arrives(kernel, SUPER_BYTES, SUPER_FRAMES);
+        make_tcp(&pkts[1], 1000, PKT_TX_IP_CSUM | PKT_TX_TCP_CSUM);
+        assert_int_equal(nic->ops->tx_burst(nic, &pkts[1], 1), 1);
+        check_tcp_arrives(kernel, 1000, 1);
+        for (uint32_t i = 2; i < count; i++) {
+            nic->ops->tx_free(nic, &pkts[i]);
+        }
+    }
+    assert_int_equal(close(kernel), 0);
+    nic->ops->close(nic);
+}
+
+static void check_caps(uint32_t i, uint32_t caps)
+{
+    assert_int_equal(nic_dpdk_open(&configs[i], 1, &nics[i]), RS_OK);
+    assert_int_equal(nics[i]->caps, caps);
+    assert_int_equal(nics[i]->tso_max_bytes, 0);
+    nics[i]->ops->close(nics[i]);
+}
+
+/* The NIC could do more than the file lets it, or than it does well. */
+static void test_offloads_switched_off(void **state)
+{
+    (void)state;
+    if (!privileged) {
+        skip();
+    }
+    check_caps(TAP_ALL, CHECKSUM_CAPS);
+    driver_name = "net_other";
+    check_caps(TAP_CHECKSUM, CHECKSUM_CAPS);
+    check_caps(TAP_PLAIN, 0);
+    driver_name = NULL;
+}
+
+/* ---- refusals ---- */
+
 static void check_refused(uint32_t i)
 {
     assert_int_equal(nic_dpdk_open(&configs[i], 1, &nics[i]), RS_CONFIG);
@@ -442,9 +682,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_queues_of_one_device),
         cmocka_unit_test(test_full_ring_and_buffers),
+        cmocka_unit_test(test_what_a_driver_is_asked_for),
         cmocka_unit_test(test_mac_and_close),
         cmocka_unit_test(test_jumbo),
         cmocka_unit_test(test_steering_as_the_driver_says),
+        cmocka_unit_test(test_a_tap_cuts_segments),
+        cmocka_unit_test(test_offloads_switched_off),
         cmocka_unit_test(test_two_queues_of_a_tap),
         cmocka_unit_test(test_two_queues_of_a_packet_socket),
         cmocka_unit_test(test_refusals),
