@@ -12,19 +12,9 @@
 
 #include "dataplane/wire/ethernet.h"
 #include "dataplane/wire/ipv4.h"
+#include "dataplane/wire/tcp.h"
 #include "dataplane/wire/udp.h"
 
-#define TCP_SEQUENCE_OFF  4u
-#define TCP_OFFSET_OFF    12u
-#define TCP_FLAGS_OFF     13u
-#define TCP_CHECKSUM_OFF  16u
-#define UDP_CHECKSUM_OFF  6u
-#define TCP_FIN           0x01u
-#define TCP_SYN           0x02u
-#define TCP_RST           0x04u
-#define TCP_PSH           0x08u
-#define TCP_URG           0x20u
-#define TCP_CWR           0x80u
 #define VLAN_HEADER_BYTES 4u
 
 /* Where things lie in a frame. */
@@ -56,15 +46,14 @@ struct cut {
 static struct cut cut_of(const struct pkt *pkt)
 {
     struct cut cut = {.shape = shape_of(pkt->data, pkt->len_bytes)};
-    const uint8_t *tcp = pkt->data + cut.shape.l4_off;
-    const uint32_t tcp_header_bytes = (uint32_t)(tcp[TCP_OFFSET_OFF] >> 4) * 4;
-    cut.header_bytes = cut.shape.l4_off + tcp_header_bytes;
-    cut.payload_bytes = cut.shape.l4_bytes - tcp_header_bytes;
+    const struct wire_tcp *tcp = (const struct wire_tcp *)(pkt->data + cut.shape.l4_off);
     assert(cut.shape.l4_off - cut.shape.ip_off == IPV4_HEADER_BYTES);
-    assert(tcp_header_bytes >= 20 && tcp_header_bytes < cut.shape.l4_bytes);
-    assert((tcp[TCP_FLAGS_OFF] & (TCP_SYN | TCP_RST | TCP_URG)) == 0);
-    assert(cut.header_bytes + cut.payload_bytes == pkt->len_bytes);
+    assert(tcp_check(pkt->data + cut.shape.l4_off, cut.shape.l4_bytes) == TCP_CHECK_OK);
+    assert((tcp->flags & (TCP_FLAG_SYN | TCP_FLAG_RST | TCP_FLAG_URG)) == 0);
     assert(pkt->segment_bytes >= NIC_TSO_SEGMENT_BYTES_MIN);
+    cut.header_bytes = cut.shape.l4_off + tcp_header_bytes(tcp);
+    cut.payload_bytes = cut.shape.l4_bytes - tcp_header_bytes(tcp);
+    assert(cut.payload_bytes > 0 && cut.header_bytes + cut.payload_bytes == pkt->len_bytes);
     return cut;
 }
 
@@ -98,11 +87,6 @@ uint32_t nic_segment_bytes(const struct pkt *pkt, uint32_t idx)
     return padded_bytes(cut.header_bytes + cut_bytes(&cut, pkt, idx));
 }
 
-static void store16(uint8_t *to, uint16_t value)
-{
-    memcpy(to, &value, sizeof(value));
-}
-
 static void emit_ip(uint8_t *ip, uint32_t idx, uint32_t l4_bytes)
 {
     struct wire_ipv4 *header = (struct wire_ipv4 *)ip;
@@ -112,14 +96,11 @@ static void emit_ip(uint8_t *ip, uint32_t idx, uint32_t l4_bytes)
 }
 
 /* The header but its checksum. */
-static void emit_tcp(uint8_t *tcp, uint32_t off_bytes, bool first, bool last)
+static void emit_tcp(struct wire_tcp *tcp, uint32_t off_bytes, bool first, bool last)
 {
-    uint32_t sequence_be32;
-    memcpy(&sequence_be32, tcp + TCP_SEQUENCE_OFF, sizeof(sequence_be32));
-    sequence_be32 = rs_be32(rs_be32(sequence_be32) + off_bytes);
-    memcpy(tcp + TCP_SEQUENCE_OFF, &sequence_be32, sizeof(sequence_be32));
-    uint32_t cleared = (first ? 0 : TCP_CWR) | (last ? 0 : TCP_FIN | TCP_PSH);
-    tcp[TCP_FLAGS_OFF] = (uint8_t)(tcp[TCP_FLAGS_OFF] & ~cleared);
+    const uint32_t cleared = (first ? 0 : TCP_FLAG_CWR) | (last ? 0 : TCP_FLAG_FIN | TCP_FLAG_PSH);
+    tcp->seq_be32 = rs_be32(rs_be32(tcp->seq_be32) + off_bytes);
+    tcp->flags = (uint8_t)(tcp->flags & ~cleared);
 }
 
 uint32_t nic_segment_emit(const struct pkt *pkt, uint32_t idx, uint8_t *out)
@@ -133,13 +114,13 @@ uint32_t nic_segment_emit(const struct pkt *pkt, uint32_t idx, uint8_t *out)
     const uint32_t bytes = cut_bytes(&cut, pkt, idx);
     const uint32_t off = idx * pkt->segment_bytes;
     const uint32_t l4_bytes = cut.header_bytes - cut.shape.l4_off + bytes;
-    uint8_t *tcp = out + cut.shape.l4_off;
+    struct wire_tcp *tcp = (struct wire_tcp *)(out + cut.shape.l4_off);
     memcpy(out, pkt->data, cut.header_bytes);
     emit_ip(out + cut.shape.ip_off, idx, l4_bytes);
     emit_tcp(tcp, off, idx == 0, off + bytes == cut.payload_bytes);
     uint64_t sum = checksum_add(rs_be16((uint16_t)l4_bytes), tcp, l4_bytes - bytes);
     sum = checksum_copy(sum, out + cut.header_bytes, pkt->data + cut.header_bytes + off, bytes);
-    store16(tcp + TCP_CHECKSUM_OFF, checksum_finish(sum));
+    tcp->checksum_be16 = checksum_finish(sum);
     const uint32_t len_bytes = padded_bytes(cut.header_bytes + bytes);
     memset(out + cut.header_bytes + bytes, 0, len_bytes - cut.header_bytes - bytes);
     return len_bytes;
@@ -155,11 +136,12 @@ void nic_segment_fill(uint8_t *frame, uint32_t len_bytes, uint32_t flags)
         struct wire_ipv4 *ip = (struct wire_ipv4 *)(frame + shape.ip_off);
         ip->checksum_be16 = checksum_finish(checksum_add(0, ip, shape.l4_off - shape.ip_off));
     }
-    if ((flags & (PKT_TX_UDP_CSUM | PKT_TX_TCP_CSUM)) != 0) {
-        const bool tcp = (flags & PKT_TX_TCP_CSUM) != 0;
-        uint16_t sum = checksum_finish(checksum_add(0, frame + shape.l4_off, shape.l4_bytes));
-        /* Of UDP zero says "no checksum". */
-        store16(frame + shape.l4_off + (tcp ? TCP_CHECKSUM_OFF : UDP_CHECKSUM_OFF),
-                sum == 0 && !tcp ? 0xffff : sum);
+    uint8_t *l4 = frame + shape.l4_off;
+    if ((flags & PKT_TX_TCP_CSUM) != 0) {
+        ((struct wire_tcp *)l4)->checksum_be16 =
+            checksum_finish(checksum_add(0, l4, shape.l4_bytes));
+    } else if ((flags & PKT_TX_UDP_CSUM) != 0) {
+        const uint16_t sum = checksum_finish(checksum_add(0, l4, shape.l4_bytes));
+        ((struct wire_udp *)l4)->checksum_be16 = sum == 0 ? 0xffff : sum; /* 0 says "none" */
     }
 }
