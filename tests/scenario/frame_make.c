@@ -1,7 +1,7 @@
 /*
  * Right frames for scripts to inject or to spoil, and the two at once; declared in script.h.
  */
-#include "script.h"
+#include "script_internal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -29,9 +29,8 @@ static void frame_ethernet(struct frame *frame, const char *src, const char *dst
     ethernet_emit(frame->data, dst_mac, src_mac, type);
 }
 
-/* The IPv4 header around payload_bytes already in place. */
-static void frame_ip(struct frame *frame, const char *src, const char *dst, uint8_t protocol,
-                     uint8_t ttl, uint32_t payload_bytes)
+void frame_ip(struct frame *frame, const char *src, const char *dst, uint8_t protocol, uint8_t ttl,
+              uint32_t payload_bytes)
 {
     const struct wire_ipv4 fields = {
         .version_ihl = 0x45,
