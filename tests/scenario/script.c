@@ -12,6 +12,8 @@
 #include "frame_text.h"
 #include "tcp_text.h"
 
+#define TURNS_MAX 10000 /* at one time */
+
 struct script script;
 
 /* ---- failing and tracing ---- */
@@ -214,7 +216,7 @@ static void run_until_quiet(void)
     uint32_t rounds = 0;
     do {
         run_timers();
-        if (++rounds == 10000) {
+        if (++rounds == TURNS_MAX) {
             script_fail("the stack wants a turn at once again and again: time does not move");
         }
     } while (next_timer_ns() <= script.now_ns);
@@ -356,13 +358,14 @@ void script_expect_nothing(void)
 
 /* ---- time, counters, notices ---- */
 
-void script_advance_to(uint64_t target_ns)
+/* stop: when a frame comes out. */
+static void advance(uint64_t target_ns, bool stop)
 {
     uint32_t rounds = 0;
     while (next_timer_ns() <= target_ns) {
         uint64_t due_ns = next_timer_ns();
         rounds = due_ns > script.now_ns ? 0 : rounds + 1;
-        if (rounds == 10000) {
+        if (rounds == TURNS_MAX) {
             script_fail("a timer is due again and again: time does not move");
         }
         script_set_now(due_ns > script.now_ns ? due_ns : script.now_ns);
@@ -370,14 +373,24 @@ void script_advance_to(uint64_t target_ns)
         if (script.tcp) {
             collect_frames();
         }
+        if (stop && script.out_first != NULL) {
+            script_settle();
+            return;
+        }
     }
     script_set_now(target_ns);
     run_timers();
-    if (script.tcp) {
-        run_until_quiet();
-        collect_frames();
-    }
-    script_check_books();
+    script_settle();
+}
+
+void script_advance_to(uint64_t target_ns)
+{
+    advance(target_ns, false);
+}
+
+void script_advance_to_frame(uint64_t target_ns)
+{
+    advance(target_ns, true);
 }
 
 void script_advance_us(uint64_t us)

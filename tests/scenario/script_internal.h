@@ -79,6 +79,8 @@ void script_settle(void);
 struct out_frame *script_take_frame(void);
 /* Timers of the queues up to then, in steps. */
 void script_advance_to(uint64_t target_ns);
+/* Or until a frame comes out. */
+void script_advance_to_frame(uint64_t target_ns);
 
 void script_multicast_changed(void *context);
 bool script_hand_over(void *context, const struct pkt *pkt, enum stack_hand_to to);

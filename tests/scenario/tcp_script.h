@@ -236,7 +236,8 @@ void script_new_incarnation(void);
 #define expect_tcp(...)             (SCRIPT_AT, script_expect_tcp(__VA_ARGS__))
 /* The same in segments of so many bytes; F and P must be in the last one, P may be in others. */
 #define expect_tcp_each(bytes, ...) (SCRIPT_AT, script_expect_tcp_each(bytes, __VA_ARGS__))
-/* Nothing comes out until ms have passed, then this does, within a millisecond. */
+/* Nothing comes out until ms have passed, then this does, within a millisecond; the time of the
+ * script is then when it came out. */
 #define expect_tcp_after(ms, ...) (SCRIPT_AT, script_expect_tcp_after(ms, __VA_ARGS__))
 /* An ICMP error about a segment of ours that begins at seq. from: whose it is. */
 #define inject_tcp_icmp(from, type, code, mtu, seq) \

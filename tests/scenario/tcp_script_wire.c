@@ -158,10 +158,11 @@ void script_expect_tcp_after(uint64_t ms, const char *format, ...)
     struct tcp_line line = tcp_line_parse(text);
     script_trace("within %llu ms:", (unsigned long long)ms);
     script_expect_nothing();
-    /* A timer may be a tick of the wheel late; early never. */
+    /* A timer may be a tick of the wheel late; early never. The time stands where the frame was
+     * sent, so that the next wait counts from there. */
     script_advance_to(script.now_ns + ms * MS - 1);
     script_expect_nothing();
-    script_advance_to(script.now_ns + MS);
+    script_advance_to_frame(script.now_ns + MS);
     expect_line(&line);
 }
 
