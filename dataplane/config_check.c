@@ -198,6 +198,27 @@ static void check_sizes(const struct queue_config *config, struct config_report 
     }
 }
 
+#define TCP_RECORDS_LEAST 16384u /* a few connections can fill a long, fast path on their own */
+#define TCP_RANGES_LEAST  4096u
+
+/* What [tcp] says of sizes and times, made complete. Linux's constants. */
+static void complete_tcp(struct queue_config *config, const bool *given)
+{
+    struct tcp_config *tcp = &config->stack.tcp;
+    tcp->rto_initial_ns = 1000000000;
+    tcp->rto_max_ns = 120000000000;
+    if (!given[key_index("tcp", "ack")]) {
+        tcp->ack_immediate = config->spin_us == RS_SPIN_FOREVER;
+    }
+    if (config->loopback || tcp->connections_max == 0) {
+        tcp->connections_max = tcp->requests_max = tcp->time_waits_max = 0;
+        return; /* and of the others none either */
+    }
+    tcp->listeners_max = config->stack.sockets_max;
+    tcp->records_max = TCP_RECORDS_LEAST + 4 * tcp->connections_max;
+    tcp->ranges_max = TCP_RANGES_LEAST + tcp->connections_max;
+}
+
 /* Names become ids; what this system has no use for, does not know or cannot read is refused. */
 static void check_access(struct queue_config *config, struct config_report *report)
 {
@@ -227,6 +248,7 @@ void config_check_values(struct queue_config *config, const bool *given,
     }
     check_hops(config, report);
     check_sizes(config, report);
+    complete_tcp(config, given);
     check_access(config, report);
 }
 

@@ -20,7 +20,7 @@
 #define CONFIG_LINE_MAX_BYTES  320u
 #define CONFIG_FILE_MAX_BYTES  65536u
 #define CONFIG_COMMENT         '#'
-#define CONFIG_KEYS_MAX        64u
+#define CONFIG_KEYS_MAX        96u
 
 /* ---- complaints: one line each, counted; nothing stops at the first ---- */
 
@@ -51,8 +51,8 @@ enum config_type {
     CONFIG_TIME,   /* number with us, ms, s; without: the key's unit */
     CONFIG_SPIN,   /* CONFIG_TIME or "forever" */
     CONFIG_CORE,   /* number or "none" */
-    CONFIG_CHOICE, /* one word of choices; stored as its position, or its number where the words are
-                      numbers */
+    CONFIG_CHOICE, /* one word of choices; stored as min + its position, or its number where the
+                      words are numbers */
     CONFIG_NAME,   /* letters, digits, '_', '-' */
     CONFIG_TEXT,   /* printable, as it stands */
     CONFIG_MAC,
@@ -77,7 +77,7 @@ struct config_key {
     uint32_t flags;
     const char *unit;         /* of the stored number, "" for none */
     const char *default_text; /* parsed like a value; NULL: none */
-    uint64_t min, max;        /* in unit; text: bytes */
+    uint64_t min, max;        /* in unit; text: bytes; min of choices: what the first one is */
     const char *choices;      /* "spin|yield" */
     size_t field_off;   /* into struct queue_config, or into the element of a numbered section */
     size_t field_bytes; /* of a number 1, 4 or 8 */

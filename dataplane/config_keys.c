@@ -11,6 +11,8 @@
 #define FIELD(name) offsetof(struct queue_config, name), sizeof(((struct queue_config *)0)->name), 1
 #define FIELD_NS(name) \
     offsetof(struct queue_config, name), sizeof(((struct queue_config *)0)->name), 1000000
+#define FIELD_NS_OF_S(name) \
+    offsetof(struct queue_config, name), sizeof(((struct queue_config *)0)->name), 1000000000
 #define ROUTE(name) offsetof(struct stack_route, name), sizeof(((struct stack_route *)0)->name), 1
 #define NEIGHBOUR(name)                            \
     offsetof(struct stack_static_neighbour, name), \
@@ -64,6 +66,35 @@ const struct config_key config_keys[] = {
      "3 falls back to 2 when a version 2 querier is heard; 2 never sends 3"},
     {"igmp", "memberships", CONFIG_COUNT, 0, "", "1024", 1, 65536, NULL, FIELD(stack.memberships_max), 0,
      "multicast memberships of all sockets on this queue"},
+
+    {"tcp", "connections", CONFIG_COUNT, NIC_ONLY, "", "4096", 0, 1048576, NULL, FIELD(stack.tcp.connections_max), 0,
+     "TCP connections of all sessions on this queue; 0: none, segments are answered with resets"},
+    {"tcp", "half_open", CONFIG_COUNT, NIC_ONLY, "", "1024", 16, 1048576, NULL, FIELD(stack.tcp.requests_max), 0,
+     "connections that a peer's SYN has begun and nothing confirmed yet; more SYNs are answered with cookies"},
+    {"tcp", "time_waits", CONFIG_COUNT, NIC_ONLY, "", "16384", 16, 1048576, NULL, FIELD(stack.tcp.time_waits_max), 0,
+     "closed connections remembered for late segments; the oldest is given up for a new one"},
+    {"tcp", "congestion", CONFIG_CHOICE, NIC_ONLY, "", "cubic", TCP_CONGESTION_CUBIC, 0, "cubic|none", FIELD(stack.tcp.congestion), 0,
+     "congestion control; `none` is for private links only: losses are repaired, the rate stays"},
+    {"tcp", "ecn", CONFIG_CHOICE, NIC_ONLY, "", "passive", TCP_ECN_OFF, 0, "off|passive|on", FIELD(stack.tcp.ecn), 0,
+     "explicit congestion notification: `passive` when the peer asks for it, `on` asks as well"},
+    {"tcp", "ack", CONFIG_CHOICE, NIC_ONLY, "", "delayed", 0, 0, "delayed|immediate", FIELD(stack.tcp.ack_immediate), 0,
+     "when data is acknowledged; with `spin_us = forever` (the latency profile) the default is `immediate`"},
+    {"tcp", "initial_window", CONFIG_COUNT, NIC_ONLY, "segments", "10", 1, 64, NULL, FIELD(stack.tcp.initial_window), 0,
+     "sent on a fresh connection before the first acknowledgment"},
+    {"tcp", "rto_min_ms", CONFIG_TIME, NIC_ONLY, "ms", "200 ms", 1, 1000, NULL, FIELD_NS(stack.tcp.rto_min_ns), 0,
+     "shortest retransmission timeout; longer than the peers delay their acknowledgments"},
+    {"tcp", "delayed_ack_ms", CONFIG_TIME, NIC_ONLY, "ms", "40 ms", 1, 500, NULL, FIELD_NS(stack.tcp.delayed_ack_ns), 0,
+     "longest delay of an acknowledgment"},
+    {"tcp", "time_wait_s", CONFIG_TIME, NIC_ONLY, "s", "60 s", 1, 600, NULL, FIELD_NS_OF_S(stack.tcp.time_wait_ns), 0,
+     "how long a closed connection is remembered"},
+    {"tcp", "fin_wait_s", CONFIG_TIME, NIC_ONLY, "s", "60 s", 1, 600, NULL, FIELD_NS_OF_S(stack.tcp.fin_wait_ns), 0,
+     "how long a closed socket's connection waits for the peer to close, too"},
+    {"tcp", "syn_retries", CONFIG_COUNT, NIC_ONLY, "", "6", 1, 15, NULL, FIELD(stack.tcp.syn_tries), 0,
+     "SYNs, or their answers, sent again before a handshake is given up; the time doubles from 1 s on"},
+    {"tcp", "retries", CONFIG_COUNT, NIC_ONLY, "", "15", 1, 30, NULL, FIELD(stack.tcp.data_tries), 0,
+     "timeouts in a row before a connection is given up; the time doubles up to 120 s"},
+    {"tcp", "orphan_retries", CONFIG_COUNT, NIC_ONLY, "", "8", 1, 30, NULL, FIELD(stack.tcp.orphan_tries), 0,
+     "the same when the socket is closed and its program may be gone"},
 
     {"route N", "prefix", CONFIG_NETWORK, CONFIG_REQUIRED | NIC_ONLY, "", NULL, 0, 0, NULL, ROUTE(prefix_be32),
      offsetof(struct stack_route, prefix_len), "destination network"},

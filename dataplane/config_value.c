@@ -146,7 +146,7 @@ static bool parse_choice(const struct config_key *key, const char *section, cons
         if (word_bytes == bytes && memcmp(word, text, bytes) == 0) {
             const char *digits = text;
             uint64_t number = 0;
-            store_number(key, parse_digits(&digits, &number) ? number : position, base);
+            store_number(key, parse_digits(&digits, &number) ? number : key->min + position, base);
             return true;
         }
         word = bar != NULL ? bar + 1 : NULL;
@@ -326,7 +326,7 @@ static void format_number(const struct config_key *key, const uint8_t *field, ch
     uint64_t value = 0; /* x86: the low bytes come first */
     memcpy(&value, field, key->field_bytes);
     const char *word = key->type == CONFIG_CHOICE ? key->choices : "";
-    uint64_t position = isdigit((unsigned char)word[0]) ? 0 : value;
+    uint64_t position = isdigit((unsigned char)word[0]) ? 0 : value - key->min;
     while (position > 0 && *word != '\0') {
         position -= *word++ == '|';
     }

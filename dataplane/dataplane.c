@@ -21,6 +21,7 @@ struct dataplane {
     struct nic *nics[RS_QUEUES_MAX];
     struct queue *queues[RS_QUEUES_MAX];
     uint32_t queue_count;
+    uint8_t tcp_secret[16]; /* tcp_config.secret: every queue knows the others' cookies */
     struct egress egress;
     struct control control;
 };
@@ -28,11 +29,13 @@ struct dataplane {
 /* ---- queues
  * --------------------------------------------------------------------------------------------- */
 
-/* What a queue's stack must know of the others: who leads its NIC, which addresses are local. */
+/* What a queue's stack must know of the others: who leads its NIC, which addresses are local, TCP's
+ * secret. */
 static struct stack_config dataplane_stack_config(const struct dataplane *dataplane, uint32_t idx)
 {
     struct stack_config config = dataplane->configs[idx].stack;
     config.follower = dataplane->nics[idx]->queue_idx != 0;
+    memcpy(config.tcp.secret, dataplane->tcp_secret, sizeof(config.tcp.secret));
     config.local_count = 0;
     for (uint32_t i = 0; i < dataplane->queue_count; i++) {
         uint32_t ip_be32 = dataplane->configs[i].stack.ip_be32;
@@ -146,6 +149,10 @@ enum rs_status dataplane_create(const struct queue_config *configs, struct nic *
     dataplane->queue_count = count;
     memcpy(dataplane->configs, configs, count * sizeof(configs[0]));
     memcpy(dataplane->nics, nics, count * sizeof(struct nic *));
+    status = os_random(dataplane->tcp_secret, sizeof(dataplane->tcp_secret));
+    if (status != RS_OK) {
+        goto free_dataplane;
+    }
     status = control_create(dataplane->configs, dataplane->nics, count, &dataplane->control);
     if (status != RS_OK) {
         goto free_dataplane;

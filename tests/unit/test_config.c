@@ -84,6 +84,24 @@ static void test_loopback_defaults(void **state)
     assert_int_equal(config.stack.ip_be32, 0);
 }
 
+static void check_every_tcp_key(const struct tcp_config *tcp)
+{
+    assert_int_equal(tcp->connections_max, 100000);
+    assert_int_equal(tcp->requests_max, 77);
+    assert_int_equal(tcp->time_waits_max, 78);
+    assert_int_equal(tcp->congestion, TCP_CONGESTION_NONE);
+    assert_int_equal(tcp->ecn, TCP_ECN_ON);
+    assert_false(tcp->ack_immediate); /* said so, in spite of spin_us = forever */
+    assert_int_equal(tcp->initial_window, 4);
+    assert_int_equal(tcp->rto_min_ns, 5000000);
+    assert_int_equal(tcp->delayed_ack_ns, 2000000);
+    assert_int_equal(tcp->time_wait_ns, 120000000000ull);
+    assert_int_equal(tcp->fin_wait_ns, 3000000000ull);
+    assert_int_equal(tcp->syn_tries, 4);
+    assert_int_equal(tcp->data_tries, 5);
+    assert_int_equal(tcp->orphan_tries, 6);
+}
+
 static void test_every_key(void **state)
 {
     (void)state;
@@ -96,6 +114,10 @@ static void test_every_key(void **state)
                   "[ip]\naddress = 192.0.2.10/24\ngateway = 192.0.2.1\n"
                   "[arp]\nentries = 64\nreachable_ms = 5 s\nretry_ms = 500 ms\ntries = 5\n"
                   "[igmp]\nversion = 2\nmemberships = 16\n"
+                  "[tcp]\nconnections = 100000\nhalf_open = 77\ntime_waits = 78\n"
+                  "congestion = none\necn = on\nack = delayed\ninitial_window = 4\n"
+                  "rto_min_ms = 5\ndelayed_ack_ms = 2000 us\ntime_wait_s = 2 min\n"
+                  "fin_wait_s = 3\nsyn_retries = 4\nretries = 5\norphan_retries = 6\n"
                   "[route 1]\nprefix = 198.51.100.0/24\ngateway = 192.0.2.2\n"
                   "[route 2]\nprefix = 203.0.113.0/28\n"
                   "[neighbour 1]\naddress = 192.0.2.20\nmac = 02:00:00:00:00:20\n"
@@ -124,11 +146,68 @@ static void test_every_key(void **state)
     assert_int_equal(config.stack.routes[1].gateway_be32, 0);
     assert_int_equal(config.stack.neighbour_count, 1);
     assert_int_equal(config.stack.neighbours[0].mac[5], 0x20);
+    check_every_tcp_key(&config.stack.tcp);
     assert_int_equal(config.spin_us, RS_SPIN_FOREVER);
     assert_int_equal(config.bytes_per_poll, 1048576);
     assert_int_equal(config.core, 1);
     assert_string_equal(config.eal_args, "--log-level=8");
     assert_int_equal(config.log_level, 3);
+}
+
+/* Linux's values; all fields but the secret and the ports, which are not the file's. */
+static void test_tcp_defaults(void **state)
+{
+    (void)state;
+    struct queue_config config;
+    const struct tcp_config *tcp = &config.stack.tcp;
+    assert_int_equal(load_text(NULL_NIC IP, &config), RS_OK);
+    assert_int_equal(tcp->connections_max, 4096);
+    assert_int_equal(tcp->listeners_max, config.stack.sockets_max);
+    assert_int_equal(tcp->requests_max, 1024);
+    assert_int_equal(tcp->time_waits_max, 16384);
+    assert_in_range(tcp->records_max, 4096, UINT32_MAX);
+    assert_in_range(tcp->ranges_max, 1024, UINT32_MAX);
+    assert_int_equal(tcp->congestion, TCP_CONGESTION_CUBIC);
+    assert_int_equal(tcp->ecn, TCP_ECN_PASSIVE);
+    assert_false(tcp->ack_immediate);
+    assert_int_equal(tcp->initial_window, 10);
+    assert_int_equal(tcp->rto_min_ns, 200000000);
+    assert_int_equal(tcp->rto_max_ns, 120000000000ull);
+    assert_int_equal(tcp->rto_initial_ns, 1000000000);
+    assert_int_equal(tcp->delayed_ack_ns, 40000000);
+    assert_int_equal(tcp->time_wait_ns, 60000000000ull);
+    assert_int_equal(tcp->fin_wait_ns, 60000000000ull);
+    assert_int_equal(tcp->syn_tries, 6);
+    assert_int_equal(tcp->data_tries, 15);
+    assert_int_equal(tcp->orphan_tries, 8);
+    assert_null(tcp->ports_bound);
+}
+
+/* Clients that never sleep: the latency profile. */
+static void test_tcp_ack_by_profile(void **state)
+{
+    (void)state;
+    struct queue_config config;
+    const char *latency = NULL_NIC IP "[instance]\nspin_us = forever\n";
+    assert_int_equal(load_text(latency, &config), RS_OK);
+    assert_true(config.stack.tcp.ack_immediate);
+    assert_int_equal(load_text(NULL_NIC IP "[tcp]\nack = immediate\n", &config), RS_OK);
+    assert_true(config.stack.tcp.ack_immediate);
+}
+
+/* No connections need no memory for what they would have; a loopback queue has no segments. */
+static void test_tcp_off(void **state)
+{
+    (void)state;
+    const char *texts[] = {NULL_NIC IP "[tcp]\nconnections = 0\n", LOOPBACK};
+    for (size_t i = 0; i < 2; i++) {
+        struct queue_config config;
+        const struct tcp_config *tcp = &config.stack.tcp;
+        assert_int_equal(load_text(texts[i], &config), RS_OK);
+        assert_int_equal(tcp->connections_max | tcp->listeners_max | tcp->requests_max |
+                             tcp->time_waits_max | tcp->records_max | tcp->ranges_max,
+                         0);
+    }
 }
 
 static void test_device_kinds(void **state)
@@ -223,7 +302,22 @@ static const struct bad bad_files[] = {
     {LOOPBACK "[limits]\nchannels = 65\n", {"[limits] channels = 65", "1 to 64"}},
     {NULL_NIC IP "[arp]\nretry_ms = 10500 us\n", {"[arp] retry_ms", "whole number of the unit"}},
     {NULL_NIC IP "[arp]\ntries = 0\n", {"[arp] tries = 0", "1 to 20", "default 3"}},
+    {NULL_NIC IP "[tcp]\nconnections = 2000000\n", {"[tcp] connections", "0 to 1048576"}},
+    {NULL_NIC IP "[tcp]\nhalf_open = 0\n", {"[tcp] half_open = 0", "default 1024"}},
+    {NULL_NIC IP "[tcp]\ninitial_window = 0\n", {"[tcp] initial_window", "1 to 64 segments"}},
+    {NULL_NIC IP "[tcp]\ninitial_window = 256\n", {"[tcp] initial_window", "out of range"}},
+    {NULL_NIC IP "[tcp]\nrto_min_ms = 2 s\n", {"[tcp] rto_min_ms = 2 s", "1 to 1000 ms"}},
+    {NULL_NIC IP "[tcp]\ndelayed_ack_ms = 600\n", {"[tcp] delayed_ack_ms", "1 to 500 ms"}},
+    {NULL_NIC IP "[tcp]\ntime_wait_s = 1500 ms\n", {"time_wait_s", "whole number of the unit"}},
+    {NULL_NIC IP "[tcp]\nfin_wait_s = 0\n", {"[tcp] fin_wait_s = 0", "1 to 600 s"}},
+    {NULL_NIC IP "[tcp]\nsyn_retries = 16\n", {"[tcp] syn_retries = 16", "1 to 15"}},
+    {NULL_NIC IP "[tcp]\nretries = 0\n", {"[tcp] retries = 0", "1 to 30"}},
+    {NULL_NIC IP "[tcp]\nback_log = 5\n", {"[tcp] back_log = 5", "half_open"}},
+    {LOOPBACK "[tcp]\nconnections = 5\n", {"[tcp] connections", "loopback"}},
     /* words */
+    {NULL_NIC IP "[tcp]\ncongestion = reno\n", {"[tcp] congestion = reno", "cubic or none"}},
+    {NULL_NIC IP "[tcp]\necn = yes\n", {"[tcp] ecn = yes", "off, passive or on"}},
+    {NULL_NIC IP "[tcp]\nack = late\n", {"[tcp] ack = late", "delayed or immediate"}},
     {LOOPBACK "[queue]\nidle = sleep\n", {"[queue] idle = sleep", "spin or yield"}},
     {LOOPBACK "[log]\nlevel = chatty\n", {"[log] level", "error, warning, info or debug"}},
     {NULL_NIC IP "[igmp]\nversion = 1\n", {"[igmp] version = 1", "3 or 2"}},
@@ -386,6 +480,7 @@ static void test_sets(void **state)
     const char *other_nic = "[nic]\ndevice = net_null1\n[ip]\naddress = 192.0.2.11/24\n";
     check_set_case(NULL_NIC IP, NULL_NIC "queue = 1\n" IP, NULL);
     check_set_case(NULL_NIC IP, other_nic, NULL);
+    check_set_case(NULL_NIC IP, NULL_NIC "queue = 1\n" IP "[tcp]\nconnections = 9\n", NULL);
     check_set_case(NULL_NIC IP, NULL_NIC IP, "[nic] queue = 0: first.conf has the same queue");
     check_set_case(NULL_NIC IP, NULL_NIC "queue = 2\n" IP,
                    "[nic] queue = 2: the device has 2 files");
@@ -500,6 +595,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loopback_defaults),
         cmocka_unit_test(test_every_key),
+        cmocka_unit_test(test_tcp_defaults),
+        cmocka_unit_test(test_tcp_ack_by_profile),
+        cmocka_unit_test(test_tcp_off),
         cmocka_unit_test(test_device_kinds),
         cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_access),
