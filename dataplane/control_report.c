@@ -8,8 +8,8 @@
  * client's: loaded once and only believed within the ring. So the figures of one report are not of
  * one instant, and sums over them may be off by what is under way.
  *
- * A user who may only attach sees programs, sockets and ports of that user; sums and counters are
- * of all.
+ * A user who may only attach sees programs, sockets and ports of that user, and no trace; sums and
+ * counters are of all.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -17,6 +17,7 @@
 
 #include "dataplane/control_internal.h"
 #include "dataplane/log.h"
+#include "dataplane/trace.h"
 #include "rings/report.h"
 #include "rings/seq.h"
 
@@ -26,7 +27,16 @@ static_assert((int)STEER_ONE_QUEUE == RS_REPORT_STEER_ONE &&
               "enum rs_report_steering is enum steer_mode");
 static_assert((int)PORTS_EXCLUSIVE == 2, "rs_report_port.share is enum ports_share");
 
-#define REPORT_FIGURES_MAX 32u
+#define TRACE_FITS(id, words, a_kind_, a_words, b_kind_, b_words)                               \
+    static_assert(sizeof(#id) <= sizeof(((struct rs_report_trace_event *)0)->name) &&           \
+                      sizeof(words) <= sizeof(((struct rs_report_trace_event *)0)->text) &&     \
+                      sizeof(a_words) <= sizeof(((struct rs_report_trace_event *)0)->a_text) && \
+                      sizeof(b_words) <= sizeof(((struct rs_report_trace_event *)0)->b_text),   \
+                  "a text is cut");
+TRACE_EVENTS(TRACE_FITS)
+
+#define REPORT_FIGURES_MAX   32u
+#define REPORT_TRACE_RECORDS 1024u /* of each queue, the newest */
 
 /* What a report is written into. */
 struct report {
@@ -36,6 +46,7 @@ struct report {
     bool sees_all;                    /* the asker may see what belongs to other users than: */
     uint32_t user_id;
     uint32_t ports; /* that it may see */
+    uint64_t trace_counts[RS_QUEUES_MAX];
     struct nic_stats stats[RS_QUEUES_MAX];
 };
 
@@ -126,6 +137,64 @@ static void report_queues(struct report *report, const struct control *control)
         REPORT_TEXT(out->name, counter_name((enum counter_id)id));
         REPORT_TEXT(out->group, counter_group_name(counter_group_of((enum counter_id)id)));
         REPORT_TEXT(out->text, counter_text((enum counter_id)id));
+    }
+}
+
+/* ---- trace
+ * ---------------------------------------------------------------------------------------------- */
+
+static uint64_t report_trace_count(const struct report *report, const struct control *control,
+                                   uint32_t queue_idx)
+{
+    uint64_t written = trace_written(stack_trace(control->queues[queue_idx]->stack));
+    uint64_t count = written < REPORT_TRACE_RECORDS ? written : REPORT_TRACE_RECORDS;
+    return report->sees_all ? count : 0;
+}
+
+/* The newest `count` of a queue, less those that it overwrites meanwhile. */
+static void report_trace_queue(struct report *report, const struct trace_ring *ring,
+                               uint32_t queue_idx, uint64_t count)
+{
+    uint64_t written = trace_written(ring);
+    for (uint64_t number = written - count + 1; number <= written; number++) {
+        struct trace_record record;
+        if (!trace_read(ring, number, &record)) {
+            continue;
+        }
+        struct rs_report_trace *out = report_next(report, RS_REPORT_TRACE);
+        *out = (struct rs_report_trace){.number = number,
+                                        .tsc = record.tsc,
+                                        .queue_idx = queue_idx,
+                                        .event = record.event,
+                                        .local_be32 = record.local_be32,
+                                        .peer_be32 = record.peer_be32,
+                                        .local_port_be16 = record.local_port_be16,
+                                        .peer_port_be16 = record.peer_port_be16,
+                                        .a = record.a,
+                                        .b = record.b};
+    }
+}
+
+static void report_trace(struct report *report, const struct control *control)
+{
+    for (uint32_t i = 0; i < control->queue_count; i++) {
+        report_trace_queue(report, stack_trace(control->queues[i]->stack), i,
+                           report->trace_counts[i]);
+    }
+    report->header->sections[RS_REPORT_TRACE].count = report->filled[RS_REPORT_TRACE];
+    for (uint32_t event = 0; event < TRACE_EVENT_COUNT; event++) {
+        const struct trace_text *text = &trace_texts[event];
+        struct rs_report_trace_event *out = report_next(report, RS_REPORT_TRACE_EVENTS);
+        REPORT_TEXT(out->name, text->name);
+        REPORT_TEXT(out->text, text->text);
+        REPORT_TEXT(out->a_text, text->a);
+        REPORT_TEXT(out->b_text, text->b);
+        out->a_kind = text->a_kind;
+        out->b_kind = text->b_kind;
+    }
+    for (unsigned state = 0; state < TCP_STATE_COUNT; state++) {
+        struct rs_report_name *out = report_next(report, RS_REPORT_TCP_STATES);
+        REPORT_TEXT(out->name, tcp_state_name((enum tcp_state)state));
     }
 }
 
@@ -389,6 +458,11 @@ static uint64_t report_plan(struct report *report, const struct control *control
             sockets += report_socket_count(session);
         }
     }
+    uint64_t traced = 0;
+    for (uint32_t i = 0; i < control->queue_count; i++) {
+        report->trace_counts[i] = report_trace_count(report, control, i);
+        traced += report->trace_counts[i];
+    }
     ports_each(control->ports, report_count_port, report);
     const struct {
         uint32_t stride_bytes;
@@ -401,6 +475,9 @@ static uint64_t report_plan(struct report *report, const struct control *control
         [RS_REPORT_FIGURES] = {sizeof(struct rs_report_figure), REPORT_FIGURES_MAX},
         [RS_REPORT_COUNTERS] = {sizeof(struct rs_report_counter), COUNTER_COUNT},
         [RS_REPORT_VALUES] = {sizeof(uint64_t), (uint64_t)COUNTER_COUNT * control->queue_count},
+        [RS_REPORT_TRACE] = {sizeof(struct rs_report_trace), traced},
+        [RS_REPORT_TRACE_EVENTS] = {sizeof(struct rs_report_trace_event), TRACE_EVENT_COUNT},
+        [RS_REPORT_TCP_STATES] = {sizeof(struct rs_report_name), TCP_STATE_COUNT},
     };
     uint64_t off = sizeof(struct rs_report_header);
     for (uint32_t i = 0; i < RS_REPORT_KNOWN; i++) {
@@ -454,10 +531,12 @@ static enum rs_status report_make(struct control *control, const struct os_conn 
         control->nics[i]->ops->stats(control->nics[i], &report.stats[i]);
     }
     report_header(report.header, control, sections, bytes);
+    report.header->hidden_trace = !report.sees_all;
     report_queues(&report, control);
     report_sessions(&report, control);
     ports_each(control->ports, report_port, &report);
     report_figures(&report, control);
+    report_trace(&report, control);
     return RS_OK;
 }
 

@@ -219,6 +219,11 @@ struct counters *stack_counters(struct stack *stack)
     return &stack->counters;
 }
 
+const struct trace_ring *stack_trace(const struct stack *stack)
+{
+    return &stack->trace;
+}
+
 bool stack_is_own_address(const struct stack *stack, uint32_t ip_be32)
 {
     return route_is_local(stack, ip_be32);

@@ -23,6 +23,7 @@
 #include "rings/status.h"
 
 struct udp_socket; /* dataplane/udp.h */
+struct trace_ring; /* dataplane/trace.h */
 
 /* What comes up to a socket with one datagram. payload may lie in a frame or (local sends) in
  * client-written memory: copy, never trust. */
@@ -167,6 +168,8 @@ void stack_flush(struct stack *stack);
 bool stack_tx_ready(const struct stack *stack);
 /* Written by the queue thread, read by anybody as relaxed 64-bit words. */
 struct counters *stack_counters(struct stack *stack);
+/* Written by the queue thread, read by anybody with trace_read. */
+const struct trace_ring *stack_trace(const struct stack *stack);
 /* What its tables hold now. */
 struct stack_levels {
     uint32_t sockets;     /* bound */

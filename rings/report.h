@@ -23,22 +23,25 @@
 #include "rings/status.h"
 
 #define RS_REPORT_MAGIC       0x54524f5045525352ull /* "RSREPORT" read as little-endian */
-#define RS_REPORT_VERSION     1u
-#define RS_REPORT_SECTIONS    8u         /* places in the table */
+#define RS_REPORT_VERSION     2u
+#define RS_REPORT_SECTIONS    16u        /* places in the table */
 #define RS_REPORT_BYTES_MAX   (1u << 30) /* of a whole report */
 #define RS_REPORT_RECORDS_MAX (1u << 26) /* of one section */
 #define RS_REPORT_UNKNOWN     UINT64_MAX /* this NIC, or this system, does not say */
 
 enum rs_report_section_id {
-    RS_REPORT_QUEUES = 0, /* struct rs_report_queue */
-    RS_REPORT_SESSIONS,   /* struct rs_report_session */
-    RS_REPORT_SOCKETS,    /* struct rs_report_socket, those of a session together */
-    RS_REPORT_PORTS,      /* struct rs_report_port: what the port table holds; of these three only
-                             what the asker may see */
-    RS_REPORT_FIGURES,    /* struct rs_report_figure: of the process */
-    RS_REPORT_COUNTERS,   /* struct rs_report_counter: what the values of a queue mean */
-    RS_REPORT_VALUES,     /* uint64_t[counters] for each queue */
-    RS_REPORT_KNOWN       /* sections of this version */
+    RS_REPORT_QUEUES = 0,   /* struct rs_report_queue */
+    RS_REPORT_SESSIONS,     /* struct rs_report_session */
+    RS_REPORT_SOCKETS,      /* struct rs_report_socket, those of a session together */
+    RS_REPORT_PORTS,        /* struct rs_report_port: what the port table holds; of these three only
+                               what the asker may see */
+    RS_REPORT_FIGURES,      /* struct rs_report_figure: of the process */
+    RS_REPORT_COUNTERS,     /* struct rs_report_counter: what the values of a queue mean */
+    RS_REPORT_VALUES,       /* uint64_t[counters] for each queue */
+    RS_REPORT_TRACE,        /* struct rs_report_trace: what happened last, by queue, oldest first */
+    RS_REPORT_TRACE_EVENTS, /* struct rs_report_trace_event: what the records mean */
+    RS_REPORT_TCP_STATES,   /* struct rs_report_name, by number */
+    RS_REPORT_KNOWN         /* sections of this version */
 };
 
 struct rs_report_section {
@@ -64,11 +67,11 @@ struct rs_report_header {
     uint32_t limit_sessions;
     uint32_t section_count;
     uint32_t hidden_sessions; /* programs of users whose sockets the asker may not see */
-    uint32_t reserved;
-    uint8_t instance[32]; /* NUL-terminated */
+    uint32_t hidden_trace;    /* 1: the asker may not see it, the section is empty */
+    uint8_t instance[32];     /* NUL-terminated */
     struct rs_report_section sections[RS_REPORT_SECTIONS];
 };
-static_assert(sizeof(struct rs_report_header) == 248, "report: header");
+static_assert(sizeof(struct rs_report_header) == 376, "report: header");
 
 enum rs_report_steering {
     RS_REPORT_STEER_ONE = 0, /* one queue */
@@ -180,5 +183,39 @@ struct rs_report_counter {
     uint8_t text[112];
 };
 static_assert(sizeof(struct rs_report_counter) == 160, "report: counter");
+
+struct rs_report_trace {
+    _Alignas(8) uint64_t number; /* of the queue's records, from 1; those that are missing were
+                                    overwritten while they were read */
+    uint64_t tsc;
+    uint32_t queue_idx;
+    uint32_t event; /* index into RS_REPORT_TRACE_EVENTS */
+    uint32_t local_be32, peer_be32;
+    uint16_t local_port_be16, peer_port_be16;
+    uint32_t a, b; /* the event says what they are */
+    uint32_t reserved;
+};
+static_assert(sizeof(struct rs_report_trace) == 48, "report: trace");
+
+enum rs_report_value {
+    RS_REPORT_VALUE_NONE = 0,
+    RS_REPORT_VALUE_NUMBER,
+    RS_REPORT_VALUE_TCP_STATE, /* index into RS_REPORT_TCP_STATES */
+    RS_REPORT_VALUE_COUNTER,   /* index into RS_REPORT_COUNTERS */
+    RS_REPORT_VALUE_STATUS     /* enum rs_status */
+};
+
+struct rs_report_trace_event {
+    _Alignas(8) uint8_t name[32];
+    uint8_t text[64];
+    uint8_t a_text[32], b_text[32];
+    uint32_t a_kind, b_kind; /* enum rs_report_value */
+};
+static_assert(sizeof(struct rs_report_trace_event) == 168, "report: trace event");
+
+struct rs_report_name {
+    _Alignas(8) uint8_t name[32];
+};
+static_assert(sizeof(struct rs_report_name) == 32, "report: name");
 
 #endif

@@ -16,6 +16,9 @@ static const uint32_t report_least_bytes[RS_REPORT_KNOWN] = {
     [RS_REPORT_FIGURES] = sizeof(struct rs_report_figure),
     [RS_REPORT_COUNTERS] = sizeof(struct rs_report_counter),
     [RS_REPORT_VALUES] = sizeof(uint64_t),
+    [RS_REPORT_TRACE] = sizeof(struct rs_report_trace),
+    [RS_REPORT_TRACE_EVENTS] = sizeof(struct rs_report_trace_event),
+    [RS_REPORT_TCP_STATES] = sizeof(struct rs_report_name),
 };
 
 static bool report_section_ok(const struct rs_report_header *header, uint32_t idx)
@@ -143,6 +146,29 @@ void rs_report_counter_get(const struct rs_report_view *view, uint32_t idx,
     REPORT_END_TEXT(out->name);
     REPORT_END_TEXT(out->group);
     REPORT_END_TEXT(out->text);
+}
+
+void rs_report_trace_get(const struct rs_report_view *view, uint32_t idx,
+                         struct rs_report_trace *out)
+{
+    report_get(view, RS_REPORT_TRACE, idx, out, sizeof(*out));
+}
+
+void rs_report_trace_event_get(const struct rs_report_view *view, uint32_t idx,
+                               struct rs_report_trace_event *out)
+{
+    report_get(view, RS_REPORT_TRACE_EVENTS, idx, out, sizeof(*out));
+    REPORT_END_TEXT(out->name);
+    REPORT_END_TEXT(out->text);
+    REPORT_END_TEXT(out->a_text);
+    REPORT_END_TEXT(out->b_text);
+}
+
+void rs_report_tcp_state_get(const struct rs_report_view *view, uint32_t idx,
+                             struct rs_report_name *out)
+{
+    report_get(view, RS_REPORT_TCP_STATES, idx, out, sizeof(*out));
+    REPORT_END_TEXT(out->name);
 }
 
 uint64_t rs_report_value(const struct rs_report_view *view, uint32_t queue_idx,

@@ -37,6 +37,12 @@ void rs_report_figure_get(const struct rs_report_view *view, uint32_t idx,
                           struct rs_report_figure *out);
 void rs_report_counter_get(const struct rs_report_view *view, uint32_t idx,
                            struct rs_report_counter *out);
+void rs_report_trace_get(const struct rs_report_view *view, uint32_t idx,
+                         struct rs_report_trace *out);
+void rs_report_trace_event_get(const struct rs_report_view *view, uint32_t idx,
+                               struct rs_report_trace_event *out);
+void rs_report_tcp_state_get(const struct rs_report_view *view, uint32_t idx,
+                             struct rs_report_name *out);
 uint64_t rs_report_value(const struct rs_report_view *view, uint32_t queue_idx,
                          uint32_t counter_idx);
 

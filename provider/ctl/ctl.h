@@ -4,8 +4,9 @@
  *   main.c      command line, the loop of --watch
  *   fetch.c     asks a dataplane for a report (rings/report.h)
  *   status.c    \
- *   sockets.c    } a report for a person
- *   counters.c  /
+ *   sockets.c    | a report for a person
+ *   counters.c   |
+ *   trace.c     /
  *   document.c  a report as JSON
  *   text.c      numbers, addresses, names as text
  */
@@ -17,9 +18,10 @@
 
 #include "rings/report_view.h"
 
-#define CTL_WIDTH 100u /* columns that a person's output may use */
+#define CTL_WIDTH              100u /* columns that a person's output may use */
+#define CTL_TRACE_DETAIL_BYTES 192u
 
-enum ctl_part { CTL_STATUS = 1, CTL_SOCKETS = 2, CTL_COUNTERS = 4 };
+enum ctl_part { CTL_STATUS = 1, CTL_SOCKETS = 2, CTL_COUNTERS = 4, CTL_TRACE = 8 };
 
 /* A report in private memory. */
 struct ctl_report {
@@ -47,8 +49,23 @@ void ctl_show_status(const struct ctl_view *view);
 void ctl_show_sockets(const struct ctl_view *view);
 void ctl_show_hidden(const struct ctl_view *view); /* programs that may not be shown, if any */
 void ctl_show_counters(const struct ctl_view *view);
+/* Of a report before: only what is new since then; nothing at all when nothing is. */
+void ctl_show_trace(const struct ctl_view *view);
 /* One line; parts: enum ctl_part, what of it. */
 void ctl_show_document(const struct rs_report_view *report, unsigned parts);
+
+/* ---- trace.c: what a record says ---- */
+
+/* Before the report was begun; negative: after that. */
+int64_t ctl_trace_age_ns(const struct rs_report_view *report, const struct rs_report_trace *record);
+uint64_t ctl_trace_unix_ns(const struct rs_report_view *report,
+                           const struct rs_report_trace *record);
+void ctl_trace_event(const struct rs_report_view *report, const struct rs_report_trace *record,
+                     struct rs_report_trace_event *out);
+/* "from SYN_SENT, to ESTABLISHED". bytes: CTL_TRACE_DETAIL_BYTES hold any. */
+void ctl_trace_detail(const struct rs_report_view *report,
+                      const struct rs_report_trace_event *event,
+                      const struct rs_report_trace *record, char *out, size_t bytes);
 
 /* ---- text.c ---- */
 
@@ -59,6 +76,7 @@ struct ctl_text { /* a short text by value, so that several fit one printf */
 struct ctl_text ctl_number(uint64_t value);              /* 1,234,567 */
 struct ctl_text ctl_bytes(uint64_t value);               /* 512, 12.5 KiB; "unknown" */
 struct ctl_text ctl_seconds(double seconds);             /* 12.5 s, 2 min 5 s, 3 h 2 min, 4 d 3 h */
+struct ctl_text ctl_time(uint64_t unix_ns);              /* UTC: 2026-11-25 18:46:06.123456789 */
 struct ctl_text ctl_address(const struct rs_addr *addr); /* 10.0.0.1:5000, *:5000, - */
 struct ctl_text ctl_ipv4(uint32_t ip_be32);
 struct ctl_text ctl_mac(const uint8_t mac[6]);

@@ -200,6 +200,34 @@ static void document_ports(struct rs_json *json, const struct rs_report_view *re
     rs_json_array_end(json);
 }
 
+static void document_trace(struct rs_json *json, const struct rs_report_view *report)
+{
+    rs_json_array(json, "trace");
+    for (uint32_t i = 0; i < rs_report_count(report, RS_REPORT_TRACE); i++) {
+        struct rs_report_trace record;
+        struct rs_report_trace_event event;
+        char detail[CTL_TRACE_DETAIL_BYTES];
+        rs_report_trace_get(report, i, &record);
+        ctl_trace_event(report, &record, &event);
+        ctl_trace_detail(report, &event, &record, detail, sizeof(detail));
+        const struct rs_addr local = rs_addr_v4(record.local_be32, record.local_port_be16);
+        const struct rs_addr peer = rs_addr_v4(record.peer_be32, record.peer_port_be16);
+        rs_json_object(json, NULL);
+        rs_json_u64(json, "queue", record.queue_idx);
+        rs_json_u64(json, "number", record.number);
+        rs_json_u64(json, "unix_ns", ctl_trace_unix_ns(report, &record));
+        rs_json_text(json, "local", ctl_address(&local).bytes);
+        rs_json_text(json, "peer", ctl_address(&peer).bytes);
+        rs_json_text(json, "event", (const char *)event.name);
+        rs_json_text(json, "text", (const char *)event.text);
+        rs_json_text(json, "detail", detail);
+        rs_json_u64(json, "a", record.a);
+        rs_json_u64(json, "b", record.b);
+        rs_json_object_end(json);
+    }
+    rs_json_array_end(json);
+}
+
 /* An object for each group: in_use, control, process, and what a newer dataplane may have. */
 static void document_figures(struct rs_json *json, const struct rs_report_view *report)
 {
@@ -252,6 +280,10 @@ void ctl_show_document(const struct rs_report_view *report, unsigned parts)
     }
     if (parts & CTL_STATUS) {
         document_figures(&json, report);
+    }
+    if (parts & CTL_TRACE) {
+        rs_json_bool(&json, "hidden_trace", header->hidden_trace != 0);
+        document_trace(&json, report);
     }
     rs_json_object_end(&json);
     (void)fputc('\n', stdout);

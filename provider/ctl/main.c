@@ -23,13 +23,14 @@ struct options {
 static void print_usage(FILE *out)
 {
     (void)fputs(
-        "usage: ringsockctl [status | sockets | counters] [OPTION]...\n"
+        "usage: ringsockctl [status | sockets | counters | trace] [OPTION]...\n"
         "  status             the dataplane, its queues and their load, the programs attached\n"
         "  sockets            every socket, by program\n"
         "  counters           what the queues counted\n"
-        "  --json             as JSON, one line; without a command all of it\n"
+        "  trace              what happened last on them\n"
+        "  --json             as JSON, one line; without a command all but the trace\n"
         "  --watch [SECONDS]  again and again, every second or so many, until Ctrl-C: counters\n"
-        "                     and loads since the time before\n"
+        "                     and loads since the time before, of the trace what is new\n"
         "  --count N          with --watch: N times\n"
         "  --all              counters that are 0, too\n"
         "  --instance NAME    of the dataplane; else RINGSOCK_INSTANCE, else default\n"
@@ -86,7 +87,10 @@ static bool parse_word(const char *word, struct options *options)
     static const struct {
         const char *word;
         unsigned part;
-    } commands[] = {{"status", CTL_STATUS}, {"sockets", CTL_SOCKETS}, {"counters", CTL_COUNTERS}};
+    } commands[] = {{"status", CTL_STATUS},
+                    {"sockets", CTL_SOCKETS},
+                    {"counters", CTL_COUNTERS},
+                    {"trace", CTL_TRACE}};
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         if (strcmp(word, commands[i].word) == 0) {
             if (options->part != 0) {
@@ -143,6 +147,8 @@ static void show(const struct options *options, const struct rs_report_view *now
         ctl_show_sockets(&view);
     } else if (options->part == CTL_COUNTERS) {
         ctl_show_counters(&view);
+    } else if (options->part == CTL_TRACE) {
+        ctl_show_trace(&view);
     } else {
         ctl_show_status(&view);
     }
@@ -182,7 +188,7 @@ static int watch(const struct options *options)
         if (result != 0) {
             break;
         }
-        if (shown != 0 && !options->json) {
+        if (shown != 0 && !options->json && options->part != CTL_TRACE) {
             (void)putchar('\n');
         }
         show(options, &now.view, comparable(&now.view, &before.view) ? &before.view : NULL);

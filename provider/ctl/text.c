@@ -63,6 +63,31 @@ struct ctl_text ctl_seconds(double seconds)
     return out;
 }
 
+struct ctl_text ctl_time(uint64_t unix_ns)
+{
+    static const uint8_t days_of[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    struct ctl_text out;
+    uint64_t second = unix_ns / 1000000000 % 86400;
+    uint32_t day = (uint32_t)(unix_ns / 1000000000 / 86400); /* in the end, of the month */
+    uint32_t year = 1970, month = 0;
+    bool leap;
+    for (;; year++) { /* up to 2554, the last that 64 bits of ns can name */
+        leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        if (day < 365u + leap) {
+            break;
+        }
+        day -= 365u + leap;
+    }
+    for (; day >= days_of[month] + (month == 1 && leap ? 1u : 0u); month++) {
+        day -= days_of[month] + (month == 1 && leap ? 1u : 0u);
+    }
+    (void)snprintf(out.bytes, sizeof(out.bytes),
+                   "%" PRIu32 "-%02" PRIu32 "-%02" PRIu32 " %02u:%02u:%02u.%09u", year, month + 1,
+                   day + 1, (unsigned)(second / 3600), (unsigned)(second / 60 % 60),
+                   (unsigned)(second % 60), (unsigned)(unix_ns % 1000000000));
+    return out;
+}
+
 struct ctl_text ctl_ipv4(uint32_t ip_be32)
 {
     struct ctl_text out;

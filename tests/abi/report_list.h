@@ -33,7 +33,7 @@
     FIELD(rs_report_header, limit_sessions)             \
     FIELD(rs_report_header, section_count)              \
     FIELD(rs_report_header, hidden_sessions)            \
-    FIELD(rs_report_header, reserved)                   \
+    FIELD(rs_report_header, hidden_trace)               \
     FIELD(rs_report_header, instance)                   \
     FIELD(rs_report_header, sections)                   \
     STRUCT(rs_report_queue)                             \
@@ -121,7 +121,28 @@
     STRUCT(rs_report_counter)                           \
     FIELD(rs_report_counter, name)                      \
     FIELD(rs_report_counter, group)                     \
-    FIELD(rs_report_counter, text)
+    FIELD(rs_report_counter, text)                      \
+    STRUCT(rs_report_trace)                             \
+    FIELD(rs_report_trace, number)                      \
+    FIELD(rs_report_trace, tsc)                         \
+    FIELD(rs_report_trace, queue_idx)                   \
+    FIELD(rs_report_trace, event)                       \
+    FIELD(rs_report_trace, local_be32)                  \
+    FIELD(rs_report_trace, peer_be32)                   \
+    FIELD(rs_report_trace, local_port_be16)             \
+    FIELD(rs_report_trace, peer_port_be16)              \
+    FIELD(rs_report_trace, a)                           \
+    FIELD(rs_report_trace, b)                           \
+    FIELD(rs_report_trace, reserved)                    \
+    STRUCT(rs_report_trace_event)                       \
+    FIELD(rs_report_trace_event, name)                  \
+    FIELD(rs_report_trace_event, text)                  \
+    FIELD(rs_report_trace_event, a_text)                \
+    FIELD(rs_report_trace_event, b_text)                \
+    FIELD(rs_report_trace_event, a_kind)                \
+    FIELD(rs_report_trace_event, b_kind)                \
+    STRUCT(rs_report_name)                              \
+    FIELD(rs_report_name, name)
 
 #define LAYOUT_CONSTANTS(CONSTANT)                      \
     CONSTANT(RS_CTL_REPORT)                             \
@@ -133,6 +154,14 @@
     CONSTANT(RS_REPORT_FIGURES)                         \
     CONSTANT(RS_REPORT_COUNTERS)                        \
     CONSTANT(RS_REPORT_VALUES)                          \
+    CONSTANT(RS_REPORT_TRACE)                           \
+    CONSTANT(RS_REPORT_TRACE_EVENTS)                    \
+    CONSTANT(RS_REPORT_TCP_STATES)                      \
+    CONSTANT(RS_REPORT_VALUE_NONE)                      \
+    CONSTANT(RS_REPORT_VALUE_NUMBER)                    \
+    CONSTANT(RS_REPORT_VALUE_TCP_STATE)                 \
+    CONSTANT(RS_REPORT_VALUE_COUNTER)                   \
+    CONSTANT(RS_REPORT_VALUE_STATUS)                    \
     CONSTANT(RS_REPORT_STEER_ONE)                       \
     CONSTANT(RS_REPORT_STEER_NIC)                       \
     CONSTANT(RS_REPORT_STEER_SOFTWARE)                  \

@@ -20,10 +20,14 @@ struct rig_spec {
 /* Queues of the dataplane. */
 extern const uint32_t rig_queue_count;
 
+struct dataplane; /* dataplane/dataplane.h */
+
 /* 32 sockets, 8 channels, rings of 128 KiB, 50 us. */
 extern const struct rig_spec rig_defaults;
 
 void rig_start(const struct rig_spec *spec);
+/* The real one, for tests that link client_rig_dataplane.c. */
+struct dataplane *rig_dataplane(void);
 /* Attaches with the spec's spinning, in the shared-core profile. */
 struct client *rig_attach(void);
 /* The dataplane ends with its clients attached. */

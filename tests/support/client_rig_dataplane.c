@@ -77,6 +77,11 @@ void rig_start(const struct rig_spec *spec)
     rig.running = true;
 }
 
+struct dataplane *rig_dataplane(void)
+{
+    return rig.dataplane;
+}
+
 struct client *rig_attach(void)
 {
     struct client *client = NULL;

@@ -1,13 +1,17 @@
 /*
  * Reports of a real dataplane in this process while its queue works: sockets come and go, datagrams
- * fly, and each report is whole. Under the thread sanitizer this is the proof that a report reads
- * nothing that a queue writes but atomics.
+ * fly, a trace is written, and each report is whole. Under the thread sanitizer this is the proof
+ * that a report reads nothing that a queue writes but atomics.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "dataplane/control.h"
+#include "dataplane/dataplane.h"
+#include "dataplane/queue.h"
+#include "dataplane/stack_internal.h"
 #include "provider/ctl/ctl.h"
 #include "rings/byteorder.h"
 #include "rings/os/os.h"
@@ -48,6 +52,59 @@ static void work_run(void *arg)
     }
 }
 
+/* A loopback queue traces nothing, so this thread is its ring's one writer. b follows from a. */
+static void trace_run(void *arg)
+{
+    struct work *work = arg;
+    struct stack *stack = dataplane_control(rig_dataplane())->queues[0]->stack;
+    for (uint32_t i = 1; atomic_load_explicit(&work->stop, memory_order_relaxed) == 0; i++) {
+        const struct trace_record record = {.tsc = os_tsc(),
+                                            .local_be32 = i,
+                                            .peer_be32 = i,
+                                            .event = TRACE_tcp_retransmit,
+                                            .a = i,
+                                            .b = ~i};
+        trace_add(&stack->trace, &record);
+    }
+}
+
+/* Whole records, each once, rising; returns the newest number. */
+static uint64_t check_trace(const struct rs_report_view *view)
+{
+    uint32_t count = rs_report_count(view, RS_REPORT_TRACE);
+    uint64_t last = 0;
+    uint64_t tsc = 0;
+    CHECK(count <= 1024);
+    for (uint32_t i = 0; i < count; i++) {
+        struct rs_report_trace record;
+        rs_report_trace_get(view, i, &record);
+        CHECK(record.number > last && record.tsc >= tsc);
+        CHECK(record.a == (uint32_t)record.number && record.b == ~record.a);
+        CHECK(record.local_be32 == record.a && record.peer_be32 == record.a);
+        CHECK(record.event == TRACE_tcp_retransmit && record.queue_idx == 0);
+        last = record.number;
+        tsc = record.tsc;
+    }
+    return last;
+}
+
+/* The texts that travel with it. */
+static void check_trace_texts(const struct rs_report_view *view)
+{
+    struct rs_report_trace_event event;
+    struct rs_report_name state;
+    CHECK(rs_report_count(view, RS_REPORT_TRACE_EVENTS) == TRACE_EVENT_COUNT);
+    CHECK(rs_report_count(view, RS_REPORT_TCP_STATES) == TCP_STATE_COUNT);
+    CHECK(view->header.hidden_trace == 0);
+    rs_report_trace_event_get(view, TRACE_tcp_drop, &event);
+    CHECK(strcmp((const char *)event.name, "tcp_drop") == 0);
+    CHECK(strcmp((const char *)event.text, "segment dropped") == 0);
+    CHECK(strcmp((const char *)event.a_text, "reason") == 0);
+    CHECK(event.a_kind == RS_REPORT_VALUE_COUNTER && event.b_kind == RS_REPORT_VALUE_NUMBER);
+    rs_report_tcp_state_get(view, TCP_ESTABLISHED, &state);
+    CHECK(strcmp((const char *)state.name, "ESTABLISHED") == 0);
+}
+
 /* The tables of one report agree: they are the control thread's, which wrote them in one go. */
 static void check_report(const struct rs_report_view *view)
 {
@@ -76,18 +133,24 @@ static void check_report(const struct rs_report_view *view)
 int main(void)
 {
     struct client_info info;
-    struct os_thread thread;
+    struct os_thread thread, tracer;
+    uint64_t traced = 0, whole = 0;
     struct work work = {.stop = 0};
     uint64_t polls_before = 0;
     rig_start(&rig_defaults);
     work.client = rig_attach();
     client_get_info(work.client, &info);
     CHECK(os_thread_start(&thread, work_run, &work, "worker") == RS_OK);
+    CHECK(os_thread_start(&tracer, trace_run, &work, "tracer") == RS_OK);
     for (uint32_t i = 0; i < REPORTS; i++) {
         struct ctl_report report;
         struct rs_report_queue queue;
         CHECK(ctl_fetch(info.instance, &report) == RS_OK);
         check_report(&report.view);
+        check_trace_texts(&report.view);
+        uint64_t newest = check_trace(&report.view);
+        traced = newest > traced ? newest : traced;
+        whole += rs_report_count(&report.view, RS_REPORT_TRACE);
         rs_report_queue_get(&report.view, 0, &queue);
         CHECK(queue.polls >= polls_before);
         polls_before = queue.polls;
@@ -95,8 +158,15 @@ int main(void)
     }
     atomic_store_explicit(&work.stop, 1, memory_order_relaxed);
     os_thread_join(&thread);
+    os_thread_join(&tracer);
+    /* Nobody writes any more: the newest 1024 are there, to the last. */
+    struct ctl_report last;
+    CHECK(ctl_fetch(info.instance, &last) == RS_OK);
+    CHECK(rs_report_count(&last.view, RS_REPORT_TRACE) == 1024);
+    CHECK(check_trace(&last.view) >= traced && whole > 0);
+    ctl_report_free(&last);
     client_close(work.client);
     rig_stop();
-    printf("%d reports\n", REPORTS);
+    printf("%d reports, %llu trace records\n", REPORTS, (unsigned long long)whole);
     return 0;
 }

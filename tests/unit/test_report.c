@@ -49,6 +49,16 @@ static void a_good_report_is_read(void **state)
     assert_string_equal((const char *)counter.name, "bx_frames");
     assert_int_equal(rs_report_value(&view, 1, 1), 1003);
     assert_int_equal(rs_report_value(&view, 0, 1), 1001);
+    struct rs_report_trace trace;
+    struct rs_report_trace_event event;
+    struct rs_report_name tcp_state;
+    assert_int_equal(rs_report_count(&view, RS_REPORT_TRACE), 3);
+    rs_report_trace_get(&view, 1, &trace);
+    assert_int_equal(trace.number, 8);
+    rs_report_trace_event_get(&view, trace.event, &event);
+    assert_string_equal((const char *)event.text, "it was dropped");
+    rs_report_tcp_state_get(&view, 1, &tcp_state);
+    assert_string_equal((const char *)tcp_state.name, "OPEN");
 }
 
 static void longer_records_and_more_sections_are_read(void **state)
