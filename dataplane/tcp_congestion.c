@@ -98,7 +98,7 @@ static void cubic_look(struct tcp_congestion *congestion, uint64_t now_ns, uint6
     uint32_t target = min_u32(max_u32(there, cwnd), cwnd + cwnd / 2);
     uint32_t alpha = cubic->w_est_bytes >= cubic->w_prior_bytes ? 1u << 16 : CUBIC_ALPHA;
 
-    congestion->friendly = here < cubic->w_est_bytes;
+    congestion->curve_bytes = here;
     congestion->target_bytes = target;
     congestion->gain = (uint32_t)(((uint64_t)(target - cwnd) << 32) / cwnd);
     uint64_t est_gain = ((uint64_t)alpha * congestion->mss_bytes << 16) / cwnd;
@@ -129,6 +129,7 @@ static void cubic_acked(struct tcp_congestion *congestion, uint32_t acked_bytes,
     cubic->w_est_bytes =
         min_u32(grow(cubic->w_est_bytes, acked_bytes, congestion->est_gain, &cubic->w_est_fraction),
                 CONGESTION_WINDOW_MAX);
+    congestion->friendly = congestion->curve_bytes < cubic->w_est_bytes;
     if (congestion->friendly) {
         congestion->cwnd_bytes = max_u32(congestion->cwnd_bytes, cubic->w_est_bytes);
     } else if (congestion->cwnd_bytes < congestion->target_bytes) {

@@ -26,9 +26,10 @@ struct tcp_cubic {
 struct tcp_congestion {
     uint32_t cwnd_bytes, ssthresh_bytes;
     uint16_t mss_bytes;
-    uint8_t kind;  /* enum tcp_congestion_kind, not DEFAULT */
-    bool friendly; /* in the Reno-friendly region */
-    uint32_t target_bytes;
+    uint8_t kind;           /* enum tcp_congestion_kind, not DEFAULT */
+    bool friendly;          /* in the Reno-friendly region */
+    uint32_t curve_bytes;   /* CUBIC's window at the last look, */
+    uint32_t target_bytes;  /* and a round trip later */
     uint32_t look_bytes;    /* a window of this size is looked at again before target_due_ns */
     uint32_t gain;          /* window per byte delivered, of 2^32; up to target_bytes */
     uint32_t gain_fraction; /* of a byte, 32 bits */
