@@ -17,6 +17,7 @@
 #include "dataplane/nic_segment.h"
 #include "dataplane/stack.h"
 #include "dataplane/steer.h"
+#include "dataplane/wire/byteorder.h"
 #include "rings/layout.h"
 #include "rings/os/os.h"
 #include "tcp_cost.h"
@@ -34,7 +35,8 @@
 struct spsc {
     _Alignas(RS_LINE_BYTES) _Atomic uint32_t tail; /* partner: the taker */
     uint32_t tail_own;
-    _Alignas(RS_LINE_BYTES) _Atomic uint32_t head; /* nobody's partner: read for nothing but tests */
+    _Alignas(
+        RS_LINE_BYTES) _Atomic uint32_t head; /* nobody's partner: read for nothing but tests */
     uint32_t head_own, tail_seen;
     _Alignas(RS_LINE_BYTES) struct {
         uint32_t buffer_idx, len_bytes;
@@ -143,7 +145,8 @@ static bool wire_tx_alloc_big(struct nic *nic, struct pkt *out)
 
 static bool is_big(const struct bulk_side *side, const uint8_t *handle)
 {
-    return handle >= side->big_memory && handle < side->big_memory + (size_t)BIG_BUFFERS * BIG_BYTES;
+    return handle >= side->big_memory &&
+           handle < side->big_memory + (size_t)BIG_BUFFERS * BIG_BYTES;
 }
 
 static void wire_tx_free(struct nic *nic, struct pkt *pkt)
@@ -388,16 +391,16 @@ static void side_init(struct bulk_side *side, struct bulk_side *peer, uint32_t o
 {
     memset(side, 0, sizeof(*side));
     side->peer = peer;
-    side->nic = (struct nic){
-        .ops = &wire_ops,
-        .kind = RS_NIC_BYPASS,
-        .mac = {2, 0, 0, 0, 0, (uint8_t)(own + 1)},
-        .mtu_bytes = mtu,
-        .queue_count = 1,
-        .steering = &steer_one_queue,
-        .tso_max_bytes = offload ? TSO_MAX : 0,
-        .caps = offload ? NIC_CAP_TX_IP_CSUM | NIC_CAP_TX_TCP_CSUM | NIC_CAP_TX_TSO | NIC_CAP_RX_CSUM
-                        : 0};
+    side->nic = (struct nic){.ops = &wire_ops,
+                             .kind = RS_NIC_BYPASS,
+                             .mac = {2, 0, 0, 0, 0, (uint8_t)(own + 1)},
+                             .mtu_bytes = mtu,
+                             .queue_count = 1,
+                             .steering = &steer_one_queue,
+                             .tso_max_bytes = offload ? TSO_MAX : 0,
+                             .caps = offload ? NIC_CAP_TX_IP_CSUM | NIC_CAP_TX_TCP_CSUM |
+                                                   NIC_CAP_TX_TSO | NIC_CAP_RX_CSUM
+                                             : 0};
     side->memory = malloc((size_t)BUFFERS * BUFFER_BYTES);
     side->big_memory = malloc((size_t)BIG_BUFFERS * BIG_BYTES);
     side->ring = malloc(RING_BYTES);
@@ -490,8 +493,8 @@ static double pair_run_threads(struct bulk_side *sides, uint32_t run_ms)
 {
     struct os_thread threads[2];
     atomic_store(&stop, false);
-    CHECK(os_thread_start(&threads[0], thread_run, &sides[0]) == RS_OK);
-    CHECK(os_thread_start(&threads[1], thread_run, &sides[1]) == RS_OK);
+    CHECK(os_thread_start(&threads[0], thread_run, &sides[0], "bulk-send") == RS_OK);
+    CHECK(os_thread_start(&threads[1], thread_run, &sides[1], "bulk-receive") == RS_OK);
     os_sleep_ns(50000000);
     uint64_t start_ns = os_monotonic_ns();
     uint64_t start_bytes = read_so_far(sides);
@@ -534,8 +537,8 @@ static void report_pair(uint32_t mtu, bool offload, double bound, uint32_t run_m
     struct tcp_info info;
     tcp_get_info(sides[0].stack, sides[0].conn, &info);
     printf("  MTU %4u, %-25s %8.1f %8.1f %8.1f %8.0f   (%u sent again, cwnd %u)\n", mtu,
-           offload ? "checksum offload and TSO" : "software checksum", one,
-           one / (1 - nic_share), two, bound, info.retransmits, info.cwnd_bytes);
+           offload ? "checksum offload and TSO" : "software checksum", one, one / (1 - nic_share),
+           two, bound, info.retransmits, info.cwnd_bytes);
     CHECK(one > bound / BOUND_SHARE);
     pair_destroy(sides);
     free(sides);

@@ -271,10 +271,8 @@ static void run_start(uint32_t count, bool checksum)
     run.now_ns = 1000000000;
     nic_make(checksum ? 0 : NIC_CAP_TX_IP_CSUM | NIC_CAP_TX_TCP_CSUM | NIC_CAP_RX_CSUM);
     const struct stack_config config = stack_settings(count);
-    const struct stack_upcalls upcalls = {.deliver = on_deliver,
-                                          .error = on_error,
-                                          .tcp_event = on_event,
-                                          .tcp_accept = on_accept};
+    const struct stack_upcalls upcalls = {
+        .deliver = on_deliver, .error = on_error, .tcp_event = on_event, .tcp_accept = on_accept};
     CHECK(stack_create(&config, &wire.nic, &upcalls, run.now_ns, &run.stack) == RS_OK);
     run.conns = aligned_alloc(RS_LINE_BYTES, count * sizeof(*run.conns));
     run.order = calloc(count, sizeof(*run.order));
@@ -455,8 +453,8 @@ static void report_cycles(bool checksum, uint32_t blocks)
     for (int row = 0; row < ROWS; row++) {
         printf("  %-52s %10.0f %10.0f %7.2f  (%.1f x floor)\n", rows[row].what, cycles[0][row],
                cycles[1][row], cycles[1][row] / cycles[0][row], cycles[1][row] / cycles[1][0]);
-        CHECK(rows[row].bound == 0 || (cycles[0][row] < 10 * rows[row].bound &&
-                                       cycles[1][row] < 10 * rows[row].bound));
+        CHECK(rows[row].bound == 0 ||
+              (cycles[0][row] < 10 * rows[row].bound && cycles[1][row] < 10 * rows[row].bound));
     }
 }
 

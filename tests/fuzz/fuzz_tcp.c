@@ -86,9 +86,9 @@ static struct target target_pick(uint8_t which)
         const struct tcp_conn *conn = fuzz.programs[which & 7].conn;
         return conn != NULL ? target_of_conn(conn) : target;
     }
-    if ((which & 7) == 4 && tcp->request_first != NULL) {
-        const struct tcp_request *request =
-            (which & 8) != 0 ? tcp->request_last : tcp->request_first;
+    const struct tcp_request *request = fuzz.listener.request_first;
+    if ((which & 7) == 4 && request != NULL) {
+        request = (which & 8) != 0 && request->next != NULL ? request->next : request;
         target = (struct target){request->flow.local_port_be16,
                                  request->flow.peer_port_be16,
                                  request->irs + 1,
@@ -179,10 +179,8 @@ static void step_segment(struct input *in)
     uint32_t payload_bytes = lengths[what & 7];
     struct tcp_options options = {0};
     make_options(in, &target, bits, &options);
-    uint32_t seq =
-        ((bits & 32) != 0 ? target.edge : target.seq) + take_delta(in, where & 15);
-    uint32_t ack =
-        ((bits & 64) != 0 ? target.ack : target.newest) + take_delta(in, where >> 4);
+    uint32_t seq = ((bits & 32) != 0 ? target.edge : target.seq) + take_delta(in, where & 15);
+    uint32_t ack = ((bits & 64) != 0 ? target.ack : target.newest) + take_delta(in, where >> 4);
     uint32_t header_bytes = TCP_HEADER_BYTES + tcp_options_emit(frame + 54, &options);
     const struct wire_tcp tcp = {.src_port_be16 = target.peer_port_be16,
                                  .dst_port_be16 = target.own_port_be16,
@@ -199,9 +197,8 @@ static void step_segment(struct input *in)
     uint32_t rx_flags = PKT_RX_IP_CSUM_GOOD | PKT_RX_L4_CSUM_GOOD;
     if ((bits & 128) != 0) {
         rx_flags = 0;
-        ((struct wire_tcp *)(frame + 34))->checksum_be16 =
-            tcp_checksum(frame + 34, (uint16_t)(header_bytes + payload_bytes), FUZZ_PEER_IP,
-                         FUZZ_OWN_IP);
+        ((struct wire_tcp *)(frame + 34))->checksum_be16 = tcp_checksum(
+            frame + 34, (uint16_t)(header_bytes + payload_bytes), FUZZ_PEER_IP, FUZZ_OWN_IP);
     }
     input_frame(frame, 34 + header_bytes + payload_bytes, rx_flags);
 }
@@ -271,13 +268,13 @@ static void program_connect(struct input *in)
                                           .keep_count = 2,
                                           .user_timeout_ms = (how & 8) != 0 ? 3000 : 0,
                                           .mss_max = (how & 16) != 0 ? 100 : 0};
-    const struct tcp_connect_args args = {
-        .local_port_be16 = (how & 32) != 0 ? rs_be16(6000) : 0,
-        .peer_be32 = FUZZ_PEER_IP,
-        .peer_port_be16 = rs_be16((uint16_t)(FUZZ_PEER_PORT + (how >> 6))),
-        .rings = &rings,
-        .settings = &settings,
-        .owner = program};
+    const struct tcp_connect_args args = {.local_port_be16 = (how & 32) != 0 ? rs_be16(6000) : 0,
+                                          .peer_be32 = FUZZ_PEER_IP,
+                                          .peer_port_be16 =
+                                              rs_be16((uint16_t)(FUZZ_PEER_PORT + (how >> 6))),
+                                          .rings = &rings,
+                                          .settings = &settings,
+                                          .owner = program};
     struct tcp_conn *conn = NULL;
     if (tcp_connect(fuzz.stack, &args, &conn) == RS_OK) {
         program->conn = conn;
@@ -409,8 +406,8 @@ static void step_program(struct input *in)
 static void step_time(struct input *in)
 {
     static const uint64_t steps_ns[16] = {
-        0,           100000,       1000000,       5000000,        20000000,        40000000,
-        100000000,   200000000,    300000000,     1000000000,     2000000000,      5000000000,
+        0,           100000,       1000000,       5000000,        20000000,   40000000,
+        100000000,   200000000,    300000000,     1000000000,     2000000000, 5000000000,
         30000000000, 130000000000, 1000000000000, 10000000000000,
     };
     fuzz_world_pass(steps_ns[take(in) & 15]);

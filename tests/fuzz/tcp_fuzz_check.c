@@ -140,7 +140,7 @@ static void check_pools(const struct tcp_stack *tcp)
     }
     MUST(conns + tcp->conn_count == tcp->config.connections_max);
     uint32_t requests = 0;
-    for (const struct tcp_request *at = tcp->request_first; at != NULL; at = at->next) {
+    for (const struct tcp_request *at = fuzz.listener.request_first; at != NULL; at = at->next) {
         requests++;
     }
     MUST(requests == tcp->request_count && requests <= tcp->config.requests_max);

@@ -85,7 +85,7 @@ static bool on_accept(void *context, struct tcp_listener *listener, struct tcp_c
     MUST(listener == &fuzz.listener);
     struct fuzz_program *program = fuzz_program_free();
     if (program == NULL || fuzz.refuse_accepts > 0) {
-        fuzz.refuse_accepts -= fuzz.refuse_accepts > 0;
+        fuzz.refuse_accepts -= fuzz.refuse_accepts > 0 ? 1 : 0;
         return false;
     }
     program_take(program, rings);
@@ -129,10 +129,8 @@ static void make_stack(uint8_t options, uint8_t more)
     config.tcp.congestion = (more & 4) != 0 ? TCP_CONGESTION_NONE : TCP_CONGESTION_CUBIC;
     config.tcp.ecn = (uint8_t)((more >> 3 & 3) % 3);
     config.tcp.ack_immediate = (more & 32) != 0;
-    const struct stack_upcalls upcalls = {.deliver = on_deliver,
-                                          .error = on_error,
-                                          .tcp_event = on_event,
-                                          .tcp_accept = on_accept};
+    const struct stack_upcalls upcalls = {
+        .deliver = on_deliver, .error = on_error, .tcp_event = on_event, .tcp_accept = on_accept};
     MUST(stack_create(&config, fuzz.nic, &upcalls, fuzz.now_ns, &fuzz.stack) == RS_OK);
 }
 

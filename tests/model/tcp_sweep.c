@@ -1,8 +1,8 @@
 /*
  * TCP against itself over a bad wire (support/tcp_world.h): for each seed a connection with other
  * loss, order, damage, delay, bandwidth, rings, MTU, options and program habits carries 64 KiB each
- * way. Every byte must arrive once and in order, both ends must close in order, the run must come to
- * an end in bounded virtual time, and afterwards books must balance and every pool be whole.
+ * way. Every byte must arrive once and in order, both ends must close in order, the run must come
+ * to an end in bounded virtual time, and afterwards books must balance and every pool be whole.
  *
  *   test_model_tcp_sweep [first seed [count [trace]]]
  */
@@ -39,8 +39,8 @@ static uint64_t pick(struct test_random *random, const uint64_t *values, uint32_
 {
     return values[test_random_below(random, count)];
 }
-#define PICK(random, ...)                                                             \
-    pick((random), (const uint64_t[]){__VA_ARGS__},                                   \
+#define PICK(random, ...)                           \
+    pick((random), (const uint64_t[]){__VA_ARGS__}, \
          (uint32_t)(sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(const uint64_t)))
 
 /* Nothing in one of three seeds, else up to most_ppm. */
@@ -198,7 +198,7 @@ static bool sweep_one(struct tcp_world *world, uint64_t seed, bool trace,
         printf("seed %" PRIu64 " FAILED at %.6f s, turn %" PRIu64 ": %s\n", seed,
                (double)tcp_world_now_ns(world) / 1e9 - 1, tcp_world_events(world),
                over || tcp_world_error(world)[0] != '\0' ? tcp_world_error(world)
-                                                          : "no end in sight");
+                                                         : "no end in sight");
         for (uint32_t own = 0; own < 2; own++) {
             const struct tcp_world_program *program = tcp_world_program(world, own, 0);
             printf("  %c wrote %" PRIu64 ", read %" PRIu64 "%s%s%s%s%s%s\n", 'A' + (int)own,

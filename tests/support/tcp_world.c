@@ -195,13 +195,13 @@ static void program_connect(struct world_side *side, struct tcp_world_program *p
     uint32_t i = (uint32_t)(program - side->programs);
     uint32_t own = (uint32_t)(side - side->world->sides);
     bool both = side->world->config.simultaneous;
-    const struct tcp_connect_args args = {
-        .local_port_be16 = both ? rs_be16((uint16_t)(PORT_FIRST + i)) : 0,
-        .peer_be32 = world_ip_be32[!own],
-        .peer_port_be16 = rs_be16((uint16_t)(PORT_FIRST + i)),
-        .rings = &program->rings,
-        .settings = &program->config.settings,
-        .owner = program};
+    const struct tcp_connect_args args = {.local_port_be16 =
+                                              both ? rs_be16((uint16_t)(PORT_FIRST + i)) : 0,
+                                          .peer_be32 = world_ip_be32[!own],
+                                          .peer_port_be16 = rs_be16((uint16_t)(PORT_FIRST + i)),
+                                          .rings = &program->rings,
+                                          .settings = &program->config.settings,
+                                          .owner = program};
     enum rs_status status = tcp_connect(side->stack, &args, &program->conn);
     if (status != RS_OK) {
         world_fail(side->world, "%c: tcp_connect says %d", side_letter(side), (int)status);
@@ -337,12 +337,12 @@ static bool side_alloc(struct nic *nic, struct pkt *out)
 static void side_make_nic(struct world_side *side, const struct tcp_world_side_config *config,
                           uint32_t own)
 {
-    struct nic_memory_config nic = {
-        .mtu_bytes = config->mtu_bytes,
-        .caps = config->caps,
-        .buffers = config->buffers,
-        .big_buffers = (config->caps & NIC_CAP_TX_TSO) != 0 ? BIG_BUFFERS : 0,
-        .queue_frames = QUEUE_FRAMES};
+    struct nic_memory_config nic = {.mtu_bytes = config->mtu_bytes,
+                                    .caps = config->caps,
+                                    .buffers = config->buffers,
+                                    .big_buffers =
+                                        (config->caps & NIC_CAP_TX_TSO) != 0 ? BIG_BUFFERS : 0,
+                                    .queue_frames = QUEUE_FRAMES};
     memcpy(nic.mac, world_mac[own], sizeof(nic.mac));
     CHECK(nic_memory_create(&nic, &side->nic) == RS_OK);
     side->nic_ops = side->nic->ops;
@@ -662,8 +662,7 @@ static void side_check_pools(struct world_side *side)
         world_fail(side->world, "%c: %u of %u ranges are back", letter, free_ranges(tcp),
                    tcp->config.ranges_max);
     }
-    if (free_records(tcp) != tcp->sent_free_count ||
-        free_records(tcp) < tcp->config.records_max) {
+    if (free_records(tcp) != tcp->sent_free_count || free_records(tcp) < tcp->config.records_max) {
         world_fail(side->world, "%c: %u records are back, counted %u, made %u", letter,
                    free_records(tcp), tcp->sent_free_count, tcp->config.records_max);
     }

@@ -188,9 +188,8 @@ static uint64_t up_to(struct world_wire *wire, uint64_t limit)
 static void checksum_again(const struct frame_view *view)
 {
     view->tcp->checksum_be16 = 0;
-    view->tcp->checksum_be16 =
-        tcp_checksum((uint8_t *)view->tcp, (uint16_t)view->segment_bytes, view->ip->src_be32,
-                     view->ip->dst_be32);
+    view->tcp->checksum_be16 = tcp_checksum((uint8_t *)view->tcp, (uint16_t)view->segment_bytes,
+                                            view->ip->src_be32, view->ip->dst_be32);
 }
 
 static void strip_options(const struct frame_view *view, uint8_t strip)
@@ -216,7 +215,8 @@ static void mark(const struct frame_view *view)
 {
     view->ip->tos |= 3;
     view->ip->checksum_be16 = 0;
-    view->ip->checksum_be16 = checksum_finish(checksum_add(0, view->ip, ipv4_header_bytes(view->ip)));
+    view->ip->checksum_be16 =
+        checksum_finish(checksum_add(0, view->ip, ipv4_header_bytes(view->ip)));
 }
 
 /* When the link has sent it. False: the queue is full. */
