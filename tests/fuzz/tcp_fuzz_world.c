@@ -85,7 +85,7 @@ static bool on_accept(void *context, struct tcp_listener *listener, struct tcp_c
     MUST(listener == &fuzz.listener);
     struct fuzz_program *program = fuzz_program_free();
     if (program == NULL || fuzz.refuse_accepts > 0) {
-        fuzz.refuse_accepts -= fuzz.refuse_accepts > 0 ? 1 : 0;
+        fuzz.refuse_accepts = (uint8_t)(fuzz.refuse_accepts > 0 ? fuzz.refuse_accepts - 1 : 0);
         return false;
     }
     program_take(program, rings);
