@@ -40,7 +40,6 @@
 #define PEER_PORT        5000u
 #define RING_BYTES       65536u
 #define TX_BUFFERS       1024u
-#define HEADER_BYTES     (14u + 20u + 20u + 12u)
 
 struct cost_conn {
     _Alignas(RS_LINE_BYTES) rs_atomic_u32 send_head;
@@ -68,7 +67,7 @@ static struct run {
     bool checksum;
     struct tcp_backlog backlog;
     struct tcp_listener listener;
-    uint8_t frames[BLOCK][128];
+    uint8_t frames[BLOCK][192];
     struct pkt pkts[BLOCK];
 } run;
 

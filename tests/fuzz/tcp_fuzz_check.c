@@ -138,7 +138,7 @@ static void check_pools(const struct tcp_stack *tcp)
     for (const struct tcp_conn *conn = tcp->conn_free; conn != NULL; conn = conn->free_next) {
         conns++;
     }
-    MUST(conns + tcp->conn_count == tcp->config.connections_max);
+    MUST(conns + tcp->conn_count == tcp->conns_used);
     uint32_t requests = 0;
     for (const struct tcp_request *at = fuzz.listener.request_first; at != NULL; at = at->next) {
         requests++;

@@ -42,7 +42,8 @@ static void make_config(struct tcp_world_config *config, uint64_t seed, uint32_t
     config->connections = flows;
     for (uint32_t own = 0; own < 2; own++) {
         config->sides[own].mtu_bytes = 1500;
-        config->sides[own].buffers = 2048;
+        config->sides[own].buffers = 4096;
+        config->sides[own].queue_frames = 2048;
         config->sides[own].tcp = tcp_config_default(8);
         config->links[own].delay_ns = RTT_NS / 2;
         for (uint32_t i = 0; i < flows; i++) {

@@ -18,7 +18,6 @@
 #define START_NS      1000000000ull
 #define POLL_NS       20000u /* a NIC without room is asked again then */
 #define STALL_MAX     10000u /* turns at the same time */
-#define QUEUE_FRAMES  1024u
 #define BIG_BUFFERS   32u
 #define PORT_FIRST    5000u
 
@@ -342,7 +341,7 @@ static void side_make_nic(struct world_side *side, const struct tcp_world_side_c
                                     .buffers = config->buffers,
                                     .big_buffers =
                                         (config->caps & NIC_CAP_TX_TSO) != 0 ? BIG_BUFFERS : 0,
-                                    .queue_frames = QUEUE_FRAMES};
+                                    .queue_frames = config->queue_frames};
     memcpy(nic.mac, world_mac[own], sizeof(nic.mac));
     CHECK(nic_memory_create(&nic, &side->nic) == RS_OK);
     side->nic_ops = side->nic->ops;
@@ -442,12 +441,13 @@ void tcp_world_start(struct tcp_world *world, const struct tcp_world_config *con
 {
     CHECK(config->connections <= TCP_WORLD_CONNECTIONS);
     world->config = *config;
-    world->random = test_random_make(config->seed);
+    struct test_random seeds = test_random_make(~config->seed);
+    world->random = test_random_make(test_random_u64(&seeds));
     world->now_ns = START_NS;
     world->events = 0;
     world->stalls = 0;
     world->error[0] = '\0';
-    world_wire_reset(&world->wire, ~config->seed, world->now_ns);
+    world_wire_reset(&world->wire, test_random_u64(&seeds), world->now_ns);
     for (uint32_t own = 0; own < 2; own++) {
         struct world_side *side = &world->sides[own];
         side->poll_ns = TCP_WORLD_NEVER;
@@ -651,7 +651,7 @@ static uint32_t free_conns(const struct tcp_stack *tcp)
     for (const struct tcp_conn *conn = tcp->conn_free; conn != NULL; conn = conn->free_next) {
         count++;
     }
-    return count;
+    return count + tcp->config.connections_max - tcp->conns_used;
 }
 
 static void side_check_pools(struct world_side *side)

@@ -44,7 +44,8 @@ struct tcp_world_program_config {
 };
 
 struct tcp_world_side_config {
-    uint32_t mtu_bytes, caps, buffers;
+    uint32_t mtu_bytes, caps;
+    uint32_t buffers, queue_frames; /* of the NIC; room for frames received is part of the first */
     uint32_t tx_at_most; /* frames that the NIC takes in one turn, random up to this; 0: all */
     uint32_t miss_ppm;   /* of a million: transmit buffers that are not to be had */
     struct tcp_config tcp;

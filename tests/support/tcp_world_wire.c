@@ -291,7 +291,8 @@ void world_wire_send(struct world_wire *wire, const struct tcp_world_link *link,
     bool lost = is_lost(wire, link, sender, &view);
     bool full = !lost && !link_pass(wire, link, sender, frame, &view, &depart_ns);
     bool twice = chance(wire, link->duplicate_ppm);
-    bool damaged = chance(wire, link->corrupt_ppm);
+    /* Only what a checksum guards: ARP has none. */
+    bool damaged = view.ip != NULL && chance(wire, link->corrupt_ppm);
     if (trace) {
         trace_frame(wire, sender, frame, now_ns,
                     lost      ? "  LOST"
