@@ -394,6 +394,10 @@ void tcp_run(struct stack *stack)
         conn->features &= ~(uint32_t)TCP_FEATURE_READY;
         if (tcp_sends(conn)) {
             tcp_output(stack, conn);
+        } else {
+            /* A reset that found no buffer: nothing is left to send, and one that is told of as
+             * gone below must not stay on a list. */
+            conn->features &= ~(uint32_t)TCP_FEATURE_BLOCKED;
         }
         if (tcp_has(conn, TCP_FEATURE_BLOCKED) && !tcp_has(conn, TCP_FEATURE_READY)) {
             conn->features |= TCP_FEATURE_READY; /* so that it is on one list only */

@@ -365,7 +365,9 @@ static uint32_t tcp_payload_max(const struct tcp_conn *conn)
         return conn->mss;
     }
     uint32_t bytes = TCP_SACK_BYTES(tcp_min_u32(blocks, 4));
-    return conn->mss > bytes + TCP_MSS_MIN ? conn->mss - bytes : TCP_MSS_MIN;
+    /* Where blocks would leave hardly anything the frame has room for both: mss is small then. */
+    return conn->mss > bytes + TCP_MSS_MIN ? conn->mss - bytes
+                                           : tcp_min_u32(conn->mss, TCP_MSS_MIN);
 }
 
 /* What recovery asks for, as the congestion window allows. False: blocked, or no more allowed. */
