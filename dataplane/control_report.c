@@ -113,6 +113,18 @@ static void report_queue_nic(struct rs_report_queue *out, const struct nic *nic,
     out->buffers_held = stats->buffers != 0 ? stats->buffers_held : RS_REPORT_UNKNOWN;
 }
 
+static void report_queue_tcp(struct rs_report_queue *out, struct queue *queue)
+{
+    const struct queue_load *load = &queue->load;
+    const struct tcp_config *config = &queue->config->stack.tcp;
+    out->tcp_connections = (uint32_t)report_load(&load->tcp_connections);
+    out->tcp_connections_max = config->connections_max;
+    out->tcp_half_open = (uint32_t)report_load(&load->tcp_half_open);
+    out->tcp_half_open_max = config->requests_max;
+    out->tcp_time_waits = (uint32_t)report_load(&load->tcp_time_waits);
+    out->tcp_time_waits_max = config->time_waits_max;
+}
+
 static void report_queues(struct report *report, const struct control *control)
 {
     for (uint32_t i = 0; i < control->queue_count; i++) {
@@ -121,6 +133,7 @@ static void report_queues(struct report *report, const struct control *control)
         struct rs_report_queue *out = report_next(report, RS_REPORT_QUEUES);
         report_queue_nic(out, control->nics[i], &report->stats[i]);
         report_queue_load(out, queue);
+        report_queue_tcp(out, queue);
         out->core = config->core >= 0 ? (uint32_t)config->core : RS_NO_INDEX;
         out->yields = config->yield;
         out->link_up = control->link_was_up[i];

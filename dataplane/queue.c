@@ -311,6 +311,10 @@ static void queue_heartbeat(struct queue *queue)
     queue_count_busy(queue);
     atomic_store_explicit(&queue->load.sockets, levels.sockets, memory_order_relaxed);
     atomic_store_explicit(&queue->load.memberships, levels.memberships, memory_order_relaxed);
+    atomic_store_explicit(&queue->load.tcp_connections, levels.tcp_connections,
+                          memory_order_relaxed);
+    atomic_store_explicit(&queue->load.tcp_half_open, levels.tcp_half_open, memory_order_relaxed);
+    atomic_store_explicit(&queue->load.tcp_time_waits, levels.tcp_time_waits, memory_order_relaxed);
     for (uint32_t i = 0; i < queue->session_count; i++) {
         struct dp_session *session = queue->sessions[i];
         /* relaxed: only whether it moves matters to the client */

@@ -48,6 +48,7 @@ struct queue_load {
     /* levels, as of the last heartbeat */
     _Atomic uint64_t sockets;     /* in the stack's table */
     _Atomic uint64_t memberships; /* of those */
+    _Atomic uint64_t tcp_connections, tcp_half_open, tcp_time_waits;
 };
 
 struct queue {

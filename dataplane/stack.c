@@ -379,5 +379,8 @@ void stack_flush(struct stack *stack)
 struct stack_levels stack_levels(const struct stack *stack)
 {
     return (struct stack_levels){.sockets = stack->udp.bound_count,
-                                 .memberships = stack->members.used};
+                                 .memberships = stack->members.used,
+                                 .tcp_connections = tcp_connection_count(stack),
+                                 .tcp_half_open = stack->tcp.request_count,
+                                 .tcp_time_waits = stack->tcp.time_wait_count};
 }

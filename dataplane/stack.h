@@ -174,6 +174,7 @@ const struct trace_ring *stack_trace(const struct stack *stack);
 struct stack_levels {
     uint32_t sockets;     /* bound */
     uint32_t memberships; /* of them all, sources not counted */
+    uint32_t tcp_connections, tcp_half_open, tcp_time_waits;
 };
 struct stack_levels stack_levels(const struct stack *stack);
 /* Own address, one of the process's other NICs, or 127.0.0.0/8. */

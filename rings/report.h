@@ -105,8 +105,12 @@ struct rs_report_queue {
         nic_rx_no_buffer_pkts;
     uint64_t nic_tx_pkts, nic_tx_bytes, nic_tx_errors_pkts;
     uint64_t buffers, buffers_held; /* of the NIC's pool; RS_REPORT_UNKNOWN */
+    /* TCP: what there is now, and has room. All maxima 0: this queue has no segments. */
+    uint32_t tcp_connections, tcp_connections_max; /* closed but not yet free included */
+    uint32_t tcp_half_open, tcp_half_open_max;
+    uint32_t tcp_time_waits, tcp_time_waits_max;
 };
-static_assert(sizeof(struct rs_report_queue) == 264, "report: queue");
+static_assert(sizeof(struct rs_report_queue) == 288, "report: queue");
 
 enum rs_report_session_state {
     RS_REPORT_SESSION_LIVE = 0,

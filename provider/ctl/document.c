@@ -50,6 +50,18 @@ static void document_nic(struct rs_json *json, const struct rs_report_queue *que
     rs_json_object_end(json);
 }
 
+static void document_tcp(struct rs_json *json, const struct rs_report_queue *queue)
+{
+    rs_json_object(json, "tcp");
+    rs_json_u64(json, "connections", queue->tcp_connections);
+    rs_json_u64(json, "connections_max", queue->tcp_connections_max);
+    rs_json_u64(json, "half_open", queue->tcp_half_open);
+    rs_json_u64(json, "half_open_max", queue->tcp_half_open_max);
+    rs_json_u64(json, "time_waits", queue->tcp_time_waits);
+    rs_json_u64(json, "time_waits_max", queue->tcp_time_waits_max);
+    rs_json_object_end(json);
+}
+
 static void document_counters(struct rs_json *json, const struct rs_report_view *report,
                               uint32_t queue_idx)
 {
@@ -83,6 +95,7 @@ static void document_queue_status(struct rs_json *json, const struct rs_report_v
     rs_json_u64(json, "mac_filters", queue->mac_filters);
     document_load(json, report, queue);
     document_nic(json, queue);
+    document_tcp(json, queue);
 }
 
 static void document_queues(struct rs_json *json, const struct rs_report_view *report,

@@ -86,6 +86,19 @@ static void status_bursts(const struct ctl_view *view, const struct rs_report_qu
     }
 }
 
+static void status_tcp(const struct rs_report_queue *queue)
+{
+    if (queue->tcp_connections_max == 0) {
+        return; /* a loopback queue, or TCP is off */
+    }
+    (void)printf("  TCP       %s of %s connections, ", ctl_number(queue->tcp_connections).bytes,
+                 ctl_number(queue->tcp_connections_max).bytes);
+    (void)printf("%s of %s half open, ", ctl_number(queue->tcp_half_open).bytes,
+                 ctl_number(queue->tcp_half_open_max).bytes);
+    (void)printf("%s of %s in TIME_WAIT\n", ctl_number(queue->tcp_time_waits).bytes,
+                 ctl_number(queue->tcp_time_waits_max).bytes);
+}
+
 static void status_queues(const struct ctl_view *view)
 {
     for (uint32_t i = 0; i < rs_report_count(view->now, RS_REPORT_QUEUES); i++) {
@@ -104,6 +117,7 @@ static void status_queues(const struct ctl_view *view)
         status_addresses(&queue);
         status_load(view, &queue, &before);
         status_bursts(view, &queue, &before);
+        status_tcp(&queue);
     }
 }
 

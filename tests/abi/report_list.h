@@ -69,6 +69,12 @@
     FIELD(rs_report_queue, nic_tx_errors_pkts)          \
     FIELD(rs_report_queue, buffers)                     \
     FIELD(rs_report_queue, buffers_held)                \
+    FIELD(rs_report_queue, tcp_connections)             \
+    FIELD(rs_report_queue, tcp_connections_max)         \
+    FIELD(rs_report_queue, tcp_half_open)               \
+    FIELD(rs_report_queue, tcp_half_open_max)           \
+    FIELD(rs_report_queue, tcp_time_waits)              \
+    FIELD(rs_report_queue, tcp_time_waits_max)          \
     STRUCT(rs_report_session)                           \
     FIELD(rs_report_session, id)                        \
     FIELD(rs_report_session, pid)                       \

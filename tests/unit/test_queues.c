@@ -8,7 +8,10 @@
 #include <string.h>
 
 #include "dataplane/config.h"
+#include "dataplane/control.h"
 #include "dataplane/dataplane.h"
+#include "dataplane/queue.h"
+#include "dataplane/stack_internal.h"
 #include "dataplane/wire/ethernet.h"
 #include "dataplane/wire/icmp.h"
 #include "dataplane/wire/ipv4.h"
@@ -65,6 +68,15 @@ static void rig_load_config(uint32_t idx, const char *device, uint32_t queue_idx
     CHECK(remove(file) == 0);
 }
 
+/* Levels for a report; the queues do not run yet. */
+static void rig_pretend_tcp(void)
+{
+    struct tcp_stack *tcp = &dataplane_control(rig.dataplane)->queues[1]->stack->tcp;
+    tcp->conn_count = 3;
+    tcp->request_count = 2;
+    tcp->time_wait_count = 1;
+}
+
 static void rig_start(void)
 {
     const struct client_config config = {
@@ -72,6 +84,7 @@ static void rig_start(void)
     CHECK(config_check_set(rig.configs, QUEUES, stderr) == RS_OK);
     CHECK(os_event_create(&rig.stop) == RS_OK);
     CHECK(dataplane_create(rig.configs, rig.nics, QUEUES, &rig.dataplane) == RS_OK);
+    rig_pretend_tcp();
     CHECK(os_thread_start(&rig.thread, rig_run, NULL, "rig-dataplane") == RS_OK);
     CHECK(client_open(&config, &rig.client) == RS_OK);
 }
@@ -598,6 +611,29 @@ static void own_addresses_never_leave(void **state)
 /* ---- reports
  * ---------------------------------------------------------------------------------------- */
 
+/* As if there were connections on queue 1 (rig_pretend_tcp). */
+static void reports_have_tcps_levels(void **state)
+{
+    (void)state;
+    struct rs_report_queue queue;
+    uint64_t give_up_ns = os_monotonic_ns() + WAIT_NS;
+    do {
+        struct ctl_report report;
+        CHECK(os_monotonic_ns() < give_up_ns); /* no heartbeat has told the levels */
+        CHECK(ctl_fetch(rig.configs[0].instance, &report) == RS_OK);
+        rs_report_queue_get(&report.view, 0, &queue);
+        assert_int_equal(queue.tcp_connections, 0);
+        rs_report_queue_get(&report.view, 1, &queue);
+        ctl_report_free(&report);
+    } while (queue.tcp_connections == 0);
+    assert_int_equal(queue.tcp_connections, 3);
+    assert_int_equal(queue.tcp_half_open, 2);
+    assert_int_equal(queue.tcp_time_waits, 1);
+    assert_int_equal(queue.tcp_connections_max, 4096);
+    assert_int_equal(queue.tcp_half_open_max, 1024);
+    assert_int_equal(queue.tcp_time_waits_max, 16384);
+}
+
 /* The only socket there is, and the first queue, of a fresh report. */
 static struct rs_report_socket reported(struct rs_report_queue *queue)
 {
@@ -706,6 +742,7 @@ int main(void)
         STEERED(memberships_hold_on_every_queue),
         STEERED(a_closed_socket_is_gone_everywhere),
         STEERED(reports_tell_the_queues_apart),
+        STEERED(reports_have_tcps_levels),
         STEERED(what_the_nic_does_not_take_is_unsent),
         STEERED(a_stuck_nic_holds_no_program_up),
         TWO_NICS(a_datagram_leaves_by_the_nic_of_its_route),

@@ -1,7 +1,7 @@
 /*
- * What `ringsockctl trace` prints of a report: all of it in the order of time, with a report before
- * only what is new, numbers outside the tables without harm. Calls provider/ctl/trace.c, text.c and
- * document.c; stdout goes to a file meanwhile.
+ * What ringsockctl prints of a report. The trace: all of it in the order of time, with a report
+ * before only what is new, numbers outside the tables without harm. TCP's levels. Calls
+ * provider/ctl/trace.c, status.c, text.c and document.c; stdout goes to a file meanwhile.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 #include "provider/ctl/ctl.h"
 #include "tests/support/report_sample.h"
 
-#define OUT_FILE "test_ctl_trace.out"
+#define OUT_FILE "test_ctl_show.out"
 
 static uint8_t samples[2][REPORT_SAMPLE_BYTES];
 static struct rs_report_view views[2];
@@ -47,21 +47,29 @@ static struct rs_report_trace *record(size_t which, uint32_t idx)
     return (struct rs_report_trace *)(void *)(samples[which] + section->off) + idx;
 }
 
-/* Shows views[0], after views[1] or as the first one; what it prints lands in `printed`. */
-static void show(bool with_before, bool json)
+/* Shows a part of views[0], after views[1] or as the first one; what it prints lands in
+ * `printed`. */
+static void show_part(unsigned part, bool with_before, bool json)
 {
     const struct ctl_view view = {.now = &views[0], .before = with_before ? &views[1] : NULL};
     (void)fflush(stdout);
     FILE *out = freopen(OUT_FILE, "w+b", stdout);
     assert_non_null(out);
     if (json) {
-        ctl_show_document(&views[0], CTL_TRACE);
+        ctl_show_document(&views[0], part);
+    } else if (part == CTL_STATUS) {
+        ctl_show_status(&view);
     } else {
         ctl_show_trace(&view);
     }
     rewind(stdout);
     printed[fread(printed, 1, sizeof(printed) - 1, stdout)] = '\0';
     (void)remove(OUT_FILE);
+}
+
+static void show(bool with_before, bool json)
+{
+    show_part(CTL_TRACE, with_before, json);
 }
 
 static void all_in_the_order_of_time(void **state)
@@ -141,6 +149,28 @@ static void as_json(void **state)
                                     "\"from SHUT, to OPEN\", \"a\": 0, \"b\": 1}, {"));
 }
 
+static void status_has_tcp_where_there_is_any(void **state)
+{
+    (void)state;
+    const struct rs_report_section *section = &views[0].header.sections[RS_REPORT_QUEUES];
+    struct rs_report_queue *queue = (struct rs_report_queue *)(void *)(samples[0] + section->off);
+    show_part(CTL_STATUS, false, false);
+    assert_null(strstr(printed, "TCP"));
+    queue->tcp_connections = 3;
+    queue->tcp_connections_max = 4096;
+    queue->tcp_half_open = 2;
+    queue->tcp_half_open_max = 1024;
+    queue->tcp_time_waits = 1;
+    queue->tcp_time_waits_max = 16384;
+    show_part(CTL_STATUS, false, false);
+    assert_non_null(strstr(printed, "\n  TCP       3 of 4,096 connections, 2 of 1,024 half open, "
+                                    "1 of 16,384 in TIME_WAIT\n"));
+    show_part(CTL_STATUS, false, true);
+    assert_non_null(strstr(printed, "\"tcp\": {\"connections\": 3, \"connections_max\": 4096, "
+                                    "\"half_open\": 2, \"half_open_max\": 1024, "
+                                    "\"time_waits\": 1, \"time_waits_max\": 16384}"));
+}
+
 static void times_of_the_calendar(void **state)
 {
     (void)state;
@@ -168,6 +198,7 @@ int main(void)
         cmocka_unit_test_setup(nothing_and_hidden, make_samples),
         cmocka_unit_test_setup(wild_numbers_do_no_harm, make_samples),
         cmocka_unit_test_setup(as_json, make_samples),
+        cmocka_unit_test_setup(status_has_tcp_where_there_is_any, make_samples),
         cmocka_unit_test(times_of_the_calendar),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
