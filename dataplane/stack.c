@@ -185,9 +185,20 @@ static bool stack_frame_is_tcp(const struct pkt *pkt)
            IPV4_PROTOCOL_TCP;
 }
 
+/* Near enough to find out whether the chain goes on. */
+static bool stack_flow_is_of(const struct tcp_flow *flow, const struct pkt *pkt)
+{
+    const struct wire_ipv4 *ip = (const struct wire_ipv4 *)(pkt->data + ETHERNET_HEADER_BYTES);
+    const struct wire_udp *ports = (const struct wire_udp *)(pkt->data + IPV4_PAYLOAD_OFF);
+    return flow->peer_be32 == ip->src_be32 && flow->peer_port_be16 == ports->src_port_be16;
+}
+
 void stack_prefetch(const struct stack *stack, const struct pkt *pkts, uint32_t count)
 {
     void *const *chains[NIC_BURST_PKTS];
+    const struct tcp_flow *flows[NIC_BURST_PKTS];
+    const struct pkt *flow_pkts[NIC_BURST_PKTS];
+    uint32_t flow_count = 0;
     if (count < 2 || count > NIC_BURST_PKTS) {
         return; /* alone, a frame has nothing to overlap with */
     }
@@ -204,13 +215,22 @@ void stack_prefetch(const struct stack *stack, const struct pkt *pkts, uint32_t 
         if (chains[i] == NULL || *chains[i] == NULL) {
             continue;
         }
-        const char *at = *chains[i];
-        __builtin_prefetch(at, 1);
         if (stack_frame_is_tcp(&pkts[i])) {
-            for (uint32_t off = RS_LINE_BYTES; off < TCP_HOT_BYTES; off += RS_LINE_BYTES) {
-                __builtin_prefetch(at + off, 1);
-            }
+            flows[flow_count] = *chains[i];
+            flow_pkts[flow_count] = &pkts[i];
+            tcp_flow_prefetch(flows[flow_count++]);
+        } else {
+            __builtin_prefetch(*chains[i], 1);
         }
+    }
+    for (uint32_t i = 0; i < flow_count; i++) {
+        if (!stack_flow_is_of(flows[i], flow_pkts[i]) && flows[i]->chain_next != NULL) {
+            flows[i] = flows[i]->chain_next;
+            tcp_flow_prefetch(flows[i]);
+        }
+    }
+    for (uint32_t i = 0; i < flow_count; i++) {
+        tcp_flow_prefetch_memory(flows[i]);
     }
 }
 

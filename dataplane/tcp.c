@@ -6,10 +6,10 @@
  */
 #include "dataplane/tcp.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "dataplane/stack_internal.h"
+#include "rings/os/os.h"
 
 const char *tcp_state_name(enum tcp_state state)
 {
@@ -53,10 +53,31 @@ struct tcp_config tcp_config_default(uint32_t connections)
 
 /* ---- pools ---- */
 
-static enum rs_status tcp_alloc(void **out, uint32_t count, size_t bytes)
+/* Connections that tcp_run fetches before their turn. */
+#define TCP_READY_AHEAD 4u
+
+/* The tables of a stack's TCP. */
+enum { TCP_TABLES = 8 };
+struct tcp_table {
+    void **at;
+    size_t bytes;
+};
+
+static void tcp_tables(struct tcp_stack *tcp, struct tcp_table tables[TCP_TABLES])
 {
-    *out = calloc(count > 0 ? count : 1, bytes);
-    return *out != NULL ? RS_OK : RS_NO_MEMORY;
+    const struct tcp_config *config = &tcp->config;
+    size_t connections = config->connections_max;
+    const struct tcp_table all[TCP_TABLES] = {
+        {(void **)&tcp->chains, sizeof(*tcp->chains) << (64 - tcp->shift)},
+        {(void **)&tcp->listener_chains, sizeof(*tcp->listener_chains)
+                                             << (32 - tcp->listener_shift)},
+        {(void **)&tcp->conns, connections * sizeof(*tcp->conns)},
+        {(void **)&tcp->ready, (tcp->ready_mask + (size_t)1) * sizeof(*tcp->ready)},
+        {(void **)&tcp->sent, (connections + config->records_max) * sizeof(*tcp->sent)},
+        {(void **)&tcp->ranges, config->ranges_max * sizeof(*tcp->ranges)},
+        {(void **)&tcp->requests, config->requests_max * sizeof(*tcp->requests)},
+        {(void **)&tcp->time_waits, config->time_waits_max * sizeof(*tcp->time_waits)}};
+    memcpy(tables, all, sizeof(all));
 }
 
 static void tcp_link_free_lists(struct tcp_stack *tcp)
@@ -107,22 +128,17 @@ enum rs_status tcp_stack_init(struct stack *stack, const struct tcp_config *conf
     tcp->wheel_due_ns = STACK_NEVER;
     tcp->key = stack_random(stack) | 1;
     uint32_t flows = config->connections_max + config->requests_max + config->time_waits_max;
-    uint32_t bits = stack_table_bits(flows);
-    uint32_t listener_bits = stack_table_bits(config->listeners_max);
-    tcp->shift = 64 - bits;
-    tcp->listener_shift = 32 - listener_bits;
-    uint32_t records = config->connections_max + config->records_max;
-    if (tcp_alloc((void **)&tcp->chains, 1u << bits, sizeof(*tcp->chains)) != RS_OK ||
-        tcp_alloc((void **)&tcp->listener_chains, 1u << listener_bits,
-                  sizeof(*tcp->listener_chains)) != RS_OK ||
-        tcp_alloc((void **)&tcp->conns, config->connections_max, sizeof(*tcp->conns)) != RS_OK ||
-        tcp_alloc((void **)&tcp->sent, records, sizeof(*tcp->sent)) != RS_OK ||
-        tcp_alloc((void **)&tcp->ranges, config->ranges_max, sizeof(*tcp->ranges)) != RS_OK ||
-        tcp_alloc((void **)&tcp->requests, config->requests_max, sizeof(*tcp->requests)) != RS_OK ||
-        tcp_alloc((void **)&tcp->time_waits, config->time_waits_max, sizeof(*tcp->time_waits)) !=
-            RS_OK) {
-        tcp_stack_destroy(stack);
-        return RS_NO_MEMORY;
+    tcp->shift = 64 - stack_table_bits(flows);
+    tcp->listener_shift = 32 - stack_table_bits(config->listeners_max);
+    tcp->ready_mask = (1u << stack_table_bits(config->connections_max)) - 1;
+    struct tcp_table tables[TCP_TABLES];
+    tcp_tables(tcp, tables);
+    for (unsigned i = 0; i < TCP_TABLES; i++) {
+        *tables[i].at = os_table_alloc(tables[i].bytes);
+        if (*tables[i].at == NULL) {
+            tcp_stack_destroy(stack);
+            return RS_NO_MEMORY;
+        }
     }
     tcp_link_free_lists(tcp);
     return RS_OK;
@@ -131,13 +147,11 @@ enum rs_status tcp_stack_init(struct stack *stack, const struct tcp_config *conf
 void tcp_stack_destroy(struct stack *stack)
 {
     struct tcp_stack *tcp = &stack->tcp;
-    free(tcp->time_waits);
-    free(tcp->requests);
-    free(tcp->ranges);
-    free(tcp->sent);
-    free(tcp->conns);
-    free((void *)tcp->listener_chains);
-    free((void *)tcp->chains);
+    struct tcp_table tables[TCP_TABLES];
+    tcp_tables(tcp, tables);
+    for (unsigned i = 0; i < TCP_TABLES; i++) {
+        os_table_free(*tables[i].at, tables[i].bytes);
+    }
     memset(tcp, 0, sizeof(*tcp));
 }
 
@@ -333,13 +347,7 @@ void tcp_ready(struct stack *stack, struct tcp_conn *conn)
         return;
     }
     conn->features |= TCP_FEATURE_READY;
-    conn->ready_next = NULL;
-    if (tcp->ready_first == NULL) {
-        tcp->ready_first = conn;
-    } else {
-        tcp->ready_last->ready_next = conn;
-    }
-    tcp->ready_last = conn;
+    tcp->ready[tcp->ready_tail++ & tcp->ready_mask] = conn;
 }
 
 static void tcp_unblock(struct stack *stack)
@@ -347,7 +355,7 @@ static void tcp_unblock(struct stack *stack)
     struct tcp_conn *conn = stack->tcp.blocked;
     stack->tcp.blocked = NULL;
     while (conn != NULL) {
-        struct tcp_conn *next = conn->ready_next;
+        struct tcp_conn *next = conn->blocked_next;
         conn->features &= ~(uint32_t)(TCP_FEATURE_BLOCKED | TCP_FEATURE_READY);
         tcp_ready(stack, conn);
         conn = next;
@@ -377,6 +385,28 @@ static bool tcp_sends(const struct tcp_conn *conn)
     return conn->flow.state >= TCP_ESTABLISHED && conn->flow.state <= TCP_LAST_ACK;
 }
 
+/* One connection's turn: what may leave leaves, what happened is told. */
+static void tcp_turn(struct stack *stack, struct tcp_conn *conn)
+{
+    struct tcp_stack *tcp = &stack->tcp;
+    conn->features &= ~(uint32_t)TCP_FEATURE_READY;
+    if (tcp_sends(conn)) {
+        tcp_output(stack, conn);
+    } else {
+        /* A reset that found no buffer: nothing is left to send, and one that is told of as gone
+         * below must not stay on a list. */
+        conn->features &= ~(uint32_t)TCP_FEATURE_BLOCKED;
+    }
+    if (tcp_has(conn, TCP_FEATURE_BLOCKED) && !tcp_has(conn, TCP_FEATURE_READY)) {
+        conn->features |= TCP_FEATURE_READY; /* so that it is in one place only */
+        conn->blocked_next = tcp->blocked;
+        tcp->blocked = conn;
+    }
+    if (conn->events != 0 || tcp_has(conn, TCP_FEATURE_GONE)) {
+        tcp_tell(stack, conn);
+    }
+}
+
 /* What gets ready meanwhile waits for the next turn, so a turn is as long as its list was. */
 void tcp_run(struct stack *stack)
 {
@@ -387,33 +417,24 @@ void tcp_run(struct stack *stack)
     if (tcp->blocked != NULL && stack_tx_ready(stack)) {
         tcp_unblock(stack);
     }
-    struct tcp_conn *conn = tcp->ready_first;
-    tcp->ready_first = NULL;
-    while (conn != NULL) {
-        struct tcp_conn *next = conn->ready_next;
-        conn->features &= ~(uint32_t)TCP_FEATURE_READY;
-        if (tcp_sends(conn)) {
-            tcp_output(stack, conn);
-        } else {
-            /* A reset that found no buffer: nothing is left to send, and one that is told of as
-             * gone below must not stay on a list. */
-            conn->features &= ~(uint32_t)TCP_FEATURE_BLOCKED;
+    uint32_t end = tcp->ready_tail;
+    while (tcp->ready_head != end) {
+        if (end - tcp->ready_head > TCP_READY_AHEAD) {
+            tcp_conn_prefetch(tcp->ready[(tcp->ready_head + TCP_READY_AHEAD) & tcp->ready_mask],
+                              TCP_WARM_BYTES);
         }
-        if (tcp_has(conn, TCP_FEATURE_BLOCKED) && !tcp_has(conn, TCP_FEATURE_READY)) {
-            conn->features |= TCP_FEATURE_READY; /* so that it is on one list only */
-            conn->ready_next = tcp->blocked;
-            tcp->blocked = conn;
-        }
-        if (conn->events != 0 || tcp_has(conn, TCP_FEATURE_GONE)) {
-            tcp_tell(stack, conn);
-        }
-        conn = next;
+        tcp_turn(stack, tcp->ready[tcp->ready_head++ & tcp->ready_mask]);
     }
 }
 
 uint64_t tcp_next_ns(const struct stack *stack)
 {
-    return stack->tcp.ready_first != NULL ? stack->now_ns : stack->tcp.wheel_due_ns;
+    return stack->tcp.ready_head != stack->tcp.ready_tail ? stack->now_ns : stack->tcp.wheel_due_ns;
+}
+
+void tcp_prefetch(const struct tcp_conn *conn)
+{
+    tcp_conn_prefetch(conn, TCP_HOT_BYTES);
 }
 
 uint32_t tcp_ts_clock(const struct stack *stack)

@@ -212,6 +212,8 @@ void tcp_close(struct stack *stack, struct tcp_conn *conn, uint64_t linger_ns);
 /* Reset (also linger 0); nothing is sent any more. As tcp_close otherwise. */
 void tcp_abort(struct stack *stack, struct tcp_conn *conn);
 
+/* Before several calls for different connections: lets their cache misses overlap. */
+void tcp_prefetch(const struct tcp_conn *conn);
 void *tcp_owner(const struct tcp_conn *conn); /* NULL after tcp_close */
 /* For accepted connections, whose owner comes later. */
 void tcp_set_owner(struct tcp_conn *conn, void *owner);

@@ -126,6 +126,7 @@ enum tcp_loss_state {
     TCP_LOSS_TIMEOUT   /* after an RTO */
 };
 
+/* In the order of use: each ACK reads the first line, and the next two when it brings news. */
 struct tcp_loss {
     uint8_t state; /* enum tcp_loss_state */
     uint8_t dup_acks;
@@ -138,8 +139,30 @@ struct tcp_loss {
     uint32_t lost_hint; /* no record before it is LOST and not RETRANS_OUT; TCP_NO_INDEX: look from
                            first */
     uint32_t sack_hint; /* record at which the last SACK block ended; TCP_NO_INDEX: none */
-    uint32_t sacked_segments;
+    uint64_t reorder_due_ns; /* when RACK deems something lost; 0: nothing waits for that */
+    uint64_t rto_ns;
+    uint64_t idle_from_ns; /* last_sent_ns of the idle time that the window was reduced for */
+    /* RTT (RFC 6298); 0: no sample yet */
+    uint64_t srtt_ns, rttvar_ns, rtt_min_ns;
+    uint64_t rtt_min_until_ns;
+    uint64_t rto_max_ns;                 /* of the queue */
+    uint64_t rtt_dev_ns, rtt_dev_max_ns; /* deviation, and its maximum in this round trip */
+    /* RFC 7661: was the window the limit since snd_una passed usage_end, how much was under way */
+    uint32_t usage_end, usage_bytes;
+    /* RACK */
+    uint64_t rack_sent_ns, rack_rtt_ns;
+    uint32_t rack_end;
+    uint32_t rack_fack; /* highest sequence number delivered */
+    uint32_t rtt_round_end;
     uint32_t recovery_point;
+    uint32_t tlp_end; /* snd_nxt at the probe; valid while tlp_outstanding */
+    bool tlp_outstanding, tlp_retransmission;
+    bool limited; /* see usage_end */
+    bool undo_valid;
+    uint8_t rack_reo_mult, rack_reo_persist;
+    bool rack_reordering_seen, rack_dsack_seen;
+    uint32_t rack_dsack_round_end;
+    uint32_t sacked_segments;
     struct tcp_sack_block seen[TCP_SACK_MAX_BLOCKS]; /* the last ACK's blocks, as far as marked */
     /* proportional rate reduction, RFC 6937; ratio: ssthresh to the window before, of 2^16 */
     uint32_t prr_delivered, prr_out, prr_ratio;
@@ -149,115 +172,107 @@ struct tcp_loss {
     int32_t undo_retransmits; /* bytes not yet reported as duplicates; -1: none sent again */
     uint32_t retransmit_ts;   /* tsval of the first retransmission */
     uint8_t frto;             /* F-RTO: 1 after the timeout, 2 new data only; 0: off */
-    bool undo_valid;
     bool retransmit_ts_valid;
     bool recover_guard; /* RFC 6582 3.2: dup ACKs mean nothing until recovery_point is passed */
-    /* RFC 7661: was the window the limit since snd_una passed usage_end, how much was under way */
-    bool limited;
-    uint32_t usage_end, usage_bytes;
-    uint64_t idle_from_ns; /* last_sent_ns of the idle time that the window was reduced for */
-    /* RACK */
-    uint64_t rack_sent_ns, rack_rtt_ns;
-    uint32_t rack_end;
-    uint32_t rack_dsack_round_end;
-    uint8_t rack_reo_mult, rack_reo_persist;
-    bool rack_reordering_seen, rack_dsack_seen;
-    uint32_t rack_fack; /* highest sequence number delivered */
-    /* TLP */
-    uint64_t reorder_due_ns; /* when RACK deems something lost; 0: nothing waits for that */
-    uint32_t tlp_end;        /* snd_nxt at the probe; valid while tlp_outstanding */
-    bool tlp_outstanding, tlp_retransmission;
-    /* RTT (RFC 6298); 0: no sample yet */
-    uint64_t srtt_ns, rttvar_ns, rto_ns, rtt_min_ns;
-    uint64_t rtt_min_until_ns;
-    uint64_t rto_max_ns;                 /* of the queue */
-    uint64_t rtt_dev_ns, rtt_dev_max_ns; /* deviation, and its maximum in this round trip */
-    uint32_t rtt_round_end;
 };
 
+/* By lines of 64 bytes, in the order of use: with many connections each line is a cache miss. */
 struct tcp_conn {
-    struct tcp_flow flow;
-
-    /* receiving; by line of use */
+    _Alignas(RS_LINE_BYTES) struct tcp_flow flow;
+    uint32_t features; /* TCP_FEATURE_* */
+    uint32_t events;   /* TCP_EVENT_*, told at the end of a turn */
     uint32_t rcv_nxt;
     uint32_t rcv_adv; /* right edge announced: never moves back */
-    uint32_t ts_recent;
+    uint32_t snd_una, snd_nxt;
     uint32_t last_ack_sent;
+    uint32_t ts_recent;
+    /* ---- receiving */
     struct stream_writer
         recv; /* limit_bytes is the ring's size; tail == rcv_nxt - irs - 1 before FIN */
     uint32_t recv_limit_bytes;
-    uint32_t irs;
     uint32_t unacked_bytes; /* received since the last ACK sent */
     uint32_t ranges;        /* first tcp_range; TCP_NO_INDEX: no gap */
     uint16_t range_count;
     uint16_t rcv_mss;   /* the largest segment seen: what counts as full-sized */
     uint8_t quick_acks; /* that many more at once */
     uint8_t recv_wscale, send_wscale;
-    uint8_t
-        ack_now; /* 1: an ACK must go out in this turn; 2: it was delayed and the time is over */
-    uint32_t events;   /* TCP_EVENT_*, told at the end of a turn */
-    uint32_t features; /* TCP_FEATURE_* */
-    uint64_t ts_recent_ns;
-    uint64_t last_received_ns;
-
-    /* sending */
-    uint32_t snd_una, snd_nxt;
+    uint8_t ack_now;  /* 1: an ACK must go out in this turn */
     uint32_t snd_wnd; /* bytes */
-    uint32_t snd_wl1, snd_wl2;
     uint32_t snd_wnd_max;
-    uint32_t iss;
-    uint32_t ts_offset;
-    struct stream_reader send; /* head == snd_una - iss - 1 while there is data */
-    uint16_t mss;      /* payload of a full segment, timestamps taken off, SACK blocks not */
-    uint16_t mss_peer; /* what the peer offered */
-    uint16_t path_mtu;
-    uint16_t reserved;
-    uint32_t snd_up;       /* urgent: sequence number after the last urgent byte */
-    uint32_t rcv_up;       /* the same of the peer */
-    uint32_t rcv_up_pos;   /* as ring position */
-    uint32_t snd_sml;      /* end of the last small segment sent (Minshall's Nagle) */
-    uint32_t fin_seq;      /* of our FIN once it is queued */
-    uint32_t peer_fin_seq; /* of a FIN that came ahead of a gap or in order */
-    uint64_t last_sent_ns; /* data */
-    uint64_t rto_base_ns;  /* what the retransmission timeout counts from */
-    uint64_t progress_ns;  /* when snd_una moved last, or data was first sent after all was
-                              acknowledged */
-    struct tcp_congestion congestion;
-    struct tcp_loss loss;
-
-    /* timers: wheel entry, moved lazily */
-    struct wheel_timer timer;
-    uint64_t due_ns[TCP_TIMER_COUNT]; /* UINT64_MAX: off */
-
-    /* the rest */
-    struct tcp_conn *ready_next;
-    struct neighbour *neighbour;
-    uint32_t next_hop_be32;
-    uint32_t recent_ranges[3];   /* start of those that changed last, for SACK; newest first */
-    struct tcp_sack_block dsack; /* to report in the next ACK; start == end: none */
-    struct tcp_settings settings;
-    rs_atomic_u32 *send_head_word, *recv_tail_word;
-    const rs_atomic_u32 *recv_head_word;
-    void *owner;
-    struct tcp_listener *listener; /* whose settings it has; only until it is established */
-    uint32_t error;                /* enum rs_status */
+    uint32_t snd_wl1, snd_wl2;
     uint8_t keep_probes;
     uint8_t persist_tries;    /* unanswered */
     uint8_t persist_backoff;  /* probes since the window closed */
     uint8_t black_hole_tries; /* full-sized segments that timed out in a row */
-    uint64_t challenge_ns;    /* when the next challenge ACK is allowed (RFC 5961) */
+    /* ---- sending */
+    struct stream_reader send; /* head == snd_una - iss - 1 while there is data */
+    rs_atomic_u32 *send_head_word, *recv_tail_word;
+    const rs_atomic_u32 *recv_head_word;
+    uint32_t iss;
+    uint32_t ts_offset;
+    uint32_t next_hop_be32;
+    uint16_t mss; /* payload of a full segment, timestamps taken off, SACK blocks not */
+    uint16_t path_mtu;
+    /* ---- time */
+    uint64_t ts_recent_ns;
+    uint64_t last_received_ns;
+    uint64_t received_bytes;
+    uint64_t due_ns[TCP_TIMER_COUNT]; /* UINT64_MAX: off */
+    struct neighbour *neighbour;
+    struct wheel_timer timer; /* moved lazily */
+    struct tcp_settings settings;
+    uint64_t sent_bytes;
+    /* ---- what sending and ACKs of it need besides */
+    uint64_t last_sent_ns;       /* data */
+    uint64_t rto_base_ns;        /* what the retransmission timeout counts from */
+    uint64_t progress_ns;        /* when snd_una moved last, or data was first sent after all was
+                                    acknowledged */
+    uint64_t mtu_raise_ns;       /* when a lowered path MTU is tried again */
+    uint32_t snd_sml;            /* end of the last small segment sent (Minshall's Nagle) */
+    uint32_t cwr_point;          /* ECN: no second reduction before snd_una passes this */
+    uint32_t fin_seq;            /* of our FIN once it is queued */
+    uint32_t snd_up;             /* urgent: sequence number after the last urgent byte */
+    struct tcp_sack_block dsack; /* to report in the next ACK; start == end: none */
+    void *owner;
+    struct tcp_loss loss;
+    struct tcp_congestion congestion;
+
+    /* the rest */
+    struct tcp_conn *blocked_next;
+    uint32_t irs;
+    uint32_t rcv_up;               /* urgent data of the peer */
+    uint32_t rcv_up_pos;           /* as ring position */
+    uint32_t peer_fin_seq;         /* of a FIN that came ahead of a gap or in order */
+    uint16_t mss_peer;             /* what the peer offered */
+    uint32_t recent_ranges[3];     /* start of those that changed last, for SACK; newest first */
+    struct tcp_listener *listener; /* whose settings it has; only until it is established */
+    uint32_t error;                /* enum rs_status */
+    uint64_t challenge_ns;         /* when the next challenge ACK is allowed (RFC 5961) */
     uint64_t connected_ns;
     uint64_t linger_until_ns;
-    uint64_t mtu_raise_ns; /* when a lowered path MTU is tried again */
     uint64_t syn_sent_ns;
-    uint64_t sent_bytes, received_bytes, retransmitted_bytes;
+    uint64_t retransmitted_bytes;
     uint32_t retransmits, timeouts, fast_recoveries, undos, duplicate_segments;
-    uint32_t cwr_point; /* ECN: no second reduction before snd_una passes this */
     struct tcp_conn *free_next;
 };
+static_assert(offsetof(struct tcp_conn, recv) == 64 && offsetof(struct tcp_conn, send) == 128 &&
+                  offsetof(struct tcp_conn, ts_recent_ns) == 192 &&
+                  offsetof(struct tcp_conn, timer) == 256 &&
+                  offsetof(struct tcp_conn, last_sent_ns) == 320 &&
+                  offsetof(struct tcp_conn, loss) == 384,
+              "tcp_conn: lines");
 
-/* What every segment of a connection touches: fetched ahead by stack_prefetch. */
-#define TCP_HOT_BYTES 512u
+/* What every segment of a connection touches, and what more an acknowledgment of data does. */
+#define TCP_HOT_BYTES  448u
+#define TCP_WARM_BYTES 640u
+
+/* Fetches a connection that will be worked on soon; changes nothing. */
+static inline void tcp_conn_prefetch(const struct tcp_conn *conn, uint32_t bytes)
+{
+    for (uint32_t off = 0; off < bytes; off += RS_LINE_BYTES) {
+        __builtin_prefetch((const char *)conn + off, 1);
+    }
+}
 
 enum { /* tcp_conn.features */
        TCP_FEATURE_TIMESTAMPS = 1,
@@ -320,7 +335,10 @@ struct tcp_stack { /* stack->tcp */
     struct tcp_secret secret;
     struct wheel wheel;
     uint64_t wheel_due_ns; /* not after the wheel's first timer */
-    struct tcp_conn *ready_first, *ready_last;
+    /* a ring of those that have something to do: positions, free-running; never overflows, as each
+     * connection is in it once */
+    struct tcp_conn **ready;
+    uint32_t ready_head, ready_tail, ready_mask;
     struct tcp_flow **chains;
     uint32_t shift;
     uint64_t key;
@@ -434,6 +452,24 @@ static inline uint8_t tcp_wscale_for(uint32_t window_bytes)
         shift++;
     }
     return shift;
+}
+
+/* For stack_prefetch: what a segment of the flow will touch, */
+static inline void tcp_flow_prefetch(const struct tcp_flow *flow)
+{
+    /* of any kind: the others are shorter, what is fetched behind them is fetched in vain */
+    tcp_conn_prefetch((const struct tcp_conn *)(const void *)flow, TCP_HOT_BYTES);
+}
+
+/* and then, once that is there, the words and the place in the ring that it points to. */
+static inline void tcp_flow_prefetch_memory(const struct tcp_flow *flow)
+{
+    const struct tcp_conn *conn = (const struct tcp_conn *)(const void *)flow;
+    if (flow->kind == TCP_FLOW_CONN && flow->state != TCP_CLOSED) {
+        __builtin_prefetch(conn->recv_tail_word, 1);
+        __builtin_prefetch(conn->recv_head_word);
+        __builtin_prefetch(conn->recv.base + (conn->recv.tail & (conn->recv.size_bytes - 1)), 1);
+    }
 }
 
 /* The timestamp clock, 1 ms (RFC 7323 5.4), without a connection's offset. */

@@ -37,8 +37,7 @@ uint32_t tcp_receive_window(struct tcp_conn *conn)
      */
     (void)!tcp_receive_refresh(conn);
     /* The FIN may stand right at the edge. */
-    uint32_t left =
-        rs_seq_before(conn->rcv_nxt, conn->rcv_adv) ? conn->rcv_adv - conn->rcv_nxt : 0;
+    uint32_t left = rs_seq_before(conn->rcv_nxt, conn->rcv_adv) ? conn->rcv_adv - conn->rcv_nxt : 0;
     uint32_t granule = (1u << conn->recv_wscale) - 1;
     /* The header has room for 16 bits of it, and not for its low bits. */
     uint32_t most = (65535u << conn->recv_wscale);

@@ -323,6 +323,13 @@ bool os_host_has_mac(const uint8_t mac[6]);
  * in memory' right is held). */
 bool os_huge_pages_usable(void);
 
+/* Zeroed memory for a table that is read at random, aligned to a cache line: large ones lie on huge
+ * pages where the system gives these without reservation (Linux, transparent huge pages), so that a
+ * look-up misses the cache but not the page table too. bytes 0 yields a place all the same. NULL:
+ * none left. Any thread. */
+void *os_table_alloc(size_t bytes);
+void os_table_free(void *table, size_t bytes); /* bytes as at os_table_alloc; NULL is harmless */
+
 /* SIGINT/SIGTERM, Ctrl-C and console close: signals *event (and nothing else). Once per
  * process, RS_ALREADY after that; event lives as long as the process. */
 RS_CHECK_RESULT enum rs_status os_on_shutdown(struct os_event *event);

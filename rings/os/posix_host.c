@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "rings/os/posix_internal.h"
 
@@ -77,4 +78,59 @@ bool os_huge_pages_usable(void)
     }
     (void)closedir(sizes);
     return usable;
+}
+
+/* ---- tables ---- */
+
+#define HUGE_PAGE_BYTES  ((size_t)2 << 20)
+#define TABLE_LINE_BYTES 64u
+
+static bool table_is_large(size_t bytes)
+{
+    return bytes >= 2 * HUGE_PAGE_BYTES;
+}
+
+static size_t table_round(size_t bytes, size_t unit)
+{
+    return (bytes / unit + 1) * unit;
+}
+
+/* Begins on a huge page: what lies before it and behind it is given back. */
+static void *table_map(size_t bytes)
+{
+    size_t len = table_round(bytes, HUGE_PAGE_BYTES);
+    uint8_t *at = mmap(NULL, len + HUGE_PAGE_BYTES, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) {
+        return NULL;
+    }
+    size_t before = HUGE_PAGE_BYTES - ((uintptr_t)at & (HUGE_PAGE_BYTES - 1));
+    (void)munmap(at, before);
+    if (before < HUGE_PAGE_BYTES) {
+        (void)munmap(at + before + len, HUGE_PAGE_BYTES - before);
+    }
+    (void)madvise(at + before, len, MADV_HUGEPAGE); /* else it works with small ones */
+    return at + before;
+}
+
+void *os_table_alloc(size_t bytes)
+{
+    if (table_is_large(bytes)) {
+        return table_map(bytes);
+    }
+    size_t len = table_round(bytes, TABLE_LINE_BYTES);
+    void *table = aligned_alloc(TABLE_LINE_BYTES, len);
+    if (table != NULL) {
+        memset(table, 0, len);
+    }
+    return table;
+}
+
+void os_table_free(void *table, size_t bytes)
+{
+    if (table != NULL && table_is_large(bytes)) {
+        (void)munmap(table, table_round(bytes, HUGE_PAGE_BYTES));
+    } else {
+        free(table);
+    }
 }

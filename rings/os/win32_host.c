@@ -5,6 +5,7 @@
 #include <winsock2.h>
 
 #include <iphlpapi.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,4 +81,20 @@ bool os_huge_pages_usable(void)
     }
     (void)CloseHandle(token);
     return held != FALSE;
+}
+
+/* Large pages need a right that programs seldom have, so there are none. */
+void *os_table_alloc(size_t bytes)
+{
+    void *table = _aligned_malloc(bytes + 1, 64);
+    if (table != NULL) {
+        memset(table, 0, bytes + 1);
+    }
+    return table;
+}
+
+void os_table_free(void *table, size_t bytes)
+{
+    (void)bytes;
+    _aligned_free(table);
 }

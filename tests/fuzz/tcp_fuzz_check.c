@@ -184,5 +184,5 @@ void fuzz_check_empty(void)
         MUST(fuzz.programs[i].conn == NULL);
     }
     MUST(tcp->conn_count == 0 && tcp->request_count == 0 && tcp->time_wait_count == 0);
-    MUST(records_used == 0 && ranges_used == 0 && tcp->ready_first == NULL);
+    MUST(records_used == 0 && ranges_used == 0 && tcp->ready_head == tcp->ready_tail);
 }

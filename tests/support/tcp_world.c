@@ -670,7 +670,7 @@ static void side_check_pools(struct world_side *side)
         world_fail(side->world, "%c: %u of %u connections are back", letter, free_conns(tcp),
                    tcp->config.connections_max);
     }
-    if (tcp->ready_first != NULL) {
+    if (tcp->ready_head != tcp->ready_tail) {
         world_fail(side->world, "%c: something is still ready", letter);
     }
     if (atomic_load(&side->backlog.used) != 0) {
