@@ -611,6 +611,22 @@ static void own_addresses_never_leave(void **state)
 /* ---- reports
  * ---------------------------------------------------------------------------------------- */
 
+/* A SYN cookie that one queue made, another one must know; and nobody else may guess it. */
+static void queues_share_a_random_secret(void **state)
+{
+    (void)state;
+    static const uint8_t zero[16];
+    static uint8_t before[16];
+    struct queue *const *queues = dataplane_control(rig.dataplane)->queues;
+    const uint8_t *secret = queues[0]->stack->tcp.config.secret; /* constant since the start */
+    for (uint32_t i = 1; i < QUEUES; i++) {
+        assert_memory_equal(queues[i]->stack->tcp.config.secret, secret, sizeof(before));
+    }
+    assert_memory_not_equal(secret, zero, sizeof(before));
+    assert_memory_not_equal(secret, before, sizeof(before)); /* of the dataplane before this one */
+    memcpy(before, secret, sizeof(before));
+}
+
 /* As if there were connections on queue 1 (rig_pretend_tcp). */
 static void reports_have_tcps_levels(void **state)
 {
@@ -743,6 +759,8 @@ int main(void)
         STEERED(a_closed_socket_is_gone_everywhere),
         STEERED(reports_tell_the_queues_apart),
         STEERED(reports_have_tcps_levels),
+        STEERED(queues_share_a_random_secret),
+        STEERED(queues_share_a_random_secret),
         STEERED(what_the_nic_does_not_take_is_unsent),
         STEERED(a_stuck_nic_holds_no_program_up),
         TWO_NICS(a_datagram_leaves_by_the_nic_of_its_route),
