@@ -247,7 +247,8 @@ void tcp_ack_input(struct stack *stack, struct tcp_conn *conn, const struct tcp_
     } else if (ack.duplicate && loss->dup_acks < UINT8_MAX) {
         loss->dup_acks++;
     }
-    if (had_data) {
+    /* Duplicates of what is acknowledged already may undo a reduction, or tell about a probe. */
+    if (had_data || ack.dsack || loss->tlp_outstanding) {
         take_rtt(stack, conn, &ack);
         tcp_recovery_input(stack, conn, &ack);
     }
