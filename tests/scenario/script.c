@@ -50,6 +50,7 @@ void script_fail(const char *format, ...)
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     fprintf(stderr, "---- %s:%d: %s\n", script.file, script.line, text);
+    script.failed = true;
     _fail(script.file, script.line);
     abort();
 }

@@ -47,6 +47,7 @@ struct script {
     bool memory;    /* the NIC is a nic_memory */
     bool tcp;       /* an injected frame or a call ends an iteration */
     bool iteration; /* several of them end it together */
+    bool failed;    /* the rest is only cleared away */
     uint64_t start_ns, now_ns;
     struct out_frame *out_first, **out_last;
     char trace[TRACE_MAX][LINE_MAX_BYTES];

@@ -487,7 +487,9 @@ void script_on_conn(conn c)
 static struct pools count_pools(const struct stack *stack)
 {
     const struct tcp_stack *tcp = &stack->tcp;
-    struct pools pools = {.sent = tcp->sent_free_count, .time_waits = tcp->time_wait_count};
+    struct pools pools = {.conns = tcp->config.connections_max - tcp->conns_used,
+                          .sent = tcp->sent_free_count,
+                          .time_waits = tcp->time_wait_count};
     for (const struct tcp_conn *at = tcp->conn_free; at != NULL; at = at->free_next) {
         pools.conns++;
     }
@@ -564,7 +566,7 @@ static void end_conn(conn c)
     }
 }
 
-void script_tcp_teardown(void)
+static void end_all(void)
 {
     for (uint32_t i = 0; i < programs.conn_count; i++) {
         end_conn(programs.conns[i]);
@@ -574,9 +576,18 @@ void script_tcp_teardown(void)
         tcp_listener_close(s->queue->stack, &s->listener);
         script_settle();
         script_expect_number("places of a backlog taken", atomic_load(&s->backlog.used), 0);
-        free(s);
     }
     check_pools();
+}
+
+void script_tcp_teardown(void)
+{
+    if (!script.failed) {
+        end_all();
+    }
+    for (uint32_t i = 0; i < programs.server_count; i++) {
+        free(programs.servers[i]);
+    }
     for (uint32_t i = 0; i < programs.conn_count; i++) {
         conn c = programs.conns[i];
         free(c->send_ring);
