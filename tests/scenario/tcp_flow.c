@@ -343,8 +343,9 @@ static void learn_syn(struct tcp_text_flow *flow, bool own, const struct tcp_lin
 
 static void check_payload(struct tcp_line *line, const uint8_t *payload)
 {
+    int64_t syn = (line->flags & TCP_FLAG_SYN) != 0 ? 1 : 0;
     for (int64_t i = 0; i < line->end - line->seq; i++) {
-        uint8_t want = tcp_pattern_own((uint32_t)(line->seq + i - 1));
+        uint8_t want = tcp_pattern_own((uint32_t)(line->seq + i + syn - 1));
         if (payload[i] != want) {
             problem(line, "(byte %lld is 0x%02x, not 0x%02x)", (long long)(line->seq + i),
                     payload[i], want);

@@ -482,6 +482,11 @@ void script_on_conn(conn c)
     tcp_flow_select(c->flow);
 }
 
+uint32_t own_isn(conn c)
+{
+    return c->flow->own_isn;
+}
+
 /* ---- what is lost at the end ---- */
 
 static struct pools count_pools(const struct stack *stack)

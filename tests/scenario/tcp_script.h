@@ -23,11 +23,11 @@
  *
  * FLAGS     letters of SFRPAUEC, "-" for none.
  * SEQ:END   relative to the sender's initial sequence number: the SYN is 0, the first byte 1; END
- *           is behind the last byte, without FIN and SYN. Negative ones are before. Our ISN is what
- *           the first SYN or SYN-ACK that came out had; before that, our numbers are absolute.
- * ack       the same, relative to the other side's ISN.
- * win       in bytes, the window scale applied once both SYNs had one; rawwin: as in the header.
- *           An injected segment without it has the last one that was given (at first 65535).
+ *           is behind the last byte, not counting FIN and SYN (so "S 0:10" has bytes 1 to 10).
+ * Negative ones are before. Our ISN is what the first SYN or SYN-ACK that came out had; before
+ * that, our numbers are absolute. ack       the same, relative to the other side's ISN. win in
+ * bytes, the window scale applied once both SYNs had one; rawwin: as in the header. An injected
+ * segment without it has the last one that was given (at first 65535).
  * <...>     mss N, sackOK, ts VALUE:ECHO, wscale N, sack START:END START:END, raw 0102ff (other
  *           option bytes); <> no options. Always in this order, whatever that of the wire is.
  *           Timestamps are relative, too: ours to the first one that came out, the peer's to a base
@@ -225,6 +225,7 @@ struct tcp_conn *tcp_of(conn c); /* NULL when it is gone */
 #define new_incarnation() (SCRIPT_AT, script_new_incarnation())
 
 void script_on_conn(conn c);
+uint32_t own_isn(conn c); /* as it is, not relative */
 void script_on_flow(const char *own, const char *peer);
 void script_new_incarnation(void);
 
@@ -236,6 +237,8 @@ void script_new_incarnation(void);
 #define expect_tcp(...)             (SCRIPT_AT, script_expect_tcp(__VA_ARGS__))
 /* The same in segments of so many bytes; F and P must be in the last one, P may be in others. */
 #define expect_tcp_each(bytes, ...) (SCRIPT_AT, script_expect_tcp_each(bytes, __VA_ARGS__))
+/* What waits to be expected may be such segments, any number. */
+#define allow_tcp(...) (SCRIPT_AT, script_allow_tcp(__VA_ARGS__))
 /* Nothing comes out until ms have passed, then this does, within a millisecond; the time of the
  * script is then when it came out. */
 #define expect_tcp_after(ms, ...) (SCRIPT_AT, script_expect_tcp_after(ms, __VA_ARGS__))
@@ -255,6 +258,7 @@ void script_inject_tcp(const char *format, ...) __attribute__((format(printf, 1,
 void script_inject_tcp_each(uint32_t bytes, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void script_expect_tcp(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void script_allow_tcp(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void script_expect_tcp_each(uint32_t bytes, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void script_expect_tcp_after(uint64_t ms, const char *format, ...)

@@ -142,6 +142,15 @@ void script_expect_tcp(const char *format, ...)
     expect_line(&line);
 }
 
+void script_allow_tcp(const char *format, ...)
+{
+    PRINT_TEXT(text, format);
+    struct tcp_line line = tcp_line_parse(text);
+    while (script.out_first != NULL) {
+        expect_line(&line);
+    }
+}
+
 void script_expect_tcp_each(uint32_t bytes, const char *format, ...)
 {
     PRINT_TEXT(text, format);
