@@ -414,8 +414,9 @@ uint64_t script_wait_for_frame(uint64_t max_ms)
     uint64_t sent = counter_get(counters, COUNTER_tx_frames);
     while (script.now_ns < start_ns + max_ms * MS &&
            counter_get(counters, COUNTER_tx_frames) == sent) {
-        script_advance_ms(1);
+        script_advance_to(script.now_ns + MS);
     }
+    script_trace("%llu ms passed", (unsigned long long)((script.now_ns - start_ns) / MS));
     return (script.now_ns - start_ns) / MS;
 }
 

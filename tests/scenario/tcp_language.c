@@ -1,6 +1,6 @@
 /*
  * The TCP script language checked by itself: texts to frames and back, what a comparison sees, what
- * a wrong frame is called. No connection takes part.
+ * a wrong frame is called; and one conversation in each fixture.
  */
 #include "tcp_script.h"
 
@@ -166,6 +166,90 @@ static void comparisons_see_what_is_said(void **state)
     assert_true(matches("A 1:11 nopush", "A 1:11"));
 }
 
+/* ---- a conversation, in each fixture ---- */
+
+static void converse(conn c, uint32_t mss)
+{
+    uint32_t bytes = 5 * mss;
+    uint32_t peer_segment = mss < 1400 ? mss : 1400;
+    assert_int_equal(write_bytes(c, bytes), bytes);
+    expect_tcp_each(mss, "A 1:%u ack 1", bytes + 1);
+    in_one_iteration
+    {
+        inject_tcp("A 1 ack %u", bytes + 1);
+        inject_tcp_each(peer_segment, "PA 1:3001 ack %u", bytes + 1);
+        expect_nothing();
+    }
+    expect_acked(c, bytes);
+    expect_readable(c, 3000);
+    read_bytes(c, 3000);
+    (void)script_wait_for_frame(40);
+    allow_tcp("A %u ack 3001", bytes + 1);
+    send_urgent(c, 2);
+    expect_tcp("PUA %u:%u ack 3001 urg 2", bytes + 1, bytes + 3);
+    inject_tcp("UA 3001:3011 ack %u urg 10", bytes + 3);
+    expect_event(c, "URGENT");
+    expect_info(c, urgent_pos, 3010);
+    read_bytes(c, 10);
+    (void)script_wait_for_frame(40);
+    allow_tcp("A %u ack 3011", bytes + 3);
+    inject_tcp("FA 3011 ack %u", bytes + 3);
+    expect_tcp("A %u ack 3012", bytes + 3);
+    expect_end(c);
+    close_conn(c);
+    expect_tcp("FA %u ack 3012", bytes + 3);
+    inject_tcp("A 3012 ack %u", bytes + 4);
+    expect_gone(c);
+    expect_state(c, TCP_CLOSED);
+}
+
+static void active_and_passive(uint32_t mss)
+{
+    converse(established(), mss);
+    new_incarnation();
+    converse(established(.passive = true, .peer = PEER ":5001"), mss);
+    converse(established(.peer = PEER2 ":5000", .local = "any:0"), mss);
+    converse(established(.peer = FAR ":5000"), mss);
+}
+
+static void conversation_of_1460(void **state)
+{
+    (void)state;
+    active_and_passive(1448);
+}
+
+static void conversation_of_536(void **state)
+{
+    (void)state;
+    active_and_passive(524);
+}
+
+/* Each queue has its own connections; what comes out of the NIC comes out for all of them. */
+static void conversation_of_queues(void **state)
+{
+    (void)state;
+    static const char *const peers[] = {PEER ":5000", PEER ":5001", PEER ":5002"};
+    for (uint32_t i = 0; i < 3; i++) {
+        on_queue(i);
+        converse(established(.peer = peers[i]), 1448);
+        server s = listening("any:8000");
+        on_flow(OWN ":8000", peers[i]);
+        inject_tcp("S 0 <mss 1460>");
+        expect_tcp("SA 0 ack 1");
+        inject_tcp("A 1 ack 1");
+        expect_connected(accepted(s));
+    }
+}
+
+static void conversation_with_ecn(void **state)
+{
+    (void)state;
+    conn c = established(.ecn = true);
+    expect_info(c, ecn, true);
+    write_bytes(c, 10);
+    expect_tcp("PA 1:11 ack 1 ect0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +258,19 @@ int main(void)
         TCP_SCRIPT(our_isn_and_timestamps_are_learned),
         TCP_SCRIPT(what_is_wrong_with_our_frames_is_said),
         TCP_SCRIPT(comparisons_see_what_is_said),
+        TCP_SCRIPT(conversation_of_1460),
+        TCP_SCRIPT_WITH(conversation_of_1460, wrap),
+        TCP_SCRIPT_WITH(conversation_of_1460, jumbo),
+        TCP_SCRIPT_WITH(conversation_of_1460, no_ecn),
+        TCP_SCRIPT_WITH(conversation_of_1460, ecn),
+        TCP_SCRIPT_WITH(conversation_of_1460, ack_now),
+        TCP_SCRIPT_WITH(conversation_of_1460, none),
+        TCP_SCRIPT_WITH(conversation_of_1460, few),
+        TCP_SCRIPT_WITH(conversation_of_1460, many),
+        TCP_SCRIPT_WITH(conversation_of_1460, offload),
+        TCP_SCRIPT_WITH(conversation_of_536, small_mtu),
+        TCP_SCRIPT_WITH(conversation_of_queues, queues),
+        TCP_SCRIPT_WITH(conversation_with_ecn, ecn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
