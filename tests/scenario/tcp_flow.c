@@ -345,10 +345,10 @@ static void check_payload(struct tcp_line *line, const uint8_t *payload)
 {
     int64_t syn = (line->flags & TCP_FLAG_SYN) != 0 ? 1 : 0;
     for (int64_t i = 0; i < line->end - line->seq; i++) {
-        uint8_t want = tcp_pattern_own((uint32_t)(line->seq + i + syn - 1));
+        long long at = line->seq + i + syn;
+        uint8_t want = tcp_pattern_own((uint32_t)(at - 1));
         if (payload[i] != want) {
-            problem(line, "(byte %lld is 0x%02x, not 0x%02x)", (long long)(line->seq + i),
-                    payload[i], want);
+            problem(line, "(byte %lld is 0x%02x, not 0x%02x)", at, payload[i], want);
         }
     }
 }
