@@ -173,6 +173,20 @@ static void ecn_is_agreed_to_when_the_peer_asks(void **state)
     expect_info(c, ecn, true);
 }
 
+/* RFC 3168 6.1.1.1: a SYN that comes again without ECN is that of a peer for which it failed. */
+static void ecn_is_forgotten_when_the_syn_comes_without(void **state)
+{
+    (void)state;
+    server s = listening("any:7000");
+    inject_tcp("SEC 0 <mss 1460>");
+    expect_tcp("SAE 0 ack 1");
+    inject_tcp("S 0 <mss 1460>");
+    expect_tcp("SA 0 ack 1");
+    inject_tcp("A 1 ack 1");
+    conn c = accepted(s);
+    expect_info(c, ecn, false);
+}
+
 static void ecn_that_is_off_is_not_agreed_to(void **state)
 {
     (void)state;
@@ -202,6 +216,7 @@ int main(void)
         TCP_SCRIPT_WITH(ecn_is_agreed_on_when_both_ask, ecn),
         TCP_SCRIPT_WITH(ecn_of_a_peer_that_reflects_flags_is_not_believed, ecn),
         TCP_SCRIPT(ecn_is_agreed_to_when_the_peer_asks),
+        TCP_SCRIPT(ecn_is_forgotten_when_the_syn_comes_without),
         TCP_SCRIPT_WITH(ecn_that_is_off_is_not_agreed_to, no_ecn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
