@@ -126,13 +126,9 @@ static uint32_t free_ranges(const struct tcp_stack *tcp)
 
 static void check_pools(const struct tcp_stack *tcp)
 {
-    static uint32_t records;
     uint32_t left = free_records(tcp);
     MUST(left == tcp->sent_free_count);
-    if (fuzz.frames_out == 0 && records_used == 0) {
-        records = left;
-    }
-    MUST(left + records_used == records);
+    MUST(left + records_used == tcp->config.records_max + tcp->config.connections_max);
     MUST(free_ranges(tcp) + ranges_used == tcp->config.ranges_max);
     uint32_t conns = 0;
     for (const struct tcp_conn *conn = tcp->conn_free; conn != NULL; conn = conn->free_next) {

@@ -52,7 +52,11 @@ static void on_event(void *context, struct tcp_conn *conn, uint32_t events)
     MUST(program != NULL && events != 0);
     if (program->closed) {
         MUST(events == TCP_EVENT_GONE && tcp_owner(conn) == NULL);
-        memset(&program->conn, 0, sizeof(program->conn));
+        program->conn = NULL;
+        if (program->listener_place) { /* gone before anybody accepted it */
+            program->listener_place = false;
+            tcp_backlog_release(&fuzz.backlog);
+        }
         return;
     }
     MUST((events & TCP_EVENT_GONE) == 0 && tcp_owner(conn) == program);
