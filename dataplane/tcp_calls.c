@@ -303,7 +303,9 @@ void tcp_get_info(const struct stack *stack, const struct tcp_conn *conn, struct
     out->ssthresh_bytes = conn->congestion.ssthresh_bytes;
     out->in_flight_bytes = tcp_in_flight(conn);
     out->snd_wnd_bytes = conn->snd_wnd;
-    out->rcv_wnd_bytes = rs_seq_distance(conn->rcv_nxt, conn->rcv_adv);
+    if (rs_seq_before(conn->rcv_nxt, conn->rcv_adv)) { /* a FIN may lie behind the window's end */
+        out->rcv_wnd_bytes = rs_seq_distance(conn->rcv_nxt, conn->rcv_adv);
+    }
     uint32_t written_seq = conn->iss + 1 + conn->send.tail_cached;
     if (tcp_synchronised(conn)) {
         out->unsent_bytes =
