@@ -330,12 +330,26 @@ void tcp_send_syn(struct stack *stack, struct tcp_conn *conn)
 
 /* ---- retransmission ---- */
 
+/* The most payload a segment may have: SACK blocks take from it. */
+static uint32_t tcp_payload_max(const struct tcp_conn *conn)
+{
+    bool dsack = conn->dsack.start != conn->dsack.end;
+    uint32_t blocks = tcp_min_u32(conn->range_count, 3) + (dsack ? 1u : 0u);
+    if (!tcp_has(conn, TCP_FEATURE_SACK) || blocks == 0) {
+        return conn->mss;
+    }
+    uint32_t bytes = TCP_SACK_BYTES(tcp_min_u32(blocks, 4));
+    /* Where blocks would leave hardly anything the frame has room for both: mss is small then. */
+    return conn->mss > bytes + TCP_MSS_MIN ? conn->mss - bytes
+                                           : tcp_min_u32(conn->mss, TCP_MSS_MIN);
+}
+
 bool tcp_retransmit(struct stack *stack, struct tcp_conn *conn, uint32_t sent_idx,
                     uint32_t max_bytes)
 {
     const struct tcp_sent *sent = &stack->tcp.sent[sent_idx];
     uint32_t start = sent->start;
-    uint32_t bytes = tcp_min_u32(sent->end - start, max_bytes);
+    uint32_t bytes = tcp_min_u32(sent->end - start, tcp_min_u32(max_bytes, tcp_payload_max(conn)));
     bool fin = (sent->flags & TCP_SENT_FIN) != 0 && bytes == sent->end - start;
     bool first = sent_idx == conn->loss.first;
     uint32_t payload_bytes = bytes - (fin ? 1 : 0);
@@ -354,20 +368,6 @@ bool tcp_retransmit(struct stack *stack, struct tcp_conn *conn, uint32_t sent_id
     }
     tcp_sent_again(stack, conn, sent_idx, bytes);
     return true;
-}
-
-/* The most payload a segment may have: SACK blocks take from it. */
-static uint32_t tcp_payload_max(const struct tcp_conn *conn)
-{
-    bool dsack = conn->dsack.start != conn->dsack.end;
-    uint32_t blocks = tcp_min_u32(conn->range_count, 3) + (dsack ? 1u : 0u);
-    if (!tcp_has(conn, TCP_FEATURE_SACK) || blocks == 0) {
-        return conn->mss;
-    }
-    uint32_t bytes = TCP_SACK_BYTES(tcp_min_u32(blocks, 4));
-    /* Where blocks would leave hardly anything the frame has room for both: mss is small then. */
-    return conn->mss > bytes + TCP_MSS_MIN ? conn->mss - bytes
-                                           : tcp_min_u32(conn->mss, TCP_MSS_MIN);
 }
 
 /* What recovery asks for, as the congestion window allows. False: blocked, or no more allowed. */

@@ -508,7 +508,10 @@ static void side_transmit(struct world_side *side, uint32_t own)
     uint32_t flags = 0;
     while ((frame->len_bytes =
                 nic_memory_pop(side->nic, frame->data, sizeof(frame->data), &flags)) != 0) {
-        CHECK(frame->len_bytes <= config->mtu_bytes + ETHERNET_HEADER_BYTES);
+        if (frame->len_bytes > config->mtu_bytes + ETHERNET_HEADER_BYTES) {
+            world_fail(world, "%c: sends a frame of %u bytes", side_letter(side), frame->len_bytes);
+            break;
+        }
         if ((flags & (PKT_TX_IP_CSUM | PKT_TX_TCP_SEG)) != 0) {
             struct wire_ipv4 *ip = (struct wire_ipv4 *)(frame->data + ETHERNET_HEADER_BYTES);
             ip->checksum_be16 = 0;
