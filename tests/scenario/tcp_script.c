@@ -539,7 +539,7 @@ static void check_pools(void)
 static void end_orphan(conn c)
 {
     struct tcp_line line = tcp_line_parse("RA 0 ack 0 <>");
-    line.seq = (int32_t)(c->tcp->rcv_nxt - c->flow->peer_isn);
+    line.seq = line.end = (int32_t)(c->tcp->rcv_nxt - c->flow->peer_isn);
     line.ack = (int32_t)(c->tcp->snd_nxt - c->flow->own_isn);
     struct frame frame = tcp_flow_frame(c->flow, &line);
     script.queue = c->queue;
