@@ -354,7 +354,8 @@ bool tcp_retransmit(struct stack *stack, struct tcp_conn *conn, uint32_t sent_id
     bool first = sent_idx == conn->loss.first;
     uint32_t payload_bytes = bytes - (fin ? 1 : 0);
     uint8_t flags = tcp_conn_flags(conn) | (fin ? TCP_FLAG_FIN : 0);
-    flags |= start + payload_bytes == conn->iss + 1 + conn->send.tail_cached ? TCP_FLAG_PSH : 0;
+    bool last = start + payload_bytes == conn->iss + 1 + conn->send.tail_cached;
+    flags |= payload_bytes > 0 && last ? TCP_FLAG_PSH : 0;
     if (!tcp_send_data(stack, conn, start, payload_bytes, flags, 0)) {
         return false;
     }
