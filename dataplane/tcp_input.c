@@ -290,8 +290,7 @@ static bool tcp_fin_acked_step(struct stack *stack, struct tcp_conn *conn)
     }
     switch ((enum tcp_state)conn->flow.state) {
     case TCP_FIN_WAIT_1:
-        tcp_timer_clear(conn, TCP_TIMER_LIFE); /* linger has what it wanted */
-        tcp_set_state(stack, conn, TCP_FIN_WAIT_2);
+        tcp_set_state(stack, conn, TCP_FIN_WAIT_2); /* ends linger: it has what it wanted */
         return true;
     case TCP_CLOSING:
         tcp_finish(stack, conn, true);

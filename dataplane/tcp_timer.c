@@ -164,10 +164,12 @@ static void tcp_data_timeout(struct stack *stack, struct tcp_conn *conn)
     tcp_ready(stack, conn);
 }
 
-/* RFC 9293 3.8.6.1. As long as the peer answers the window may stay closed for ever. */
+/* RFC 9293 3.8.6.1. As long as the peer answers the window may stay closed for ever, but not when
+ * the program is gone: then no answer counts (as Linux). */
 static void tcp_persist(struct stack *stack, struct tcp_conn *conn)
 {
-    if (tcp_gave_up(stack, conn, conn->persist_tries)) {
+    bool orphan = tcp_has(conn, TCP_FEATURE_ORPHAN);
+    if (tcp_gave_up(stack, conn, orphan ? conn->persist_backoff : conn->persist_tries)) {
         tcp_fail(stack, conn, RS_TIMED_OUT);
         return;
     }
