@@ -1,0 +1,238 @@
+/*
+ * tcp_kernel open: handshakes with the kernel, either side first, with lost segments, refused, both
+ * at once, and by SYN cookies of either side.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/ip.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "dataplane/wire/tcp.h"
+#include "tcp_world.h"
+
+static void expect_all_agreed(const struct pair *pair)
+{
+    struct tcp_info info = ours_info(pair->ours);
+    EXPECT_IS(info.state, TCP_ESTABLISHED);
+    EXPECT(info.timestamps && info.sack && info.window_scaling);
+    EXPECT_IS(info.mss_bytes, 1448);
+}
+
+static void open_connect(void)
+{
+    struct world_config config = world_config_default();
+    world_open(&config);
+    struct pair pair = pair_connect(NULL, NULL);
+    expect_all_agreed(&pair);
+    pair_transfer(&pair, "connect", 10000, 10000, 5);
+    pair_close(&pair, false);
+    EXPECT_IS(world_time_waits(), 1);
+}
+
+static void open_accept(void)
+{
+    struct world_config config = world_config_default();
+    world_open(&config);
+    struct pair pair = pair_accept(NULL, NULL);
+    expect_all_agreed(&pair);
+    pair_transfer(&pair, "accept", 10000, 10000, 5);
+    pair_close(&pair, true);
+    EXPECT_IS(world_time_waits(), 0);
+    EXPECT_IS(kernel_count(KERNEL_TIME_WAIT), 1);
+}
+
+/* Both SYNs are under way before either side sees the other's (RFC 9293 3.5, figure 7). */
+static void open_simultaneous(void)
+{
+    struct world_config config = world_config_default();
+    world_open(&config);
+    struct pair first = pair_connect(NULL, NULL); /* so that both know the other's MAC */
+    pair_close(&first, true);
+    struct kernel_options kernel = {.local_port = 7001};
+    struct ours_options ours = {.local_port = 7002};
+    struct pair pair;
+    pair.kernel = kernel_connect(WORLD_OURS, 7002, &kernel);
+    pair.ours = ours_connect(7001, &ours);
+    UNTIL(5, "both ends to be connected",
+          (pair.ours->events & TCP_EVENT_CONNECTED) != 0 &&
+              kernel_connect_result(pair.kernel) == 0);
+    pair_transfer(&pair, "simultaneous", 100000, 100000, 5);
+    pair_close(&pair, false);
+}
+
+static void open_refused_by_kernel(void)
+{
+    struct world_config config = world_config_default();
+    world_open(&config);
+    struct ours *ours = ours_connect(WORLD_PORT, NULL);
+    UNTIL(2, "the kernel's reset", (ours->events & TCP_EVENT_ERROR) != 0);
+    EXPECT_IS(ours->error, RS_CONN_REFUSED);
+    ours_close(ours);
+    UNTIL(1, "the socket to be gone", ours->conn == NULL);
+    ours_free(ours);
+}
+
+static void open_refused_by_us(void)
+{
+    struct world_config config = world_config_default();
+    world_open(&config);
+    int fd = kernel_connect(WORLD_OURS, WORLD_PORT, NULL);
+    int result = EINPROGRESS;
+    UNTIL(2, "our reset", result != EINPROGRESS)
+    {
+        result = kernel_connect_result(fd);
+    }
+    EXPECT_IS(result, ECONNREFUSED);
+    kernel_close(fd);
+}
+
+static void open_syn_lost(void)
+{
+    struct world_config config = world_config_default();
+    world_open(&config);
+    nic_tap_out(world.nic)->lose_next = 1;
+    struct pair pair = pair_connect(NULL, NULL);
+    nic_tap_in(world.nic)->lose_next = 1;
+    struct pair second = pair_accept(NULL, NULL);
+    pair_transfer(&pair, "our SYN lost", 10000, 10000, 5);
+    pair_transfer(&second, "the kernel's SYN lost", 10000, 10000, 5);
+}
+
+static void open_syn_ack_lost(void)
+{
+    struct world_config config = world_config_default();
+    world_open(&config);
+    nic_tap_in(world.nic)->lose_next = 1;
+    struct pair pair = pair_connect(NULL, NULL);
+    nic_tap_out(world.nic)->lose_next = 1;
+    struct pair second = pair_accept(NULL, NULL);
+    pair_transfer(&pair, "the kernel's SYN-ACK lost", 10000, 10000, 5);
+    pair_transfer(&second, "our SYN-ACK lost", 10000, 10000, 5);
+}
+
+/* The handshake's last segment is lost: what the client sends then completes it. */
+static void open_last_ack_lost(void)
+{
+    struct world_config config = world_config_default();
+    struct pair pair = {.kernel = -1};
+    uint64_t sent = 0;
+    world_open(&config);
+    int listener = kernel_listen(WORLD_PORT, NULL);
+    pair.ours = ours_connect(WORLD_PORT, NULL);
+    UNTIL(2, "our SYN at the kernel", kernel_count(KERNEL_SYN_RECV) == 1);
+    nic_tap_out(world.nic)->lose_next = 1;
+    UNTIL(2, "our connect", (pair.ours->events & TCP_EVENT_CONNECTED) != 0);
+    EXPECT_IS(nic_tap_out(world.nic)->lose_next, 0);
+    EXPECT_IS(kernel_accept(listener), -1);
+    pump_ours_send(pair.ours, &sent, 1000);
+    UNTIL(2, "the kernel's accept", pair.kernel >= 0)
+    {
+        pair.kernel = kernel_accept(listener);
+    }
+    uint64_t received = 0;
+    UNTIL(2, "our bytes", received == 1000)
+    {
+        pump_kernel_recv(pair.kernel, &received, UINT32_MAX);
+    }
+    kernel_close(listener);
+    pair_close(&pair, true);
+}
+
+/* ---- SYN cookies ---- */
+
+static void open_kernel_cookies(void)
+{
+    struct world_config config = world_config_default();
+    world_open(&config);
+    kernel_set("tcp_syncookies", "2"); /* always */
+    struct pair pair = pair_connect(NULL, NULL);
+    EXPECT_IS(kernel_counter("SyncookiesRecv"), 1);
+    expect_all_agreed(&pair);
+    pair_transfer(&pair, "kernel cookies", 1u << 20, 1u << 20, 5);
+    pair_close(&pair, false);
+    kernel_set("tcp_timestamps", "0"); /* nowhere to put the options */
+    pair = pair_connect(NULL, NULL);
+    EXPECT_IS(kernel_counter("SyncookiesRecv"), 2);
+    struct tcp_info info = ours_info(pair.ours);
+    EXPECT(!info.timestamps && !info.sack && !info.window_scaling);
+    pair_transfer(&pair, "kernel cookies without timestamps", 1u << 20, 1u << 20, 5);
+    pair_close(&pair, true);
+}
+
+struct flood_packet {
+    struct iphdr ip;
+    struct wire_tcp tcp;
+};
+
+/* A SYN of a host that does not exist. */
+static void flood_syn(int raw, uint32_t idx)
+{
+    struct flood_packet packet;
+    const uint32_t src_be32 = htonl(0xc6120000u + idx); /* 198.18.0.0/15 */
+    memset(&packet, 0, sizeof(packet));
+    packet.ip = (struct iphdr){.version = 4,
+                               .ihl = 5,
+                               .tot_len = htons(sizeof(packet)),
+                               .ttl = 64,
+                               .protocol = IPPROTO_TCP,
+                               .saddr = src_be32,
+                               .daddr = inet_addr(WORLD_OURS)};
+    packet.tcp = (struct wire_tcp){.src_port_be16 = htons((uint16_t)(1024 + idx)),
+                                   .dst_port_be16 = htons(WORLD_PORT),
+                                   .seq_be32 = htonl(idx * 64007u),
+                                   .offset = tcp_offset(TCP_HEADER_BYTES),
+                                   .flags = TCP_FLAG_SYN,
+                                   .window_be16 = htons(1024)};
+    packet.tcp.checksum_be16 =
+        tcp_checksum((const uint8_t *)&packet.tcp, TCP_HEADER_BYTES, src_be32, packet.ip.daddr);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = packet.ip.daddr};
+    EXPECT_IS(sendto(raw, &packet, sizeof(packet), 0, (struct sockaddr *)&to, sizeof(to)),
+              sizeof(packet));
+    world.moved = true;
+}
+
+static void open_our_cookies(void)
+{
+    struct world_config config = world_config_default();
+    struct pair pair = {.ours = NULL};
+    int result = EINPROGRESS;
+    uint32_t idx = 0;
+    config.tcp.requests_max = 64;
+    world_open(&config);
+    struct ours_listener *listener = ours_listen(WORLD_PORT, NULL);
+    int raw = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+    EXPECT(raw >= 0);
+    UNTIL(5, "the flood to be answered by cookies", world_counter(COUNTER_tcp_cookies_sent) > 1000)
+    {
+        flood_syn(raw, idx++);
+    }
+    pair.kernel = kernel_connect(WORLD_OURS, WORLD_PORT, NULL);
+    UNTIL(5, "the kernel's connect under the flood, and our accept",
+          pair.ours != NULL && result == 0)
+    {
+        flood_syn(raw, idx++);
+        pair.ours = pair.ours != NULL ? pair.ours : ours_accept(listener);
+        result = result == EINPROGRESS ? kernel_connect_result(pair.kernel) : result;
+    }
+    EXPECT_IS(world_counter(COUNTER_tcp_cookies_accepted), 1);
+    (void)close(raw);
+    expect_all_agreed(&pair);
+    pair_transfer(&pair, "our cookies", 1u << 20, 1u << 20, 5);
+    pair_close(&pair, false);
+    ours_listener_close(listener);
+}
+
+const struct tcp_case tcp_cases_open[] = {{"connect", open_connect},
+                                          {"accept", open_accept},
+                                          {"simultaneous", open_simultaneous},
+                                          {"refused_by_kernel", open_refused_by_kernel},
+                                          {"refused_by_us", open_refused_by_us},
+                                          {"syn_lost", open_syn_lost},
+                                          {"syn_ack_lost", open_syn_ack_lost},
+                                          {"last_ack_lost", open_last_ack_lost},
+                                          {"kernel_cookies", open_kernel_cookies},
+                                          {"our_cookies", open_our_cookies},
+                                          {NULL, NULL}};
