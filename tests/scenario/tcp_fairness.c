@@ -46,15 +46,16 @@ static void make_config(struct tcp_world_config *config, uint64_t seed, uint32_t
         config->sides[own].queue_frames = 2048;
         config->sides[own].tcp = tcp_config_default(8);
         config->links[own].delay_ns = RTT_NS / 2;
+        config->links[own].jitter_ns = 20000; /* or all runs would be the same */
         for (uint32_t i = 0; i < flows; i++) {
-            config->programs[own][i] =
-                (struct tcp_world_program_config){.send_bytes = own == 0 ? UINT64_MAX / 2 : 0,
-                                                  .start_ns = i * 100000000ull,
-                                                  .write_max_bytes = TCP_WORLD_RING_MAX_BYTES / 4,
-                                                  .read_max_bytes = TCP_WORLD_RING_MAX_BYTES / 4,
-                                                  .send_ring_bytes = TCP_WORLD_RING_MAX_BYTES / 2,
-                                                  .recv_ring_bytes = TCP_WORLD_RING_MAX_BYTES / 2,
-                                                  .shut_last = true};
+            config->programs[own][i] = (struct tcp_world_program_config){
+                .send_bytes = own == 0 ? UINT64_MAX / 2 : 0,
+                .start_ns = i * (50000000ull + seed * 123456789ull % 3000000000ull),
+                .write_max_bytes = TCP_WORLD_RING_MAX_BYTES / 4,
+                .read_max_bytes = TCP_WORLD_RING_MAX_BYTES / 4,
+                .send_ring_bytes = TCP_WORLD_RING_MAX_BYTES / 2,
+                .recv_ring_bytes = TCP_WORLD_RING_MAX_BYTES / 2,
+                .shut_last = true};
         }
     }
     config->links[0].bits_per_second = BITS_PER_SECOND;
