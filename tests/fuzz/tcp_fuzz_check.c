@@ -27,7 +27,8 @@ static void check_records(const struct tcp_stack *tcp, const struct tcp_conn *co
         sacked += (sent->flags & TCP_SENT_SACKED) != 0 ? len : 0;
         lost += (sent->flags & TCP_SENT_LOST) != 0 ? len : 0;
         again += (sent->flags & TCP_SENT_RETRANS_OUT) != 0 ? len : 0;
-        timed += (sent->flags & TCP_SENT_SACKED) == 0;
+        timed += (sent->flags & TCP_SENT_RETRANS_OUT) != 0 ||
+                 (sent->flags & (TCP_SENT_SACKED | TCP_SENT_LOST)) == 0;
         prev = at;
         count++;
     }
