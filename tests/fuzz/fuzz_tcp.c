@@ -52,7 +52,8 @@ struct target {
     uint16_t own_port_be16, peer_port_be16;
     uint32_t seq, edge;   /* next expected, window's end */
     uint32_t ack, newest; /* oldest not acknowledged, next to be sent */
-    uint32_t isn;         /* pattern position 0 is one behind it */
+    uint32_t isn;         /* of the peer; pattern position 0 is one behind it */
+    bool opens;           /* there is none: a segment with data would be the stream's first */
     uint32_t tsval, tsecr;
 };
 
@@ -60,6 +61,7 @@ static struct target target_of_conn(const struct tcp_conn *conn)
 {
     struct target target = {.own_port_be16 = conn->flow.local_port_be16,
                             .peer_port_be16 = conn->flow.peer_port_be16,
+                            .opens = conn->flow.state == TCP_SYN_SENT,
                             .seq = conn->rcv_nxt,
                             .edge = conn->rcv_adv,
                             .ack = conn->snd_una,
@@ -68,49 +70,77 @@ static struct target target_of_conn(const struct tcp_conn *conn)
                             .tsval = conn->ts_recent,
                             .tsecr = tcp_ts_clock(fuzz.stack) + conn->ts_offset};
     if (conn->flow.state == TCP_SYN_SENT) {
-        target.isn = 77777;
         target.seq = 77777;
         target.edge = 77777;
     }
     return target;
 }
 
+static struct target target_of_request(const struct tcp_request *request)
+{
+    return (struct target){.own_port_be16 = request->flow.local_port_be16,
+                           .peer_port_be16 = request->flow.peer_port_be16,
+                           .seq = request->irs + 1,
+                           .edge = request->irs + 1,
+                           .ack = request->iss + 1,
+                           .newest = request->iss + 1,
+                           .isn = request->irs,
+                           .tsval = request->ts_recent,
+                           .tsecr = tcp_ts_clock(fuzz.stack) + request->ts_offset};
+}
+
+static struct target target_of_wait(const struct tcp_time_wait *wait)
+{
+    return (struct target){.own_port_be16 = wait->flow.local_port_be16,
+                           .peer_port_be16 = wait->flow.peer_port_be16,
+                           .opens = true,
+                           .seq = wait->rcv_nxt,
+                           .edge = wait->rcv_nxt,
+                           .ack = wait->snd_nxt,
+                           .newest = wait->snd_nxt,
+                           .tsval = wait->ts_recent,
+                           .tsecr = tcp_ts_clock(fuzz.stack) + wait->ts_offset};
+}
+
+/* A flow of the peer's to our listener: what there is of it, or nothing yet. */
+static struct target target_of_listener(uint8_t which)
+{
+    const struct target none = {.own_port_be16 = rs_be16(FUZZ_OWN_PORT),
+                                .peer_port_be16 = rs_be16((uint16_t)(1000 + which)),
+                                .opens = true,
+                                .seq = 88888u * which};
+    const struct tcp_flow *flow = tcp_flow_find(fuzz.stack, FUZZ_OWN_IP, none.own_port_be16,
+                                                FUZZ_PEER_IP, none.peer_port_be16);
+    if (flow == NULL) {
+        return none;
+    }
+    switch ((enum tcp_flow_kind)flow->kind) {
+    case TCP_FLOW_CONN:
+        return target_of_conn((const struct tcp_conn *)flow);
+    case TCP_FLOW_REQUEST:
+        return target_of_request((const struct tcp_request *)flow);
+    case TCP_FLOW_TIME_WAIT:
+        break;
+    }
+    return target_of_wait((const struct tcp_time_wait *)flow);
+}
+
 static struct target target_pick(uint8_t which)
 {
-    const struct tcp_stack *tcp = &fuzz.stack->tcp;
-    struct target target = {.own_port_be16 = rs_be16(FUZZ_OWN_PORT),
-                            .peer_port_be16 = rs_be16((uint16_t)(1000 + (which >> 4))),
-                            .seq = 88888u * (which >> 4),
-                            .isn = 88888u * (which >> 4)};
-    if ((which & 7) < FUZZ_PROGRAMS) {
-        const struct tcp_conn *conn = fuzz.programs[which & 7].conn;
-        return conn != NULL ? target_of_conn(conn) : target;
-    }
+    const struct tcp_time_wait *wait = fuzz.stack->tcp.time_wait_first;
     const struct tcp_request *request = fuzz.listener.request_first;
-    if ((which & 7) == 4 && request != NULL) {
-        request = (which & 8) != 0 && request->next != NULL ? request->next : request;
-        target = (struct target){request->flow.local_port_be16,
-                                 request->flow.peer_port_be16,
-                                 request->irs + 1,
-                                 request->irs + 1,
-                                 request->iss + 1,
-                                 request->iss + 1,
-                                 request->irs,
-                                 request->ts_recent,
-                                 tcp_ts_clock(fuzz.stack) + request->ts_offset};
-    } else if ((which & 7) == 5 && tcp->time_wait_first != NULL) {
-        const struct tcp_time_wait *wait = tcp->time_wait_first;
-        target = (struct target){wait->flow.local_port_be16,
-                                 wait->flow.peer_port_be16,
-                                 wait->rcv_nxt,
-                                 wait->rcv_nxt,
-                                 wait->snd_nxt,
-                                 wait->snd_nxt,
-                                 wait->rcv_nxt - 1,
-                                 wait->ts_recent,
-                                 tcp_ts_clock(fuzz.stack) + wait->ts_offset};
+    const struct tcp_conn *conn = fuzz.programs[which & 3].conn;
+    if ((which & 7) < FUZZ_PROGRAMS && conn != NULL) {
+        return target_of_conn(conn);
     }
-    return target;
+    if ((which & 7) == 4 && request != NULL) {
+        return target_of_request((which & 8) != 0 && request->next != NULL ? request->next
+                                                                           : request);
+    }
+    if ((which & 7) == 5 && wait != NULL) {
+        return target_of_wait(wait);
+    }
+    return target_of_listener(which >> 4);
 }
 
 /* bits: TCP_OPTION_*; more: how their values are. */
@@ -192,7 +222,7 @@ static void step_segment(struct input *in)
                                  .urgent_be16 = rs_be16((uint16_t)((what >> 6) * 40))};
     tcp_emit(frame + 34, &tcp);
     fill_payload(frame + 34 + header_bytes, payload_bytes,
-                 seq + ((flags & TCP_FLAG_SYN) != 0) - target.isn - 1);
+                 target.opens ? 0 : seq + ((flags & TCP_FLAG_SYN) != 0 ? 1 : 0) - target.isn - 1);
     finish_frame(frame, header_bytes + payload_bytes, TCP_PROTOCOL, (bits & 128) != 0 ? 3 : 0);
     uint32_t rx_flags = PKT_RX_IP_CSUM_GOOD | PKT_RX_L4_CSUM_GOOD;
     if ((bits & 128) != 0) {
@@ -307,7 +337,7 @@ static void program_read(struct fuzz_program *program, struct input *in)
     fuzz_check(); /* what is read is looked at first */
     atomic_store(&program->recv_head, atomic_load(&program->recv_head) + bytes);
     enum rs_status status = tcp_recv_consumed(fuzz.stack, program->conn);
-    MUST(status == RS_OK || status == RS_NOT_CONNECTED || program->failed);
+    MUST(status == RS_OK || (status == RS_POISONED && program->broken));
 }
 
 /* Words that no honest program writes: refused, or the connection fails; never believed. */
@@ -323,7 +353,7 @@ static void program_break(struct fuzz_program *program, struct input *in)
     atomic_store(&program->recv_head, atomic_load(&program->recv_tail) + 1 + (how >> 1));
     program->broken = true;
     enum rs_status status = tcp_recv_consumed(fuzz.stack, program->conn);
-    MUST(status == RS_POISONED || status == RS_NOT_CONNECTED || program->failed);
+    MUST(status == RS_POISONED);
 }
 
 static void program_set(struct fuzz_program *program, struct input *in)
