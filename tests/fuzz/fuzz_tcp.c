@@ -130,7 +130,7 @@ static struct target target_pick(uint8_t which)
     const struct tcp_time_wait *wait = fuzz.stack->tcp.time_wait_first;
     const struct tcp_request *request = fuzz.listener.request_first;
     const struct tcp_conn *conn = fuzz.programs[which & 3].conn;
-    if ((which & 7) < FUZZ_PROGRAMS && conn != NULL) {
+    if ((which & 7) < FUZZ_PROGRAMS && conn != NULL && conn->flow.in_table) {
         return target_of_conn(conn);
     }
     if ((which & 7) == 4 && request != NULL) {
