@@ -509,7 +509,7 @@ static void tcp_icmp_conn(struct stack *stack, struct tcp_conn *conn, enum rs_st
         tcp_lower_mtu(stack, conn, mtu);
         if (!opening && conn->mss < mss_before) {
             STACK_COUNT(stack, tcp_mtu_lowered);
-            tcp_loss_resend_all(stack, conn);
+            tcp_loss_resend_too_large(stack, conn);
             tcp_ready(stack, conn);
         }
         return;

@@ -586,9 +586,9 @@ uint32_t tcp_loss_allowance(struct stack *stack, struct tcp_conn *conn);
 void tcp_loss_timeout(struct stack *stack, struct tcp_conn *conn);
 void tcp_loss_reorder_timer(struct stack *stack, struct tcp_conn *conn);
 void tcp_loss_probe_timer(struct stack *stack, struct tcp_conn *conn);
-/* All in flight was sent in too large segments (ICMP, black hole): mark it lost without touching
- * the congestion window. */
-void tcp_loss_resend_all(struct stack *stack, struct tcp_conn *conn);
+/* ICMP says that large segments do not fit: marks those as lost that are larger than the segment
+ * size is now, without touching the congestion window (it was no congestion). */
+void tcp_loss_resend_too_large(struct stack *stack, struct tcp_conn *conn);
 /* A round trip measured (RFC 6298). */
 void tcp_rtt_sample(struct stack *stack, struct tcp_conn *conn, uint64_t rtt_ns);
 uint64_t tcp_rto_ns(const struct tcp_conn *conn); /* with backoff */

@@ -454,16 +454,32 @@ void tcp_loss_timeout(struct stack *stack, struct tcp_conn *conn)
     tcp_ready(stack, conn);
 }
 
-void tcp_loss_resend_all(struct stack *stack, struct tcp_conn *conn)
+/* True: there were some. */
+static bool mark_too_large(struct stack *stack, struct tcp_conn *conn)
+{
+    bool marked = false;
+    for (uint32_t idx = conn->loss.first; idx != TCP_NO_INDEX;
+         idx = tcp_sent_at(stack, idx)->next) {
+        const struct tcp_sent *sent = tcp_sent_at(stack, idx);
+        uint32_t payload_bytes = tcp_sent_bytes(sent) - ((sent->flags & TCP_SENT_FIN) != 0 ? 1 : 0);
+        if ((sent->flags & TCP_SENT_SACKED) == 0 && payload_bytes > conn->mss) {
+            tcp_sent_change(stack, conn, idx, TCP_SENT_LOST,
+                            TCP_SENT_RETRANS_OUT | TCP_SENT_PARTIAL);
+            marked = true;
+        }
+    }
+    return marked;
+}
+
+void tcp_loss_resend_too_large(struct stack *stack, struct tcp_conn *conn)
 {
     struct tcp_loss *loss = &conn->loss;
-    if (loss->first == TCP_NO_INDEX) {
+    if (!mark_too_large(stack, conn)) {
         return;
     }
     if (!uses_sack(conn)) {
         loss->sacked_bytes = 0;
     }
-    mark_lost(stack, conn, true);
     if (loss->state != TCP_LOSS_TIMEOUT) {
         if (loss->state >= TCP_LOSS_CWR && !tcp_congestion_unlimited(&conn->congestion)) {
             conn->congestion.cwnd_bytes = conn->congestion.ssthresh_bytes;

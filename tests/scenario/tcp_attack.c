@@ -284,7 +284,7 @@ static void icmp_about_what_is_not_under_way_is_ignored(void **state)
     inject_frag_needed(ROUTER, 1000, 100);
     expect_info(c, mss_bytes, 948);
     expect_count(tcp_mtu_lowered, 1);
-    expect_tcp("PA 1:101 ack 1"); /* it may be what did not fit */
+    expect_nothing();
 }
 
 /* RFC 5927 5.2, RFC 1122 4.2.3.9: no error ends what is established. */
