@@ -11,6 +11,9 @@
 #include "dataplane/stack_internal.h"
 #include "rings/os/os.h"
 
+/* The timeout of a connection whose handshake gave no sample. */
+#define TCP_RTO_UNSAMPLED_NS (3 * STACK_NS_PER_S)
+
 const char *tcp_state_name(enum tcp_state state)
 {
     static const char *const names[TCP_STATE_COUNT] = {[TCP_CLOSED] = "CLOSED",
@@ -187,7 +190,6 @@ struct tcp_conn *tcp_conn_new(struct stack *stack, const struct tcp_settings *se
             0; /* a listener's peer without a route back: its segments are counted */
     }
     tcp_update_mss(stack, conn);
-    tcp_loss_init(stack, conn);
     return conn;
 }
 
@@ -211,7 +213,7 @@ void tcp_conn_start(struct stack *stack, struct tcp_conn *conn, uint32_t iss)
     conn->snd_una = iss;
     conn->snd_nxt = iss + 1;
     conn->snd_sml = iss;
-    conn->cwr_point = iss;
+    tcp_loss_init(stack, conn);
 }
 
 void tcp_conn_set_rings(struct tcp_conn *conn, const struct tcp_rings *rings)
@@ -285,6 +287,10 @@ void tcp_set_state(struct stack *stack, struct tcp_conn *conn, enum tcp_state st
     if (state == TCP_ESTABLISHED && conn->connected_ns == 0) {
         conn->connected_ns = stack->now_ns;
         conn->events |= TCP_EVENT_CONNECTED;
+        if (conn->loss.srtt_ns == 0) { /* RFC 6298 5.7, and as Linux without a SYN lost */
+            uint64_t rto_ns = conn->loss.rto_ns;
+            conn->loss.rto_ns = rto_ns > TCP_RTO_UNSAMPLED_NS ? rto_ns : TCP_RTO_UNSAMPLED_NS;
+        }
         tcp_keepalive_touch(stack, conn);
     }
     if (state == TCP_FIN_WAIT_2 && tcp_has(conn, TCP_FEATURE_ORPHAN)) {
