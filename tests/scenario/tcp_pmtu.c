@@ -64,12 +64,7 @@ static void small_segments_are_not_sent_again_at_all(void **state)
 static void what_is_sacked_is_not_sent_again(void **state)
 {
     (void)state;
-    conn c = connecting(PEER ":5000");
-    expect_tcp("S 0");
-    advance_ms(20); /* so that RACK waits 5 ms for what may be reordered */
-    inject_tcp("SA 0 ack 1 <mss 1460,sackOK,ts 0:0,wscale 7>");
-    expect_tcp("A 1 ack 1");
-    expect_connected(c);
+    conn c = established(.rtt_ms = 20); /* so that RACK waits 5 ms for what may be reordered */
     write_bytes(c, 4344);
     expect_tcp_each(1448, "PA 1:4345 ack 1");
     advance_ms(20);
@@ -173,6 +168,12 @@ static void a_path_that_is_not_smaller_changes_nothing(void **state)
     expect_nothing();
     expect_info(c, mss_bytes, 1448);
     expect_count(tcp_mtu_lowered, 0);
+    inject_frag_needed(ROUTER, 1300, 1);
+    expect_tcp("A 1:1249 ack 1");
+    expect_tcp("PA 1249:1449 ack 1");
+    inject_frag_needed(ROUTER, 1400, 1);
+    expect_nothing();
+    expect_info(c, mss_bytes, 1248);
 }
 
 static void a_peer_with_small_segments_does_not_notice(void **state)
@@ -264,16 +265,17 @@ static void after_ten_minutes_the_full_size_is_tried_again(void **state)
     expect_tcp("PA 1249:1449 ack 1");
     inject_tcp("A 1 ack 1449");
     advance_ms(599900);
-    write_bytes(c, 1248);
-    expect_tcp("PA 1449:2697 ack 1");
-    inject_tcp("A 1 ack 2697");
+    write_bytes(c, 1448);
+    expect_tcp("A 1449:2697 ack 1");
+    expect_tcp("PA 2697:2897 ack 1");
+    inject_tcp("A 1 ack 2897");
     advance_ms(200);
     write_bytes(c, 1448);
-    expect_tcp("PA 2697:4145 ack 1");
+    expect_tcp("PA 2897:4345 ack 1");
     expect_info(c, mss_bytes, 1448);
-    inject_frag_needed(ROUTER, 1300, 2697); /* it has not changed */
-    expect_tcp("A 2697:3945 ack 1");
-    expect_tcp("PA 3945:4145 ack 1");
+    inject_frag_needed(ROUTER, 1300, 2897); /* it has not changed */
+    expect_tcp("A 2897:4145 ack 1");
+    expect_tcp("PA 4145:4345 ack 1");
 }
 
 static void each_lowering_starts_the_ten_minutes_anew(void **state)

@@ -99,6 +99,7 @@ struct conn_options {
     bool passive;        /* it connects to us */
     const char *options; /* in its SYN; NULL: mss 1460,sackOK,ts 0:0,wscale 7; "": none */
     uint32_t window;     /* 0: 65535 */
+    uint32_t rtt_ms;     /* how long its answer takes */
     bool ecn;            /* it asks for, or agrees to, ECN */
     bool unused;
 };

@@ -227,6 +227,7 @@ static conn established_passive(const struct conn_options *options)
     script_inject_tcp("S%s 0 win %u <%s>", options->ecn ? "EC" : "", peer_window(options),
                       peer_options(options));
     (void)take_syn(TCP_FLAG_SYN | TCP_FLAG_ACK);
+    script_advance_ms(options->rtt_ms);
     script_inject_tcp("A 1 ack 1 win %u", peer_window(options));
     conn c = script_accepted(s);
     /* One such listener at a time, so that the next established() can have one, too. */
@@ -241,6 +242,7 @@ static conn established_active(const struct conn_options *options)
 {
     conn c = script_connecting(options);
     (void)take_syn(TCP_FLAG_SYN);
+    script_advance_ms(options->rtt_ms);
     script_inject_tcp("SA%s 0 ack 1 win %u <%s>", options->ecn ? "E" : "", peer_window(options),
                       peer_options(options));
     script_expect_tcp("A 1 ack 1");
