@@ -243,6 +243,21 @@ ssize_t kernel_recv(int fd, void *data, size_t bytes)
     return got >= 0 ? got : -errno;
 }
 
+void kernel_wait(int fd, bool reads, bool writes)
+{
+    struct pollfd poller = {.fd = fd,
+                            .events = (short)((reads ? POLLIN : 0) | (writes ? POLLOUT : 0))};
+    CHECK(poll(&poller, 1, 1000) >= 0);
+}
+
+uint32_t kernel_retransmits(int fd)
+{
+    struct tcp_info info;
+    socklen_t bytes = sizeof(info);
+    CHECK(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) == 0);
+    return info.tcpi_total_retrans;
+}
+
 void kernel_shutdown_send(int fd)
 {
     CHECK(shutdown(fd, SHUT_WR) == 0);

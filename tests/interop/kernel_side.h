@@ -69,6 +69,10 @@ ssize_t kernel_send(int fd, const void *data, size_t bytes);
 ssize_t kernel_recv(int fd, void *data, size_t bytes);
 /* SO_ERROR, which it clears. */
 int kernel_error(int fd);
+/* Waits until there is something to read, or (writes) room to write, or a second has passed. */
+void kernel_wait(int fd, bool reads, bool writes);
+/* Segments that the kernel has sent again. */
+uint32_t kernel_retransmits(int fd);
 void kernel_shutdown_send(int fd);
 void kernel_close(int fd);
 /* With SO_LINGER 0: a reset. */

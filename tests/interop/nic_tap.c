@@ -245,7 +245,7 @@ static uint32_t tap_rx_burst(struct nic *nic, struct pkt *pkts, uint32_t max)
     ssize_t got = 0;
     tap_release_held(tap, &tap->in, os_monotonic_ns());
     tap_release_held(tap, &tap->out, os_monotonic_ns());
-    while (tap->ready_count + 2 <= TAP_READY && tap->ready_count < max &&
+    while (!tap->in.faults.stopped && tap->ready_count + 2 <= TAP_READY && tap->ready_count < max &&
            (got = read(tap->fd, frame, sizeof(frame))) > 0) {
         CHECK((uint32_t)got <= tap->pool.buffer_bytes);
         tap_pass(tap, &tap->in, frame, (uint32_t)got);
@@ -289,6 +289,9 @@ static void tap_tx_free(struct nic *nic, struct pkt *pkt)
 static uint32_t tap_tx_burst(struct nic *nic, struct pkt *pkts, uint32_t count)
 {
     struct nic_tap *tap = tap_of(nic);
+    if (tap->out.faults.stopped) {
+        return 0;
+    }
     for (uint32_t i = 0; i < count; i++) {
         uint32_t segments = nic_segment_count(&pkts[i]);
         for (uint32_t k = 0; k < segments; k++) {
@@ -418,7 +421,7 @@ uint64_t nic_tap_due_ns(const struct nic *nic)
     return line_due_ns(&tap->in, line_due_ns(&tap->out, UINT64_MAX));
 }
 
-void nic_tap_trace(const struct nic *nic, FILE *out)
+void nic_tap_trace(const struct nic *nic, FILE *out, void (*between)(FILE *out, uint64_t until_ns))
 {
-    tap_trace_print(&((const struct nic_tap *)nic)->trace, out);
+    tap_trace_print(&((const struct nic_tap *)nic)->trace, out, between);
 }

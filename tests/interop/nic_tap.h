@@ -18,6 +18,7 @@ struct nic_tap_faults {
     uint32_t mark_permille;    /* a frame that may be marked (RFC 3168) gets "congestion" */
     uint32_t bytes_max;        /* longer frames vanish: a router that says nothing; 0: any pass */
     uint32_t lose_next;        /* so many frames from now on vanish */
+    bool stopped;              /* in: frames stay in the device; out: the NIC takes none */
     bool dead;                 /* nothing passes, ARP neither: the cable is cut */
 };
 
@@ -39,7 +40,7 @@ struct nic_tap_faults *nic_tap_in(struct nic *nic);
 struct nic_tap_faults *nic_tap_out(struct nic *nic);
 /* When a frame held back is due; UINT64_MAX: none is held. */
 uint64_t nic_tap_due_ns(const struct nic *nic);
-/* The newest frames, those that were lost too, oldest first. */
-void nic_tap_trace(const struct nic *nic, FILE *out);
+/* The newest frames, those that were lost too, oldest first; between: see tap_trace_print. */
+void nic_tap_trace(const struct nic *nic, FILE *out, void (*between)(FILE *out, uint64_t until_ns));
 
 #endif

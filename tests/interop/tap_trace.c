@@ -109,7 +109,8 @@ static void trace_print_tcp(const struct tap_trace *trace, const struct tap_trac
     trace_print_options(trace, tcp, out);
 }
 
-void tap_trace_print(const struct tap_trace *trace, FILE *out)
+void tap_trace_print(const struct tap_trace *trace, FILE *out,
+                     void (*between)(FILE *out, uint64_t until_ns))
 {
     uint64_t first = trace->count > TAP_TRACE_FRAMES ? trace->count - TAP_TRACE_FRAMES : 0;
     (void)fprintf(out, "---- the last %llu of %llu frames\n",
@@ -117,6 +118,7 @@ void tap_trace_print(const struct tap_trace *trace, FILE *out)
     for (uint64_t i = first; i < trace->count; i++) {
         const struct tap_trace_frame *frame = &trace->frames[i % TAP_TRACE_FRAMES];
         const struct wire_tcp *tcp = trace_tcp(frame->head, frame->len_bytes);
+        between(out, frame->at_ns);
         (void)fprintf(out, "%12.6f %-3s ", (double)(frame->at_ns - trace->start_ns) / 1e9,
                       frame->direction);
         if (tcp != NULL) {
@@ -127,4 +129,5 @@ void tap_trace_print(const struct tap_trace *trace, FILE *out)
         }
         (void)fprintf(out, "%s%s\n", frame->fate[0] != '\0' ? "  *** " : "", frame->fate);
     }
+    between(out, UINT64_MAX);
 }

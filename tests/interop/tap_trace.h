@@ -28,6 +28,10 @@ struct tap_trace {
 
 void tap_trace_add(struct tap_trace *trace, const char *direction, const char *fate,
                    const uint8_t *frame, uint32_t len_bytes, uint64_t now_ns);
-void tap_trace_print(const struct tap_trace *trace, FILE *out);
+/* between: called before each frame with its time, and at the end; may print what happened till
+ * then.
+ */
+void tap_trace_print(const struct tap_trace *trace, FILE *out,
+                     void (*between)(FILE *out, uint64_t until_ns));
 
 #endif

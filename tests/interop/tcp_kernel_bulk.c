@@ -3,10 +3,12 @@
  * data.
  */
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "rings/os/os.h"
 #include "tcp_world.h"
 #include "tests/support/check.h"
 
@@ -89,6 +91,42 @@ static void bulk_large_rings(void)
     struct ours_options options = {.send_bytes = 4u << 20, .recv_bytes = 4u << 20};
     struct pair pair = pair_connect(&options, NULL);
     pair_transfer(&pair, "rings of 4 MiB", 64 * MIB, 64 * MIB, 30);
+    pair_close(&pair, false);
+}
+
+/* ---- little at a time ---- */
+
+/* A thousand small questions and answers: nobody may wait for a delayed ACK. */
+static void ping_pong(struct pair *pair, const char *name)
+{
+    const uint32_t rounds = 1000;
+    uint8_t data[64] = {0};
+    uint64_t start_ns = os_monotonic_ns();
+    for (uint32_t i = 0; i < rounds; i++) {
+        uint32_t got = 0;
+        EXPECT_IS(ours_send(pair->ours, data, sizeof(data)), sizeof(data));
+        UNTIL(2, "our question", kernel_recv(pair->kernel, data, sizeof(data)) == sizeof(data));
+        EXPECT_IS(kernel_send(pair->kernel, data, sizeof(data)), sizeof(data));
+        UNTIL(2, "the kernel's answer", got == sizeof(data))
+        {
+            got += ours_recv(pair->ours, data, sizeof(data));
+        }
+    }
+    double took = (double)(os_monotonic_ns() - start_ns) / 1e9;
+    printf("  %s: %u rounds in %.2f s\n", name, rounds, took);
+    EXPECT(took < 5); /* with a delayed ACK in each it would be 40 */
+}
+
+static void bulk_ping_pong(void)
+{
+    open_default();
+    struct pair pair = pair_connect(NULL, NULL);
+    ping_pong(&pair, "ping-pong by Nagle's rules");
+    pair_close(&pair, false);
+    struct ours_options ours = {.settings = {.nodelay = true}};
+    struct kernel_options kernel = {.nodelay = true};
+    pair = pair_accept(&ours, &kernel);
+    ping_pong(&pair, "ping-pong without");
     pair_close(&pair, false);
 }
 
@@ -176,17 +214,17 @@ static void loss_1_both(void)
 
 static void loss_5_to_kernel(void)
 {
-    lossy("5 % lost", (struct nic_tap_faults){.loss_permille = 50}, 16 * MIB, 0);
+    lossy("5 % lost", (struct nic_tap_faults){.loss_permille = 50}, 4 * MIB, 0);
 }
 
 static void loss_5_to_ours(void)
 {
-    lossy("5 % lost", (struct nic_tap_faults){.loss_permille = 50}, 0, 16 * MIB);
+    lossy("5 % lost", (struct nic_tap_faults){.loss_permille = 50}, 0, 4 * MIB);
 }
 
 static void loss_20_both(void)
 {
-    lossy("20 % lost", (struct nic_tap_faults){.loss_permille = 200}, MIB / 8, MIB / 8);
+    lossy("20 % lost", (struct nic_tap_faults){.loss_permille = 200}, MIB / 16, MIB / 16);
 }
 
 static void loss_reorder(void)
@@ -214,6 +252,7 @@ const struct tcp_case tcp_cases_bulk[] = {{"to_kernel", bulk_to_kernel},
                                           {"jumbo", bulk_jumbo},
                                           {"small_rings", bulk_small_rings},
                                           {"large_rings", bulk_large_rings},
+                                          {"ping_pong", bulk_ping_pong},
                                           {"urgent_to_ours", bulk_urgent_to_ours},
                                           {"urgent_to_kernel", bulk_urgent_to_kernel},
                                           {NULL, NULL}};

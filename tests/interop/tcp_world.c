@@ -33,6 +33,7 @@ static void world_sysctls(void)
     if (!kernel_try_set("tcp_congestion_control", "cubic")) {
         kernel_set("tcp_congestion_control", "reno");
     }
+    (void)kernel_try_set("../ipv6/conf/all/disable_ipv6", "1"); /* its frames are noise here */
 }
 
 static void world_make_far(const struct world_config *config)
@@ -97,6 +98,13 @@ static void world_udp_error(void *context, struct udp_socket *socket, enum rs_st
     (void)error;
 }
 
+/* The time is also the TSC: frames and the engine's trace are on one clock. */
+static void world_set_now(void)
+{
+    const uint64_t now_ns = os_monotonic_ns();
+    stack_set_now(world.stack, now_ns, now_ns);
+}
+
 void world_open(const struct world_config *config)
 {
     static const uint8_t mac[6] = {2, 0x52, 0x53, 0, 0, 10};
@@ -128,7 +136,7 @@ void world_open(const struct world_config *config)
     enum rs_status status =
         stack_create(&stack, world.nic, &upcalls, os_monotonic_ns(), &world.stack);
     EXPECT_IS(status, RS_OK);
-    stack_set_now(world.stack, os_monotonic_ns(), os_tsc());
+    world_set_now();
 }
 
 void world_close(void)
@@ -164,7 +172,7 @@ static void world_idle(void)
 void world_poll(void)
 {
     struct pkt pkts[NIC_BURST_PKTS];
-    stack_set_now(world.stack, os_monotonic_ns(), os_tsc());
+    world_set_now();
     uint32_t count = world.nic->ops->rx_burst(world.nic, pkts, NIC_BURST_PKTS);
     stack_prefetch(world.stack, pkts, count);
     for (uint32_t i = 0; i < count; i++) {
@@ -177,6 +185,7 @@ void world_poll(void)
         world_idle();
     }
     world.moved = false;
+    world_set_now(); /* of what the test does next */
 }
 
 void world_faults(struct nic_tap_faults in, struct nic_tap_faults out)
@@ -230,6 +239,23 @@ static void world_print_socket(const struct ours *ours)
                   info.retransmits, info.timeouts, info.fast_recoveries, info.undos);
 }
 
+/* What the engine's own trace says happened between two frames. */
+static void world_print_events(FILE *out, uint64_t until_ns)
+{
+    static uint64_t next;
+    const struct trace_ring *ring = &world.stack->trace;
+    const uint64_t last = trace_written(ring);
+    struct trace_record record;
+    next = next == 0 && last > TRACE_RECORDS ? last - TRACE_RECORDS + 1 : next;
+    next = next == 0 ? 1 : next;
+    while (next <= last && trace_read(ring, next, &record) && record.tsc <= until_ns) {
+        (void)fprintf(out, "%12s ... port %u: %s, %s %u %s %u\n", "", ntohs(record.local_port_be16),
+                      trace_texts[record.event].text, trace_texts[record.event].a, record.a,
+                      trace_texts[record.event].b, record.b);
+        next++;
+    }
+}
+
 static void world_print_table(const char *path)
 {
     char line[512];
@@ -248,7 +274,7 @@ void world_fail(const char *file, int line, const char *format, ...)
     va_list args;
     (void)fflush(stdout);
     if (world.stack != NULL) {
-        nic_tap_trace(world.nic, stderr);
+        nic_tap_trace(world.nic, stderr, world_print_events);
         (void)fputs("---- our sockets\n", stderr);
         uint32_t left = 20;
         for (const struct ours *ours = world.sockets; ours != NULL && left > 0; left--) {

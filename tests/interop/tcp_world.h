@@ -48,6 +48,8 @@ void world_close(void);
 /* One iteration of the stack, and when nothing happened a wait of a millisecond at most for a
  * frame. */
 void world_poll(void);
+/* Until the kernel's MAC is known: of many segments to a stranger some are lost. */
+void world_know_kernel(void);
 void world_faults(struct nic_tap_faults in, struct nic_tap_faults out);
 uint64_t world_counter(enum counter_id id);
 /* TIME_WAITs of the stack. */
@@ -140,11 +142,12 @@ struct pair pair_accept(const struct ours_options *options, const struct kernel_
 /* Each end closes, the kernel first or we; waits until neither side has the connection open. */
 void pair_close(struct pair *pair, bool kernel_first);
 
-/* Bytes each way, verified; 0: none that way. Fails when it is not done after so many seconds.
- * Prints what it took under that name. */
+/* Bytes each way, verified; 0: none that way. The kernel's socket is used by a child process
+ * meanwhile. Fails when it is not done after so many seconds. Prints what it took under that name.
+ */
 void pair_transfer(struct pair *pair, const char *name, uint64_t to_kernel_bytes,
                    uint64_t to_ours_bytes, double seconds);
-/* The parts of that: as much as goes now. *done counts the bytes of the stream. */
+/* The parts of such: as much as goes now. *done counts the bytes of the stream. */
 void pump_ours_send(struct ours *ours, uint64_t *done, uint64_t total);
 void pump_ours_recv(struct ours *ours, uint64_t *done, uint32_t most);
 void pump_kernel_send(int fd, uint64_t *done, uint64_t total);

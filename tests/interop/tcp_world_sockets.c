@@ -5,9 +5,12 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "rings/os/os.h"
@@ -264,6 +267,15 @@ struct pair pair_accept(const struct ours_options *options, const struct kernel_
     return pair;
 }
 
+void world_know_kernel(void)
+{
+    struct ours *ours = ours_connect(1, NULL); /* nobody is there */
+    UNTIL(2, "the kernel's reset", (ours->events & TCP_EVENT_ERROR) != 0);
+    ours_close(ours);
+    UNTIL(1, "the socket to be gone", ours->conn == NULL);
+    ours_free(ours);
+}
+
 void pair_close(struct pair *pair, bool kernel_first)
 {
     uint8_t byte;
@@ -357,25 +369,66 @@ void pump_kernel_recv(int fd, uint64_t *done, uint32_t most)
     }
 }
 
+/* The kernel's socket in the hands of a process of its own, as a program has it: it reads when
+ * something comes, not when the stack lets it. */
+static pid_t kernel_start(int fd, uint64_t to_kernel_bytes, uint64_t to_ours_bytes)
+{
+    uint64_t received = 0;
+    uint64_t sent = 0;
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid != 0) {
+        return pid;
+    }
+    CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
+    world.stack = NULL; /* the parent's to tell of */
+    while (received < to_kernel_bytes || sent < to_ours_bytes) {
+        pump_kernel_send(fd, &sent, to_ours_bytes);
+        pump_kernel_recv(fd, &received, UINT32_MAX);
+        EXPECT(received <= to_kernel_bytes);
+        if (received < to_kernel_bytes || sent < to_ours_bytes) {
+            kernel_wait(fd, received < to_kernel_bytes, sent < to_ours_bytes);
+        }
+    }
+    exit(0);
+}
+
+/* True: it has done its part. */
+static bool kernel_ended(pid_t *pid)
+{
+    int status = 0;
+    if (*pid != 0 && waitpid(*pid, &status, WNOHANG) == *pid) {
+        *pid = 0;
+        if (status != 0) {
+            world_fail(__FILE__, __LINE__, "the kernel's program ended with status %#x", status);
+        }
+    }
+    return *pid == 0;
+}
+
 void pair_transfer(struct pair *pair, const char *name, uint64_t to_kernel_bytes,
                    uint64_t to_ours_bytes, double seconds)
 {
     uint64_t start_ns = os_monotonic_ns();
-    uint64_t sent[2] = {0, 0};
-    uint64_t received[2] = {0, 0};
-    UNTIL(seconds, name, received[0] == to_kernel_bytes && received[1] == to_ours_bytes)
+    uint64_t sent = 0;
+    uint64_t received = 0;
+    const uint64_t kernel_timeouts = kernel_counter("TCPTimeouts");
+    (void)pattern_at(0);
+    pid_t pid = kernel_start(pair->kernel, to_kernel_bytes, to_ours_bytes);
+    UNTIL(seconds, name, kernel_ended(&pid) && received == to_ours_bytes)
     {
-        pump_ours_send(pair->ours, &sent[0], to_kernel_bytes);
-        pump_kernel_send(pair->kernel, &sent[1], to_ours_bytes);
-        pump_kernel_recv(pair->kernel, &received[0], UINT32_MAX);
-        pump_ours_recv(pair->ours, &received[1], UINT32_MAX);
-        EXPECT(received[0] <= to_kernel_bytes && received[1] <= to_ours_bytes);
+        pump_ours_send(pair->ours, &sent, to_kernel_bytes);
+        pump_ours_recv(pair->ours, &received, UINT32_MAX);
+        EXPECT(received <= to_ours_bytes);
         EXPECT_IS(pair->ours->error, RS_OK);
     }
     double took = (double)(os_monotonic_ns() - start_ns) / 1e9;
     struct tcp_info info = ours_info(pair->ours);
-    printf("  %s: %.1f + %.1f MiB in %.2f s, %.2f Gbit/s; sent again %u, timeouts %u, undos %u\n",
+    printf("  %s: %.1f + %.1f MiB in %.2f s, %.2f Gbit/s; ours so far: %u segments again, %u "
+           "timeouts, %u undos; the kernel's: %u again, %u timeouts\n",
            name, (double)to_kernel_bytes / 1048576, (double)to_ours_bytes / 1048576, took,
            (double)(to_kernel_bytes + to_ours_bytes) * 8 / took / 1e9, info.retransmits,
-           info.timeouts, info.undos);
+           info.timeouts, info.undos, kernel_retransmits(pair->kernel),
+           (unsigned)(kernel_counter("TCPTimeouts") - kernel_timeouts));
 }
