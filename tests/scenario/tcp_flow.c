@@ -365,6 +365,9 @@ static void check_own(struct tcp_line *line, const struct wire_ipv4 *ip, const u
     if (checksum_finish(checksum_add(sum, tcp, len_bytes)) != 0) {
         problem(line, "(bad TCP checksum)");
     }
+    if (ipv4_total_bytes(ip) > script.queue->nic->mtu_bytes) {
+        problem(line, "(%u bytes, more than the MTU)", ipv4_total_bytes(ip));
+    }
     if ((header->offset & 0xf) != 0) {
         problem(line, "(reserved bits are set)");
     }

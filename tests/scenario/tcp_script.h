@@ -37,8 +37,8 @@
  *
  * Expected: what is left out of ack, win, rawwin and <...> is not compared; P is compared when P or
  * "nopush" is said; all the rest always is. "*" is any number. Not shown and not to be said: DF,
- * TTL 128, no ECN codepoint. Checksums, and every byte of payload, are always checked: the streams
- * are patterns.
+ * TTL 128, no ECN codepoint. Checksums, every byte of payload, and that no segment is larger
+ * than the MTU, are always checked: the streams are patterns.
  *
  * Injected only: badsum; junk (payload that differs from the pattern); offset N (words).
  *
