@@ -312,9 +312,9 @@ static void too_large_segments_leave_the_window(void **state)
 {
     (void)state;
     warm(10);
-    tcp_loss_resend_all(&stack, conn);
-    assert_int_equal(conn->congestion.cwnd_bytes, 10 * MSS);
     conn->mss = MSS / 2;
+    tcp_loss_resend_too_large(&stack, conn);
+    assert_int_equal(conn->congestion.cwnd_bytes, 10 * MSS);
     rig.sent_again = 0;
     uint32_t idx;
     while ((idx = tcp_loss_next(&stack, conn)) != TCP_NO_INDEX) {
