@@ -41,6 +41,19 @@ static void peer_without_sack(void **state)
     expect_info(c, sack, false);
 }
 
+/* RFC 6691: options take room from the data, also of a segment that had fewer when it was new. */
+static void data_sent_again_makes_room_for_sack(void **state)
+{
+    (void)state;
+    conn c = established();
+    write_bytes(c, 1448);
+    expect_tcp("PA 1:1449 ack 1 <ts>");
+    inject_tcp("A 101:111 ack 1");
+    expect_tcp("A 1449 ack 1 <ts,sack 101:111>");
+    (void)script_wait_for_frame(3000);
+    expect_tcp("A 1:1437 ack 1 <ts,sack 101:111>");
+}
+
 /* RFC 7323 2.2: no scale in either direction when one side did not offer it. */
 static void peer_without_window_scaling(void **state)
 {
@@ -204,6 +217,7 @@ int main(void)
         TCP_SCRIPT(peer_without_options),
         TCP_SCRIPT(peer_without_timestamps),
         TCP_SCRIPT(peer_without_sack),
+        TCP_SCRIPT(data_sent_again_makes_room_for_sack),
         TCP_SCRIPT(peer_without_window_scaling),
         TCP_SCRIPT(window_of_a_syn_is_not_scaled),
         TCP_SCRIPT(window_scale_above_14),
