@@ -333,6 +333,7 @@ static bool tcp_receives(const struct tcp_conn *conn)
 static void tcp_fin_step(struct stack *stack, struct tcp_conn *conn)
 {
     conn->rcv_nxt++;
+    tcp_receive_forget(stack, conn); /* what a peer sent behind its FIN */
     conn->events |= TCP_EVENT_END;
     conn->ack_now = 1;
     tcp_ready(stack, conn);

@@ -74,8 +74,10 @@ static void make_side(struct test_random *random, struct tcp_world_side_config *
     side->caps = (uint32_t)PICK(random, 0, 0, NIC_CAP_TX_IP_CSUM | NIC_CAP_RX_CSUM,
                                 NIC_CAP_TX_IP_CSUM | NIC_CAP_TX_TCP_CSUM | NIC_CAP_RX_CSUM,
                                 NIC_CAP_TX_IP_CSUM | NIC_CAP_TX_TCP_CSUM | NIC_CAP_TX_TSO);
-    side->queue_frames = one_in(random, 8) ? 16 : 1024;
-    /* Few: received frames leave some to send with, or a burst could never be answered. */
+    /* Few frames, but all that one segment is cut into must fit. */
+    bool cuts = (side->caps & NIC_CAP_TX_TSO) != 0;
+    side->queue_frames = one_in(random, 8) ? (cuts ? 128 : 16) : 1024;
+    /* Received frames leave some to send with, or a burst could never be answered. */
     side->buffers = 3 * side->queue_frames;
     side->tx_at_most = one_in(random, 8) ? 3 : 0;
     side->miss_ppm = one_in(random, 8) ? 200000 : 0;
