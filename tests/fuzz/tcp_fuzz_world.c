@@ -226,6 +226,7 @@ void fuzz_world_end(void)
             }
         }
     }
+    fuzz_world_turn(); /* who found no buffer goes on now; no timer would say so */
     /* An hour: longer than any orphan lives. */
     fuzz_world_pass(3600ull * STACK_NS_PER_S);
     fuzz_check();
