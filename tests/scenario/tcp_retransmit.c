@@ -58,6 +58,16 @@ static void the_first_timeout_is_the_handshakes_round_trip_and_200_ms(void **sta
     expect_tcp_after(300, "PA 1:101 ack 1");
 }
 
+/* 2.4: a second at least, says the RFC; 200 ms, says Linux. */
+static void the_least_timeout_is_200_ms(void **state)
+{
+    (void)state;
+    conn c = established(.options = PLAIN);
+    write_bytes(c, 100);
+    expect_tcp("PA 1:101 ack 1");
+    expect_tcp_after(200, "PA 1:101 ack 1");
+}
+
 /* 2.3: RTTVAR = 3/4 RTTVAR + 1/4 |SRTT - R|, SRTT = 7/8 SRTT + 1/8 R: 150 and 150 ms here. */
 static void a_round_trip_that_varies_makes_it_longer(void **state)
 {
@@ -168,6 +178,19 @@ static void the_ack_of_a_retransmission_is_no_sample(void **state)
     write_bytes(c, 100);
     expect_tcp("PA 101:201 ack 1");
     expect_tcp_after(600, "PA 101:201 ack 1");
+}
+
+/* Nor is it when it acknowledges others as well: they may have waited for it. */
+static void what_waited_for_a_retransmission_is_no_sample(void **state)
+{
+    (void)state;
+    conn c = far(PLAIN);
+    write_bytes(c, 2 * MSS);
+    expect_tcp_each(MSS, "PA 1:2921 ack 1");
+    expect_tcp_after(300, "A 1:1461 ack 1");
+    advance_ms(100);
+    inject_tcp("A 1 ack 2921");
+    expect_info(c, rtt_ns, 100000000);
 }
 
 static void a_sample_ends_the_backoff(void **state)
@@ -458,6 +481,23 @@ static void recovery_ends_with_the_window_at_ssthresh(void **state)
     expect_nothing();
 }
 
+/* The same, from further above. */
+static void a_window_that_is_still_too_large_falls_at_the_end(void **state)
+{
+    (void)state;
+    conn c = far(NULL);
+    int start = grown(c, 20, SACK_MSS);
+    write_bytes(c, 20 * SACK_MSS);
+    int end = start + 20 * SACK_MSS;
+    expect_tcp_each(SACK_MSS, "PA %d:%d ack 1", start, end);
+    advance_ms(RTT_MS);
+    inject_tcp("A 1 ack %d <ts,sack %d:%d>", start, start + SACK_MSS, start + 4 * SACK_MSS);
+    expect_tcp("A %d:%d ack 1", start, start + SACK_MSS);
+    expect_cwnd(c, 26209); /* 16 segments under way, and 0.7 of the 3 that arrived */
+    inject_tcp("A 1 ack %d", end);
+    expect_deflated(c, 20271);
+}
+
 /* RFC 2018 section 5: what the peer has is not sent again after a timeout either. */
 static void a_timeout_does_not_resend_what_is_sacked(void **state)
 {
@@ -563,6 +603,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TCP_SCRIPT(the_first_timeout_is_the_handshakes_round_trip_and_200_ms),
+        TCP_SCRIPT(the_least_timeout_is_200_ms),
         TCP_SCRIPT(a_round_trip_that_varies_makes_it_longer),
         TCP_SCRIPT(without_a_sample_of_the_handshake_it_is_three_seconds),
         TCP_SCRIPT(it_doubles_until_the_connection_is_given_up),
@@ -570,6 +611,7 @@ int main(void)
         TCP_SCRIPT(it_counts_from_the_first_data_after_idleness),
         TCP_SCRIPT(more_data_does_not_put_it_off),
         TCP_SCRIPT(the_ack_of_a_retransmission_is_no_sample),
+        TCP_SCRIPT(what_waited_for_a_retransmission_is_no_sample),
         TCP_SCRIPT(a_sample_ends_the_backoff),
         TCP_SCRIPT(with_timestamps_the_ack_of_a_retransmission_is_a_sample),
         TCP_SCRIPT(after_a_timeout_the_window_is_one_segment),
@@ -587,6 +629,7 @@ int main(void)
         TCP_SCRIPT(all_holes_are_filled_before_new_data),
         TCP_SCRIPT(the_window_comes_down_in_proportion),
         TCP_SCRIPT(recovery_ends_with_the_window_at_ssthresh),
+        TCP_SCRIPT(a_window_that_is_still_too_large_falls_at_the_end),
         TCP_SCRIPT(a_timeout_does_not_resend_what_is_sacked),
         TCP_SCRIPT(ten_segments_may_leave_at_first),
         TCP_SCRIPT(after_a_lost_syn_it_is_one),
