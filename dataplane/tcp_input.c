@@ -11,6 +11,8 @@
 
 /* RFC 7323 5.5: a timestamp this old says nothing any more. */
 #define TCP_PAWS_IDLE_NS (24ull * 86400 * STACK_NS_PER_S)
+/* When a SYN that an older connection's end answered is sent again. */
+#define TCP_SYN_AGAIN_NS (2 * STACK_NS_PER_MS)
 
 /* ---- SYN_SENT (3.10.7.3) ---- */
 
@@ -87,6 +89,11 @@ static enum counter_id tcp_syn_sent_input(struct stack *stack, struct tcp_conn *
     bool acked = (flags & TCP_FLAG_ACK) != 0;
     if (acked && segment->ack != conn->snd_nxt) {
         tcp_refuse(stack, segment); /* of an older connection: tell its other end */
+        if ((flags & TCP_FLAG_RST) == 0 && conn->loss.backoff == 0) {
+            /* That ends it, so there is no reason to wait a second (as Linux). Once: whoever knows
+             * the ports can send this. */
+            tcp_timer_set(stack, conn, TCP_TIMER_RETRANSMIT, stack->now_ns + TCP_SYN_AGAIN_NS);
+        }
         return COUNTER_tcp_ack_invalid;
     }
     if ((flags & TCP_FLAG_RST) != 0) {
