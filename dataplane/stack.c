@@ -217,20 +217,18 @@ void stack_prefetch(const struct stack *stack, const struct pkt *pkts, uint32_t 
         }
         if (stack_frame_is_tcp(&pkts[i])) {
             flows[flow_count] = *chains[i];
-            flow_pkts[flow_count] = &pkts[i];
-            tcp_flow_prefetch(flows[flow_count++]);
-        } else {
-            __builtin_prefetch(*chains[i], 1);
+            flow_pkts[flow_count++] = &pkts[i];
         }
+        __builtin_prefetch(*chains[i], 1);
     }
     for (uint32_t i = 0; i < flow_count; i++) {
         if (!stack_flow_is_of(flows[i], flow_pkts[i]) && flows[i]->chain_next != NULL) {
             flows[i] = flows[i]->chain_next;
-            tcp_flow_prefetch(flows[i]);
         }
+        tcp_flow_fetch(flows[i]);
     }
     for (uint32_t i = 0; i < flow_count; i++) {
-        tcp_flow_prefetch_memory(flows[i]);
+        tcp_flow_fetch_more(flows[i]);
     }
 }
 

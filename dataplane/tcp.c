@@ -56,8 +56,9 @@ struct tcp_config tcp_config_default(uint32_t connections)
 
 /* ---- pools ---- */
 
-/* Connections that tcp_run fetches before their turn. */
-#define TCP_READY_AHEAD 4u
+/* Connections that tcp_run fetches at once before their turns: as many as stay in the first cache.
+ */
+#define TCP_RUN_BURST 16u
 
 /* The tables of a stack's TCP. */
 enum { TCP_TABLES = 8 };
@@ -391,6 +392,14 @@ static bool tcp_sends(const struct tcp_conn *conn)
     return conn->flow.state >= TCP_ESTABLISHED && conn->flow.state <= TCP_LAST_ACK;
 }
 
+/* A sender's turn needs all, a receiver's what its segment has fetched already. */
+static void tcp_turn_fetch(const struct tcp_conn *conn)
+{
+    if (conn->snd_una != conn->snd_nxt || conn->send.head != conn->send.tail_cached) {
+        tcp_conn_fetch(conn, 0, TCP_WARM_BYTES);
+    }
+}
+
 /* One connection's turn: what may leave leaves, what happened is told. */
 static void tcp_turn(struct stack *stack, struct tcp_conn *conn)
 {
@@ -425,11 +434,14 @@ void tcp_run(struct stack *stack)
     }
     uint32_t end = tcp->ready_tail;
     while (tcp->ready_head != end) {
-        if (end - tcp->ready_head > TCP_READY_AHEAD) {
-            tcp_conn_prefetch(tcp->ready[(tcp->ready_head + TCP_READY_AHEAD) & tcp->ready_mask],
-                              TCP_WARM_BYTES);
+        uint32_t left = end - tcp->ready_head;
+        uint32_t count = left < TCP_RUN_BURST ? left : TCP_RUN_BURST;
+        for (uint32_t i = 0; count > 1 && i < count; i++) {
+            tcp_turn_fetch(tcp->ready[(tcp->ready_head + i) & tcp->ready_mask]);
         }
-        tcp_turn(stack, tcp->ready[tcp->ready_head++ & tcp->ready_mask]);
+        for (uint32_t i = 0; i < count; i++) {
+            tcp_turn(stack, tcp->ready[tcp->ready_head++ & tcp->ready_mask]);
+        }
     }
 }
 
@@ -440,7 +452,7 @@ uint64_t tcp_next_ns(const struct stack *stack)
 
 void tcp_prefetch(const struct tcp_conn *conn)
 {
-    tcp_conn_prefetch(conn, TCP_HOT_BYTES);
+    tcp_conn_fetch(conn, 0, TCP_HOT_BYTES);
 }
 
 uint32_t tcp_ts_clock(const struct stack *stack)

@@ -224,8 +224,33 @@ static void expect_reneging(struct stack *stack, struct tcp_conn *conn)
     }
 }
 
+/* Nothing is under way and nothing is said of what was: all that a receiver gets with data. */
+static bool only_window(const struct tcp_conn *conn, const struct tcp_segment *segment)
+{
+    return conn->snd_una == conn->snd_nxt && segment->ack == conn->snd_una &&
+           (segment->options.present & TCP_OPTION_SACK) == 0;
+}
+
+static void window_input(struct stack *stack, struct tcp_conn *conn,
+                         const struct tcp_segment *segment)
+{
+    struct tcp_ack ack;
+    ack.segment = segment;
+    ack.window_moved = false;
+    conn->persist_tries = 0;
+    take_window(conn, &ack);
+    if (ack.window_moved) {
+        tcp_rearm_retransmit(stack, conn);
+        tcp_ready(stack, conn);
+    }
+}
+
 void tcp_ack_input(struct stack *stack, struct tcp_conn *conn, const struct tcp_segment *segment)
 {
+    if (only_window(conn, segment)) {
+        window_input(stack, conn, segment);
+        return;
+    }
     struct tcp_loss *loss = &conn->loss;
     struct tcp_ack ack = {.segment = segment,
                           .prior_flight_bytes = tcp_in_flight(conn),

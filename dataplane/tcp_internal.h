@@ -262,15 +262,21 @@ static_assert(offsetof(struct tcp_conn, recv) == 64 && offsetof(struct tcp_conn,
                   offsetof(struct tcp_conn, loss) == 384,
               "tcp_conn: lines");
 
-/* What every segment of a connection touches, and what more an acknowledgment of data does. */
-#define TCP_HOT_BYTES  448u
-#define TCP_WARM_BYTES 640u
+/* What every segment of a connection touches, and how far what a sender needs goes. */
+#define TCP_HOT_BYTES  384u
+#define TCP_WARM_BYTES 704u
+static_assert(offsetof(struct tcp_conn, loss) == TCP_HOT_BYTES &&
+                  offsetof(struct tcp_conn, congestion) < TCP_WARM_BYTES,
+              "tcp_conn: warm lines");
 
-/* Fetches a connection that will be worked on soon; changes nothing. */
-static inline void tcp_conn_prefetch(const struct tcp_conn *conn, uint32_t bytes)
+/* Fetches lines of a connection that will be worked on soon. By loads that nobody waits for, not by
+ * prefetches: processors drop those when too many are under way (measured here, bursts of 32
+ * connections of 100,000: 398 cycles a line for one prefetched line each, nothing gained for seven;
+ * 610 cycles for a received segment with prefetches, 390 with loads). */
+static inline void tcp_conn_fetch(const struct tcp_conn *conn, uint32_t from, uint32_t to)
 {
-    for (uint32_t off = 0; off < bytes; off += RS_LINE_BYTES) {
-        __builtin_prefetch((const char *)conn + off, 1);
+    for (uint32_t off = from; off < to; off += RS_LINE_BYTES) {
+        (void)*((const volatile char *)conn + off);
     }
 }
 
@@ -455,20 +461,24 @@ static inline uint8_t tcp_wscale_for(uint32_t window_bytes)
 }
 
 /* For stack_prefetch: what a segment of the flow will touch, */
-static inline void tcp_flow_prefetch(const struct tcp_flow *flow)
+static inline void tcp_flow_fetch(const struct tcp_flow *flow)
 {
-    /* of any kind: the others are shorter, what is fetched behind them is fetched in vain */
-    tcp_conn_prefetch((const struct tcp_conn *)(const void *)flow, TCP_HOT_BYTES);
+    if (flow->kind == TCP_FLOW_CONN) {
+        tcp_conn_fetch((const struct tcp_conn *)(const void *)flow, RS_LINE_BYTES, TCP_HOT_BYTES);
+    }
 }
 
-/* and then, once that is there, the words and the place in the ring that it points to. */
-static inline void tcp_flow_prefetch_memory(const struct tcp_flow *flow)
+/* and then, once that is there, what it points to, and what an ACK of data needs. */
+static inline void tcp_flow_fetch_more(const struct tcp_flow *flow)
 {
     const struct tcp_conn *conn = (const struct tcp_conn *)(const void *)flow;
-    if (flow->kind == TCP_FLOW_CONN && flow->state != TCP_CLOSED) {
+    if (flow->kind == TCP_FLOW_CONN) {
         __builtin_prefetch(conn->recv_tail_word, 1);
         __builtin_prefetch(conn->recv_head_word);
         __builtin_prefetch(conn->recv.base + (conn->recv.tail & (conn->recv.size_bytes - 1)), 1);
+        if (conn->snd_una != conn->snd_nxt) {
+            tcp_conn_fetch(conn, TCP_HOT_BYTES, TCP_WARM_BYTES);
+        }
     }
 }
 

@@ -2,10 +2,11 @@
  * What TCP costs, in TSC cycles per packet, with 10 and with 100,000 connections hit in random
  * order: a received data segment up to its upcall (the ACKs that it causes included), a received
  * ACK, and 64 bytes sent down to the NIC's transmit call. Without checksums (the NIC does the sums)
- * and payload copies that stay in one cached ring, and once with checksums. The floor is one
- * dependent visit to a random connection's cache line. Then the memory of an idle connection, and
- * bulk (tcp_bulk.c). Prints medians of many short blocks. The bounds are for a quiet machine; here
- * a figure beyond ten times its bound fails. --full: longer runs.
+ * and payload copies that stay in one cached ring, and once with checksums. The floors are one
+ * dependent visit to a random connection's cache line, and as many lines of one as a segment
+ * touches, fetched ahead: no stack can cost less than its memory. Then the memory of an idle
+ * connection, and bulk (tcp_bulk.c). Prints medians of many short blocks. The bounds are for a
+ * quiet machine; here a figure beyond ten times its bound fails. --full: longer runs.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -30,6 +31,7 @@
 #define BOUND_CYCLES     300u
 #define BOUND_RATIO      1.3
 #define BOUND_IDLE_BYTES 8192u
+#define LINES            6u /* of a connection, what tcp_prefetch fetches */
 #define MANY             100000u
 #define NS_PER_PKT       100u /* of the virtual clock */
 #define QUICK_ACKS       17u  /* segments until a connection delays its ACKs, and one more */
@@ -331,6 +333,27 @@ static uint64_t block_chase(void)
     return __rdtsc() - start;
 }
 
+/* What memory alone costs: as many lines of random connections as a segment touches, fetched ahead
+ * in bursts as the stack does. */
+static uint64_t block_lines(void)
+{
+    uint32_t digest = 0;
+    uint64_t start = __rdtsc();
+    for (uint32_t first = 0; first < BLOCK; first += NIC_BURST_PKTS) {
+        for (uint32_t i = first; i < first + NIC_BURST_PKTS; i++) {
+            tcp_prefetch(run.conns[block_conn(i)].conn);
+        }
+        for (uint32_t i = first; i < first + NIC_BURST_PKTS; i++) {
+            const uint8_t *lines = (const uint8_t *)run.conns[block_conn(i)].conn;
+            for (uint32_t line = 0; line < LINES; line++) {
+                digest += lines[(size_t)line * RS_LINE_BYTES];
+            }
+        }
+    }
+    run.chase += digest & 0; /* the loads are for something */
+    return __rdtsc() - start;
+}
+
 static uint64_t block_in(void)
 {
     struct tcp_options options = timestamps();
@@ -434,6 +457,7 @@ struct row {
 
 static const struct row rows[] = {
     {"floor: one connection's cache line", block_chase, 0},
+    {"floor: six lines of one, fetched ahead in bursts", block_lines, 0},
     {"in: 64 bytes, every other one ACKed", block_in, BOUND_CYCLES},
     {"in: an ACK of 64 bytes", block_ack, BOUND_CYCLES},
     {"out: 64 bytes", block_out, BOUND_CYCLES},
