@@ -45,7 +45,7 @@
 struct cost_conn {
     _Alignas(RS_LINE_BYTES) rs_atomic_u32 send_head;
     rs_atomic_u32 recv_tail, recv_head;
-    uint32_t tail;                /* of the send ring */
+    uint32_t tail, acked;         /* of the send ring */
     uint32_t peer_seq, first_seq; /* the peer's next, our first byte's */
     uint32_t next;                /* of the chase */
     struct tcp_conn *conn;
@@ -315,11 +315,19 @@ static uint32_t block_conn(uint32_t i)
     return run.order[at % run.count];
 }
 
+/* As many packets as a NIC gives at once, but no connection twice: what several of one burst have
+ * in common, an ACK or a segment, would be counted as one's cost. */
+static uint32_t burst_pkts(uint32_t left)
+{
+    uint32_t most = run.count < NIC_BURST_PKTS ? run.count : NIC_BURST_PKTS;
+    return left < most ? left : most;
+}
+
 static uint64_t timed_in(void)
 {
     uint64_t start = __rdtsc();
-    for (uint32_t i = 0; i < BLOCK; i += NIC_BURST_PKTS) {
-        turn(&run.pkts[i], NIC_BURST_PKTS);
+    for (uint32_t i = 0; i < BLOCK; i += burst_pkts(BLOCK - i)) {
+        turn(&run.pkts[i], burst_pkts(BLOCK - i));
     }
     return __rdtsc() - start;
 }
@@ -399,8 +407,9 @@ static uint64_t ack_block(void)
     struct tcp_options options = timestamps();
     for (uint32_t i = 0; i < BLOCK; i++) {
         struct cost_conn *at = &run.conns[block_conn(i)];
+        at->acked += PAYLOAD_BYTES;
         frame_emit(run.frames[i], &run.pkts[i], block_conn(i), TCP_FLAG_ACK, at->peer_seq,
-                   at->first_seq + at->tail, &options, 0);
+                   at->first_seq + at->acked, &options, 0);
     }
     uint64_t took = timed_in();
     for (uint32_t i = 0; i < BLOCK; i++) {
@@ -412,10 +421,7 @@ static uint64_t ack_block(void)
 
 static uint64_t block_out(void)
 {
-    uint64_t frames = wire.frames;
     uint64_t took = send_block();
-    /* With few connections several of one burst leave as one segment. */
-    CHECK(run.count < BLOCK || wire.frames - frames >= BLOCK);
     (void)ack_block();
     return took;
 }
