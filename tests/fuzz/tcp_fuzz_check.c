@@ -102,6 +102,10 @@ static void check_conn(struct fuzz_program *program)
             MUST(rs_seq_before_eq(program->seen_rcv_adv, conn->rcv_adv));
             MUST(rs_seq_before_eq(program->seen_rcv_nxt, conn->rcv_nxt));
         }
+        bool ended = conn->rcv_nxt == conn->irs + 2 + atomic_load(&program->recv_tail);
+        uint32_t ring_end = conn->irs + 1 + atomic_load(&program->recv_head) + fuzz.ring_bytes;
+        ring_end += ended ? 1 : 0; /* a FIN needs no room */
+        MUST(program->broken || rs_seq_before_eq(conn->rcv_adv, ring_end));
         program->seen_rcv_adv = conn->rcv_adv;
         program->seen_rcv_nxt = conn->rcv_nxt;
     }

@@ -229,6 +229,22 @@ static void program_act(struct world_side *side, struct tcp_world_program *progr
     }
 }
 
+/* What the peer may send must have room in the ring; a FIN needs none. */
+static void program_check_window(struct world_side *side, const struct tcp_world_program *program)
+{
+    const struct tcp_conn *conn = program->conn;
+    if (conn == NULL || program->closed || !program->connected) {
+        return;
+    }
+    bool ended = tcp_has(conn, TCP_FEATURE_PEER_FIN) && conn->rcv_nxt == conn->peer_fin_seq + 1;
+    uint32_t end = conn->irs + 1 + (uint32_t)program->read_bytes + program->config.recv_ring_bytes +
+                   (ended ? 1 : 0);
+    if (rs_seq_before(end, conn->rcv_adv)) {
+        world_fail(side->world, "%c: the window ends %u bytes behind the ring", side_letter(side),
+                   rs_seq_distance(end, conn->rcv_adv));
+    }
+}
+
 /* What the words say must fit together, whenever it is looked at. */
 static void program_check(struct world_side *side, struct tcp_world_program *program)
 {
@@ -245,6 +261,7 @@ static void program_check(struct world_side *side, struct tcp_world_program *pro
     }
     program->acked = head;
     program->tail = tail;
+    program_check_window(side, program);
 }
 
 /* ---- upcalls --------------------------------------------------------------------------------- */
