@@ -208,6 +208,22 @@ static void a_spurious_retransmission_widens_the_window(void **state)
     expect_segment_after(2 * REO_MS, 4);
 }
 
+/* Several D-SACKs of one round trip tell of one reordering. */
+static void one_round_trip_widens_it_once(void **state)
+{
+    (void)state;
+    conn c = far();
+    sent(c, 1, 3);
+    advance_ms(RTT_MS);
+    inject_tcp("A 1 ack %d <ts,sack %d:%d>", at(2), at(1), at(2));
+    inject_tcp("A 1 ack %d <ts,sack %d:%d>", at(3), at(2), at(3));
+    inject_tcp("A 1 ack %d", at(4));
+    sent(c, 4, 3);
+    advance_ms(RTT_MS);
+    sacked(4, 5, 5);
+    expect_segment_after(2 * REO_MS, 4);
+}
+
 /* 6.2 step 4: not wider than a smoothed round trip, however many D-SACKs come. */
 static void the_window_is_not_wider_than_a_round_trip(void **state)
 {
@@ -379,6 +395,21 @@ static void a_probe_that_was_not_needed_costs_nothing(void **state)
     assert_true(conn_info(c).cwnd_bytes >= 10 * MSS);
 }
 
+/* It may come with a later ACK. */
+static void the_dsack_of_a_probe_may_come_late(void **state)
+{
+    (void)state;
+    conn c = far();
+    sent(c, 1, 3);
+    expect_tcp_after(PTO_MS, "PA %d:%d ack 1", at(3), at(4));
+    advance_ms(10);
+    inject_tcp("A 1 ack %d", at(4));
+    sent(c, 4, 1);
+    advance_ms(RTT_MS);
+    inject_tcp("A 1 ack %d <ts,sack %d:%d>", at(5), at(3), at(4));
+    expect_ssthresh(c, NO_SSTHRESH);
+}
+
 /* 7.4.2: new data needs no repair: its ACK says nothing about losses. */
 static void a_probe_of_new_data_is_no_repair(void **state)
 {
@@ -387,7 +418,10 @@ static void a_probe_of_new_data_is_no_repair(void **state)
     write_bytes(c, 11 * MSS);
     expect_tcp_each(MSS, "A 1:%d ack 1", at(11));
     expect_tcp_after(PTO_MS, "PA %d:%d ack 1", at(11), at(12));
-    inject_tcp("A 1 ack %d", at(12));
+    inject_tcp("A 1 ack %d", at(11));
+    sent(c, 12, 1);
+    advance_ms(RTT_MS);
+    inject_tcp("A 1 ack %d", at(13));
     expect_ssthresh(c, NO_SSTHRESH);
 }
 
@@ -443,6 +477,7 @@ int main(void)
         TCP_SCRIPT_WITH(a_lost_retransmission_is_found, wrap),
         TCP_SCRIPT(what_was_sent_before_the_retransmission_does_not_find_it_lost),
         TCP_SCRIPT(a_spurious_retransmission_widens_the_window),
+        TCP_SCRIPT(one_round_trip_widens_it_once),
         TCP_SCRIPT(the_window_is_not_wider_than_a_round_trip),
         TCP_SCRIPT(sixteen_recoveries_narrow_it_again),
         TCP_SCRIPT(timestamps_are_not_needed),
@@ -455,6 +490,7 @@ int main(void)
         TCP_SCRIPT(after_the_probe_comes_the_timeout),
         TCP_SCRIPT(a_loss_that_the_probe_repaired_is_congestion),
         TCP_SCRIPT(a_probe_that_was_not_needed_costs_nothing),
+        TCP_SCRIPT(the_dsack_of_a_probe_may_come_late),
         TCP_SCRIPT(a_probe_of_new_data_is_no_repair),
         TCP_SCRIPT(there_is_no_probe_in_recovery),
         TCP_SCRIPT(there_is_no_probe_without_sack),
