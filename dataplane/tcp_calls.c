@@ -204,7 +204,9 @@ void tcp_set_settings(struct stack *stack, struct tcp_conn *conn,
         return;
     }
     tcp_update_mss(stack, conn);
-    if (settings->keepalive) {
+    if (settings->keepalive && kept_alive) {
+        tcp_keepalive_reset(stack, conn);
+    } else if (settings->keepalive) {
         tcp_keepalive_touch(stack, conn);
     } else if (kept_alive) {
         tcp_timer_clear(conn, TCP_TIMER_KEEPALIVE);

@@ -16,7 +16,7 @@
 #define CONGESTION_LOOK_NS       CONGESTION_NS_PER_MS
 
 /* RFC 9438 5: beta 0.7, C 0.4 segments per s^3; of 2^16. */
-#define CUBIC_BETA          45875u
+#define CUBIC_BETA          45876u        /* rounded up: of ten segments seven are left */
 #define CUBIC_BETA_CONVERGE 55706u        /* (1 + beta) / 2, RFC 9438 4.7 */
 #define CUBIC_ALPHA         34696u        /* 3 (1 - beta) / (1 + beta), RFC 9438 4.3 */
 #define CUBIC_PER_C         2500000000ull /* ms^3 per segment: 10^9 / C */

@@ -35,7 +35,7 @@ void tcp_take_options(struct stack *stack, struct tcp_conn *conn, const struct t
         conn->ts_recent_ns = stack->now_ns;
     }
     conn->mss_peer = TCP_MSS_DEFAULT;
-    if ((options->present & TCP_OPTION_MSS) != 0) {
+    if ((options->present & TCP_OPTION_MSS) != 0 && options->mss != 0) { /* as Linux */
         conn->mss_peer = options->mss < TCP_MSS_MIN ? TCP_MSS_MIN : options->mss;
     }
     conn->rcv_mss = (uint16_t)tcp_min_u32(conn->mss_peer, TCP_MSS_DEFAULT);
@@ -141,6 +141,11 @@ static void tcp_answer(struct stack *stack, struct tcp_conn *conn, bool limited)
     }
 }
 
+static bool tcp_ts_recent_expired(const struct stack *stack, const struct tcp_conn *conn)
+{
+    return stack->now_ns - conn->ts_recent_ns >= TCP_PAWS_IDLE_NS;
+}
+
 /* RFC 7323 5.3 R1. */
 static bool tcp_paws_old(const struct stack *stack, const struct tcp_conn *conn,
                          const struct tcp_segment *segment)
@@ -148,7 +153,7 @@ static bool tcp_paws_old(const struct stack *stack, const struct tcp_conn *conn,
     return tcp_has(conn, TCP_FEATURE_TIMESTAMPS) &&
            (segment->options.present & TCP_OPTION_TIMESTAMPS) != 0 &&
            rs_seq_before(segment->options.tsval, conn->ts_recent) &&
-           stack->now_ns - conn->ts_recent_ns < TCP_PAWS_IDLE_NS;
+           !tcp_ts_recent_expired(stack, conn);
 }
 
 /* First step: sequence number. Linux's form of it: a segment that ends before what was last
@@ -235,7 +240,8 @@ static void tcp_take_timestamp(struct stack *stack, struct tcp_conn *conn,
 {
     if (tcp_has(conn, TCP_FEATURE_TIMESTAMPS) &&
         (segment->options.present & TCP_OPTION_TIMESTAMPS) != 0 &&
-        rs_seq_before_eq(conn->ts_recent, segment->options.tsval) &&
+        (rs_seq_before_eq(conn->ts_recent, segment->options.tsval) ||
+         tcp_ts_recent_expired(stack, conn)) &&
         rs_seq_before_eq(segment->seq, conn->last_ack_sent)) {
         conn->ts_recent = segment->options.tsval;
         conn->ts_recent_ns = stack->now_ns;

@@ -240,11 +240,12 @@ struct tcp_conn {
     /* the rest */
     struct tcp_conn *blocked_next;
     uint32_t irs;
-    uint32_t rcv_up;               /* urgent data of the peer */
-    uint32_t rcv_up_pos;           /* as ring position */
-    uint32_t peer_fin_seq;         /* of a FIN that came ahead of a gap or in order */
-    uint16_t mss_peer;             /* what the peer offered */
-    uint32_t recent_ranges[3];     /* start of those that changed last, for SACK; newest first */
+    uint32_t rcv_up;                             /* urgent data of the peer */
+    uint32_t rcv_up_pos;                         /* as ring position */
+    uint32_t peer_fin_seq;                       /* of a FIN that came ahead of a gap or in order */
+    uint16_t mss_peer;                           /* what the peer offered */
+    uint32_t recent_ranges[TCP_SACK_MAX_BLOCKS]; /* start of those that changed last, for SACK;
+                                                    newest first */
     struct tcp_listener *listener; /* whose settings it has; only until it is established */
     uint32_t error;                /* enum rs_status */
     uint64_t challenge_ns;         /* when the next challenge ACK is allowed (RFC 5961) */
@@ -564,6 +565,11 @@ void tcp_timers(struct stack *stack); /* runs what is due */
 void tcp_rearm_retransmit(struct stack *stack, struct tcp_conn *conn);
 /* Something came from the peer: keep-alive starts again. */
 void tcp_keepalive_touch(struct stack *stack, struct tcp_conn *conn);
+/* due_ns, or when the user timeout (RFC 5482) is over, if that is sooner: it ends a connection at
+ * its time, not at the next try. */
+uint64_t tcp_user_due_ns(const struct tcp_conn *conn, uint64_t due_ns);
+/* Its settings were changed while it was on: they count from what came last. */
+void tcp_keepalive_reset(struct stack *stack, struct tcp_conn *conn);
 uint64_t tcp_persist_ns(const struct stack *stack, const struct tcp_conn *conn);
 /* The path takes packets of mtu bytes only; 0: less than now. */
 void tcp_lower_mtu(struct stack *stack, struct tcp_conn *conn, uint32_t mtu);

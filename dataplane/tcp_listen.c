@@ -131,8 +131,8 @@ static void tcp_listen_agree(const struct stack *stack, const struct tcp_segment
                              struct tcp_request *request)
 {
     const struct tcp_options *options = &segment->options;
-    const uint8_t ecn_setup = TCP_FLAG_ECE | TCP_FLAG_CWR; /* RFC 3168 6.1.1 */
-    if ((options->present & TCP_OPTION_MSS) != 0) {
+    const uint8_t ecn_setup = TCP_FLAG_ECE | TCP_FLAG_CWR;               /* RFC 3168 6.1.1 */
+    if ((options->present & TCP_OPTION_MSS) != 0 && options->mss != 0) { /* as Linux */
         request->mss_peer = options->mss > TCP_MSS_MIN ? options->mss : TCP_MSS_MIN;
     }
     request->timestamps = (options->present & TCP_OPTION_TIMESTAMPS) != 0;

@@ -133,6 +133,12 @@ static uint16_t tcp_window_field(struct tcp_conn *conn)
     return (uint16_t)tcp_min_u32(window, 65535);
 }
 
+/* RFC 2018 3: what the header has room for. */
+static uint32_t tcp_sack_blocks_max(const struct tcp_conn *conn)
+{
+    return tcp_has(conn, TCP_FEATURE_TIMESTAMPS) ? TCP_SACK_MAX_BLOCKS - 1 : TCP_SACK_MAX_BLOCKS;
+}
+
 static void tcp_conn_options(struct stack *stack, struct tcp_conn *conn,
                              struct tcp_options *options)
 {
@@ -145,8 +151,8 @@ static void tcp_conn_options(struct stack *stack, struct tcp_conn *conn,
     }
     bool dsack = conn->dsack.start != conn->dsack.end;
     if (tcp_has(conn, TCP_FEATURE_SACK) && (conn->range_count > 0 || dsack)) {
-        uint32_t max = options->present != 0 ? 3 : 4;
-        options->sack_count = (uint8_t)tcp_receive_sack(stack, conn, options->sack, max);
+        options->sack_count =
+            (uint8_t)tcp_receive_sack(stack, conn, options->sack, tcp_sack_blocks_max(conn));
         options->present |= options->sack_count > 0 ? TCP_OPTION_SACK : 0;
     }
 }
@@ -325,7 +331,8 @@ void tcp_send_syn(struct stack *stack, struct tcp_conn *conn)
     }
     (void)tcp_send_control(stack,
                            &control); /* lost when there is no buffer: the timer repeats it */
-    tcp_timer_set(stack, conn, TCP_TIMER_RETRANSMIT, stack->now_ns + tcp_rto_ns(conn));
+    tcp_timer_set(stack, conn, TCP_TIMER_RETRANSMIT,
+                  tcp_user_due_ns(conn, stack->now_ns + tcp_rto_ns(conn)));
 }
 
 /* ---- retransmission ---- */
@@ -334,11 +341,11 @@ void tcp_send_syn(struct stack *stack, struct tcp_conn *conn)
 static uint32_t tcp_payload_max(const struct tcp_conn *conn)
 {
     bool dsack = conn->dsack.start != conn->dsack.end;
-    uint32_t blocks = tcp_min_u32(conn->range_count, 3) + (dsack ? 1u : 0u);
+    uint32_t blocks = conn->range_count + (dsack ? 1u : 0u);
     if (!tcp_has(conn, TCP_FEATURE_SACK) || blocks == 0) {
         return conn->mss;
     }
-    uint32_t bytes = TCP_SACK_BYTES(tcp_min_u32(blocks, 4));
+    uint32_t bytes = TCP_SACK_BYTES(tcp_min_u32(blocks, tcp_sack_blocks_max(conn)));
     /* Where blocks would leave hardly anything the frame has room for both: mss is small then. */
     return conn->mss > bytes + TCP_MSS_MIN ? conn->mss - bytes
                                            : tcp_min_u32(conn->mss, TCP_MSS_MIN);

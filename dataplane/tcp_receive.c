@@ -46,12 +46,20 @@ uint32_t tcp_receive_window(struct tcp_conn *conn)
         conn->rcv_adv = conn->rcv_nxt + room;
         return room;
     }
-    /* What was announced stays: rounded up, or the edge would move back by the low bits. */
-    return (left + granule) & ~granule;
+    /* What was announced stays: rounded up, or the edge would move back by the low bits. Where
+     * there is no room for these, they are not taken, as RFC 7323 2.4 allows. */
+    left = (left + granule) & ~granule;
+    if (left <= tcp_receive_room(conn)) {
+        conn->rcv_adv = conn->rcv_nxt + left;
+    }
+    return left;
 }
 
 bool tcp_receive_update_due(const struct tcp_conn *conn)
 {
+    if (tcp_has(conn, TCP_FEATURE_PEER_FIN)) { /* all that is to come fits */
+        return false;
+    }
     uint32_t left = rs_seq_distance(conn->rcv_nxt, conn->rcv_adv);
     uint32_t room = tcp_receive_room(conn) & ~((1u << conn->recv_wscale) - 1);
     return room > left && room - left >= tcp_receive_step(conn) && room / 2 >= left;
@@ -79,9 +87,9 @@ void tcp_receive_forget(struct stack *stack, struct tcp_conn *conn)
 /* The newest first, each once (RFC 2018 section 4). */
 static void tcp_range_touched(struct tcp_conn *conn, uint32_t start, uint32_t end)
 {
-    uint32_t kept[3] = {start, start, start};
+    uint32_t kept[TCP_SACK_MAX_BLOCKS] = {start, start, start, start};
     unsigned count = 1;
-    for (unsigned i = 0; i < 3 && count < 3; i++) {
+    for (unsigned i = 0; i < TCP_SACK_MAX_BLOCKS && count < TCP_SACK_MAX_BLOCKS; i++) {
         uint32_t old = conn->recent_ranges[i];
         if (!rs_seq_in_range(old, start, end)) {
             kept[count++] = old;
@@ -99,6 +107,21 @@ static uint32_t *tcp_range_find(struct stack *stack, struct tcp_conn *conn, uint
         link = &stack->tcp.ranges[*link].next;
     }
     return link;
+}
+
+/* RFC 2883 4: the first piece of [start, end) that is here already, in a range from idx on. */
+static void tcp_range_overlap(const struct stack *stack, struct tcp_conn *conn, uint32_t idx,
+                              uint32_t start, uint32_t end)
+{
+    const struct tcp_range *range = &stack->tcp.ranges[idx];
+    if (range->end == start && range->next != TCP_NO_INDEX) { /* touches only */
+        range = &stack->tcp.ranges[range->next];
+    }
+    uint32_t from = rs_seq_before(start, range->start) ? range->start : start;
+    uint32_t to = rs_seq_before(end, range->end) ? end : range->end;
+    if (rs_seq_before(from, to)) {
+        tcp_receive_dsack(conn, from, to);
+    }
 }
 
 /* Makes room for nothing: false when no range is left, then nothing was changed. */
@@ -121,9 +144,7 @@ static bool tcp_range_add(struct stack *stack, struct tcp_conn *conn, uint32_t s
         return true;
     }
     struct tcp_range *range = &tcp->ranges[idx];
-    if (rs_seq_before_eq(range->start, start) && rs_seq_before_eq(end, range->end)) {
-        tcp_receive_dsack(conn, start, end); /* all of it was here */
-    }
+    tcp_range_overlap(stack, conn, idx, start, end);
     range->start = rs_seq_before(start, range->start) ? start : range->start;
     range->end = rs_seq_before(range->end, end) ? end : range->end;
     while (range->next != TCP_NO_INDEX &&
@@ -156,7 +177,7 @@ uint32_t tcp_receive_sack(const struct stack *stack, struct tcp_conn *conn,
         conn->dsack.end = conn->dsack.start;
     }
     uint32_t first = count;
-    for (unsigned i = 0; i < 3 && count < max; i++) {
+    for (unsigned i = 0; i < TCP_SACK_MAX_BLOCKS && count < max; i++) {
         uint32_t at = conn->recent_ranges[i];
         uint32_t idx = conn->ranges;
         while (idx != TCP_NO_INDEX && !(rs_seq_before_eq(stack->tcp.ranges[idx].start, at) &&
@@ -310,6 +331,7 @@ void tcp_receive_data(struct stack *stack, struct tcp_conn *conn, const struct t
     if (tcp_has(conn, TCP_FEATURE_PEER_FIN) && len_bytes > 0 &&
         rs_seq_before(conn->peer_fin_seq, seq + len_bytes)) { /* nothing comes behind a FIN */
         len_bytes = rs_seq_before(seq, conn->peer_fin_seq) ? conn->peer_fin_seq - seq : 0;
+        tcp_ack_at_once(stack, conn);
     }
     if (fin && !tcp_has(conn, TCP_FEATURE_PEER_FIN)) {
         conn->features |= TCP_FEATURE_PEER_FIN;

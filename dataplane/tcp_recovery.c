@@ -103,7 +103,7 @@ static void undo_begin(struct tcp_conn *conn, bool valid)
 /* The peer hears of every reduction (RFC 3168 6.1.2), and one window has one. */
 static void reduced(struct tcp_conn *conn)
 {
-    conn->cwr_point = conn->snd_nxt;
+    conn->cwr_point = conn->snd_nxt + 1; /* what is acknowledged up to snd_nxt was sent before */
     if (tcp_has(conn, TCP_FEATURE_ECN)) {
         conn->features |= TCP_FEATURE_CWR;
     }
@@ -326,7 +326,9 @@ static void open_state(struct stack *stack, struct tcp_conn *conn)
 {
     struct tcp_loss *loss = &conn->loss;
     if (loss->state == TCP_LOSS_CWR) {
-        if (!rs_seq_before(conn->snd_una, loss->recovery_point)) {
+        /* As Linux: not before something behind it is acknowledged, because the ACK of the last
+         * byte may still speak of this window's marks. */
+        if (rs_seq_before(loss->recovery_point, conn->snd_una)) {
             leave(conn, true);
         }
         return;

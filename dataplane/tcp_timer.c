@@ -63,6 +63,13 @@ uint64_t tcp_persist_ns(const struct stack *stack, const struct tcp_conn *conn)
     return rto_ns < max_ns ? rto_ns : max_ns;
 }
 
+uint64_t tcp_user_due_ns(const struct tcp_conn *conn, uint64_t due_ns)
+{
+    uint64_t limit_ns = conn->settings.user_timeout_ms * STACK_NS_PER_MS;
+    return limit_ns != 0 && conn->progress_ns + limit_ns < due_ns ? conn->progress_ns + limit_ns
+                                                                  : due_ns;
+}
+
 static bool tcp_has_unsent(const struct tcp_conn *conn)
 {
     uint32_t end = conn->iss + 1 + conn->send.tail_cached;
@@ -77,6 +84,12 @@ static void tcp_retransmit_set(struct stack *stack, struct tcp_conn *conn,
     tcp_timer_set(stack, conn, TCP_TIMER_RETRANSMIT, due_ns);
 }
 
+static void tcp_persist_set(struct stack *stack, struct tcp_conn *conn)
+{
+    uint64_t due_ns = stack->now_ns + tcp_persist_ns(stack, conn);
+    tcp_retransmit_set(stack, conn, TCP_RETRANSMIT_PERSIST, tcp_user_due_ns(conn, due_ns));
+}
+
 void tcp_rearm_retransmit(struct stack *stack, struct tcp_conn *conn)
 {
     if (conn->snd_una == conn->snd_nxt) {
@@ -88,12 +101,12 @@ void tcp_rearm_retransmit(struct stack *stack, struct tcp_conn *conn)
             tcp_timer_clear(conn, TCP_TIMER_RETRANSMIT);
         } else if (!persists) {
             conn->persist_backoff = 0;
-            tcp_retransmit_set(stack, conn, TCP_RETRANSMIT_PERSIST,
-                               stack->now_ns + tcp_persist_ns(stack, conn));
+            conn->progress_ns = stack->now_ns;
+            tcp_persist_set(stack, conn);
         }
         return;
     }
-    uint64_t timeout_ns = conn->rto_base_ns + tcp_rto_ns(conn);
+    uint64_t timeout_ns = tcp_user_due_ns(conn, conn->rto_base_ns + tcp_rto_ns(conn));
     uint64_t reorder_ns = conn->loss.reorder_due_ns;
     uint64_t probe_ns = tcp_loss_probe_due_ns(stack, conn);
     if (reorder_ns != 0 && reorder_ns < timeout_ns) {
@@ -114,8 +127,8 @@ static bool tcp_user_timeout(const struct stack *stack, const struct tcp_conn *c
 static bool tcp_gave_up(const struct stack *stack, const struct tcp_conn *conn, uint32_t tries)
 {
     const struct tcp_config *config = &stack->tcp.config;
-    if (tcp_has(conn, TCP_FEATURE_ORPHAN)) {
-        return tries >= config->orphan_tries;
+    if (tcp_has(conn, TCP_FEATURE_ORPHAN) && tries >= config->orphan_tries) {
+        return true;
     }
     return conn->settings.user_timeout_ms != 0 ? tcp_user_timeout(stack, conn)
                                                : tries >= config->data_tries;
@@ -140,7 +153,7 @@ static void tcp_suspect_black_hole(struct stack *stack, struct tcp_conn *conn)
         return;
     }
     const struct tcp_sent *sent = &stack->tcp.sent[first];
-    if (sent->end - sent->start < conn->mss || conn->mss <= TCP_MSS_DEFAULT) {
+    if (sent->end - sent->start < conn->mss || conn->mss <= TCP_MSS_DEFAULT || conn->snd_wnd == 0) {
         return;
     }
     if (++conn->black_hole_tries >= 2) {
@@ -150,9 +163,18 @@ static void tcp_suspect_black_hole(struct stack *stack, struct tcp_conn *conn)
     }
 }
 
+/* The peer has closed its window over what is under way: that is its probe then, and as with others
+ * answers count (RFC 9293 3.8.6 SHLD-17; the time is Linux's). */
+static bool tcp_shut_but_alive(const struct stack *stack, const struct tcp_conn *conn)
+{
+    return conn->snd_wnd == 0 && conn->settings.user_timeout_ms == 0 &&
+           !tcp_has(conn, TCP_FEATURE_ORPHAN) &&
+           stack->now_ns - conn->last_received_ns <= 2 * stack->tcp.config.rto_max_ns;
+}
+
 static void tcp_data_timeout(struct stack *stack, struct tcp_conn *conn)
 {
-    if (tcp_gave_up(stack, conn, conn->loss.backoff)) {
+    if (!tcp_shut_but_alive(stack, conn) && tcp_gave_up(stack, conn, conn->loss.backoff)) {
         tcp_fail(stack, conn, RS_TIMED_OUT);
         return;
     }
@@ -183,8 +205,7 @@ static void tcp_persist(struct stack *stack, struct tcp_conn *conn)
         return;
     }
     tcp_send_probe(stack, conn);
-    tcp_retransmit_set(stack, conn, TCP_RETRANSMIT_PERSIST,
-                       stack->now_ns + tcp_persist_ns(stack, conn));
+    tcp_persist_set(stack, conn);
 }
 
 static void tcp_retransmit_timer(struct stack *stack, struct tcp_conn *conn)
@@ -236,6 +257,12 @@ void tcp_keepalive_touch(struct stack *stack, struct tcp_conn *conn)
     if (conn->settings.keepalive && conn->due_ns[TCP_TIMER_KEEPALIVE] == STACK_NEVER) {
         tcp_timer_set(stack, conn, TCP_TIMER_KEEPALIVE, stack->now_ns + tcp_keep_idle_ns(conn));
     }
+}
+
+void tcp_keepalive_reset(struct stack *stack, struct tcp_conn *conn)
+{
+    tcp_timer_set(stack, conn, TCP_TIMER_KEEPALIVE,
+                  conn->last_received_ns + tcp_keep_idle_ns(conn));
 }
 
 static void tcp_keepalive_timer(struct stack *stack, struct tcp_conn *conn)
@@ -306,7 +333,9 @@ static void tcp_conn_timer(struct stack *stack, struct tcp_conn *conn)
     for (unsigned i = 0; i < TCP_TIMER_COUNT; i++) {
         least_ns = conn->due_ns[i] < least_ns ? conn->due_ns[i] : least_ns;
     }
-    if (least_ns != STACK_NEVER && !wheel_is_armed(&conn->timer)) {
+    /* A handler may have set a later one of its own. */
+    if (least_ns != STACK_NEVER &&
+        (!wheel_is_armed(&conn->timer) || least_ns < conn->timer.due_ns)) {
         tcp_wheel_set(stack, &conn->timer, TCP_WHEEL_CONN, least_ns);
     }
 }
