@@ -202,11 +202,11 @@ static void a_reduction_is_to_seven_tenths(void **state)
     (void)state;
     cc.cwnd_bytes = 100 * MSS;
     tcp_congestion_reduce(&cc, 95 * MSS, now_ns);
-    assert_in_range(cc.ssthresh_bytes, 70 * MSS - 10, 70 * MSS);
+    assert_in_range(cc.ssthresh_bytes, 70 * MSS, 70 * MSS + 10);
     assert_int_equal(cc.cwnd_bytes, 100 * MSS); /* the caller brings it there */
     cc.cwnd_bytes = 100 * MSS;
     tcp_congestion_reduce(&cc, 10 * MSS, now_ns); /* RFC 7661: hardly used */
-    assert_in_range(cc.ssthresh_bytes, 35 * MSS - 10, 35 * MSS);
+    assert_in_range(cc.ssthresh_bytes, 35 * MSS, 35 * MSS + 10);
     cc.cwnd_bytes = 2 * MSS;
     tcp_congestion_reduce(&cc, 2 * MSS, now_ns);
     assert_int_equal(cc.ssthresh_bytes, 2 * MSS); /* RFC 5681 (4) */
@@ -218,7 +218,7 @@ static void a_timeout_begins_again(void **state)
     cc.cwnd_bytes = 100 * MSS;
     tcp_congestion_timeout(&cc, 100 * MSS, now_ns);
     assert_int_equal(cc.cwnd_bytes, MSS);
-    assert_in_range(cc.ssthresh_bytes, 70 * MSS - 10, 70 * MSS);
+    assert_in_range(cc.ssthresh_bytes, 70 * MSS, 70 * MSS + 10);
     for (int i = 0; i < 120; i++) {
         now_ns += NS_PER_MS;
         tcp_congestion_acked(&cc, MSS, now_ns, 100 * NS_PER_MS, true);
