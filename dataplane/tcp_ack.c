@@ -116,6 +116,7 @@ static void take_window(struct tcp_conn *conn, struct tcp_ack *ack)
 static void record_acked(struct stack *stack, struct tcp_conn *conn, const struct tcp_sent *sent,
                          uint32_t bytes, struct tcp_ack *ack)
 {
+    conn->features |= bytes >= conn->mss ? TCP_FEATURE_MSS_PROVEN : 0u;
     if ((sent->flags & TCP_SENT_RETRANSMITTED) != 0) {
         ack->retransmit_acked = true;
     } else if (ack->acked_sent_ns == STACK_NEVER &&

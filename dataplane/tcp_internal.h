@@ -295,10 +295,11 @@ enum { /* tcp_conn.features */
        TCP_FEATURE_URGENT_IN = 1024, /* rcv_up is valid */
        TCP_FEATURE_ORPHAN = 2048,    /* tcp_close was called */
        TCP_FEATURE_RECV_SHUT = 4096,
-       TCP_FEATURE_READY = 8192,    /* on the ready list */
-       TCP_FEATURE_PASSIVE = 16384, /* a listener's */
-       TCP_FEATURE_GONE = 32768,    /* TCP_EVENT_GONE is told in this turn */
-       TCP_FEATURE_BLOCKED = 65536  /* no transmit buffer: go on when there is one */
+       TCP_FEATURE_READY = 8192,       /* on the ready list */
+       TCP_FEATURE_PASSIVE = 16384,    /* a listener's */
+       TCP_FEATURE_GONE = 32768,       /* TCP_EVENT_GONE is told in this turn */
+       TCP_FEATURE_BLOCKED = 65536,    /* no transmit buffer: go on when there is one */
+       TCP_FEATURE_MSS_PROVEN = 131072 /* a full segment was acknowledged */
 };
 
 /* ---- half open, and waiting ------------------------------------------------------------------ */

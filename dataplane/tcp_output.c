@@ -544,6 +544,7 @@ static void tcp_raise_mtu(struct stack *stack, struct tcp_conn *conn)
 {
     uint32_t mss_before = conn->mss;
     conn->mtu_raise_ns = 0;
+    conn->features &= ~(uint32_t)TCP_FEATURE_MSS_PROVEN;
     conn->path_mtu = (uint16_t)tcp_min_u32(stack->nic->mtu_bytes, 65535);
     tcp_update_mss(stack, conn);
     TCP_TRACE(stack, &conn->flow, tcp_mss, mss_before, conn->mss);

@@ -15,6 +15,10 @@
  * connection may. */
 #define TCP_CHALLENGES_PER_S  1000u
 #define TCP_CHALLENGE_FLOW_NS (500 * STACK_NS_PER_MS)
+/* Timeouts in a row of a full segment until smaller ones are tried: where the path has taken full
+ * ones before, losses explain a few. */
+#define TCP_BLACK_HOLE_TRIES        2u
+#define TCP_BLACK_HOLE_TRIES_PROVEN 6u
 /* RFC 1191 6.3 */
 #define TCP_MTU_RAISE_NS (600 * STACK_NS_PER_S)
 
@@ -156,8 +160,11 @@ static void tcp_suspect_black_hole(struct stack *stack, struct tcp_conn *conn)
     if (sent->end - sent->start < conn->mss || conn->mss <= TCP_MSS_DEFAULT || conn->snd_wnd == 0) {
         return;
     }
-    if (++conn->black_hole_tries >= 2) {
+    uint32_t tries =
+        tcp_has(conn, TCP_FEATURE_MSS_PROVEN) ? TCP_BLACK_HOLE_TRIES_PROVEN : TCP_BLACK_HOLE_TRIES;
+    if (++conn->black_hole_tries >= tries) {
         conn->black_hole_tries = 0;
+        conn->features &= ~(uint32_t)TCP_FEATURE_MSS_PROVEN;
         STACK_COUNT(stack, tcp_black_holes);
         tcp_lower_mtu(stack, conn, 0);
     }

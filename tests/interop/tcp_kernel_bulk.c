@@ -194,6 +194,7 @@ static void lossy(const char *name, struct nic_tap_faults faults, uint64_t to_ke
     world_faults(faults, faults);
     pair_transfer(&pair, name, to_kernel_bytes, to_ours_bytes, 40);
     world_faults((struct nic_tap_faults){0}, (struct nic_tap_faults){0});
+    EXPECT_IS(ours_info(pair.ours).mss_bytes, 1448); /* losses are no black hole */
     pair_close(&pair, false);
 }
 
