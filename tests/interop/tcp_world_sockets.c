@@ -391,7 +391,7 @@ static pid_t kernel_start(int fd, uint64_t to_kernel_bytes, uint64_t to_ours_byt
             kernel_wait(fd, received < to_kernel_bytes, sent < to_ours_bytes);
         }
     }
-    exit(0);
+    _exit(0); /* the parent's memory is none of its */
 }
 
 /* True: it has done its part. */
