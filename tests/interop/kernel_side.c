@@ -94,14 +94,15 @@ void kernel_set(const char *name, const char *value)
 static uint32_t kernel_count_states(uint32_t states)
 {
     char line[512];
+    char state[3];
     uint32_t count = 0;
     FILE *table = fopen("/proc/self/net/tcp", "r");
     CHECK(table != NULL);
     while (fgets(line, sizeof(line), table) != NULL) {
-        unsigned state;
         /* "  0: 0A0200C0:1F90 0A0200C0:C350 01 ..." */
-        if (sscanf(line, " %*d: %*[0-9A-F]:%*x %*[0-9A-F]:%*x %x", &state) == 1 && state < 32) {
-            count += (states >> state) & 1;
+        if (sscanf(line, " %*[0-9]: %*[0-9A-F]:%*[0-9A-F] %*[0-9A-F]:%*[0-9A-F] %2[0-9A-F]",
+                   state) == 1) {
+            count += (states >> strtoul(state, NULL, 16)) & 1;
         }
     }
     (void)fclose(table);

@@ -51,14 +51,14 @@ static void bulk_both(void)
 static void bulk_offload(void)
 {
     struct world_config config = world_config_default();
+    const struct nic_tap_faults loss = {.loss_permille = 10};
     config.nic_caps =
         NIC_CAP_TX_IP_CSUM | NIC_CAP_TX_TCP_CSUM | NIC_CAP_TX_UDP_CSUM | NIC_CAP_TX_TSO;
     world_open(&config);
     struct ours_options options = {.send_bytes = 1u << 20};
     struct pair pair = pair_accept(&options, NULL);
     pair_transfer(&pair, "segmentation by the NIC", 64 * MIB, 8 * MIB, 20);
-    world_faults((struct nic_tap_faults){.loss_permille = 10},
-                 (struct nic_tap_faults){.loss_permille = 10});
+    world_faults(loss, loss);
     pair_transfer(&pair, "the same, 1 % lost", 8 * MIB, 8 * MIB, 20);
     pair_close(&pair, false);
 }
@@ -105,7 +105,7 @@ static void ping_pong(struct pair *pair, const char *name)
     for (uint32_t i = 0; i < rounds; i++) {
         uint32_t got = 0;
         EXPECT_IS(ours_send(pair->ours, data, sizeof(data)), sizeof(data));
-        UNTIL(2, "our question", kernel_recv(pair->kernel, data, sizeof(data)) == sizeof(data));
+        AWAIT(2, "our question", kernel_recv(pair->kernel, data, sizeof(data)) == sizeof(data));
         EXPECT_IS(kernel_send(pair->kernel, data, sizeof(data)), sizeof(data));
         UNTIL(2, "the kernel's answer", got == sizeof(data))
         {
@@ -165,7 +165,7 @@ static void bulk_urgent_to_kernel(void)
     pair.ours->send_tail++;
     EXPECT_IS(tcp_send_urgent(world.stack, pair.ours->conn, pair.ours->send_tail), RS_OK);
     EXPECT_IS(ours_send(pair.ours, "world", 5), 5);
-    UNTIL(2, "the urgent byte", recv(pair.kernel, &urgent, 1, MSG_OOB) == 1);
+    AWAIT(2, "the urgent byte", recv(pair.kernel, &urgent, 1, MSG_OOB) == 1);
     EXPECT_IS(urgent, '!');
     UNTIL(2, "the bytes before the mark", got == 5)
     {
@@ -193,7 +193,7 @@ static void lossy(const char *name, struct nic_tap_faults faults, uint64_t to_ke
     struct pair pair = pair_connect(NULL, NULL);
     world_faults(faults, faults);
     pair_transfer(&pair, name, to_kernel_bytes, to_ours_bytes, 40);
-    world_faults((struct nic_tap_faults){0}, (struct nic_tap_faults){0});
+    world_no_faults();
     EXPECT_IS(ours_info(pair.ours).mss_bytes, 1448); /* losses are no black hole */
     pair_close(&pair, false);
 }

@@ -16,7 +16,7 @@ static void open_default(void)
 
 static void expect_nothing_open(struct ours *ours)
 {
-    UNTIL(5, "neither side to have the connection open",
+    AWAIT(5, "neither side to have the connection open",
           ours->conn == NULL && kernel_count_open() == 0);
     ours_free(ours);
 }
@@ -38,15 +38,15 @@ static void close_half_ours(void)
     {
         pump_kernel_recv(pair.kernel, &received[0], UINT32_MAX);
     }
-    UNTIL(2, "our FIN", kernel_recv(pair.kernel, &byte, 1) == 0);
-    UNTIL(2, "its ACK", ours_info(pair.ours).state == TCP_FIN_WAIT_2);
+    AWAIT(2, "our FIN", kernel_recv(pair.kernel, &byte, 1) == 0);
+    AWAIT(2, "its ACK", ours_info(pair.ours).state == TCP_FIN_WAIT_2);
     UNTIL(2, "the kernel's bytes after our end", received[1] == SOME)
     {
         pump_kernel_send(pair.kernel, &sent[1], SOME);
         pump_ours_recv(pair.ours, &received[1], UINT32_MAX);
     }
     kernel_close(pair.kernel);
-    UNTIL(2, "the kernel's FIN", (pair.ours->events & TCP_EVENT_FINISHED) != 0);
+    AWAIT(2, "the kernel's FIN", (pair.ours->events & TCP_EVENT_FINISHED) != 0);
     EXPECT((pair.ours->events & TCP_EVENT_END) != 0);
     EXPECT_IS(world_time_waits(), 1);
     ours_close(pair.ours);
@@ -77,7 +77,7 @@ static void close_half_kernel(void)
         pump_kernel_recv(pair.kernel, &received[0], UINT32_MAX);
     }
     ours_close(pair.ours);
-    UNTIL(2, "our FIN", kernel_recv(pair.kernel, &byte, 1) == 0);
+    AWAIT(2, "our FIN", kernel_recv(pair.kernel, &byte, 1) == 0);
     kernel_close(pair.kernel);
     expect_nothing_open(pair.ours);
     EXPECT_IS(kernel_count(KERNEL_TIME_WAIT), 1);
@@ -95,9 +95,9 @@ static void close_crossing(void)
     nic_tap_in(world.nic)->stopped = true;
     kernel_shutdown_send(pair.kernel);
     ours_shutdown_send(pair.ours);
-    UNTIL(2, "our FIN at the kernel, whose own is not here yet", kernel_count(KERNEL_CLOSING) == 1);
+    AWAIT(2, "our FIN at the kernel, whose own is not here yet", kernel_count(KERNEL_CLOSING) == 1);
     nic_tap_in(world.nic)->stopped = false;
-    UNTIL(2, "the end of both directions", (pair.ours->events & TCP_EVENT_FINISHED) != 0);
+    AWAIT(2, "the end of both directions", (pair.ours->events & TCP_EVENT_FINISHED) != 0);
     EXPECT_IS(world_time_waits(), 1);
     ours_close(pair.ours);
     kernel_close(pair.kernel);
@@ -111,7 +111,7 @@ static void close_fin_lost(void)
     struct pair pair = pair_accept(NULL, NULL);
     nic_tap_out(world.nic)->lose_next = 1;
     ours_close(pair.ours);
-    UNTIL(5, "our FIN, the second one", kernel_recv(pair.kernel, &byte, 1) == 0);
+    AWAIT(5, "our FIN, the second one", kernel_recv(pair.kernel, &byte, 1) == 0);
     kernel_close(pair.kernel);
     expect_nothing_open(pair.ours);
 }
@@ -122,10 +122,10 @@ static void close_last_ack_lost(void)
     open_default();
     struct pair pair = pair_connect(NULL, NULL);
     ours_shutdown_send(pair.ours);
-    UNTIL(2, "our FIN's ACK", ours_info(pair.ours).state == TCP_FIN_WAIT_2);
+    AWAIT(2, "our FIN's ACK", ours_info(pair.ours).state == TCP_FIN_WAIT_2);
     nic_tap_out(world.nic)->lose_next = 1;
     kernel_close(pair.kernel);
-    UNTIL(2, "the kernel's FIN", (pair.ours->events & TCP_EVENT_FINISHED) != 0);
+    AWAIT(2, "the kernel's FIN", (pair.ours->events & TCP_EVENT_FINISHED) != 0);
     EXPECT_IS(nic_tap_out(world.nic)->lose_next, 0);
     EXPECT_IS(kernel_count(KERNEL_LAST_ACK), 1);
     ours_close(pair.ours);
@@ -140,7 +140,7 @@ static void close_reset_by_kernel(void)
     struct pair pair = pair_connect(NULL, NULL);
     pair_transfer(&pair, "before the reset", SOME, SOME, 2);
     kernel_abort(pair.kernel);
-    UNTIL(2, "the kernel's reset", (pair.ours->events & TCP_EVENT_ERROR) != 0);
+    AWAIT(2, "the kernel's reset", (pair.ours->events & TCP_EVENT_ERROR) != 0);
     EXPECT_IS(pair.ours->error, RS_CONN_RESET);
     ours_close(pair.ours);
     expect_nothing_open(pair.ours);
@@ -171,9 +171,9 @@ static void close_unread_by_kernel(void)
     open_default();
     struct pair pair = pair_connect(NULL, NULL);
     pump_ours_send(pair.ours, &sent, 1000);
-    UNTIL(2, "the bytes to be acknowledged", ours_unacked(pair.ours) == 0);
+    AWAIT(2, "the bytes to be acknowledged", ours_unacked(pair.ours) == 0);
     kernel_close(pair.kernel);
-    UNTIL(2, "the kernel's reset", (pair.ours->events & TCP_EVENT_ERROR) != 0);
+    AWAIT(2, "the kernel's reset", (pair.ours->events & TCP_EVENT_ERROR) != 0);
     EXPECT_IS(pair.ours->error, RS_CONN_RESET);
     ours_close(pair.ours);
     expect_nothing_open(pair.ours);
@@ -187,7 +187,7 @@ static void close_unread_by_us(void)
     open_default();
     struct pair pair = pair_accept(NULL, NULL);
     pump_kernel_send(pair.kernel, &sent, 1000);
-    UNTIL(2, "the kernel's bytes", (pair.ours->events & TCP_EVENT_READABLE) != 0);
+    AWAIT(2, "the kernel's bytes", (pair.ours->events & TCP_EVENT_READABLE) != 0);
     ours_close(pair.ours);
     UNTIL(2, "our reset", result != -EAGAIN)
     {
@@ -206,7 +206,7 @@ static void close_data_after_ours(void)
     open_default();
     struct pair pair = pair_connect(NULL, NULL);
     ours_close(pair.ours);
-    UNTIL(2, "our FIN", kernel_recv(pair.kernel, &byte, 1) == 0);
+    AWAIT(2, "our FIN", kernel_recv(pair.kernel, &byte, 1) == 0);
     pump_kernel_send(pair.kernel, &sent, 1000);
     int error = 0;
     UNTIL(2, "our reset", error != 0)
@@ -225,9 +225,9 @@ static void close_data_after_kernel(void)
     open_default();
     struct pair pair = pair_accept(NULL, NULL);
     kernel_close(pair.kernel);
-    UNTIL(2, "the kernel's FIN", (pair.ours->events & TCP_EVENT_END) != 0);
+    AWAIT(2, "the kernel's FIN", (pair.ours->events & TCP_EVENT_END) != 0);
     pump_ours_send(pair.ours, &sent, 1000);
-    UNTIL(2, "the kernel's reset", (pair.ours->events & TCP_EVENT_ERROR) != 0);
+    AWAIT(2, "the kernel's reset", (pair.ours->events & TCP_EVENT_ERROR) != 0);
     EXPECT_IS(pair.ours->error, RS_CONN_RESET);
     ours_close(pair.ours);
     expect_nothing_open(pair.ours);
@@ -251,7 +251,7 @@ static void close_sends_all(void)
     {
         pump_kernel_recv(pair.kernel, &received, UINT32_MAX);
     }
-    UNTIL(2, "our FIN", kernel_recv(pair.kernel, &byte, 1) == 0);
+    AWAIT(2, "our FIN", kernel_recv(pair.kernel, &byte, 1) == 0);
     kernel_close(pair.kernel);
     expect_nothing_open(pair.ours);
 }

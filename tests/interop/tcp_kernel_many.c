@@ -183,7 +183,7 @@ static void many_run(const char *name, bool ours_connects, bool ours_closes)
     double took = (double)(os_monotonic_ns() - start_ns) / 1e9;
     printf("  %s: %u connections in %.2f s, %.0f a second; TIME_WAITs %u ours, %u the kernel's\n",
            name, MANY, took, MANY / took, world_time_waits(), kernel_count(KERNEL_TIME_WAIT));
-    UNTIL(5, "the kernel to have none open", kernel_count_open() == 0);
+    AWAIT(5, "the kernel to have none open", kernel_count_open() == 0);
     EXPECT_IS(tcp_connection_count(world.stack), 0);
     EXPECT_IS(world_time_waits(), ours_closes ? MANY : 0);
     EXPECT_IS(kernel_count(KERNEL_TIME_WAIT), ours_closes ? 0 : MANY);

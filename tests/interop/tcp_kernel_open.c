@@ -56,7 +56,7 @@ static void open_simultaneous(void)
     struct pair pair;
     pair.kernel = kernel_connect(WORLD_OURS, 7002, &kernel);
     pair.ours = ours_connect(7001, &ours);
-    UNTIL(5, "both ends to be connected",
+    AWAIT(5, "both ends to be connected",
           (pair.ours->events & TCP_EVENT_CONNECTED) != 0 &&
               kernel_connect_result(pair.kernel) == 0);
     pair_transfer(&pair, "simultaneous", 100000, 100000, 5);
@@ -68,10 +68,10 @@ static void open_refused_by_kernel(void)
     struct world_config config = world_config_default();
     world_open(&config);
     struct ours *ours = ours_connect(WORLD_PORT, NULL);
-    UNTIL(2, "the kernel's reset", (ours->events & TCP_EVENT_ERROR) != 0);
+    AWAIT(2, "the kernel's reset", (ours->events & TCP_EVENT_ERROR) != 0);
     EXPECT_IS(ours->error, RS_CONN_REFUSED);
     ours_close(ours);
-    UNTIL(1, "the socket to be gone", ours->conn == NULL);
+    AWAIT(1, "the socket to be gone", ours->conn == NULL);
     ours_free(ours);
 }
 
@@ -122,9 +122,9 @@ static void open_last_ack_lost(void)
     world_open(&config);
     int listener = kernel_listen(WORLD_PORT, NULL);
     pair.ours = ours_connect(WORLD_PORT, NULL);
-    UNTIL(2, "our SYN at the kernel", kernel_count(KERNEL_SYN_RECV) == 1);
+    AWAIT(2, "our SYN at the kernel", kernel_count(KERNEL_SYN_RECV) == 1);
     nic_tap_out(world.nic)->lose_next = 1;
-    UNTIL(2, "our connect", (pair.ours->events & TCP_EVENT_CONNECTED) != 0);
+    AWAIT(2, "our connect", (pair.ours->events & TCP_EVENT_CONNECTED) != 0);
     EXPECT_IS(nic_tap_out(world.nic)->lose_next, 0);
     EXPECT_IS(kernel_accept(listener), -1);
     pump_ours_send(pair.ours, &sent, 1000);

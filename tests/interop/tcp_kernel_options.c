@@ -37,7 +37,7 @@ static void options_without(const char *name, struct without without)
         pair_transfer(&pair, name, 4 * MIB, 4 * MIB, 10);
         world_faults(faults, faults);
         pair_transfer(&pair, "the same on a bad line", 2 * MIB, 2 * MIB, 30);
-        world_faults((struct nic_tap_faults){0}, (struct nic_tap_faults){0});
+        world_no_faults();
         pair_close(&pair, passive != 0);
     }
 }
@@ -69,7 +69,7 @@ static void ecn_transfer(struct pair *pair, const char *name)
     EXPECT(ours_info(pair->ours).ecn);
     world_faults(marks, marks);
     pair_transfer(pair, name, 16 * MIB, 16 * MIB, 20);
-    world_faults((struct nic_tap_faults){0}, (struct nic_tap_faults){0});
+    world_no_faults();
     EXPECT(world_counter(COUNTER_tcp_ecn_marks) > 0);
     EXPECT(kernel_counter("InCEPkts") > 0);
     struct tcp_info info = ours_info(pair->ours);

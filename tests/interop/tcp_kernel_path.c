@@ -84,10 +84,10 @@ static void path_unreachable(void)
     config.far_mtu_bytes = 1500;
     world_open(&config);
     struct ours *ours = ours_connect(WORLD_PORT, &options);
-    UNTIL(5, "an ICMP error", (ours->events & TCP_EVENT_ERROR) != 0);
+    AWAIT(5, "an ICMP error", (ours->events & TCP_EVENT_ERROR) != 0);
     EXPECT(ours->error == RS_NET_UNREACHABLE || ours->error == RS_HOST_UNREACHABLE);
     ours_close(ours);
-    UNTIL(1, "the socket to be gone", ours->conn == NULL);
+    AWAIT(1, "the socket to be gone", ours->conn == NULL);
     ours_free(ours);
 }
 
@@ -111,15 +111,14 @@ static void time_user_timeout(void)
     kernel_ip("link set tap0 down\n");
     uint64_t start_ns = os_monotonic_ns();
     pump_ours_send(pair.ours, &sent, 1000);
-    UNTIL(5, "the user timeout", (pair.ours->events & TCP_EVENT_ERROR) != 0);
+    AWAIT(5, "the user timeout", (pair.ours->events & TCP_EVENT_ERROR) != 0);
     EXPECT_IS(pair.ours->error, RS_TIMED_OUT);
     uint64_t took_ms = (os_monotonic_ns() - start_ns) / 1000000;
     if (took_ms < 650 || took_ms > 3000) {
-        world_fail(__FILE__, __LINE__, "the user timeout of 700 ms took %llu ms",
-                   (unsigned long long)took_ms);
+        FAIL("the user timeout of 700 ms took %llu ms", (unsigned long long)took_ms);
     }
     ours_close(pair.ours);
-    UNTIL(1, "the socket to be gone", pair.ours->conn == NULL);
+    AWAIT(1, "the socket to be gone", pair.ours->conn == NULL);
     ours_free(pair.ours);
 }
 
@@ -134,8 +133,8 @@ static void time_link_flap(void)
     kernel_ip("link set tap0 down\n");
     pump_ours_send(pair.ours, &sent, 100000);
     uint64_t due_ns = world_deadline_ns(0.7);
-    UNTIL(5, "a timeout of ours", ours_info(pair.ours).timeouts > 0);
-    UNTIL(5, "the time that the link is down", os_monotonic_ns() > due_ns);
+    AWAIT(5, "a timeout of ours", ours_info(pair.ours).timeouts > 0);
+    AWAIT(5, "the time that the link is down", os_monotonic_ns() > due_ns);
     EXPECT_IS(ours_info(pair.ours).state, TCP_ESTABLISHED);
     kernel_ip("link set tap0 up\n");
     UNTIL(10, "all bytes after the link came back", received == 100000)
@@ -156,15 +155,15 @@ static void time_keepalive_ours(void)
             .keepalive = true, .keep_idle_ms = 100, .keep_interval_ms = 100, .keep_count = 10}};
     world_open(&config);
     struct pair pair = pair_connect(&options, NULL);
-    UNTIL(5, "five keep-alive probes", world_counter(COUNTER_tcp_keepalives) >= 5);
+    AWAIT(5, "five keep-alive probes", world_counter(COUNTER_tcp_keepalives) >= 5);
     EXPECT_IS(ours_info(pair.ours).state, TCP_ESTABLISHED); /* they were answered */
     kernel_ip("link set tap0 down\n");
     uint64_t probes = world_counter(COUNTER_tcp_keepalives);
-    UNTIL(5, "the connection to be given up", (pair.ours->events & TCP_EVENT_ERROR) != 0);
+    AWAIT(5, "the connection to be given up", (pair.ours->events & TCP_EVENT_ERROR) != 0);
     EXPECT_IS(pair.ours->error, RS_NET_RESET);
     EXPECT(world_counter(COUNTER_tcp_keepalives) - probes <= 10);
     ours_close(pair.ours);
-    UNTIL(1, "the socket to be gone", pair.ours->conn == NULL);
+    AWAIT(1, "the socket to be gone", pair.ours->conn == NULL);
     ours_free(pair.ours);
 }
 
@@ -175,9 +174,9 @@ static void time_keepalive_kernel(void)
     struct kernel_options kernel = {.keep_idle_s = 1, .keep_interval_s = 1, .keep_count = 1};
     world_open(&config);
     struct pair pair = pair_accept(NULL, &kernel);
-    UNTIL(6, "two of the kernel's probes", kernel_counter("TCPKeepAlive") >= 2);
+    AWAIT(6, "two of the kernel's probes", kernel_counter("TCPKeepAlive") >= 2);
     uint64_t due_ns = world_deadline_ns(0.1);
-    UNTIL(1, "the answer's time", os_monotonic_ns() > due_ns);
+    AWAIT(1, "the answer's time", os_monotonic_ns() > due_ns);
     EXPECT_IS(kernel_error(pair.kernel), 0);
     pair_transfer(&pair, "after keep-alive", 10000, 10000, 2);
     pair_close(&pair, true);
@@ -194,7 +193,7 @@ static void time_orphan(void)
     nic_tap_out(world.nic)->dead = true;
     pump_ours_send(pair.ours, &sent, 1000);
     ours_close(pair.ours);
-    UNTIL(10, "the orphan to be given up", pair.ours->conn == NULL);
+    AWAIT(10, "the orphan to be given up", pair.ours->conn == NULL);
     EXPECT_IS(tcp_connection_count(world.stack), 0);
     ours_free(pair.ours);
 }

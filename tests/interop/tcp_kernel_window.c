@@ -104,7 +104,7 @@ static void window_ours_update_lost(void)
     fill_ours(&pair, &sent, 1);
     nic_tap_out(world.nic)->lose_next = 1;
     pump_ours_recv(pair.ours, &received, UINT32_MAX);
-    UNTIL(2, "our window update to be lost", nic_tap_out(world.nic)->lose_next == 0);
+    AWAIT(2, "our window update to be lost", nic_tap_out(world.nic)->lose_next == 0);
     drain_ours(&pair, &sent, &received);
     pair_close(&pair, true);
 }
@@ -130,8 +130,7 @@ static void window_slow_kernel(void)
     struct tcp_info info = ours_info(pair.ours);
     uint64_t segments = world_counter(COUNTER_tcp_segments_out);
     if (segments > 2 * total / info.mss_bytes + 50) {
-        world_fail(__FILE__, __LINE__, "%llu segments: silly windows",
-                   (unsigned long long)segments);
+        FAIL("%llu segments: silly windows", (unsigned long long)segments);
     }
     pair_close(&pair, false);
 }
@@ -155,8 +154,7 @@ static void window_slow_ours(void)
     }
     uint64_t segments = world_counter(COUNTER_tcp_segments_in);
     if (segments > 2 * total / 1448 + 50) {
-        world_fail(__FILE__, __LINE__, "%llu segments: silly windows",
-                   (unsigned long long)segments);
+        FAIL("%llu segments: silly windows", (unsigned long long)segments);
     }
     pair_close(&pair, false);
 }

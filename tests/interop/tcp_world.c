@@ -5,7 +5,6 @@
 
 #include <arpa/inet.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,8 +144,8 @@ void world_close(void)
     struct nic_stats stats;
     world_poll();
     if (!counters_balance(stack_counters(world.stack), &sums)) {
-        world_fail(__FILE__, __LINE__, "the ledger does not balance: frames %d, sends %d",
-                   sums.frames_balance, sums.sends_balance);
+        FAIL("the ledger does not balance: frames %d, sends %d", sums.frames_balance,
+             sums.sends_balance);
     }
     world.nic->ops->stats(world.nic, &stats);
     EXPECT_IS(stats.buffers_held, world_counter(COUNTER_waiting_neighbour));
@@ -194,6 +193,12 @@ void world_faults(struct nic_tap_faults in, struct nic_tap_faults out)
     *nic_tap_out(world.nic) = out;
 }
 
+void world_no_faults(void)
+{
+    static const struct nic_tap_faults none;
+    world_faults(none, none);
+}
+
 uint64_t world_counter(enum counter_id id)
 {
     return counter_get(stack_counters(world.stack), id);
@@ -214,7 +219,8 @@ uint64_t world_deadline_ns(double seconds)
 void world_wait(uint64_t deadline_ns, const char *what, const char *file, int line)
 {
     if (os_monotonic_ns() >= deadline_ns) {
-        world_fail(file, line, "waited in vain for %s", what);
+        (void)snprintf(world.why, sizeof(world.why), "waited in vain for %s", what);
+        world_fail(file, line);
     }
     world_poll();
 }
@@ -269,31 +275,31 @@ static void world_print_table(const char *path)
     }
 }
 
-void world_fail(const char *file, int line, const char *format, ...)
+static void world_print_all(void)
 {
-    va_list args;
+    uint32_t left = 20;
+    nic_tap_trace(world.nic, stderr, world_print_events);
+    (void)fputs("---- our sockets\n", stderr);
+    for (const struct ours *ours = world.sockets; ours != NULL && left > 0; ours = ours->next) {
+        world_print_socket(ours);
+        left--;
+    }
+    (void)fputs("---- our counters\n", stderr);
+    for (uint32_t id = 0; id < COUNTER_COUNT; id++) {
+        if (world_counter(id) != 0) {
+            (void)fprintf(stderr, "  %s %llu\n", counter_name(id),
+                          (unsigned long long)world_counter(id));
+        }
+    }
+    world_print_table("/proc/self/net/tcp");
+}
+
+void world_fail(const char *file, int line)
+{
     (void)fflush(stdout);
     if (world.stack != NULL) {
-        nic_tap_trace(world.nic, stderr, world_print_events);
-        (void)fputs("---- our sockets\n", stderr);
-        uint32_t left = 20;
-        for (const struct ours *ours = world.sockets; ours != NULL && left > 0; left--) {
-            world_print_socket(ours);
-            ours = ours->next;
-        }
-        (void)fputs("---- our counters\n", stderr);
-        for (uint32_t id = 0; id < COUNTER_COUNT; id++) {
-            if (world_counter(id) != 0) {
-                (void)fprintf(stderr, "  %s %llu\n", counter_name(id),
-                              (unsigned long long)world_counter(id));
-            }
-        }
-        world_print_table("/proc/self/net/tcp");
+        world_print_all();
     }
-    (void)fprintf(stderr, "%s:%d: ", file, line);
-    va_start(args, format);
-    (void)vfprintf(stderr, format, args);
-    va_end(args);
-    (void)fputc('\n', stderr);
+    (void)fprintf(stderr, "%s:%d: %s\n", file, line, world.why);
     exit(1);
 }

@@ -2,14 +2,15 @@
  * A stack of ours and the kernel on one cable: the stack runs in this thread, on the monotonic
  * clock, its NIC is a TAP device whose other end is the kernel's, in a network namespace of this
  * process. Ours is 192.0.2.10, the kernel 192.0.2.1. A test is a sequence of calls; whatever it
- * waits for it waits for in UNTIL, which runs the stack, is bounded, and on failure says what did
- * not happen and prints frames, sockets and counters.
+ * waits for it waits for in UNTIL or AWAIT, which runs the stack, is bounded, and on failure says
+ * what did not happen and prints frames, sockets and counters.
  */
 #ifndef RINGSOCK_TESTS_INTEROP_TCP_WORLD_H
 #define RINGSOCK_TESTS_INTEROP_TCP_WORLD_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "dataplane/stack.h"
 #include "kernel_side.h"
@@ -34,7 +35,8 @@ struct world {
     struct ours *sockets; /* all that are not freed */
     int kernel, far;      /* namespaces */
     int tap_fd;
-    bool moved; /* something happened since the last poll: do not wait */
+    char why[512]; /* the test fails */
+    bool moved;    /* something happened since the last poll: do not wait */
 };
 
 extern struct world world;
@@ -51,34 +53,44 @@ void world_poll(void);
 /* Until the kernel's MAC is known: of many segments to a stranger some are lost. */
 void world_know_kernel(void);
 void world_faults(struct nic_tap_faults in, struct nic_tap_faults out);
+void world_no_faults(void);
 uint64_t world_counter(enum counter_id id);
 /* TIME_WAITs of the stack. */
 uint32_t world_time_waits(void);
 
-__attribute__((noreturn, format(printf, 3, 4))) void world_fail(const char *file, int line,
-                                                                const char *format, ...);
+/* Prints frames, sockets, counters and world.why, and ends the program with status 1. */
+__attribute__((noreturn)) void world_fail(const char *file, int line);
+#define FAIL(...)                                                  \
+    do {                                                           \
+        (void)snprintf(world.why, sizeof(world.why), __VA_ARGS__); \
+        world_fail(__FILE__, __LINE__);                            \
+    } while (0)
 uint64_t world_deadline_ns(double seconds);
 void world_wait(uint64_t deadline_ns, const char *what, const char *file, int line);
 
-/* Runs the stack until the condition holds. A block may follow: what to do in each round. */
+/* Runs the stack until the condition holds. A block follows: what to do in each round. */
 #define UNTIL(seconds, what, condition)                                \
     for (uint64_t until_ns = world_deadline_ns(seconds); !(condition); \
          world_wait(until_ns, what, __FILE__, __LINE__))
-#define EXPECT(condition)                                               \
-    do {                                                                \
-        if (!(condition)) {                                             \
-            world_fail(__FILE__, __LINE__, "not true: %s", #condition); \
-        }                                                               \
+/* The same with nothing to do. */
+#define AWAIT(seconds, what, condition)    \
+    do {                                   \
+        UNTIL(seconds, what, condition) {} \
+    } while (0)
+#define EXPECT(condition)                     \
+    do {                                      \
+        if (!(condition)) {                   \
+            FAIL("not true: %s", #condition); \
+        }                                     \
     } while (0)
 /* Two numbers that must be the same. */
-#define EXPECT_IS(value, wanted)                                                              \
-    do {                                                                                      \
-        long long expect_value = (long long)(value);                                          \
-        long long expect_wanted = (long long)(wanted);                                        \
-        if (expect_value != expect_wanted) {                                                  \
-            world_fail(__FILE__, __LINE__, "%s is %lld, not %s (%lld)", #value, expect_value, \
-                       #wanted, expect_wanted);                                               \
-        }                                                                                     \
+#define EXPECT_IS(value, wanted)                                                             \
+    do {                                                                                     \
+        long long expect_value = (long long)(value);                                         \
+        long long expect_wanted = (long long)(wanted);                                       \
+        if (expect_value != expect_wanted) {                                                 \
+            FAIL("%s is %lld, not %s (%lld)", #value, expect_value, #wanted, expect_wanted); \
+        }                                                                                    \
     } while (0)
 
 /* ---- our sockets: what a provider's socket is to a stack, without a session ---- */

@@ -270,9 +270,9 @@ struct pair pair_accept(const struct ours_options *options, const struct kernel_
 void world_know_kernel(void)
 {
     struct ours *ours = ours_connect(1, NULL); /* nobody is there */
-    UNTIL(2, "the kernel's reset", (ours->events & TCP_EVENT_ERROR) != 0);
+    AWAIT(2, "the kernel's reset", (ours->events & TCP_EVENT_ERROR) != 0);
     ours_close(ours);
-    UNTIL(1, "the socket to be gone", ours->conn == NULL);
+    AWAIT(1, "the socket to be gone", ours->conn == NULL);
     ours_free(ours);
 }
 
@@ -281,15 +281,15 @@ void pair_close(struct pair *pair, bool kernel_first)
     uint8_t byte;
     if (kernel_first) {
         kernel_shutdown_send(pair->kernel);
-        UNTIL(PAIR_CLOSE_SECONDS, "the kernel's FIN", (pair->ours->events & TCP_EVENT_END) != 0);
+        AWAIT(PAIR_CLOSE_SECONDS, "the kernel's FIN", (pair->ours->events & TCP_EVENT_END) != 0);
         ours_close(pair->ours);
-        UNTIL(PAIR_CLOSE_SECONDS, "our FIN", kernel_recv(pair->kernel, &byte, 1) == 0);
+        AWAIT(PAIR_CLOSE_SECONDS, "our FIN", kernel_recv(pair->kernel, &byte, 1) == 0);
     } else {
         ours_close(pair->ours);
-        UNTIL(PAIR_CLOSE_SECONDS, "our FIN", kernel_recv(pair->kernel, &byte, 1) == 0);
+        AWAIT(PAIR_CLOSE_SECONDS, "our FIN", kernel_recv(pair->kernel, &byte, 1) == 0);
     }
     kernel_close(pair->kernel);
-    UNTIL(PAIR_CLOSE_SECONDS, "both ends to be closed",
+    AWAIT(PAIR_CLOSE_SECONDS, "both ends to be closed",
           pair->ours->conn == NULL && kernel_count_open() == 0);
     ours_free(pair->ours);
 }
@@ -322,8 +322,8 @@ static void pump_check(const uint8_t *data, uint64_t place, uint32_t bytes, uint
     const uint8_t *wanted = pattern_at(place + start);
     for (uint32_t i = 0; memcmp(data, wanted, bytes) != 0 && i < bytes; i++) {
         if (data[i] != wanted[i]) {
-            world_fail(__FILE__, __LINE__, "byte %llu of the stream to %s is wrong",
-                       (unsigned long long)(place + i), start == 0 ? "the kernel" : "us");
+            FAIL("the byte %u behind %llu of the stream to %s is wrong", i,
+                 (unsigned long long)place, start == 0 ? "the kernel" : "us");
         }
     }
 }
@@ -401,7 +401,7 @@ static bool kernel_ended(pid_t *pid)
     if (*pid != 0 && waitpid(*pid, &status, WNOHANG) == *pid) {
         *pid = 0;
         if (status != 0) {
-            world_fail(__FILE__, __LINE__, "the kernel's program ended with status %#x", status);
+            FAIL("the kernel's program ended with status %#x", status);
         }
     }
     return *pid == 0;
