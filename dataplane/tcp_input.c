@@ -158,11 +158,12 @@ static bool tcp_paws_old(const struct stack *stack, const struct tcp_conn *conn,
 
 /* First step: sequence number. Linux's form of it: a segment that ends before what was last
  * acknowledged, or begins behind the window, is not acceptable. One that begins at the edge of a
- * closed window is, for the sake of its ACK, though not its data. */
+ * closed window is, for the sake of its ACK, though not its data; a FIN that stood at that edge has
+ * moved rcv_nxt one beyond it. */
 static bool tcp_sequence_ok(const struct tcp_conn *conn, const struct tcp_segment *segment)
 {
     return !rs_seq_before(segment->end, conn->last_ack_sent) &&
-           rs_seq_before_eq(segment->seq, conn->rcv_adv);
+           (rs_seq_before_eq(segment->seq, conn->rcv_adv) || segment->seq == conn->rcv_nxt);
 }
 
 /* An SYN-ACK that crosses ours in a simultaneous open is the one SYN that may come here. */
