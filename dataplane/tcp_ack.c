@@ -186,6 +186,12 @@ static void take_ack(struct stack *stack, struct tcp_conn *conn, struct tcp_ack 
     if (rs_seq_before(conn->cwr_point, ack_seq)) {
         conn->cwr_point = ack_seq;
     }
+    if (rs_seq_before(conn->snd_sml, ack_seq)) {
+        conn->snd_sml = ack_seq;
+    }
+    if (tcp_has(conn, TCP_FEATURE_URGENT_OUT) && !rs_seq_before(ack_seq, conn->snd_up)) {
+        conn->features &= ~(uint32_t)TCP_FEATURE_URGENT_OUT;
+    }
 }
 
 /* ---- all of it --------------------------------------------------------------------------------

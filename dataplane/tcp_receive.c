@@ -18,11 +18,14 @@ bool tcp_receive_refresh(struct tcp_conn *conn)
     return stream_writer_refresh(&conn->recv, conn->recv_head_word, RS_POISONED) == RS_OK;
 }
 
-/* Room behind rcv_nxt that may be announced. */
+/* Room behind rcv_nxt that may be announced. A limit below what the window's scale can say, or of
+ * 0, would keep it closed for ever. */
 static uint32_t tcp_receive_room(const struct tcp_conn *conn)
 {
     uint32_t unread = rs_seq_distance(conn->recv.head_cached, conn->recv.tail);
-    return unread < conn->recv_limit_bytes ? conn->recv_limit_bytes - unread : 0;
+    uint32_t grain = 1u << conn->recv_wscale;
+    uint32_t limit = conn->recv_limit_bytes > grain ? conn->recv_limit_bytes : grain;
+    return unread < limit ? limit - unread : 0;
 }
 
 /* RFC 9293 3.8.6.2.2: the right edge moves on by a segment or half the buffer at least. */
@@ -286,6 +289,9 @@ static void tcp_receive_in_order(struct stack *stack, struct tcp_conn *conn, con
         (uint16_t)(len_bytes > conn->rcv_mss ? tcp_min_u32(len_bytes, 65535) : conn->rcv_mss);
     stream_writer_publish(&conn->recv, conn->recv_tail_word);
     conn->events |= TCP_EVENT_READABLE;
+    if (tcp_has(conn, TCP_FEATURE_URGENT_IN) && !rs_seq_before(conn->rcv_nxt, conn->rcv_up)) {
+        conn->features &= ~(uint32_t)TCP_FEATURE_URGENT_IN; /* or it comes again 2 GiB on */
+    }
     if (gap) { /* RFC 5681 4.2: what fills a gap is acknowledged at once */
         conn->quick_acks = TCP_QUICK_ACKS;
     }
