@@ -63,7 +63,7 @@ static void a_timeout_is_real_when_the_retransmission_is_echoed(void **state)
     expect_tcp_after(300, "A 1:1449 ack 1 <ts 400:0>");
     advance_ms(RTT_MS);
     inject_tcp("A 1 ack 14481 <ts 500:400>");
-    expect_not_undone(c, 10135);
+    expect_not_undone(c, 10136);
     assert_true(conn_info(c).cwnd_bytes < 10 * MSS);
     expect_tcp("A 14481:15929 ack 1");
     expect_tcp("PA 15929:17377 ack 1");
@@ -93,7 +93,7 @@ static void fast_recovery_is_undone_by_the_echo_of_the_original(void **state)
     advance_ms(RTT_MS);
     inject_tcp("A 1 ack 1 <ts 200:100,sack 1449:5793>");
     expect_tcp("A 1:1449 ack 1 <ts 200:200>");
-    expect_ssthresh(c, 10135);
+    expect_ssthresh(c, 10136);
     inject_tcp("A 1 ack 5793 <ts 200:100>");
     expect_undone(c);
     expect_tcp("A 14481:15929 ack 1");
@@ -112,7 +112,7 @@ static void fast_recovery_stays_when_the_retransmission_is_echoed(void **state)
     expect_tcp("A 1:1449 ack 1 <ts 200:200>");
     advance_ms(RTT_MS);
     inject_tcp("A 1 ack 14481 <ts 300:200>");
-    expect_not_undone(c, 10135);
+    expect_not_undone(c, 10136);
     expect_tcp("A 14481:15929 ack 1");
     expect_tcp("PA 15929:17377 ack 1");
 }
@@ -151,7 +151,7 @@ static void recovery_is_undone_when_all_came_twice(void **state)
     expect_tcp("A 1:1449 ack 1");
     advance_ms(5);
     inject_tcp("A 1 ack 5793"); /* of the original, but nobody can tell */
-    expect_not_undone(c, 10135);
+    expect_not_undone(c, 10136);
     advance_ms(RTT_MS - 5);
     inject_tcp("A 1 ack 5793 <sack 1:1449>");
     expect_undone(c);
@@ -171,7 +171,7 @@ static void it_is_undone_after_the_last_ack_too(void **state)
     expect_tcp("A 1:1449 ack 1");
     advance_ms(5);
     inject_tcp("A 1 ack 14481");
-    expect_not_undone(c, 10135);
+    expect_not_undone(c, 10136);
     advance_ms(RTT_MS - 5);
     inject_tcp("A 1 ack 14481 <sack 1:1449>");
     expect_undone(c);
@@ -191,7 +191,7 @@ static void recovery_stays_when_not_all_came_twice(void **state)
     expect_tcp("A 1449:2897 ack 1");
     advance_ms(RTT_MS);
     inject_tcp("A 1 ack 14481 <sack 1:1449>");
-    expect_not_undone(c, 10135);
+    expect_not_undone(c, 10136);
 }
 
 /* RFC 3708: what was not sent again cannot come twice because of us. */
@@ -246,7 +246,7 @@ static void a_timeout_is_real_when_a_duplicate_ack_comes(void **state)
     advance_ms(RTT_MS);
     inject_tcp("A 1 ack 1449");
     expect_tcp("A 1449:2897 ack 1");
-    expect_not_undone(c, 10135);
+    expect_not_undone(c, 10136);
 }
 
 /* RFC 5682 section 3: with SACK the first ACK may tell: it has more than what was sent again. */
@@ -276,7 +276,7 @@ static void without_new_data_what_follows_is_sent_again(void **state)
     inject_tcp("A 1 ack 1449");
     expect_tcp_each(MSS, "A 1449:4345 ack 1");
     expect_nothing();
-    expect_not_undone(c, 10135);
+    expect_not_undone(c, 10136);
 }
 
 int main(void)
