@@ -17,6 +17,7 @@ void tcp_rtt_sample(struct stack *stack, struct tcp_conn *conn, uint64_t rtt_ns)
     struct tcp_loss *loss = &conn->loss;
     const struct tcp_config *config = &stack->tcp.config;
     rtt_ns = rtt_ns > 0 ? rtt_ns : 1; /* 0 means no sample */
+    tcp_congestion_rtt(&conn->congestion, rtt_ns, conn->snd_una, conn->snd_nxt);
     if (loss->srtt_ns == 0) {
         loss->srtt_ns = rtt_ns;
         loss->rtt_dev_ns = rtt_ns / 2;

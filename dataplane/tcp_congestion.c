@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "rings/seq.h"
+
 #define CONGESTION_NS_PER_MS     1000000ull
 #define CONGESTION_WINDOW_MAX    (1u << 30) /* the largest window of RFC 7323: no limit */
 #define CONGESTION_SSTHRESH_NONE (1u << 30)
@@ -158,6 +160,63 @@ void tcp_congestion_set_mss(struct tcp_congestion *congestion, uint32_t mss_byte
     congestion->target_due_ns = 0;
 }
 
+/* ---- HyStart++ (RFC 9406 4.2) ---- */
+
+#define HYSTART_THRESHOLD_MIN_NS (4 * CONGESTION_NS_PER_MS)
+#define HYSTART_THRESHOLD_MAX_NS (16 * CONGESTION_NS_PER_MS)
+#define HYSTART_SAMPLES          8u
+#define HYSTART_ROUNDS           5u
+
+static void hystart_round(struct tcp_congestion *congestion, uint32_t snd_nxt)
+{
+    struct tcp_hystart *hystart = &congestion->hystart;
+    hystart->last_min_ns = hystart->round_min_ns;
+    hystart->round_min_ns = 0;
+    hystart->samples = 0;
+    hystart->round_end = snd_nxt;
+    if (hystart->conservative && ++hystart->conservative_rounds >= HYSTART_ROUNDS) {
+        congestion->ssthresh_bytes = congestion->cwnd_bytes;
+    }
+}
+
+static void hystart_judge(struct tcp_hystart *hystart)
+{
+    if (hystart->samples < HYSTART_SAMPLES || hystart->last_min_ns == 0) {
+        return;
+    }
+    uint64_t threshold_ns = hystart->last_min_ns / 8;
+    threshold_ns =
+        threshold_ns > HYSTART_THRESHOLD_MIN_NS ? threshold_ns : HYSTART_THRESHOLD_MIN_NS;
+    threshold_ns =
+        threshold_ns < HYSTART_THRESHOLD_MAX_NS ? threshold_ns : HYSTART_THRESHOLD_MAX_NS;
+    if (!hystart->conservative && hystart->round_min_ns >= hystart->last_min_ns + threshold_ns) {
+        hystart->conservative = true;
+        hystart->conservative_rounds = 0;
+        hystart->baseline_ns = hystart->round_min_ns;
+    } else if (hystart->conservative && hystart->round_min_ns < hystart->baseline_ns) {
+        hystart->conservative = false; /* it was something else */
+    }
+}
+
+void tcp_congestion_rtt(struct tcp_congestion *congestion, uint64_t rtt_ns, uint32_t snd_una,
+                        uint32_t snd_nxt)
+{
+    struct tcp_hystart *hystart = &congestion->hystart;
+    /* Only as long as nobody knows what the path takes (RFC 9406 4.3). */
+    if (congestion->kind != TCP_CONGESTION_CUBIC ||
+        congestion->ssthresh_bytes != CONGESTION_SSTHRESH_NONE) {
+        return;
+    }
+    if (hystart->round_min_ns == 0 || rtt_ns < hystart->round_min_ns) {
+        hystart->round_min_ns = rtt_ns;
+    }
+    hystart->samples = (uint8_t)(hystart->samples + (hystart->samples < UINT8_MAX));
+    hystart_judge(hystart);
+    if (!rs_seq_before(snd_una, hystart->round_end)) {
+        hystart_round(congestion, snd_nxt);
+    }
+}
+
 void tcp_congestion_acked(struct tcp_congestion *congestion, uint32_t acked_bytes, uint64_t now_ns,
                           uint64_t srtt_ns, bool limited)
 {
@@ -176,9 +235,10 @@ void tcp_congestion_acked(struct tcp_congestion *congestion, uint32_t acked_byte
     }
     if (congestion->cwnd_bytes < congestion->ssthresh_bytes) {
         uint32_t room = congestion->ssthresh_bytes - congestion->cwnd_bytes;
-        uint32_t start_bytes = min_u32(acked_bytes, room);
+        uint32_t growth = congestion->hystart.conservative ? acked_bytes / 4 : acked_bytes;
+        uint32_t start_bytes = min_u32(growth, room);
         congestion->cwnd_bytes += start_bytes;
-        acked_bytes -= start_bytes;
+        acked_bytes = start_bytes < growth ? acked_bytes - start_bytes : 0;
     }
     if (acked_bytes > 0) {
         cubic_acked(congestion, acked_bytes, now_ns, srtt_ns);

@@ -1,7 +1,7 @@
 /*
  * Congestion control behind one small interface: what a connection does with its window when data
- * is delivered, lost, marked, or when it was idle. CUBIC (RFC 9438, with HyStart++ RFC 9406 left
- * out) and `none`. Loss detection and the amount to send in recovery are tcp_recovery.c's. Queue
+ * is delivered, lost, marked, or when it was idle. CUBIC (RFC 9438, with HyStart++, RFC
+ * 9406) and `none`. Loss detection and the amount to send in recovery are tcp_recovery.c's. Queue
  * thread; pure arithmetic on the struct, no stack inside.
  */
 #ifndef RINGSOCK_DATAPLANE_TCP_CONGESTION_H
@@ -23,6 +23,16 @@ struct tcp_cubic {
     uint32_t k_ms;           /* from the epoch to the plateau */
 };
 
+/* The first slow start (RFC 9406): is the round trip growing because a buffer fills? */
+struct tcp_hystart {
+    uint64_t round_min_ns, last_min_ns; /* round trips of this round and the one before; 0: none */
+    uint64_t baseline_ns;               /* when conservative slow start began */
+    uint32_t round_end;                 /* the round is over when this is acknowledged */
+    uint8_t samples;                    /* of this round, saturating */
+    uint8_t conservative_rounds;
+    bool conservative; /* the window grows by a quarter of what it would */
+};
+
 struct tcp_congestion {
     uint32_t cwnd_bytes, ssthresh_bytes;
     uint16_t mss_bytes;
@@ -38,6 +48,7 @@ struct tcp_congestion {
     uint64_t last_acked_ns;
     struct tcp_cubic cubic;
     struct tcp_cubic before; /* the last reduction, for undo */
+    struct tcp_hystart hystart;
 };
 
 void tcp_congestion_init(struct tcp_congestion *congestion, enum tcp_congestion_kind kind,
@@ -48,6 +59,9 @@ void tcp_congestion_set_mss(struct tcp_congestion *congestion, uint32_t mss_byte
  * (RFC 7661, 5681: else it does not grow). */
 void tcp_congestion_acked(struct tcp_congestion *congestion, uint32_t acked_bytes, uint64_t now_ns,
                           uint64_t srtt_ns, bool limited);
+/* A round trip was measured. snd_una, snd_nxt: the connection's, of this moment. */
+void tcp_congestion_rtt(struct tcp_congestion *congestion, uint64_t rtt_ns, uint32_t snd_una,
+                        uint32_t snd_nxt);
 /* A loss, or an ECN mark, once per window: ssthresh goes down; the caller brings cwnd there. */
 void tcp_congestion_reduce(struct tcp_congestion *congestion, uint32_t in_flight_bytes,
                            uint64_t now_ns);

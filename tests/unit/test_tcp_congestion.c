@@ -18,11 +18,13 @@
 
 static struct tcp_congestion cc;
 static uint64_t now_ns;
+static uint32_t round_seq; /* of the sender, in segments */
 
 static int setup(void **state)
 {
     (void)state;
     now_ns = 1000 * NS_PER_MS;
+    round_seq = 0;
     tcp_congestion_init(&cc, TCP_CONGESTION_CUBIC, MSS, 10);
     return 0;
 }
@@ -289,6 +291,87 @@ static void none_has_no_window(void **state)
     assert_string_equal(tcp_congestion_name((enum tcp_congestion_kind)99), "?");
 }
 
+/* ---- HyStart++ (RFC 9406) ---- */
+
+/* A round of `samples` round trips of rtt_ms; a segment is acknowledged with each. */
+static void start_round(uint64_t rtt_ms, uint32_t samples)
+{
+    uint32_t begin = round_seq;
+    round_seq += samples;
+    for (uint32_t i = 1; i <= samples; i++) {
+        tcp_congestion_rtt(&cc, rtt_ms * NS_PER_MS, begin + i, round_seq + i);
+        tcp_congestion_acked(&cc, MSS, now_ns, rtt_ms * NS_PER_MS, true);
+    }
+    now_ns += rtt_ms * NS_PER_MS;
+}
+
+/* 4.2: a round trip that is an eighth longer (4 ms at least) makes slow start conservative: a
+ * quarter of the growth, and after five such rounds it is over. */
+static void a_growing_round_trip_ends_slow_start(void **state)
+{
+    (void)state;
+    start_round(100, 10);
+    start_round(100, 10);
+    assert_false(cc.hystart.conservative);
+    start_round(113, 10);
+    assert_true(cc.hystart.conservative);
+    uint32_t before = cc.cwnd_bytes;
+    start_round(114, 12);
+    assert_int_equal(cc.cwnd_bytes, before + 12 * (MSS / 4));
+    /* The round in which it began counts; one is over with the first sample of the next. */
+    start_round(114, 12);
+    start_round(114, 12);
+    start_round(114, 12);
+    assert_true(cc.cwnd_bytes < cc.ssthresh_bytes);
+    start_round(114, 12);
+    assert_true(cc.ssthresh_bytes <= cc.cwnd_bytes);
+}
+
+static void what_grows_less_is_jitter(void **state)
+{
+    (void)state;
+    start_round(100, 10);
+    start_round(112, 10);
+    assert_false(cc.hystart.conservative);
+    start_round(10, 10);
+    start_round(13, 10); /* an eighth would be 1.25 ms, but at least 4 ms it must be */
+    assert_false(cc.hystart.conservative);
+    start_round(18, 10);
+    assert_true(cc.hystart.conservative);
+}
+
+static void few_samples_say_nothing(void **state)
+{
+    (void)state;
+    start_round(100, 10);
+    start_round(300, 7);
+    assert_false(cc.hystart.conservative);
+}
+
+/* 4.2: when the round trip is shorter than it was at the change, it was something else. */
+static void a_passing_delay_is_forgiven(void **state)
+{
+    (void)state;
+    start_round(100, 10);
+    start_round(150, 10);
+    assert_true(cc.hystart.conservative);
+    start_round(101, 10);
+    assert_false(cc.hystart.conservative);
+    uint32_t before = cc.cwnd_bytes;
+    start_round(101, 10);
+    assert_int_equal(cc.cwnd_bytes, before + 10 * MSS);
+}
+
+/* 4.3: only the first slow start, which knows nothing. */
+static void after_a_loss_slow_start_is_plain(void **state)
+{
+    (void)state;
+    tcp_congestion_timeout(&cc, cc.cwnd_bytes, now_ns);
+    start_round(100, 10);
+    start_round(300, 10);
+    assert_false(cc.hystart.conservative);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +387,11 @@ int main(void)
         cmocka_unit_test_setup(idle_halves_for_each_timeout, setup),
         cmocka_unit_test_setup(a_new_segment_size, setup),
         cmocka_unit_test_setup(none_has_no_window, setup),
+        cmocka_unit_test_setup(a_growing_round_trip_ends_slow_start, setup),
+        cmocka_unit_test_setup(what_grows_less_is_jitter, setup),
+        cmocka_unit_test_setup(few_samples_say_nothing, setup),
+        cmocka_unit_test_setup(a_passing_delay_is_forgiven, setup),
+        cmocka_unit_test_setup(after_a_loss_slow_start_is_plain, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
