@@ -112,7 +112,8 @@ static void check_conn(struct fuzz_program *program)
     MUST(fresh || rs_seq_before_eq(program->seen_snd_una, conn->snd_una));
     program->seen_snd_una = conn->snd_una;
     program->seen_conn = program->conn;
-    MUST(conn->congestion.cwnd_bytes >= conn->mss || conn->flow.state < TCP_ESTABLISHED);
+    /* While it is being reduced (RFC 6937) it follows what is in flight. */
+    MUST(conn->congestion.cwnd_bytes >= conn->mss || conn->loss.state >= TCP_LOSS_CWR);
 }
 
 static uint32_t free_records(const struct tcp_stack *tcp)
