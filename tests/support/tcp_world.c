@@ -512,6 +512,36 @@ static void side_receive(struct world_side *side)
     }
 }
 
+/* RFC 9293 3.8.6: a window that was announced is not taken back, and there is room for it, but for
+ * what the scale cuts off (RFC 7323 2.4). */
+static void side_check_announced(struct world_side *side, struct world_frame *frame)
+{
+    uint16_t port_be16;
+    uint32_t ack, window;
+    if (!world_frame_window(frame, &port_be16, &ack, &window)) {
+        return;
+    }
+    for (uint32_t i = 0; i < side->world->config.connections; i++) {
+        struct tcp_world_program *program = &side->programs[i];
+        const struct tcp_conn *conn = program->conn;
+        if (conn == NULL || program->closed || conn->flow.local_port_be16 != port_be16 ||
+            tcp_has(conn, TCP_FEATURE_PEER_FIN)) {
+            continue;
+        }
+        uint32_t granule = (1u << conn->recv_wscale) - 1;
+        uint32_t edge = ack + (window << conn->recv_wscale);
+        uint32_t end =
+            conn->irs + 1 + (uint32_t)program->read_bytes + program->config.recv_ring_bytes;
+        if ((program->announced && rs_seq_before(edge + granule, program->edge)) ||
+            rs_seq_before(end + granule, edge)) {
+            world_fail(side->world, "%c: announces a window to %u after %u, the ring ends at %u",
+                       side_letter(side), edge, program->edge, end);
+        }
+        program->edge = edge;
+        program->announced = true;
+    }
+}
+
 static void side_transmit(struct world_side *side, uint32_t own)
 {
     struct tcp_world *world = side->world;
@@ -534,6 +564,7 @@ static void side_transmit(struct world_side *side, uint32_t own)
             ip->checksum_be16 = 0;
             ip->checksum_be16 = checksum_finish(checksum_add(0, ip, IPV4_HEADER_BYTES));
         }
+        side_check_announced(side, frame);
         world_wire_send(&world->wire, &world->config.links[own], own, frame, world->now_ns,
                         rx_checks, world->config.trace);
         frame = world_wire_frame(&world->wire);

@@ -72,6 +72,8 @@ struct tcp_world_program {
     uint64_t action_ns;
     uint32_t acked; /* send_head as last seen */
     uint32_t tail;  /* recv_tail as last seen */
+    uint32_t edge;  /* of the window, as last announced */
+    bool announced;
     bool accepted, connected, shut, end, finished, closed, gone;
     enum rs_status error;
 };

@@ -46,6 +46,9 @@ uint64_t world_wire_next_ns(const struct world_wire *wire);
 struct world_frame *world_wire_take(struct world_wire *wire, uint64_t now_ns);
 struct world_frame *world_wire_frame(struct world_wire *wire);
 void world_wire_release(struct world_wire *wire, struct world_frame *frame);
+/* What a segment that acknowledges something says; false: it is none, or a SYN or RST. */
+bool world_frame_window(struct world_frame *frame, uint16_t *own_port_be16, uint32_t *ack,
+                        uint32_t *window);
 /* Takes over a frame that `sender` has sent now. */
 void world_wire_send(struct world_wire *wire, const struct tcp_world_link *link, uint32_t sender,
                      struct world_frame *frame, uint64_t now_ns, bool rx_checks, bool trace);

@@ -138,6 +138,20 @@ static struct frame_view frame_view(struct world_frame *frame)
     return view;
 }
 
+bool world_frame_window(struct world_frame *frame, uint16_t *own_port_be16, uint32_t *ack,
+                        uint32_t *window)
+{
+    const uint8_t kinds = TCP_FLAG_SYN | TCP_FLAG_RST | TCP_FLAG_ACK;
+    struct frame_view view = frame_view(frame);
+    if (view.tcp == NULL || (view.tcp->flags & kinds) != TCP_FLAG_ACK) {
+        return false;
+    }
+    *own_port_be16 = view.tcp->src_port_be16;
+    *ack = rs_be32(view.tcp->ack_be32);
+    *window = rs_be16(view.tcp->window_be16);
+    return true;
+}
+
 static void trace_frame(const struct world_wire *wire, uint32_t sender, struct world_frame *frame,
                         uint64_t now_ns, const char *fate)
 {
