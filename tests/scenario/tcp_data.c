@@ -294,6 +294,19 @@ static void a_segment_over_two_blocks_reports_the_first_overlap(void **state)
     read_bytes(c, 450);
 }
 
+/* It begins where one block ends and runs into the next. */
+static void a_segment_that_touches_one_block_reports_the_next(void **state)
+{
+    (void)state;
+    established();
+    inject_tcp("A 101:201 ack 1");
+    expect_tcp("A 1 ack 1 <ts,sack 101:201>");
+    inject_tcp("A 301:401 ack 1");
+    expect_tcp("A 1 ack 1 <ts,sack 301:401 101:201>");
+    inject_tcp("A 201:351 ack 1");
+    expect_tcp("A 1 ack 1 <ts,sack 301:351 101:401>");
+}
+
 /* RFC 2883 4.2: in-order data that repeats a part of what lies behind the gap. */
 static void what_fills_a_gap_and_more_reports_the_overlap(void **state)
 {
@@ -614,6 +627,7 @@ int main(void)
         TCP_SCRIPT(an_overlap_on_the_right_of_a_block_is_reported),
         TCP_SCRIPT(an_overlap_on_the_left_of_a_block_is_reported),
         TCP_SCRIPT(a_segment_over_two_blocks_reports_the_first_overlap),
+        TCP_SCRIPT(a_segment_that_touches_one_block_reports_the_next),
         TCP_SCRIPT(what_fills_a_gap_and_more_reports_the_overlap),
         TCP_SCRIPT(a_fin_behind_a_gap_waits_for_it),
         TCP_SCRIPT(nothing_is_taken_behind_a_fin),

@@ -225,6 +225,23 @@ static void ece_of_the_next_window_reduces_again(void **state)
     expect_nothing();
 }
 
+/* RFC 3168 6.1.2: the window has been reduced for a loss, so its marks change nothing more. */
+static void ece_at_the_end_of_a_recovery_does_not_reduce_again(void **state)
+{
+    (void)state;
+    conn c = established(.ecn = true);
+    write_bytes(c, 14480);
+    expect_tcp_each(1448, "PA 1:14481 ack 1 ect0");
+    advance_ms(1);
+    inject_tcp("A 1 ack 1 <ts,sack 1449:5793>");
+    expect_tcp("A 1:1449 ack 1");
+    inject_tcp("AE 1 ack 14481");
+    write_bytes(c, 28960);
+    expect_tcp("AC 14481:15929 ack 1 ect0");
+    expect_tcp_each(1448, "A 15929:24617 ack 1 ect0");
+    expect_nothing();
+}
+
 /* RFC 3168 6.1.1: without the agreement ECE means nothing: the window grows (RFC 5681 3.1). */
 static void ece_without_an_agreement_is_ignored(void **state)
 {
@@ -294,6 +311,7 @@ int main(void)
         TCP_SCRIPT(a_mark_without_an_agreement_is_ignored),
         TCP_SCRIPT_WITH(ece_reduces_the_window_once_and_cwr_says_so_once, ecn),
         TCP_SCRIPT_WITH(ece_of_the_next_window_reduces_again, ecn),
+        TCP_SCRIPT_WITH(ece_at_the_end_of_a_recovery_does_not_reduce_again, ecn),
         TCP_SCRIPT(ece_without_an_agreement_is_ignored),
         TCP_SCRIPT_WITH(a_retransmission_is_not_ect, ecn),
         TCP_SCRIPT_WITH(segments_without_data_are_not_ect, ecn),

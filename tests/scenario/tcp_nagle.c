@@ -201,6 +201,8 @@ static void a_segment_with_sack_blocks_is_full_when_nothing_more_fits(void **sta
     expect_tcp("PA 11:1447 ack 1 <ts,sack 101:201>");
     write_bytes(c, 1435);
     expect_nothing();
+    inject_tcp("A 1 ack 11"); /* so no small one is under way any more */
+    expect_tcp("PA 1447:2882 ack 1 <ts,sack 101:201>");
 }
 
 int main(void)

@@ -42,6 +42,17 @@ static void segments_up_to_the_mark_are_urgent(void **state)
     expect_tcp("PA 3001:3101 ack 1");
 }
 
+/* Also while what is urgent is under way. */
+static void what_follows_the_mark_is_not_urgent(void **state)
+{
+    (void)state;
+    conn c = established(.settings = {.nodelay = true});
+    send_urgent(c, 1);
+    expect_tcp("PAU 1:2 ack 1 urg 1");
+    write_bytes(c, 100);
+    expect_tcp("PA 2:102 ack 1");
+}
+
 /* A later mark takes the place of the one before. */
 static void a_later_mark_replaces_the_first(void **state)
 {
@@ -174,6 +185,7 @@ int main(void)
         TCP_SCRIPT(an_urgent_byte_leaves_with_its_mark),
         TCP_SCRIPT(the_mark_is_behind_the_last_byte_written),
         TCP_SCRIPT(segments_up_to_the_mark_are_urgent),
+        TCP_SCRIPT(what_follows_the_mark_is_not_urgent),
         TCP_SCRIPT(a_later_mark_replaces_the_first),
         TCP_SCRIPT(a_mark_far_away_is_65535),
         TCP_SCRIPT(a_probe_tells_that_urgent_data_waits),

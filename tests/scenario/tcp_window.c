@@ -267,7 +267,22 @@ static void a_silly_window_is_used_after_a_while(void **state)
     expect_tcp("PA 101:1001 ack 1");
 }
 
-/* RFC 9293 3.10.7.4: an update is one by WL1 and WL2, so an old segment changes nothing. */
+/* RFC 9293 3.10.7.4: an update is one by WL1, so of two segments that overtook each other the later
+ * one counts. */
+static void the_window_is_that_of_the_newest_segment(void **state)
+{
+    (void)state;
+    conn c = established(.options = PLAIN, .window = 4000);
+    inject_tcp("A 101:201 ack 1 win 1000");
+    expect_tcp("A 1 ack 1");
+    inject_tcp("A 1:101 ack 1 win 4000");
+    expect_tcp("A 1 ack 201");
+    write_bytes(c, 3000);
+    expect_tcp("A 1:1001 ack 201");
+    expect_nothing();
+}
+
+/* And by WL2: an older ACK changes nothing. */
 static void an_older_ack_does_not_change_the_window(void **state)
 {
     (void)state;
@@ -408,6 +423,22 @@ static void a_window_that_shrinks_stops_new_data(void **state)
     expect_tcp_each(1000, "PA 4001:6001 ack 1");
 }
 
+/* RFC 9293 3.8.6 SHLD-16: nor is more sent again than the window takes. */
+static void what_lies_beyond_a_window_that_shrank_waits(void **state)
+{
+    (void)state;
+    conn c = established(.options = PLAIN, .window = 4000);
+    write_bytes(c, 4000);
+    expect_tcp_each(1000, "PA 1:4001 ack 1");
+    inject_tcp("A 1 ack 1 win 1000");
+    expect_tcp_after(200, "A 1:1001 ack 1");
+    inject_tcp("A 1 ack 1001 win 1000");
+    expect_tcp("A 1001:2001 ack 1");
+    expect_nothing();
+    inject_tcp("A 1 ack 2001 win 4000");
+    expect_tcp_each(1000, "PA 2001:4001 ack 1");
+}
+
 /* RFC 9293 3.8.6 MUST-35, SHLD-17; Linux: what was under way into a window that closed is its
  * probe, and the connection lasts as long as the peer answers. */
 static void data_beyond_a_window_that_closed_does_not_time_out(void **state)
@@ -450,6 +481,7 @@ int main(void)
         TCP_SCRIPT(no_more_is_sent_than_the_window_takes),
         TCP_SCRIPT(half_the_largest_window_may_be_used),
         TCP_SCRIPT(a_silly_window_is_used_after_a_while),
+        TCP_SCRIPT(the_window_is_that_of_the_newest_segment),
         TCP_SCRIPT(an_older_ack_does_not_change_the_window),
         TCP_SCRIPT(a_closed_window_is_probed_less_and_less_often),
         TCP_SCRIPT(an_update_opens_the_window),
@@ -459,6 +491,7 @@ int main(void)
         TCP_SCRIPT(a_fin_waits_for_the_window),
         TCP_SCRIPT(a_peer_that_answers_no_probe_is_given_up),
         TCP_SCRIPT(a_window_that_shrinks_stops_new_data),
+        TCP_SCRIPT(what_lies_beyond_a_window_that_shrank_waits),
         TCP_SCRIPT(data_beyond_a_window_that_closed_does_not_time_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
