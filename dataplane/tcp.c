@@ -56,6 +56,9 @@ struct tcp_config tcp_config_default(uint32_t connections)
 
 /* ---- pools ---- */
 
+/* Connections that go on in a turn after they found no transmit buffer. */
+#define TCP_UNBLOCK_MAX 64u
+
 /* Connections that tcp_run fetches at once before their turns: as many as stay in the first cache.
  */
 #define TCP_RUN_BURST 16u
@@ -357,22 +360,35 @@ void tcp_ready(struct stack *stack, struct tcp_conn *conn)
     tcp->ready[tcp->ready_tail++ & tcp->ready_mask] = conn;
 }
 
+static void tcp_block(struct tcp_stack *tcp, struct tcp_conn *conn)
+{
+    conn->features |= TCP_FEATURE_READY; /* so that it is in one place only */
+    conn->blocked_next = NULL;
+    if (tcp->blocked == NULL) {
+        tcp->blocked = conn;
+    } else {
+        tcp->blocked_last->blocked_next = conn;
+    }
+    tcp->blocked_last = conn;
+}
+
+/* So many that a full transmit queue can serve, not all: what finds no buffer again has cost a turn
+ * in vain. */
 static void tcp_unblock(struct stack *stack)
 {
-    struct tcp_conn *conn = stack->tcp.blocked;
-    stack->tcp.blocked = NULL;
-    while (conn != NULL) {
-        struct tcp_conn *next = conn->blocked_next;
+    struct tcp_stack *tcp = &stack->tcp;
+    for (uint32_t i = 0; i < TCP_UNBLOCK_MAX && tcp->blocked != NULL; i++) {
+        struct tcp_conn *conn = tcp->blocked;
+        tcp->blocked = conn->blocked_next;
         conn->features &= ~(uint32_t)(TCP_FEATURE_BLOCKED | TCP_FEATURE_READY);
         tcp_ready(stack, conn);
-        conn = next;
     }
 }
 
 static void tcp_tell(struct stack *stack, struct tcp_conn *conn)
 {
     uint32_t events = conn->events;
-    bool gone = tcp_has(conn, TCP_FEATURE_GONE);
+    bool gone = tcp_has(conn, TCP_FEATURE_GONE) && !tcp_has(conn, TCP_FEATURE_RESET_DUE);
     conn->events = 0;
     if (gone) {
         events = TCP_EVENT_GONE; /* there is nobody left for the others */
@@ -400,22 +416,31 @@ static void tcp_turn_fetch(const struct tcp_conn *conn)
     }
 }
 
+/* Of a connection that is over, with whose reset the NIC was not ready: else its peer, when it has
+ * nothing to send, would keep it for ever. */
+static void tcp_reset_again(struct stack *stack, struct tcp_conn *conn)
+{
+    conn->features &= ~(uint32_t)TCP_FEATURE_BLOCKED;
+    if (!tcp_has(conn, TCP_FEATURE_RESET_DUE)) {
+        return;
+    }
+    tcp_send_reset(stack, conn);
+    if (tcp_has(conn, TCP_FEATURE_RESET_DUE) && stack_tx_missed(stack)) {
+        conn->features &= ~(uint32_t)(TCP_FEATURE_RESET_DUE | TCP_FEATURE_BLOCKED);
+    }
+}
+
 /* One connection's turn: what may leave leaves, what happened is told. */
 static void tcp_turn(struct stack *stack, struct tcp_conn *conn)
 {
-    struct tcp_stack *tcp = &stack->tcp;
     conn->features &= ~(uint32_t)TCP_FEATURE_READY;
     if (tcp_sends(conn)) {
         tcp_output(stack, conn);
     } else {
-        /* A reset that found no buffer: nothing is left to send, and one that is told of as gone
-         * below must not stay on a list. */
-        conn->features &= ~(uint32_t)TCP_FEATURE_BLOCKED;
+        tcp_reset_again(stack, conn);
     }
     if (tcp_has(conn, TCP_FEATURE_BLOCKED) && !tcp_has(conn, TCP_FEATURE_READY)) {
-        conn->features |= TCP_FEATURE_READY; /* so that it is in one place only */
-        conn->blocked_next = tcp->blocked;
-        tcp->blocked = conn;
+        tcp_block(&stack->tcp, conn);
     }
     if (conn->events != 0 || tcp_has(conn, TCP_FEATURE_GONE)) {
         tcp_tell(stack, conn);

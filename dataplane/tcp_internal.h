@@ -295,11 +295,12 @@ enum { /* tcp_conn.features */
        TCP_FEATURE_URGENT_IN = 1024, /* rcv_up is valid */
        TCP_FEATURE_ORPHAN = 2048,    /* tcp_close was called */
        TCP_FEATURE_RECV_SHUT = 4096,
-       TCP_FEATURE_READY = 8192,       /* on the ready list */
-       TCP_FEATURE_PASSIVE = 16384,    /* a listener's */
-       TCP_FEATURE_GONE = 32768,       /* TCP_EVENT_GONE is told in this turn */
-       TCP_FEATURE_BLOCKED = 65536,    /* no transmit buffer: go on when there is one */
-       TCP_FEATURE_MSS_PROVEN = 131072 /* a full segment was acknowledged */
+       TCP_FEATURE_READY = 8192,        /* on the ready list */
+       TCP_FEATURE_PASSIVE = 16384,     /* a listener's */
+       TCP_FEATURE_GONE = 32768,        /* TCP_EVENT_GONE is told in this turn */
+       TCP_FEATURE_BLOCKED = 65536,     /* no transmit buffer: go on when there is one */
+       TCP_FEATURE_MSS_PROVEN = 131072, /* a full segment was acknowledged */
+       TCP_FEATURE_RESET_DUE = 262144   /* over, but its reset found no buffer yet */
 };
 
 /* ---- half open, and waiting ------------------------------------------------------------------ */
@@ -353,8 +354,9 @@ struct tcp_stack { /* stack->tcp */
     /* pools */
     struct tcp_conn *conns, *conn_free;
     uint32_t conn_count;
-    uint32_t conns_used;      /* of the array, ever: what lies behind has never been touched */
-    struct tcp_conn *blocked; /* found no transmit buffer; go on in the next turn */
+    uint32_t conns_used; /* of the array, ever: what lies behind has never been touched */
+    struct tcp_conn *blocked,
+        *blocked_last; /* found no transmit buffer; the oldest goes on first */
     struct tcp_sent *sent;
     uint32_t sent_free, sent_free_count;
     uint32_t sent_holders; /* connections that have records */
@@ -524,8 +526,10 @@ RS_CHECK_RESULT bool tcp_receive_refresh(struct tcp_conn *conn);
 void tcp_output(struct stack *stack, struct tcp_conn *conn);
 /* An ACK now; also dup and challenge ACKs. */
 void tcp_send_ack(struct stack *stack, struct tcp_conn *conn);
-void tcp_send_syn(struct stack *stack, struct tcp_conn *conn);   /* or SYN-ACK, by the state */
-void tcp_send_reset(struct stack *stack, struct tcp_conn *conn); /* of a synchronised connection */
+void tcp_send_syn(struct stack *stack, struct tcp_conn *conn); /* or SYN-ACK, by the state */
+/* Of a synchronised connection, which the caller ends. Without a buffer RESET_DUE is set and it is
+ * sent in a later turn; GONE waits for that, unless the NIC is stuck. */
+void tcp_send_reset(struct stack *stack, struct tcp_conn *conn);
 /* RFC 9293 3.8.4, 3.8.6.1: a segment with no or one byte that the peer must answer. */
 void tcp_send_probe(struct stack *stack, struct tcp_conn *conn);
 /* Sends again: [start of record, at most bytes); splits the record. False: no buffer. */

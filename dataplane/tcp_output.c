@@ -275,9 +275,12 @@ void tcp_send_ack(struct stack *stack, struct tcp_conn *conn)
 
 void tcp_send_reset(struct stack *stack, struct tcp_conn *conn)
 {
-    TCP_TRACE(stack, &conn->flow, tcp_reset_out, conn->flow.state, conn->error);
     if (tcp_send_data(stack, conn, conn->snd_nxt, 0, TCP_FLAG_RST | TCP_FLAG_ACK, 0)) {
+        TCP_TRACE(stack, &conn->flow, tcp_reset_out, conn->flow.state, conn->error);
         STACK_COUNT(stack, tcp_resets_out);
+        conn->features &= ~(uint32_t)TCP_FEATURE_RESET_DUE;
+    } else {
+        conn->features |= TCP_FEATURE_RESET_DUE;
     }
 }
 
