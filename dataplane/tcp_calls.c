@@ -198,7 +198,7 @@ void tcp_set_settings(struct stack *stack, struct tcp_conn *conn,
     uint8_t congestion = conn->settings.congestion;
     conn->settings = *settings;
     conn->settings.congestion = congestion;
-    conn->flow.ttl = settings->ttl != 0 ? settings->ttl : conn->flow.ttl;
+    conn->flow.ttl = settings->ttl != 0 ? settings->ttl : TCP_TTL_DEFAULT;
     conn->flow.tos = settings->tos & 0xfcu;
     if (!tcp_synchronised(conn)) {
         return;

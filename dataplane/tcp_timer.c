@@ -289,7 +289,7 @@ static void tcp_keepalive_timer(struct stack *stack, struct tcp_conn *conn)
         conn->settings.user_timeout_ms != 0
             ? conn->keep_probes > 0 && stack->now_ns - conn->last_received_ns >=
                                            conn->settings.user_timeout_ms * STACK_NS_PER_MS
-            : conn->keep_probes >= count;
+            : conn->keep_probes >= tcp_min_u32(count, UINT8_MAX);
     if (timed_out) {
         tcp_send_reset(stack, conn);
         tcp_fail(stack, conn, RS_NET_RESET);
