@@ -56,9 +56,13 @@ static void open_simultaneous(void)
     struct pair pair;
     pair.kernel = kernel_connect(WORLD_OURS, 7002, &kernel);
     pair.ours = ours_connect(7001, &ours);
-    AWAIT(5, "both ends to be connected",
-          (pair.ours->events & TCP_EVENT_CONNECTED) != 0 &&
-              kernel_connect_result(pair.kernel) == 0);
+    bool crossed = false;
+    UNTIL(5, "both ends to be connected",
+          (pair.ours->events & TCP_EVENT_CONNECTED) != 0 && kernel_connect_result(pair.kernel) == 0)
+    {
+        crossed = crossed || ours_info(pair.ours).state == TCP_SYN_RECEIVED;
+    }
+    EXPECT(crossed);
     pair_transfer(&pair, "simultaneous", 100000, 100000, 5);
     pair_close(&pair, false);
 }

@@ -72,6 +72,7 @@ static void ecn_transfer(struct pair *pair, const char *name)
     world_no_faults();
     EXPECT(world_counter(COUNTER_tcp_ecn_marks) > 0);
     EXPECT(kernel_counter("InCEPkts") > 0);
+    EXPECT(kernel_counter("TCPDeliveredCE") > 0); /* our echo */
     struct tcp_info info = ours_info(pair->ours);
     EXPECT_IS(info.timeouts, 0);
     EXPECT(info.ssthresh_bytes < 1u << 30);
