@@ -46,9 +46,9 @@ struct tcp_congestion {
     uint32_t est_gain;      /* of w_est_bytes, of 2^32 */
     uint64_t target_due_ns;
     uint64_t last_acked_ns;
+    struct tcp_hystart hystart; /* before the rest, which slow start does not touch */
     struct tcp_cubic cubic;
     struct tcp_cubic before; /* the last reduction, for undo */
-    struct tcp_hystart hystart;
 };
 
 void tcp_congestion_init(struct tcp_congestion *congestion, enum tcp_congestion_kind kind,

@@ -265,7 +265,7 @@ static_assert(offsetof(struct tcp_conn, recv) == 64 && offsetof(struct tcp_conn,
 
 /* What every segment of a connection touches, and how far what a sender needs goes. */
 #define TCP_HOT_BYTES  384u
-#define TCP_WARM_BYTES 704u
+#define TCP_WARM_BYTES 768u
 static_assert(offsetof(struct tcp_conn, loss) == TCP_HOT_BYTES &&
                   offsetof(struct tcp_conn, congestion) < TCP_WARM_BYTES,
               "tcp_conn: warm lines");
