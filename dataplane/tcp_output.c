@@ -317,6 +317,10 @@ void tcp_send_syn(struct stack *stack, struct tcp_conn *conn)
         control.options.tsecr = passive ? conn->ts_recent : 0;
     }
     uint32_t window = tcp_min_u32(conn->recv_limit_bytes, 65535);
+    if (passive) { /* one sent again takes nothing back, also when SO_RCVBUF was lowered since */
+        uint32_t left = rs_seq_distance(conn->rcv_nxt, conn->rcv_adv);
+        window = window > left ? window : left;
+    }
     control.window = (uint16_t)window;
     if (passive) {
         control.flags |= TCP_FLAG_ACK | (tcp_has(conn, TCP_FEATURE_ECN) ? TCP_FLAG_ECE : 0);
