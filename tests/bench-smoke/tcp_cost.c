@@ -448,9 +448,9 @@ static double measure(uint64_t (*block)(void), uint32_t blocks)
         run.at = (run.at + BLOCK) % run.count;
     }
     qsort(took, blocks, sizeof(*took), compare_u64);
-    double median = (double)took[blocks / 2] / BLOCK;
+    uint64_t median = took[blocks / 2];
     free(took);
-    return median;
+    return (double)median / BLOCK;
 }
 
 /* ---- reports --------------------------------------------------------------------------------- */
@@ -496,11 +496,11 @@ static void report_cycles(bool checksum, uint32_t blocks)
 /* Address space: tables on huge pages are not malloc's. */
 static size_t mapped_bytes(void)
 {
-    unsigned long pages = 0;
+    char line[128];
     FILE *file = fopen("/proc/self/statm", "re");
-    CHECK(file != NULL && fscanf(file, "%lu", &pages) == 1);
+    CHECK(file != NULL && fgets(line, sizeof(line), file) != NULL);
     (void)fclose(file);
-    return pages * RS_PAGE_BYTES;
+    return strtoul(line, NULL, 10) * RS_PAGE_BYTES;
 }
 
 static size_t stack_bytes(uint32_t connections)

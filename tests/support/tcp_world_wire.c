@@ -97,10 +97,11 @@ void world_wire_reset(struct world_wire *wire, uint64_t seed, uint64_t now_ns)
 
 void world_wire_destroy(struct world_wire *wire)
 {
-    world_wire_reset(wire, 0, 0);
-    while (wire->pool != NULL) {
-        struct world_frame *frame = wire->pool;
-        wire->pool = frame->next;
+    for (uint32_t i = 0; i < wire->count; i++) {
+        free(wire->heap[i].frame);
+    }
+    for (struct world_frame *frame = wire->pool, *next; frame != NULL; frame = next) {
+        next = frame->next;
         free(frame);
     }
     free(wire->heap);
