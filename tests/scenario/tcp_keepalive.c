@@ -298,6 +298,22 @@ static void the_user_timeout_counts_from_when_data_was_sent(void **state)
     expect_error(c, RS_TIMED_OUT);
 }
 
+/* RFC 5482 2: it may be changed at any time, and holds for what waits already. */
+static void a_user_timeout_that_is_set_later_holds_for_what_waits(void **state)
+{
+    (void)state;
+    conn c = established(.options = PLAIN);
+    write_bytes(c, 100);
+    expect_tcp("PA 1:101 ack 1");
+    expect_tcp_after(200, "PA 1:101 ack 1");
+    set_settings(c, .user_timeout_ms = 450);
+    advance_ms(248);
+    expect_state(c, TCP_ESTABLISHED);
+    advance_ms(3);
+    expect_error(c, RS_TIMED_OUT);
+    expect_nothing();
+}
+
 /* Linux: it limits a closed window too, even though the peer answers the probes. */
 static void a_window_closed_for_longer_than_the_user_timeout_ends_it(void **state)
 {
@@ -408,6 +424,7 @@ int main(void)
         TCP_SCRIPT(a_long_user_timeout_outlasts_the_tries),
         TCP_SCRIPT(progress_begins_the_user_timeout_anew),
         TCP_SCRIPT(the_user_timeout_counts_from_when_data_was_sent),
+        TCP_SCRIPT(a_user_timeout_that_is_set_later_holds_for_what_waits),
         TCP_SCRIPT(a_window_closed_for_longer_than_the_user_timeout_ends_it),
         TCP_SCRIPT(a_syn_that_is_not_answered_in_time_ends_the_open),
         TCP_SCRIPT(a_fin_that_is_not_acknowledged_in_time_ends_the_connection),

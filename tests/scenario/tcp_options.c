@@ -185,6 +185,20 @@ static void the_window_of_a_syn_is_not_scaled(void **state)
     expect_nothing();
 }
 
+/* The same where the peer opens: its SYN names its scale, our SYN-ACK ours. */
+static void a_passive_open_scales_both_ways(void **state)
+{
+    (void)state;
+    server s = listening("any:7000", .recv_bytes = 1 << 18);
+    inject_tcp("S 0 win 10000 <mss 1460,wscale 3>");
+    expect_tcp("SA 0 ack 1 win 65535 <mss 1460,wscale 3>");
+    inject_tcp("A 1 ack 1 rawwin 250");
+    conn c = accepted(s);
+    write_bytes(c, 5000);
+    expect_tcp("A 1:1461 ack 1 rawwin 32768 <>"); /* 262144 of 8 */
+    expect_nothing();                             /* 2000 is the window; 540 bytes would be silly */
+}
+
 /* ---- the answer to a SYN ---- */
 
 static void syn_is_answered(const char *own, const char *syn_options, const char *answer)
@@ -460,6 +474,7 @@ int main(void)
         TCP_SCRIPT(a_window_scale_above_14_is_14),
         TCP_SCRIPT(without_the_peers_window_scale_nobody_scales),
         TCP_SCRIPT(the_window_of_a_syn_is_not_scaled),
+        TCP_SCRIPT(a_passive_open_scales_both_ways),
         TCP_SCRIPT(a_syn_ack_has_only_what_the_syn_offered),
         TCP_SCRIPT(without_sack_permitted_no_sack_is_sent),
         TCP_SCRIPT(with_sack_permitted_a_gap_is_reported),
