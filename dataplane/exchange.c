@@ -45,11 +45,12 @@ void exchange_sort(struct queue *queue, const struct pkt *pkts, uint32_t count)
     }
 }
 
-bool exchange_upcall_frame(void *context, const struct pkt *pkt, enum stack_hand_to to)
+bool exchange_upcall_frame(void *context, const struct pkt *pkt, enum stack_hand_to to,
+                           uint32_t queue_idx)
 {
     struct queue *queue = context;
-    if (to == STACK_TO_LEADER) {
-        return exchange_frame(queue, queue->siblings[0], pkt);
+    if (to != STACK_TO_FOLLOWERS) { /* the leader's number is 0 */
+        return exchange_frame(queue, queue->siblings[queue_idx], pkt);
     }
     bool all = true;
     for (uint32_t i = 1; i < queue->nic->queue_count; i++) {

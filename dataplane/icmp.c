@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dataplane/stack_internal.h"
+#include "dataplane/steer.h"
 #include "dataplane/wire/udp.h"
 
 #define ICMP_INTERVAL_NS (STACK_NS_PER_S / ICMP_RATE_PER_S)
@@ -150,16 +151,33 @@ static bool icmp_quoted_segment(struct stack *stack, const struct wire_icmp *hea
                           ip->dst_be32, error, mtu);
 }
 
-static void icmp_error(struct stack *stack, const struct ipv4_packet *packet)
+/* A connection lives on one queue, a NIC steers ICMP by its addresses. True: the frame is another
+ * queue's, and went there. */
+static bool icmp_steer(struct stack *stack, const struct ipv4_packet *packet, const uint8_t *quote,
+                       uint32_t quote_bytes)
+{
+    uint32_t queue_idx = steer_quoted(stack->nic->steering, quote, quote_bytes);
+    if (queue_idx == STEER_NO_QUEUE || queue_idx == stack->nic->queue_idx ||
+        ((const struct wire_ipv4 *)quote)->src_be32 != stack->ip_be32) {
+        return false;
+    }
+    stack_to_queue(stack, packet->pkt, queue_idx);
+    return true;
+}
+
+static void icmp_error(struct stack *stack, const struct ipv4_packet *packet, bool handed)
 {
     const struct wire_icmp *header = (const struct wire_icmp *)packet->payload;
-    if (icmp_quoted_segment(stack, header, packet->payload + ICMP_HEADER_BYTES,
-                            packet->payload_bytes - ICMP_HEADER_BYTES)) {
+    const uint8_t *quote = packet->payload + ICMP_HEADER_BYTES;
+    uint32_t quote_bytes = packet->payload_bytes - ICMP_HEADER_BYTES;
+    if (icmp_quoted_segment(stack, header, quote, quote_bytes)) {
         STACK_COUNT(stack, icmp_errors_in);
         return;
     }
-    struct udp_socket *socket = icmp_quoted_socket(stack, packet->payload + ICMP_HEADER_BYTES,
-                                                   packet->payload_bytes - ICMP_HEADER_BYTES);
+    if (!handed && icmp_steer(stack, packet, quote, quote_bytes)) {
+        return;
+    }
+    struct udp_socket *socket = icmp_quoted_socket(stack, quote, quote_bytes);
     if (socket == NULL) {
         STACK_COUNT(stack, icmp_no_socket);
         return;
@@ -168,7 +186,7 @@ static void icmp_error(struct stack *stack, const struct ipv4_packet *packet)
     stack->upcalls.error(stack->upcalls.context, socket, icmp_error_status(header));
 }
 
-void icmp_input(struct stack *stack, const struct ipv4_packet *packet)
+void icmp_input(struct stack *stack, const struct ipv4_packet *packet, bool handed)
 {
     const struct wire_icmp *header = icmp_check(packet->payload, packet->payload_bytes);
     if (header == NULL) {
@@ -185,7 +203,7 @@ void icmp_input(struct stack *stack, const struct ipv4_packet *packet)
         break;
     case ICMP_UNREACHABLE:
     case ICMP_TIME_EXCEEDED:
-        icmp_error(stack, packet);
+        icmp_error(stack, packet, handed);
         break;
     default:
         STACK_COUNT(stack, icmp_ignored);

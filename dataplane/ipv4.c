@@ -122,7 +122,7 @@ void ipv4_input(struct stack *stack, const struct pkt *pkt, bool link_group, boo
         tcp_input(stack, &packet);
         break;
     case IPV4_PROTOCOL_ICMP:
-        icmp_input(stack, &packet);
+        icmp_input(stack, &packet, handed);
         break;
     case IPV4_PROTOCOL_IGMP:
         if (stack->follower) {

@@ -218,7 +218,8 @@ bool exchange_has_room(const struct queue *queue);
 void exchange_hint(struct queue *queue, uint32_t to_idx, const struct dp_socket *socket,
                    uint64_t channel_mask);
 /* The stack's upcall hand_over. */
-bool exchange_upcall_frame(void *context, const struct pkt *pkt, enum stack_hand_to to);
+bool exchange_upcall_frame(void *context, const struct pkt *pkt, enum stack_hand_to to,
+                           uint32_t queue_idx);
 
 /* ---- deliver.c ---- */
 

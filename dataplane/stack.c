@@ -149,13 +149,19 @@ void stack_to_leader(struct stack *stack, const struct pkt *pkt, bool handed)
         return;
     }
     stack_count_given(stack,
-                      stack->upcalls.hand_over(stack->upcalls.context, pkt, STACK_TO_LEADER));
+                      stack->upcalls.hand_over(stack->upcalls.context, pkt, STACK_TO_LEADER, 0));
+}
+
+void stack_to_queue(struct stack *stack, const struct pkt *pkt, uint32_t queue_idx)
+{
+    stack_count_given(
+        stack, stack->upcalls.hand_over(stack->upcalls.context, pkt, STACK_TO_QUEUE, queue_idx));
 }
 
 bool stack_to_followers(struct stack *stack, const struct pkt *pkt)
 {
     if (stack->leads &&
-        !stack->upcalls.hand_over(stack->upcalls.context, pkt, STACK_TO_FOLLOWERS)) {
+        !stack->upcalls.hand_over(stack->upcalls.context, pkt, STACK_TO_FOLLOWERS, 0)) {
         STACK_COUNT(stack, arp_copies_lost);
     }
     return stack->leads;

@@ -49,9 +49,10 @@ enum stack_notice {
  * defends by ARP, speaks IGMP and says which multicast MACs the NIC shall take. The others follow:
  * they give the ARP and IGMP frames that the NIC gave them to the leader, and learn neighbours from
  * the copies of ARP frames that the leader gives to them all. Every queue asks for the neighbours
- * it needs, answers the pings it gets, and has all sockets' memberships.
+ * it needs, answers the pings it gets, and has all sockets' memberships. An ICMP error about a TCP
+ * segment goes on to the queue that has the connection.
  */
-enum stack_hand_to { STACK_TO_LEADER, STACK_TO_FOLLOWERS };
+enum stack_hand_to { STACK_TO_LEADER, STACK_TO_FOLLOWERS, STACK_TO_QUEUE };
 
 /* What the stack calls; on the queue's thread, from inside the stack. An upcall must not call back
  * into the stack: it copies, marks and returns. */
@@ -70,10 +71,11 @@ struct stack_upcalls {
     /* A thing an operator can act on happened. Called at most once a second per kind; must not
      * block. mac is all zero when unknown. May be NULL. */
     void (*notice)(void *context, enum stack_notice notice, uint32_t ip_be32, const uint8_t mac[6]);
-    /* Copies a received frame for the NIC's leading queue, or for each of its other ones, which
-     * give it to stack_input_handed. False: one of them has no room; the stack counts that. May be
-     * NULL on a NIC with one queue. */
-    bool (*hand_over)(void *context, const struct pkt *pkt, enum stack_hand_to to);
+    /* Copies a received frame for the NIC's leading queue, for each of its other ones, or for the
+     * one with that number in the NIC (else 0), which give it to stack_input_handed. False: one of
+     * them has no room; the stack counts that. May be NULL on a NIC with one queue. */
+    bool (*hand_over)(void *context, const struct pkt *pkt, enum stack_hand_to to,
+                      uint32_t queue_idx);
     /* What happened to a connection since the last call: TCP_EVENT_*. At the end of an iteration,
      * from stack_timers. After TCP_EVENT_GONE conn and its rings are free. May be NULL where
      * [tcp] connections_max is 0. */

@@ -88,6 +88,8 @@ void stack_notify(struct stack *stack, enum stack_notice notice, uint32_t ip_be3
 /* On a follower: a frame that only the leader acts on. handed: it has been handed over before, so
  * it ends here. */
 void stack_to_leader(struct stack *stack, const struct pkt *pkt, bool handed);
+/* A frame of the NIC's that another queue acts on, by its number in the NIC; counted here. */
+void stack_to_queue(struct stack *stack, const struct pkt *pkt, uint32_t queue_idx);
 /* On the leader: a copy for each follower. True: there are followers. */
 bool stack_to_followers(struct stack *stack, const struct pkt *pkt);
 

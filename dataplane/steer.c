@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dataplane/wire/ethernet.h"
+#include "dataplane/wire/icmp.h"
 #include "dataplane/wire/ipv4.h"
 #include "rings/seq.h"
 
@@ -48,6 +49,38 @@ uint32_t steer_flow(const struct nic_steering *steering, uint32_t remote_be32, u
     return steering->table[hash & steering->table_mask];
 }
 
+uint32_t steer_quoted(const struct nic_steering *steering, const uint8_t *quote,
+                      uint32_t quote_bytes)
+{
+    const struct wire_ipv4 *ip = (const struct wire_ipv4 *)quote;
+    /* Only the start of the packet is quoted: its total length points beyond the data. */
+    enum ipv4_check_result check = ipv4_check(quote, quote_bytes);
+    if ((check != IPV4_CHECK_OK && check != IPV4_CHECK_TOTAL_LENGTH) ||
+        ip->protocol != IPV4_PROTOCOL_TCP || ipv4_is_fragment(ip) ||
+        quote_bytes - ipv4_header_bytes(ip) < PORTS_BYTES) {
+        return STEER_NO_QUEUE;
+    }
+    uint16_t ports_be16[2];
+    memcpy(ports_be16, quote + ipv4_header_bytes(ip), sizeof(ports_be16));
+    return steer_flow(steering, ip->dst_be32, ip->src_be32, ports_be16[1], ports_be16[0]);
+}
+
+/* In place of a NIC: what only one queue acts on. */
+static uint32_t steer_software(const struct nic_steering *steering, const struct wire_ipv4 *ip)
+{
+    const uint8_t *payload = (const uint8_t *)ip + ipv4_header_bytes(ip);
+    uint32_t payload_bytes = ipv4_total_bytes(ip) - ipv4_header_bytes(ip);
+    if (ip->protocol == IPV4_PROTOCOL_IGMP) {
+        return 0;
+    }
+    if (ip->protocol != IPV4_PROTOCOL_ICMP || ipv4_is_fragment(ip) ||
+        payload_bytes < ICMP_HEADER_BYTES ||
+        (payload[0] != ICMP_UNREACHABLE && payload[0] != ICMP_TIME_EXCEEDED)) {
+        return STEER_NO_QUEUE;
+    }
+    return steer_quoted(steering, payload + ICMP_HEADER_BYTES, payload_bytes - ICMP_HEADER_BYTES);
+}
+
 uint32_t steer_frame(const struct nic_steering *steering, const uint8_t *frame, uint32_t len_bytes)
 {
     if (steering->mode == STEER_ONE_QUEUE || len_bytes < ETHERNET_HEADER_BYTES) {
@@ -63,8 +96,10 @@ uint32_t steer_frame(const struct nic_steering *steering, const uint8_t *frame, 
     bool has_ports = (ip->protocol == IPV4_PROTOCOL_UDP || ip->protocol == IPV4_PROTOCOL_TCP) &&
                      !ipv4_is_fragment(ip);
     if (!has_ports) {
-        if (steering->mode == STEER_SOFTWARE && ip->protocol == IPV4_PROTOCOL_IGMP) {
-            return 0;
+        uint32_t queue_idx =
+            steering->mode == STEER_SOFTWARE ? steer_software(steering, ip) : STEER_NO_QUEUE;
+        if (queue_idx != STEER_NO_QUEUE) {
+            return queue_idx;
         }
         uint32_t hash = toeplitz_addresses(&steering->toeplitz, ip->src_be32, ip->dst_be32);
         return steering->table[hash & steering->table_mask];

@@ -32,6 +32,8 @@ struct nic_steering {
     struct toeplitz toeplitz;
 };
 
+#define STEER_NO_QUEUE UINT32_MAX
+
 /* For every NIC with one queue. */
 extern const struct nic_steering steer_one_queue;
 
@@ -43,8 +45,13 @@ RS_CHECK_RESULT enum rs_status steer_init(struct nic_steering *steering, enum st
                                           const uint16_t *table, uint32_t table_size,
                                           uint32_t queue_count);
 /* The queue of a received frame, len_bytes from its Ethernet header on; any bytes. Malformed: 0.
- * In STEER_SOFTWARE also IGMP: only queue 0 acts on it, and a frame is handed over once. */
+ * In STEER_SOFTWARE IGMP is queue 0's, and an ICMP error its connection's queue's: only
+ * they act on it, and a frame is handed over once. */
 uint32_t steer_frame(const struct nic_steering *steering, const uint8_t *frame, uint32_t len_bytes);
+/* The queue that has the TCP connection of the segment that an ICMP error quotes, from its IPv4
+ * header on; any bytes. STEER_NO_QUEUE: they quote none. */
+uint32_t steer_quoted(const struct nic_steering *steering, const uint8_t *quote,
+                      uint32_t quote_bytes);
 /* The queue of the UDP or TCP packets that come from remote to local; network order. */
 uint32_t steer_flow(const struct nic_steering *steering, uint32_t remote_be32, uint32_t local_be32,
                     uint16_t remote_port_be16, uint16_t local_port_be16);

@@ -106,11 +106,16 @@ static void on_notice(void *context, enum stack_notice notice, uint32_t ip_be32,
 }
 
 /* A handed frame goes to no leader again, and only the leader copies. */
-static bool on_hand_over(void *context, const struct pkt *pkt, enum stack_hand_to to)
+static bool on_hand_over(void *context, const struct pkt *pkt, enum stack_hand_to to,
+                         uint32_t queue_idx)
 {
     (void)context;
-    MUST(to == (world.follower ? STACK_TO_LEADER : STACK_TO_FOLLOWERS));
-    MUST(!world.follower || !world.handed);
+    if (to == STACK_TO_QUEUE) {
+        MUST(!world.handed && queue_idx < 2 && queue_idx != world.nic->queue_idx);
+    } else {
+        MUST(to == (world.follower ? STACK_TO_LEADER : STACK_TO_FOLLOWERS));
+        MUST(queue_idx == 0 && (!world.follower || !world.handed));
+    }
     for (uint32_t i = 0; i < pkt->len_bytes; i++) {
         world.digest ^= pkt->data[i];
     }

@@ -108,10 +108,17 @@ static bool hand_to(struct script_queue *to, const struct pkt *pkt)
     return true;
 }
 
-bool script_hand_over(void *context, const struct pkt *pkt, enum stack_hand_to to)
+bool script_hand_over(void *context, const struct pkt *pkt, enum stack_hand_to to,
+                      uint32_t queue_idx)
 {
     struct script_queue *leader = &script.queues[0];
     bool taken = true;
+    if (to == STACK_TO_QUEUE) {
+        assert_true(queue_idx < script.queue_count);
+        assert_ptr_not_equal(context, &script.queues[queue_idx]);
+        return hand_to(&script.queues[queue_idx], pkt);
+    }
+    assert_int_equal(queue_idx, 0);
     if (to == STACK_TO_LEADER) {
         assert_ptr_not_equal(context, leader);
         return hand_to(leader, pkt);

@@ -84,7 +84,8 @@ void script_advance_to(uint64_t target_ns);
 void script_advance_to_frame(uint64_t target_ns);
 
 void script_multicast_changed(void *context);
-bool script_hand_over(void *context, const struct pkt *pkt, enum stack_hand_to to);
+bool script_hand_over(void *context, const struct pkt *pkt, enum stack_hand_to to,
+                      uint32_t queue_idx);
 void script_notice(void *context, enum stack_notice notice, uint32_t ip_be32, const uint8_t mac[6]);
 
 /* ---- frame_make.c ---- */

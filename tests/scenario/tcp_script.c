@@ -219,7 +219,8 @@ server script_listening(const struct server_options *options)
     s->listener.local_port_be16 = port_of(options->local);
     s->listener.reset_when_full = options->reset_when_full;
     s->listener.settings = options->settings;
-    s->listener.backlog = &s->backlog;
+    s->listener.backlog =
+        options->part_of != NULL ? options->part_of->listener.backlog : &s->backlog;
     s->listener.recv_window_bytes = s->recv_bytes != 0 ? s->recv_bytes : RING_BYTES;
     s->listener.owner = s;
     script_expect_status("listen", tcp_listen(s->queue->stack, &s->listener), options->fails);
@@ -254,7 +255,7 @@ conn script_accepted(server s)
     }
     script_trace("accept");
     c->server = NULL;
-    tcp_backlog_release(&s->backlog);
+    tcp_backlog_release(s->listener.backlog);
     tcp_flow_select(c->flow);
     return c;
 }
@@ -556,7 +557,7 @@ static void end_conn(conn c)
                     c->tcp != NULL ? rs_status_name(tcp_error(c->tcp)) : "");
     }
     if (c->server != NULL) {
-        tcp_backlog_release(&c->server->backlog);
+        tcp_backlog_release(c->server->listener.backlog);
         c->server = NULL;
     }
     if (c->tcp != NULL && c->closed) {

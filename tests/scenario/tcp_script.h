@@ -107,6 +107,7 @@ struct conn_options {
 struct server_options {
     const char *local;
     uint32_t backlog;                /* 0: 16 */
+    server part_of;                  /* on another queue: both have its backlog */
     uint32_t send_bytes, recv_bytes; /* of its connections' rings; 0: 65536 */
     bool reset_when_full;
     struct tcp_settings settings;
