@@ -194,6 +194,7 @@ enum counter_group {
     X(tcp_undos, INFO, "times a TCP peer had all it was thought to miss, window restored")         \
     X(tcp_probes_tail, INFO, "TCP tail loss probes")                                               \
     X(tcp_sack_reneged, INFO, "times a TCP peer dropped data it had reported by SACK")             \
+    X(tcp_sack_limited, INFO, "times a TCP peer's SACK blocks were too far apart to look for all at once") \
     X(tcp_records_short, INFO, "TCP segments kept account of together: [tcp] records_max reached")
 /* clang-format on */
 

@@ -21,6 +21,7 @@ struct tcp_ack {
     uint32_t delivered_bytes; /* acknowledged or SACKed for the first time */
     uint32_t sacked_bytes;    /* of these, SACKed */
     uint32_t lost_bytes;      /* deemed lost because of this ACK */
+    uint32_t sack_steps;      /* records looked at to find where its SACK blocks begin */
     uint64_t acked_sent_ns;   /* when the first record acknowledged was sent; STACK_NEVER: none that
                                  was   sent once only */
     uint64_t sacked_sent_ns;  /* the same, SACKed */
@@ -65,7 +66,7 @@ void tcp_sent_free(struct stack *stack, struct tcp_conn *conn, uint32_t sent_idx
 void tcp_sent_trim(struct stack *stack, struct tcp_conn *conn, uint32_t sent_idx, uint32_t bytes);
 /* No record is LOST any more (the peer had it). */
 void tcp_sent_unmark_lost(struct stack *stack, struct tcp_conn *conn);
-/* Forgets what SACK said (RFC 2018 8: the peer may have dropped it). */
+/* Forgets what SACK said (RFC 2018 8: the peer has dropped it): all of that is LOST. */
 void tcp_sack_forget(struct stack *stack, struct tcp_conn *conn);
 void tcp_sack_input(struct stack *stack, struct tcp_conn *conn, struct tcp_ack *ack);
 

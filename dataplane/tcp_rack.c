@@ -6,7 +6,8 @@
  */
 #include "dataplane/tcp_loss.h"
 
-#define RACK_DSACK_PERSIST   16u                     /* RFC 8985 6.2 step 4: recoveries */
+#define RACK_DSACK_PERSIST   16u /* RFC 8985 6.2 step 4: recoveries */
+#define RACK_WAITING_MAX     64u
 #define PROBE_ACK_DELAY_NS   (200 * STACK_NS_PER_MS) /* RFC 8985 7.2: the peer's delayed ACK */
 #define PROBE_SLACK_NS       (2 * STACK_NS_PER_MS)   /* Linux's: an ACK is rarely on time */
 #define PROBE_WITHOUT_RTT_NS STACK_NS_PER_S
@@ -105,7 +106,7 @@ uint32_t tcp_rack_detect(struct stack *stack, struct tcp_conn *conn)
 {
     struct tcp_loss *loss = &conn->loss;
     uint64_t wait_ns = loss->rack_rtt_ns + reorder_window_ns(loss);
-    uint32_t before = loss->lost_bytes, again = 0;
+    uint32_t before = loss->lost_bytes, again = 0, waiting = 0;
     loss->reorder_due_ns = 0;
     uint32_t next;
     for (uint32_t idx = loss->time_first; idx != TCP_NO_INDEX; idx = next) {
@@ -115,8 +116,13 @@ uint32_t tcp_rack_detect(struct stack *stack, struct tcp_conn *conn)
             break; /* all further ones were sent later still */
         }
         if (sent->sent_ns + wait_ns > stack->now_ns) {
-            /* The last one's: one timer for all of them. */
+            /* The last one's: one timer for all of them. Not looked for to the end by each ACK:
+             * what remains was sent before what has arrived. */
             loss->reorder_due_ns = sent->sent_ns + wait_ns;
+            if (++waiting == RACK_WAITING_MAX) {
+                loss->reorder_due_ns = loss->rack_sent_ns + wait_ns;
+                break;
+            }
             continue;
         }
         /* What was sent again and is lost again counts once more. */

@@ -8,12 +8,22 @@
  * it may run short, and then new data joins the connection's last record: less exact, never wrong.
  *
  * A SACK block costs what is new about it: what the last ACK's blocks covered is cut off, the
- * search begins where the last one ended, and neighbours that are SACKED are one record.
+ * search begins at the nearest of both ends and where the last one ended, and neighbours that are
+ * SACKED are one record. A peer that makes blocks up could still have every ACK search half of all
+ * records, so what an ACK may cost is bounded (SACK_STEPS_MAX and the two below it).
  */
 #include "dataplane/tcp_loss.h"
 
 #include <assert.h>
 #include <string.h>
+
+/* Records that an ACK's blocks are searched through. Beyond that a block is not taken in, and found
+ * when it comes again: the next search begins where this one ended. */
+#define SACK_STEPS_MAX 512u
+/* Records looked at in a turn for the next one to send again; then on in the next turn. */
+#define LOST_STEPS_MAX 512u
+/* Records that one which comes back to the list by time is compared with; see time_insert. */
+#define TIME_STEPS_MAX 16u
 
 /* ---- pool and lists
  * -------------------------------------------------------------------------- */
@@ -78,23 +88,30 @@ static void time_link(struct stack *stack, struct tcp_loss *loss, uint32_t idx, 
     }
 }
 
-/* By its time; the search begins at `near`, a record on the list, or TCP_NO_INDEX: at the end. */
+/* By its time; the search begins at `near`, a record on the list, or TCP_NO_INDEX: at the end.
+ * Where its place is far, because records of different times take turns in the stream, it is as if
+ * it was sent just now: it is deemed lost later than it could be, and is no sample. */
 static void time_insert(struct stack *stack, struct tcp_loss *loss, uint32_t idx, uint32_t near)
 {
-    uint64_t sent_ns = tcp_sent_at(stack, idx)->sent_ns;
+    struct tcp_sent *sent = tcp_sent_at(stack, idx);
     uint32_t after = near != TCP_NO_INDEX ? near : loss->time_last;
-    while (after != TCP_NO_INDEX && tcp_sent_at(stack, after)->sent_ns > sent_ns) {
+    uint32_t steps = 0;
+    while (after != TCP_NO_INDEX && tcp_sent_at(stack, after)->sent_ns > sent->sent_ns &&
+           steps++ < TIME_STEPS_MAX) {
         after = tcp_sent_at(stack, after)->time_prev;
     }
-    for (;;) {
+    for (; steps < TIME_STEPS_MAX; steps++) {
         uint32_t next =
             after == TCP_NO_INDEX ? loss->time_first : tcp_sent_at(stack, after)->time_next;
-        if (next == TCP_NO_INDEX || tcp_sent_at(stack, next)->sent_ns > sent_ns) {
-            break;
+        if (next == TCP_NO_INDEX || tcp_sent_at(stack, next)->sent_ns > sent->sent_ns) {
+            time_link(stack, loss, idx, after);
+            return;
         }
         after = next;
     }
-    time_link(stack, loss, idx, after);
+    sent->sent_ns = stack->now_ns;
+    sent->flags |= TCP_SENT_JOINED;
+    time_link(stack, loss, idx, loss->time_last);
 }
 
 static void count(uint32_t *counter, uint32_t flag, uint32_t old, uint32_t now, uint32_t amount)
@@ -346,7 +363,13 @@ uint32_t tcp_loss_next(struct stack *stack, struct tcp_conn *conn)
         return TCP_NO_INDEX;
     }
     uint32_t idx = loss->lost_hint != TCP_NO_INDEX ? loss->lost_hint : loss->first;
+    uint32_t steps = 0;
     while (idx != TCP_NO_INDEX && !is_to_be_sent(tcp_sent_at(stack, idx)->flags)) {
+        if (steps++ == LOST_STEPS_MAX) {
+            loss->lost_hint = idx;
+            tcp_ready(stack, conn);
+            return TCP_NO_INDEX;
+        }
         idx = tcp_sent_at(stack, idx)->next;
     }
     loss->lost_hint = idx != TCP_NO_INDEX ? idx : loss->last;
@@ -370,14 +393,11 @@ void tcp_sent_unmark_lost(struct stack *stack, struct tcp_conn *conn)
 void tcp_sack_forget(struct stack *stack, struct tcp_conn *conn)
 {
     struct tcp_loss *loss = &conn->loss;
-    uint32_t near = TCP_NO_INDEX;
     for (uint32_t idx = loss->first; idx != TCP_NO_INDEX; idx = tcp_sent_at(stack, idx)->next) {
-        uint32_t flags = tcp_sent_at(stack, idx)->flags;
-        if ((flags & TCP_SENT_SACKED) != 0) {
-            change(stack, conn, idx, (flags & ~(uint32_t)TCP_SENT_SACKED) | TCP_SENT_RETRANSMITTED,
-                   near);
+        if ((tcp_sent_at(stack, idx)->flags & TCP_SENT_SACKED) != 0) {
+            tcp_sent_change(stack, conn, idx, TCP_SENT_LOST | TCP_SENT_RETRANSMITTED,
+                            TCP_SENT_SACKED);
             tcp_sent_at(stack, idx)->segments = 1;
-            near = idx;
         }
     }
     loss->sacked_bytes = 0;
@@ -467,18 +487,48 @@ static uint32_t mark(struct stack *stack, struct tcp_conn *conn, uint32_t idx, s
     return idx;
 }
 
-/* The first record that ends behind pos, which is not before snd_una. */
-static uint32_t find(const struct stack *stack, const struct tcp_loss *loss, uint32_t pos)
+/* Where a search for pos, which is not before snd_una, begins: the least bytes away. */
+static uint32_t nearest(const struct stack *stack, const struct tcp_loss *loss, uint32_t pos)
 {
-    uint32_t idx = loss->sack_hint != TCP_NO_INDEX ? loss->sack_hint : loss->first;
-    while (idx != TCP_NO_INDEX && rs_seq_before(pos, tcp_sent_at(stack, idx)->start) &&
-           tcp_sent_at(stack, idx)->prev != TCP_NO_INDEX) {
-        idx = tcp_sent_at(stack, idx)->prev;
+    if (loss->first == TCP_NO_INDEX) {
+        return TCP_NO_INDEX;
     }
-    while (idx != TCP_NO_INDEX && rs_seq_before_eq(tcp_sent_at(stack, idx)->end, pos)) {
-        idx = tcp_sent_at(stack, idx)->next;
+    uint32_t first = tcp_sent_at(stack, loss->first)->start;
+    uint32_t last = tcp_sent_at(stack, loss->last)->start;
+    uint32_t to_last = rs_seq_before(pos, last) ? last - pos : 0;
+    bool from_last = to_last < pos - first;
+    uint32_t least = from_last ? to_last : pos - first;
+    if (loss->sack_hint != TCP_NO_INDEX) {
+        uint32_t hint = tcp_sent_at(stack, loss->sack_hint)->start;
+        if ((rs_seq_before(pos, hint) ? hint - pos : pos - hint) <= least) {
+            return loss->sack_hint;
+        }
     }
-    return idx;
+    return from_last ? loss->last : loss->first;
+}
+
+/* The first record that ends behind pos, which is not before snd_una. TCP_NO_INDEX: none, or the
+ * ACK has cost enough. */
+static uint32_t find(struct stack *stack, struct tcp_loss *loss, uint32_t pos, struct tcp_ack *ack)
+{
+    uint32_t idx = nearest(stack, loss, pos);
+    bool moved = false;
+    while (idx != TCP_NO_INDEX) {
+        const struct tcp_sent *sent = tcp_sent_at(stack, idx);
+        bool back = rs_seq_before(pos, sent->start) && sent->prev != TCP_NO_INDEX;
+        if (!back && rs_seq_before(pos, sent->end)) {
+            return idx;
+        }
+        if (ack->sack_steps == SACK_STEPS_MAX) {
+            STACK_COUNT(stack, tcp_sack_limited);
+            loss->sack_hint = moved ? idx : loss->sack_hint;
+            return TCP_NO_INDEX;
+        }
+        ack->sack_steps++;
+        moved = true;
+        idx = back ? sent->prev : sent->next;
+    }
+    return TCP_NO_INDEX;
 }
 
 /*
@@ -523,7 +573,7 @@ static uint32_t mark_range(struct stack *stack, struct tcp_conn *conn, uint32_t 
     struct tcp_loss *loss = &conn->loss;
     uint32_t marked = start;
     bool gap = false;
-    uint32_t idx = find(stack, loss, start);
+    uint32_t idx = find(stack, loss, start, ack);
     while (idx != TCP_NO_INDEX && rs_seq_before(tcp_sent_at(stack, idx)->start, end)) {
         if ((tcp_sent_at(stack, idx)->flags & TCP_SENT_SACKED) == 0) {
             bool within;

@@ -156,6 +156,39 @@ static void a_small_segment_long_ago_does_not_hold_the_next(void **state)
     expect_tcp("PA %d:%d ack 1", 11 + 6 * MSS, 21 + 6 * MSS);
 }
 
+/* ---- what a peer can make an ACK cost ---- */
+
+#define TINY     88 /* the least segment */
+#define IN_ALL   4000
+#define AT(what) (1 + (what)*TINY)
+
+/* Blocks far from both ends and from each other: an ACK looks through 512 records for them and goes
+ * on where it ended when they come again. */
+static void far_blocks_are_found_in_several_acks(void **state)
+{
+    (void)state;
+    conn c = established(.send_bytes = 1 << 20, .options = "mss 88,sackOK,wscale 7", .rtt_ms = 500);
+    inject_tcp("A 1 ack 1 win 1048576");
+    write_bytes(c, IN_ALL * TINY);
+    for (unsigned i = 0; i < 20; i++) { /* as many frames as the transmit queue holds at a time */
+        advance_ms(1);
+    }
+    expect_tcp_each(TINY, "A 1:%d ack 1", AT(IN_ALL));
+    expect_info(c, in_flight_bytes, IN_ALL * TINY);
+    inject_tcp("A 1 ack 1 <sack %d:%d %d:%d>", AT(1000), AT(1001), AT(3000), AT(3001));
+    expect_count(tcp_sack_limited, 2); /* 512 steps, then none for the second */
+    expect_info(c, in_flight_bytes, IN_ALL * TINY);
+    for (int i = 0; i < 3; i++) {
+        inject_tcp("A 1 ack 1 <sack %d:%d %d:%d>", AT(1000), AT(1001), AT(3000), AT(3001));
+    }
+    struct tcp_info info = conn_info(c);
+    expect_number("in flight or lost", info.in_flight_bytes + tcp_of(c)->loss.lost_bytes,
+                  (IN_ALL - 2) * TINY);
+    allow_tcp("A *:* ack 1");
+    inject_tcp("A 1 ack %d", AT(IN_ALL));
+    expect_acked(c, IN_ALL * TINY);
+}
+
 /* ---- settings ---- */
 
 /* tcp.h: 0 is 128, also when it was something else. */
@@ -199,6 +232,7 @@ int main(void)
         TCP_SCRIPT(what_was_urgent_long_ago_is_not_again),
         TCP_SCRIPT(an_urgent_mark_long_ago_does_not_hide_the_next),
         TCP_SCRIPT(a_small_segment_long_ago_does_not_hold_the_next),
+        TCP_SCRIPT_WITH(far_blocks_are_found_in_several_acks, none),
         TCP_SCRIPT(a_ttl_of_0_is_the_default_again),
         TCP_SCRIPT(more_than_255_keep_alive_probes_end_too),
     };
