@@ -307,6 +307,9 @@ static bool tcp_fin_acked_step(struct stack *stack, struct tcp_conn *conn)
         tcp_set_state(stack, conn, TCP_FIN_WAIT_2); /* ends linger: it has what it wanted */
         return true;
     case TCP_CLOSING:
+        if (conn->ack_now != 0) { /* the peer's FIN came in this iteration, too */
+            tcp_send_ack(stack, conn);
+        }
         tcp_finish(stack, conn, true);
         return false;
     case TCP_LAST_ACK:

@@ -70,6 +70,24 @@ static void both_close_at_the_same_time(void **state)
     expect_flow_state(TCP_TIME_WAIT);
 }
 
+/* RFC 9293 3.10.7.4: a FIN is acknowledged, also when ours is in the same burst. */
+static void both_close_and_all_comes_in_one_burst(void **state)
+{
+    (void)state;
+    conn c = established();
+    close_conn(c);
+    expect_tcp("FA 1 ack 1");
+    in_one_iteration
+    {
+        inject_tcp("FA 1 ack 1");
+        inject_tcp("A 2 ack 2");
+    }
+    expect_tcp("A 2 ack 2");
+    expect_nothing();
+    expect_gone(c);
+    expect_flow_state(TCP_TIME_WAIT);
+}
+
 /* A program that stays hears of both ends, and may read after them. */
 static void a_program_that_stays_hears_of_both_ends(void **state)
 {
@@ -644,6 +662,7 @@ int main(void)
         TCP_SCRIPT(who_closes_second_does_not_wait),
         TCP_SCRIPT_WITH(who_closes_second_does_not_wait, wrap),
         TCP_SCRIPT(both_close_at_the_same_time),
+        TCP_SCRIPT(both_close_and_all_comes_in_one_burst),
         TCP_SCRIPT(a_program_that_stays_hears_of_both_ends),
         TCP_SCRIPT(after_our_fin_data_still_comes_in),
         TCP_SCRIPT(after_the_peers_fin_data_still_goes_out),
