@@ -26,6 +26,17 @@ static conn connected_on(uint32_t queue_idx)
     return established(.local = "any:0", .rtt_ms = 1);
 }
 
+/* "Fragmentation needed", about a segment of this connection to PEER:5000. */
+static struct frame error_about(conn c)
+{
+    char own[32];
+    (void)snprintf(own, sizeof(own), OWN ":%u", rs_be16(conn_info(c).local_port_be16));
+    struct frame frame = frame_icmp_error(ROUTER, 3, 4, own, PEER ":5000");
+    frame.data[14 + 20 + 8 + 9] = 6; /* the quote is TCP */
+    frame_fix_payload(&frame);
+    return frame;
+}
+
 /* ---- connect ---- */
 
 /* RFC 6056's random ports, but only those whose answers the NIC gives to the queue that connects.
@@ -197,6 +208,17 @@ static void an_icmp_error_about_nothing_is_handed_over_once(void **state)
     expect_info(c, mss_bytes, 1448);
 }
 
+/* Two queues that steer differently would else send it to and fro. */
+static void an_icmp_error_that_was_handed_over_goes_no_further(void **state)
+{
+    (void)state;
+    struct frame frame = error_about(connected_on(1));
+    on_queue(0);
+    inject_handed(&frame);
+    expect_count(handed_out, 0);
+    expect_count(icmp_no_socket, 1);
+}
+
 /* Of somebody else's segments, and of datagrams, which every queue knows, nothing is handed on. */
 static void other_icmp_errors_stay(void **state)
 {
@@ -253,11 +275,7 @@ static void software_steers_icmp_errors_by_what_they_quote(void **state)
         conn c = connected_on(queue_idx);
         struct nic_steering software = *script_nic()->steering;
         software.mode = STEER_SOFTWARE;
-        struct tcp_info info = conn_info(c);
-        char own[32];
-        (void)snprintf(own, sizeof(own), OWN ":%u", rs_be16(info.local_port_be16));
-        struct frame frame = frame_icmp_error(ROUTER, 3, 4, own, PEER ":5000");
-        frame.data[14 + 20 + 8 + 9] = 6; /* the quote is TCP */
+        struct frame frame = error_about(c);
         assert_int_equal(steer_frame(&software, frame.data, frame.len_bytes), queue_idx);
         frame.data[14 + 20] = 8; /* a ping goes by its addresses */
         assert_int_equal(steer_frame(&software, frame.data, frame.len_bytes), queue_of(&frame));
@@ -274,6 +292,7 @@ int main(void)
         TCP_SCRIPT_WITH(an_icmp_error_reaches_the_queue_of_its_connection, queues),
         TCP_SCRIPT_WITH(a_refusal_reaches_the_queue_that_connects, queues),
         TCP_SCRIPT_WITH(an_icmp_error_about_nothing_is_handed_over_once, queues),
+        TCP_SCRIPT_WITH(an_icmp_error_that_was_handed_over_goes_no_further, queues),
         TCP_SCRIPT_WITH(other_icmp_errors_stay, queues),
         TCP_SCRIPT_WITH(without_room_an_icmp_error_is_lost, queues),
         TCP_SCRIPT_WITH(a_segment_that_was_handed_over_is_taken_as_any_other, queues),
