@@ -63,23 +63,41 @@ uint64_t tcp_rto_ns(const struct tcp_conn *conn)
     return rto_ns < loss->rto_max_ns ? rto_ns : loss->rto_max_ns;
 }
 
+/* By the echoed timestamp, at least a tick of its clock; 0: there is none of ours. */
+static uint64_t echoed_rtt_ns(const struct stack *stack, const struct tcp_conn *conn,
+                              const struct tcp_options *options)
+{
+    uint32_t echo_ms = tcp_ts_clock(stack) + conn->ts_offset - options->tsecr;
+    if (!tcp_has(conn, TCP_FEATURE_TIMESTAMPS) || (options->present & TCP_OPTION_TIMESTAMPS) == 0 ||
+        options->tsecr == 0 || echo_ms >= 1u << 20) { /* 17 minutes: not an echo of ours */
+        return 0;
+    }
+    return (echo_ms > 0 ? echo_ms : 1) * STACK_NS_PER_MS;
+}
+
+void tcp_rtt_handshake(struct stack *stack, struct tcp_conn *conn, uint64_t sent_ns,
+                       const struct tcp_options *options)
+{
+    uint64_t rtt_ns = sent_ns != 0 ? stack->now_ns - sent_ns : echoed_rtt_ns(stack, conn, options);
+    if (sent_ns != 0 || rtt_ns != 0) {
+        tcp_rtt_sample(stack, conn, rtt_ns);
+    }
+}
+
 /* Of the first record acknowledged, else of the first one SACKed, if it was sent once only (Karn);
  * else by the echoed timestamp (RFC 7323 4.1: only when new data is acknowledged). */
 static bool measure_rtt(struct stack *stack, struct tcp_conn *conn, const struct tcp_ack *ack)
 {
-    const struct tcp_options *options = &ack->segment->options;
     uint64_t rtt_ns;
     if (ack->acked_sent_ns != STACK_NEVER && !ack->retransmit_acked) {
         rtt_ns = stack->now_ns - ack->acked_sent_ns;
     } else if (ack->sacked_sent_ns != STACK_NEVER) {
         rtt_ns = stack->now_ns - ack->sacked_sent_ns;
-    } else if (ack->acked_bytes > 0 && tcp_has(conn, TCP_FEATURE_TIMESTAMPS) &&
-               (options->present & TCP_OPTION_TIMESTAMPS) != 0 && options->tsecr != 0) {
-        uint32_t echo_ms = tcp_ts_clock(stack) + conn->ts_offset - options->tsecr;
-        if (echo_ms >= 1u << 20) { /* 17 minutes: not an echo of ours */
+    } else if (ack->acked_bytes > 0) {
+        rtt_ns = echoed_rtt_ns(stack, conn, &ack->segment->options);
+        if (rtt_ns == 0) {
             return false;
         }
-        rtt_ns = (echo_ms > 0 ? echo_ms : 1) * STACK_NS_PER_MS;
     } else {
         return false;
     }

@@ -65,11 +65,11 @@ static void tcp_take_syn(struct stack *stack, struct tcp_conn *conn,
 }
 
 /* Our SYN is acknowledged. */
-static void tcp_establish(struct stack *stack, struct tcp_conn *conn)
+static void tcp_establish(struct stack *stack, struct tcp_conn *conn,
+                          const struct tcp_segment *segment)
 {
-    if (conn->loss.backoff == 0) { /* sent once: an RTT sample (RFC 6298 3) */
-        tcp_rtt_sample(stack, conn, stack->now_ns - conn->syn_sent_ns);
-    }
+    uint64_t sent_ns = conn->loss.backoff == 0 ? conn->syn_sent_ns : 0; /* RFC 6298 3 */
+    tcp_rtt_handshake(stack, conn, sent_ns, &segment->options);
     conn->loss.backoff = 0;
     conn->snd_una = conn->iss + 1;
     conn->rto_base_ns = stack->now_ns;
@@ -118,7 +118,7 @@ static enum counter_id tcp_syn_sent_input(struct stack *stack, struct tcp_conn *
         tcp_send_syn(stack, conn);
         return COUNTER_tcp_segments_in;
     }
-    tcp_establish(stack, conn);
+    tcp_establish(stack, conn, segment);
     conn->ack_now = 1;
     if (segment->payload_bytes > 0 || (flags & TCP_FLAG_FIN) != 0) {
         struct tcp_segment rest = *segment;
@@ -259,7 +259,7 @@ static bool tcp_ack_step(struct stack *stack, struct tcp_conn *conn,
             *out = COUNTER_tcp_ack_invalid;
             return false;
         }
-        tcp_establish(stack, conn);
+        tcp_establish(stack, conn, segment);
         conn->snd_wl1 = segment->seq;
         conn->snd_wl2 = segment->ack;
         conn->snd_wnd = (uint32_t)segment->window << conn->send_wscale;

@@ -612,6 +612,10 @@ void tcp_loss_probe_timer(struct stack *stack, struct tcp_conn *conn);
 void tcp_loss_resend_too_large(struct stack *stack, struct tcp_conn *conn);
 /* A round trip measured (RFC 6298). */
 void tcp_rtt_sample(struct stack *stack, struct tcp_conn *conn, uint64_t rtt_ns);
+/* The round trip of the handshake: by when our SYN was sent, 0 when it was more than once; then by
+ * the timestamp that the answer echoes (RFC 7323 4.1), if there is one. */
+void tcp_rtt_handshake(struct stack *stack, struct tcp_conn *conn, uint64_t sent_ns,
+                       const struct tcp_options *options);
 uint64_t tcp_rto_ns(const struct tcp_conn *conn); /* with backoff */
 /* RFC 8985 7.2: when to probe; UINT64_MAX: not now. */
 uint64_t tcp_loss_probe_due_ns(const struct stack *stack, const struct tcp_conn *conn);

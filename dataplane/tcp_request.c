@@ -272,9 +272,7 @@ enum counter_id tcp_request_complete(struct stack *stack, struct tcp_request *re
     tcp_request_drop(stack, request);
     tcp_flow_insert(stack, &conn->flow);
     tcp_set_state(stack, conn, TCP_ESTABLISHED);
-    if (sent_ns != 0) {
-        tcp_rtt_sample(stack, conn, stack->now_ns - sent_ns);
-    }
+    tcp_rtt_handshake(stack, conn, sent_ns, &segment->options);
     STACK_COUNT(stack, tcp_accepted);
     if (cookie) {
         STACK_COUNT(stack, tcp_cookies_accepted);

@@ -100,6 +100,36 @@ static void without_a_sample_of_the_handshake_it_is_three_seconds(void **state)
     expect_tcp_after(3000, "PA 1:101 ack 1");
 }
 
+/* RFC 7323 4.1, as Linux: the echo says which SYN was answered. */
+static void with_timestamps_a_handshake_always_gives_a_sample(void **state)
+{
+    (void)state;
+    conn c = connecting(PEER ":5000");
+    expect_tcp("S 0 <mss 1460,sackOK,ts 0:0,wscale 1>");
+    expect_tcp_after(1000, "S 0 <mss 1460,sackOK,ts 1000:0,wscale 1>");
+    advance_ms(RTT_MS);
+    inject_tcp("SA 0 ack 1 <mss 1460,ts 0:1000>");
+    expect_tcp("A 1 ack 1");
+    expect_connected(c);
+    expect_info(c, rtt_ns, RTT_MS * 1000000);
+    write_bytes(c, 100);
+    expect_tcp("PA 1:101 ack 1");
+    expect_tcp_after(300, "PA 1:101 ack 1");
+}
+
+static void with_timestamps_a_syn_ack_always_gives_a_sample(void **state)
+{
+    (void)state;
+    server s = listening("any:7000");
+    inject_tcp("S 0 win 65535 <mss 1460,ts 0:0>");
+    expect_tcp("SA 0 ack 1 <mss 1460,ts 0:0>");
+    expect_tcp_after(1000, "SA 0 ack 1 <mss 1460,ts 1000:0>");
+    advance_ms(RTT_MS);
+    inject_tcp("A 1 ack 1 <ts 100:1000>");
+    conn c = accepted(s);
+    expect_info(c, rtt_ns, RTT_MS * 1000000);
+}
+
 /* 5.5, and the most, 120 s (Linux); after 15 in vain the connection is given up (RFC 9293 3.8.3).
  */
 static void it_doubles_until_the_connection_is_given_up(void **state)
@@ -607,6 +637,8 @@ int main(void)
         TCP_SCRIPT(the_least_timeout_is_200_ms),
         TCP_SCRIPT(a_round_trip_that_varies_makes_it_longer),
         TCP_SCRIPT(without_a_sample_of_the_handshake_it_is_three_seconds),
+        TCP_SCRIPT(with_timestamps_a_handshake_always_gives_a_sample),
+        TCP_SCRIPT(with_timestamps_a_syn_ack_always_gives_a_sample),
         TCP_SCRIPT(it_doubles_until_the_connection_is_given_up),
         TCP_SCRIPT(an_ack_starts_it_anew),
         TCP_SCRIPT(it_counts_from_the_first_data_after_idleness),
