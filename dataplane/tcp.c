@@ -96,6 +96,7 @@ static void tcp_link_free_lists(struct tcp_stack *tcp)
         tcp->sent_free = i - 1;
     }
     tcp->range_free = TCP_NO_INDEX;
+    tcp->range_free_count = tcp->config.ranges_max;
     for (uint32_t i = tcp->config.ranges_max; i > 0; i--) {
         tcp->ranges[i - 1].next = tcp->range_free;
         tcp->range_free = i - 1;

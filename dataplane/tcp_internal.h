@@ -163,6 +163,7 @@ struct tcp_loss {
     bool rack_reordering_seen, rack_dsack_seen;
     uint32_t rack_dsack_round_end;
     uint32_t sacked_segments;
+    uint32_t records;                                /* on its lists */
     struct tcp_sack_block seen[TCP_SACK_MAX_BLOCKS]; /* the last ACK's blocks, as far as marked */
     /* proportional rate reduction, RFC 6937; ratio: ssthresh to the window before, of 2^16 */
     uint32_t prr_delivered, prr_out, prr_ratio;
@@ -361,7 +362,7 @@ struct tcp_stack { /* stack->tcp */
     uint32_t sent_free, sent_free_count;
     uint32_t sent_holders; /* connections that have records */
     struct tcp_range *ranges;
-    uint32_t range_free;
+    uint32_t range_free, range_free_count;
     struct tcp_request *requests, *request_free;
     uint32_t request_count;
     struct tcp_time_wait *time_waits, *time_wait_free, *time_wait_first, *time_wait_last;
@@ -429,6 +430,13 @@ void tcp_let_go(struct stack *stack, struct tcp_conn *conn);
 static inline bool tcp_has(const struct tcp_conn *conn, uint32_t feature)
 {
     return (conn->features & feature) != 0;
+}
+
+/* Whether one that has `held` of a pool may have another one: three times of what is still free, so
+ * that however many others hold what they have for ever there is some for the next. */
+static inline bool tcp_pool_share(uint32_t held, uint32_t free_count)
+{
+    return held / 3 < free_count;
 }
 
 static inline uint32_t tcp_min_u32(uint32_t a, uint32_t b)

@@ -75,6 +75,7 @@ static void tcp_range_free(struct stack *stack, struct tcp_conn *conn, uint32_t 
     struct tcp_stack *tcp = &stack->tcp;
     tcp->ranges[idx].next = tcp->range_free;
     tcp->range_free = idx;
+    tcp->range_free_count++;
     conn->range_count--;
 }
 
@@ -135,11 +136,13 @@ static bool tcp_range_add(struct stack *stack, struct tcp_conn *conn, uint32_t s
     uint32_t idx = *link;
     if (idx == TCP_NO_INDEX || rs_seq_before(end, tcp->ranges[idx].start)) {
         uint32_t fresh = tcp->range_free;
-        if (conn->range_count == TCP_RANGES_MAX || fresh == TCP_NO_INDEX) {
+        if (conn->range_count == TCP_RANGES_MAX ||
+            !tcp_pool_share(conn->range_count, tcp->range_free_count)) {
             STACK_COUNT(stack, tcp_ranges_full);
             return false;
         }
         tcp->range_free = tcp->ranges[fresh].next;
+        tcp->range_free_count--;
         tcp->ranges[fresh] = (struct tcp_range){.start = start, .end = end, .next = idx};
         *link = fresh;
         conn->range_count++;

@@ -28,12 +28,15 @@
 /* ---- pool and lists
  * -------------------------------------------------------------------------- */
 
-/* A record beyond a connection's first must leave one for each connection that has none. */
-static uint32_t sent_take(struct stack *stack, const struct tcp_conn *conn)
+/* A record beyond a connection's first must leave one for each connection that has none, and is
+ * one of its share of the others. */
+static uint32_t sent_take(struct stack *stack, struct tcp_conn *conn)
 {
     struct tcp_stack *tcp = &stack->tcp;
     bool first = conn->loss.first == TCP_NO_INDEX;
-    if (!first && tcp->sent_free_count <= tcp->config.connections_max - tcp->sent_holders) {
+    uint32_t kept = tcp->config.connections_max - tcp->sent_holders;
+    if (!first && (tcp->sent_free_count <= kept ||
+                   !tcp_pool_share(conn->loss.records - 1, tcp->sent_free_count - kept))) {
         return TCP_NO_INDEX;
     }
     uint32_t idx = tcp->sent_free;
@@ -41,6 +44,7 @@ static uint32_t sent_take(struct stack *stack, const struct tcp_conn *conn)
     tcp->sent_free = tcp->sent[idx].next;
     tcp->sent_free_count--;
     tcp->sent_holders += first;
+    conn->loss.records++;
     return idx;
 }
 
@@ -198,6 +202,7 @@ static void sent_give(struct stack *stack, struct tcp_conn *conn, uint32_t idx)
         loss->sack_hint = sent->next != TCP_NO_INDEX ? sent->next : sent->prev;
     }
     tcp->sent_holders -= loss->first == TCP_NO_INDEX;
+    loss->records--;
     sent->next = tcp->sent_free;
     tcp->sent_free = idx;
     tcp->sent_free_count++;

@@ -189,6 +189,33 @@ static void far_blocks_are_found_in_several_acks(void **state)
     expect_acked(c, IN_ALL * TINY);
 }
 
+/* ---- pools ---- */
+
+static int setup_few_ranges(void **state)
+{
+    (void)state;
+    struct tcp_config config = script_tcp_config();
+    config.ranges_max = 16;
+    return script_setup_tcp_config(&config, 0);
+}
+
+/* Gaps cost nothing to hold: who makes as many as he can leaves some to others. */
+static void a_peer_with_many_gaps_leaves_places_to_others(void **state)
+{
+    (void)state;
+    conn greedy = established();
+    conn other = established(.local = "any:7001", .peer = PEER ":5001");
+    on_conn(greedy);
+    for (int i = 0; i < 20; i++) {
+        inject_tcp("A %d:%d ack 1", 101 + 200 * i, 201 + 200 * i);
+    }
+    allow_tcp("A 1 ack 1");
+    assert_true(counter_get(&script_stack()->counters, COUNTER_tcp_ranges_full) > 0);
+    on_conn(other);
+    inject_tcp("A 101:201 ack 1");
+    expect_tcp("A 1 ack 1 <ts,sack 101:201>");
+}
+
 /* ---- settings ---- */
 
 /* tcp.h: 0 is 128, also when it was something else. */
@@ -233,6 +260,8 @@ int main(void)
         TCP_SCRIPT(an_urgent_mark_long_ago_does_not_hide_the_next),
         TCP_SCRIPT(a_small_segment_long_ago_does_not_hold_the_next),
         TCP_SCRIPT_WITH(far_blocks_are_found_in_several_acks, none),
+        cmocka_unit_test_setup_teardown(a_peer_with_many_gaps_leaves_places_to_others,
+                                        setup_few_ranges, script_teardown),
         TCP_SCRIPT(a_ttl_of_0_is_the_default_again),
         TCP_SCRIPT(more_than_255_keep_alive_probes_end_too),
     };
