@@ -330,6 +330,7 @@ void tcp_receive_data(struct stack *stack, struct tcp_conn *conn, const struct t
         seq += old;
         data += old;
         len_bytes -= old;
+        fin = fin && seq == conn->rcv_nxt; /* else data behind it has come: it cannot be */
     }
     uint32_t room = rs_seq_before(seq, conn->rcv_adv) ? conn->rcv_adv - seq : 0;
     if (len_bytes > room) {

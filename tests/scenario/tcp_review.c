@@ -51,6 +51,25 @@ static void a_limit_below_the_grain_of_the_window_still_opens_it(void **state)
     expect_tcp("A 1 ack 1129 win 128");
 }
 
+/* A FIN before data that has come cannot be: taken, it would let nothing behind it in for ever. */
+static void a_fin_before_what_has_come_is_none(void **state)
+{
+    (void)state;
+    conn c = established();
+    in_one_iteration
+    {
+        inject_tcp("A 1:101 ack 1");
+        inject_tcp("FA 50 ack 1");
+        inject_tcp("FA 50:60 ack 1");
+    }
+    allow_tcp("A 1 ack 101");
+    expect_no_event(c, "END");
+    inject_tcp("FA 101:201 ack 1");
+    expect_tcp("A 1 ack 202");
+    expect_readable(c, 200);
+    expect_end(c);
+}
+
 /* ---- a reset without a buffer ---- */
 
 /* A program with many connections ends: more resets than the NIC takes at once. */
@@ -253,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TCP_SCRIPT(an_ack_behind_a_fin_at_the_edge_of_a_full_window_counts),
         TCP_SCRIPT(a_limit_below_the_grain_of_the_window_still_opens_it),
+        TCP_SCRIPT(a_fin_before_what_has_come_is_none),
         TCP_SCRIPT(a_reset_that_finds_no_buffer_leaves_when_there_is_one),
         TCP_SCRIPT(a_reset_is_given_up_when_the_nic_is_stuck),
         TCP_SCRIPT(an_orphans_reset_waits_for_a_buffer_too),
