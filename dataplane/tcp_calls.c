@@ -251,8 +251,7 @@ void tcp_close(struct stack *stack, struct tcp_conn *conn, uint64_t linger_ns)
     if (conn->flow.state == TCP_FIN_WAIT_2) {
         tcp_timer_set(stack, conn, TCP_TIMER_LIFE, stack->now_ns + stack->tcp.config.fin_wait_ns);
     } else if (linger_ns != 0) {
-        conn->linger_until_ns = stack->now_ns + linger_ns;
-        tcp_timer_set(stack, conn, TCP_TIMER_LIFE, conn->linger_until_ns);
+        tcp_timer_set(stack, conn, TCP_TIMER_LIFE, stack->now_ns + linger_ns);
     }
 }
 
@@ -297,7 +296,6 @@ static void tcp_info_flow(const struct tcp_conn *conn, struct tcp_info *out)
 
 void tcp_get_info(const struct stack *stack, const struct tcp_conn *conn, struct tcp_info *out)
 {
-    (void)stack;
     memset(out, 0, sizeof(*out));
     tcp_info_flow(conn, out);
     out->mss_bytes = conn->mss;

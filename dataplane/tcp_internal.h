@@ -88,9 +88,8 @@ struct tcp_sent {
     uint32_t next, prev;
     uint32_t time_next, time_prev;
     uint8_t flags;
-    uint8_t tries;     /* times sent again, saturating */
+    uint8_t reserved;
     uint16_t segments; /* how many SACKED ones it was made of; else 1 */
-    uint8_t reserved[4];
 };
 static_assert(sizeof(struct tcp_sent) == 40, "tcp_sent");
 
@@ -247,11 +246,9 @@ struct tcp_conn {
     uint16_t mss_peer;                           /* what the peer offered */
     uint32_t recent_ranges[TCP_SACK_MAX_BLOCKS]; /* start of those that changed last, for SACK;
                                                     newest first */
-    struct tcp_listener *listener; /* whose settings it has; only until it is established */
-    uint32_t error;                /* enum rs_status */
-    uint64_t challenge_ns;         /* when the next challenge ACK is allowed (RFC 5961) */
+    uint32_t error;                              /* enum rs_status */
+    uint64_t challenge_ns; /* when the next challenge ACK is allowed (RFC 5961) */
     uint64_t connected_ns;
-    uint64_t linger_until_ns;
     uint64_t syn_sent_ns;
     uint64_t retransmitted_bytes;
     uint32_t retransmits, timeouts, fast_recoveries, undos, duplicate_segments;
@@ -297,9 +294,8 @@ enum { /* tcp_conn.features */
        TCP_FEATURE_ORPHAN = 2048,    /* tcp_close was called */
        TCP_FEATURE_RECV_SHUT = 4096,
        TCP_FEATURE_READY = 8192,        /* on the ready list */
-       TCP_FEATURE_PASSIVE = 16384,     /* a listener's */
-       TCP_FEATURE_GONE = 32768,        /* TCP_EVENT_GONE is told in this turn */
-       TCP_FEATURE_BLOCKED = 65536,     /* no transmit buffer: go on when there is one */
+       TCP_FEATURE_GONE = 16384,        /* TCP_EVENT_GONE is told in this turn */
+       TCP_FEATURE_BLOCKED = 32768,     /* no transmit buffer: go on when there is one */
        TCP_FEATURE_MSS_PROVEN = 131072, /* a full segment was acknowledged */
        TCP_FEATURE_RESET_DUE = 262144   /* over, but its reset found no buffer yet */
 };

@@ -205,7 +205,7 @@ static void tcp_request_hand_over(struct stack *stack, const struct tcp_request 
     conn->progress_ns = stack->now_ns;
     conn->rto_base_ns = stack->now_ns;
     conn->recv_wscale = request->recv_wscale;
-    conn->features = TCP_FEATURE_PASSIVE | (request->ecn ? TCP_FEATURE_ECN : 0u);
+    conn->features = request->ecn ? TCP_FEATURE_ECN : 0u;
     if (request->timestamps) {
         conn->features |= TCP_FEATURE_TIMESTAMPS;
         options.present |= TCP_OPTION_TIMESTAMPS;

@@ -347,7 +347,6 @@ void tcp_sent_again(struct stack *stack, struct tcp_conn *conn, uint32_t sent_id
         time_link(stack, loss, sent_idx, loss->time_last);
     }
     sent->sent_ns = stack->now_ns;
-    sent->tries = (uint8_t)(sent->tries + (sent->tries < UINT8_MAX));
     tcp_sent_change(stack, conn, sent_idx, TCP_SENT_RETRANS_OUT | TCP_SENT_RETRANSMITTED | partial,
                     partial != 0 ? 0 : TCP_SENT_PARTIAL);
     uint32_t undone = loss->undo_retransmits < 0 ? 0 : (uint32_t)loss->undo_retransmits;
