@@ -24,6 +24,7 @@
 #include "dataplane/wire/byteorder.h"
 #include "rings/layout.h"
 #include "rings/os/os.h"
+#include "rings/seq.h"
 #include "tcp_cost.h"
 
 #define RING_BYTES   (512u * 1024u)
@@ -338,10 +339,9 @@ static void program_read(struct bulk_side *side)
         return;
     }
     atomic_store_explicit(&side->recv_head, tail, memory_order_release);
-    atomic_store_explicit(&side->read_bytes,
-                          atomic_load_explicit(&side->read_bytes, memory_order_relaxed) + tail -
-                              head,
-                          memory_order_relaxed);
+    uint64_t before = atomic_load_explicit(&side->read_bytes, memory_order_relaxed);
+    atomic_store_explicit(&side->read_bytes, before + rs_seq_distance(head, tail),
+                          memory_order_relaxed); /* positions wrap, the sum does not */
     CHECK(tcp_recv_consumed(side->stack, side->conn) == RS_OK);
 }
 
