@@ -381,7 +381,7 @@ static void tcp_unblock(struct stack *stack)
     for (uint32_t i = 0; i < TCP_UNBLOCK_MAX && tcp->blocked != NULL; i++) {
         struct tcp_conn *conn = tcp->blocked;
         tcp->blocked = conn->blocked_next;
-        conn->features &= ~(uint32_t)(TCP_FEATURE_BLOCKED | TCP_FEATURE_READY);
+        conn->features &= ~(uint32_t)TCP_FEATURE_READY;
         tcp_ready(stack, conn);
     }
 }
@@ -421,7 +421,6 @@ static void tcp_turn_fetch(const struct tcp_conn *conn)
  * nothing to send, would keep it for ever. */
 static void tcp_reset_again(struct stack *stack, struct tcp_conn *conn)
 {
-    conn->features &= ~(uint32_t)TCP_FEATURE_BLOCKED;
     if (!tcp_has(conn, TCP_FEATURE_RESET_DUE)) {
         return;
     }
@@ -434,7 +433,8 @@ static void tcp_reset_again(struct stack *stack, struct tcp_conn *conn)
 /* One connection's turn: what may leave leaves, what happened is told. */
 static void tcp_turn(struct stack *stack, struct tcp_conn *conn)
 {
-    conn->features &= ~(uint32_t)TCP_FEATURE_READY;
+    /* Whatever found no buffer before, outside of a turn, is tried again in this one. */
+    conn->features &= ~(uint32_t)(TCP_FEATURE_READY | TCP_FEATURE_BLOCKED);
     if (tcp_sends(conn)) {
         tcp_output(stack, conn);
     } else {

@@ -171,6 +171,29 @@ static void fewer_wait_for_the_reordering_window(void **state)
     assert_int_equal(rig.sent_again, 1);
 }
 
+/* When the last of them is due is looked for among 64; else it is when the one that has arrived
+ * would have been, 5 ms later here, so that an ACK does not cost a walk over all that wait. */
+static void many_that_wait_cost_an_ack_a_bounded_walk(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t waiting, later_ms;
+    } cases[] = {{63, 0}, {64, 5}, {200, 5}};
+    for (uint32_t i = 0; i < 3; i++) {
+        setup_sack(state);
+        uint32_t waiting = cases[i].waiting;
+        warm(waiting);
+        uint64_t sent_ns = stack.now_ns;
+        pass_ms(5);
+        conn->congestion.cwnd_bytes = (waiting + 1) * MSS;
+        write_segments(1);
+        pass_ms(RTT_MS);
+        ACK(0, waiting, waiting + 1);
+        uint64_t wait_ns = (RTT_MS + RTT_MS / 4 + cases[i].later_ms) * STACK_NS_PER_MS;
+        assert_int_equal(conn->loss.reorder_due_ns, sent_ns + wait_ns);
+    }
+}
+
 static void reordering_once_seen_is_waited_for(void **state)
 {
     (void)state;
@@ -330,6 +353,7 @@ int main(void)
         SACK(the_backed_off_timeout_has_a_limit),
         SACK(three_sacked_segments_make_a_loss),
         SACK(fewer_wait_for_the_reordering_window),
+        SACK(many_that_wait_cost_an_ack_a_bounded_walk),
         SACK(reordering_once_seen_is_waited_for),
         SACK(the_order_of_blocks_is_no_reordering),
         SACK(a_retransmission_is_lost_too),
