@@ -194,6 +194,41 @@ static void many_that_wait_cost_an_ack_a_bounded_walk(void **state)
     }
 }
 
+/* An undo brings lost records back to the list by time. Where two times take turns in the stream
+ * each would walk over half of them: beyond 16 steps it counts as sent just now, and is no sample.
+ */
+static void records_of_mixed_times_come_back_at_a_bounded_cost(void **state)
+{
+    (void)state;
+    uint32_t count = 0, joined = 0;
+    warm(100);
+    pass_ms(10);
+    for (uint32_t idx = conn->loss.first; idx != TCP_NO_INDEX; idx = pool[idx].next) {
+        if ((count++ & 1) != 0) {
+            tcp_sent_again(&stack, conn, idx, MSS);
+        }
+    }
+    pass_ms(10);
+    for (uint32_t idx = conn->loss.first; idx != TCP_NO_INDEX; idx = pool[idx].next) {
+        tcp_sent_change(&stack, conn, idx, TCP_SENT_LOST, TCP_SENT_RETRANS_OUT);
+    }
+    assert_int_equal(conn->loss.time_first, TCP_NO_INDEX);
+    tcp_sent_unmark_lost(&stack, conn);
+    uint64_t before_ns = 0;
+    for (uint32_t idx = conn->loss.time_first; idx != TCP_NO_INDEX; idx = pool[idx].time_next) {
+        assert_true(pool[idx].sent_ns >= before_ns);
+        before_ns = pool[idx].sent_ns;
+        count--;
+        if ((pool[idx].flags & TCP_SENT_JOINED) != 0) {
+            joined++;
+            assert_int_equal(pool[idx].sent_ns, stack.now_ns);
+        }
+    }
+    assert_int_equal(count, 0);
+    assert_in_range(joined, 1, 99);
+    assert_int_equal(conn->loss.lost_bytes, 0);
+}
+
 static void reordering_once_seen_is_waited_for(void **state)
 {
     (void)state;
@@ -354,6 +389,7 @@ int main(void)
         SACK(three_sacked_segments_make_a_loss),
         SACK(fewer_wait_for_the_reordering_window),
         SACK(many_that_wait_cost_an_ack_a_bounded_walk),
+        SACK(records_of_mixed_times_come_back_at_a_bounded_cost),
         SACK(reordering_once_seen_is_waited_for),
         SACK(the_order_of_blocks_is_no_reordering),
         SACK(a_retransmission_is_lost_too),
