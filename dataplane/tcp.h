@@ -209,7 +209,8 @@ void tcp_set_recv_limit(struct stack *stack, struct tcp_conn *conn, uint32_t lim
  * in the next stack_timers, and until then the rings are read.
  */
 void tcp_close(struct stack *stack, struct tcp_conn *conn, uint64_t linger_ns);
-/* Reset (also linger 0); nothing is sent any more. As tcp_close otherwise. */
+/* Reset (also linger 0); nothing is sent any more. As tcp_close otherwise. A reset without a
+ * transmit buffer waits for one, and GONE with it, unless the NIC is stuck. */
 void tcp_abort(struct stack *stack, struct tcp_conn *conn);
 
 /* Before several calls for different connections: lets their cache misses overlap. */
