@@ -135,7 +135,7 @@ static bool original_echoed(const struct tcp_conn *conn, const struct tcp_ack *a
         return true;
     }
     return tcp_has(conn, TCP_FEATURE_TIMESTAMPS) &&
-           (options->present & TCP_OPTION_TIMESTAMPS) != 0 &&
+           (options->present & TCP_OPTION_TIMESTAMPS) != 0 && options->tsecr != 0 &&
            rs_seq_before(options->tsecr, loss->retransmit_ts);
 }
 

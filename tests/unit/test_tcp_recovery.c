@@ -372,6 +372,27 @@ static void without_congestion_control_all_leaves(void **state)
     assert_int_equal(rig.sent_again, 100);
 }
 
+/* ---- undo ---- */
+
+/* As Linux: an echo of 0 is none (there are peers, and boxes on the way, that put it in), so it
+ * does not tell that the original arrived. */
+static void an_echo_of_0_undoes_nothing(void **state)
+{
+    (void)state;
+    conn->features |= TCP_FEATURE_TIMESTAMPS;
+    warm(10);
+    conn->ts_offset = 1; /* our timestamps are small, so 0 is before them */
+    pass_ms(1000);
+    tcp_loss_timeout(&stack, conn);
+    output();
+    assert_true(rig.sent_again > 0);
+    pass_ms(RTT_MS);
+    rig.tsecr = 0;
+    ACK_PLAIN(1);
+    assert_int_equal(conn->undos, 0);
+    assert_int_equal(conn->loss.state, TCP_LOSS_TIMEOUT);
+}
+
 /* ---- the pool ---- */
 
 static void records_run_short(void **state)
@@ -464,6 +485,7 @@ int main(void)
         SACK(idle_shrinks_the_window_once),
         SACK(a_window_that_is_not_filled_does_not_grow),
         SACK(without_congestion_control_all_leaves),
+        SACK(an_echo_of_0_undoes_nothing),
         SACK(records_run_short),
         SACK(a_record_of_several_segments_is_sacked_in_part),
         SACK(blocks_that_cannot_be_are_ignored),
