@@ -25,6 +25,7 @@
 #define TAP_BUFFERS     1024u
 #define TAP_BIG_BUFFERS 64u
 #define TAP_HELD        16u
+#define TAP_DELAYED     4096u
 #define TAP_OVERTAKEN   8u
 #define TAP_HOLD_NS     2000000u
 #define TAP_READY       64u /* received frames between the line and rx_burst */
@@ -36,9 +37,18 @@ struct tap_held {
     uint64_t due_ns;
 };
 
+/* A frame on the cable. */
+struct tap_delayed {
+    uint8_t *data;
+    uint32_t len_bytes;
+    uint64_t due_ns;
+};
+
 /* One direction. */
 struct tap_line {
     struct nic_tap_faults faults;
+    struct tap_delayed delayed[TAP_DELAYED]; /* a ring, oldest at first */
+    uint32_t delayed_first, delayed_count;
     struct tap_held held[TAP_HELD];
     uint32_t held_count;
 };
@@ -142,9 +152,9 @@ static bool tap_mark(uint8_t *data)
     return true;
 }
 
-/* Past all faults: to the device, or to what rx_burst takes. */
-static void tap_emit(struct nic_tap *tap, const struct tap_line *line, const uint8_t *data,
-                     uint32_t len_bytes)
+/* Past the cable: to the device, or to what rx_burst takes. */
+static void tap_arrive(struct nic_tap *tap, const struct tap_line *line, const uint8_t *data,
+                       uint32_t len_bytes)
 {
     struct pkt pkt;
     if (line == &tap->out) {
@@ -155,6 +165,35 @@ static void tap_emit(struct nic_tap *tap, const struct tap_line *line, const uin
         tap->ready[tap->ready_count++] = (struct tap_frame){pkt.data, len_bytes};
     } else {
         tap->stats.rx_no_buffer_pkts++;
+    }
+}
+
+/* Past all faults: onto the cable. */
+static void tap_emit(struct nic_tap *tap, struct tap_line *line, const uint8_t *data,
+                     uint32_t len_bytes)
+{
+    if (line->faults.delay_us == 0 && line->delayed_count == 0) {
+        tap_arrive(tap, line, data, len_bytes);
+        return;
+    }
+    CHECK(line->delayed_count < TAP_DELAYED);
+    uint8_t *copy = tap_alloc(1, len_bytes);
+    memcpy(copy, data, len_bytes);
+    line->delayed[(line->delayed_first + line->delayed_count++) % TAP_DELAYED] =
+        (struct tap_delayed){.data = copy,
+                             .len_bytes = len_bytes,
+                             .due_ns = os_monotonic_ns() + line->faults.delay_us * 1000ull};
+}
+
+static void tap_release_delayed(struct nic_tap *tap, struct tap_line *line, uint64_t now_ns)
+{
+    while (line->delayed_count > 0 && line->delayed[line->delayed_first].due_ns <= now_ns &&
+           (line == &tap->out || tap->ready_count < TAP_READY)) {
+        struct tap_delayed *delayed = &line->delayed[line->delayed_first];
+        tap_arrive(tap, line, delayed->data, delayed->len_bytes);
+        free(delayed->data);
+        line->delayed_first = (line->delayed_first + 1) % TAP_DELAYED;
+        line->delayed_count--;
     }
 }
 
@@ -243,8 +282,11 @@ static uint32_t tap_rx_burst(struct nic *nic, struct pkt *pkts, uint32_t max)
     struct nic_tap *tap = tap_of(nic);
     uint8_t frame[65536];
     ssize_t got = 0;
-    tap_release_held(tap, &tap->in, os_monotonic_ns());
-    tap_release_held(tap, &tap->out, os_monotonic_ns());
+    const uint64_t now_ns = os_monotonic_ns();
+    tap_release_held(tap, &tap->in, now_ns);
+    tap_release_held(tap, &tap->out, now_ns);
+    tap_release_delayed(tap, &tap->in, now_ns);
+    tap_release_delayed(tap, &tap->out, now_ns);
     while (!tap->in.faults.stopped && tap->ready_count + 2 <= TAP_READY && tap->ready_count < max &&
            (got = read(tap->fd, frame, sizeof(frame))) > 0) {
         CHECK((uint32_t)got <= tap->pool.buffer_bytes);
@@ -331,6 +373,11 @@ static void line_destroy(struct tap_line *line)
     while (line->held_count > 0) {
         free(line->held[--line->held_count].data);
     }
+    while (line->delayed_count > 0) {
+        free(line->delayed[line->delayed_first].data);
+        line->delayed_first = (line->delayed_first + 1) % TAP_DELAYED;
+        line->delayed_count--;
+    }
 }
 
 static void tap_close(struct nic *nic)
@@ -412,7 +459,8 @@ static uint64_t line_due_ns(const struct tap_line *line, uint64_t due_ns)
     for (uint32_t i = 0; i < line->held_count; i++) {
         due_ns = line->held[i].due_ns < due_ns ? line->held[i].due_ns : due_ns;
     }
-    return due_ns;
+    const uint64_t delayed_ns = line->delayed[line->delayed_first].due_ns;
+    return line->delayed_count > 0 && delayed_ns < due_ns ? delayed_ns : due_ns;
 }
 
 uint64_t nic_tap_due_ns(const struct nic *nic)

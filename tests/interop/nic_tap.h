@@ -17,6 +17,7 @@ struct nic_tap_faults {
     uint32_t reorder_permille; /* up to 8 frames overtake it, or 2 ms pass */
     uint32_t mark_permille;    /* a frame that may be marked (RFC 3168) gets "congestion" */
     uint32_t bytes_max;        /* longer frames vanish: a router that says nothing; 0: any pass */
+    uint32_t delay_us;         /* a longer cable: of each frame that passes, in order */
     uint32_t lose_next;        /* so many frames from now on vanish */
     bool stopped;              /* in: frames stay in the device; out: the NIC takes none */
     bool dead;                 /* nothing passes, ARP neither: the cable is cut */

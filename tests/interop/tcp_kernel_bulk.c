@@ -246,6 +246,51 @@ static void loss_everything(void)
           16 * MIB, 16 * MIB);
 }
 
+/* Over a distance: 20 ms there and back, with all that a window has under way. */
+static void far(const char *name, struct nic_tap_faults faults, uint64_t to_kernel_bytes,
+                uint64_t to_ours_bytes, double seconds)
+{
+    struct ours_options options = {.send_bytes = 1u << 20, .recv_bytes = 1u << 20};
+    open_default();
+    world_know_kernel();
+    faults.delay_us = 10000;
+    world_faults(faults, faults);
+    struct pair pair = pair_connect(&options, NULL);
+    pair_transfer(&pair, name, to_kernel_bytes, to_ours_bytes, seconds);
+    struct tcp_info info = ours_info(pair.ours);
+    EXPECT(info.rtt_min_ns >= 20000000 && info.rtt_ns < 500000000);
+    world_no_faults();
+    pair_close(&pair, false);
+}
+
+static void far_to_kernel(void)
+{
+    far("20 ms", (struct nic_tap_faults){0}, 32 * MIB, 0, 20);
+}
+
+static void far_to_ours(void)
+{
+    far("20 ms", (struct nic_tap_faults){0}, 0, 32 * MIB, 20);
+}
+
+static void far_loss_to_kernel(void)
+{
+    far("20 ms, 1 % lost", (struct nic_tap_faults){.loss_permille = 10}, MIB, 0, 40);
+}
+
+static void far_loss_to_ours(void)
+{
+    far("20 ms, 1 % lost", (struct nic_tap_faults){.loss_permille = 10}, 0, MIB, 40);
+}
+
+static void far_everything(void)
+{
+    far("20 ms, 1 % lost, 2 % held back, 2 % doubled",
+        (struct nic_tap_faults){
+            .loss_permille = 10, .reorder_permille = 20, .duplicate_permille = 20},
+        MIB, MIB, 40);
+}
+
 const struct tcp_case tcp_cases_bulk[] = {{"to_kernel", bulk_to_kernel},
                                           {"to_ours", bulk_to_ours},
                                           {"both", bulk_both},
@@ -267,4 +312,9 @@ const struct tcp_case tcp_cases_loss[] = {{"loss_1_to_kernel", loss_1_to_kernel}
                                           {"reorder", loss_reorder},
                                           {"duplicate", loss_duplicate},
                                           {"everything", loss_everything},
+                                          {"far_to_kernel", far_to_kernel},
+                                          {"far_to_ours", far_to_ours},
+                                          {"far_loss_to_kernel", far_loss_to_kernel},
+                                          {"far_loss_to_ours", far_loss_to_ours},
+                                          {"far_everything", far_everything},
                                           {NULL, NULL}};
