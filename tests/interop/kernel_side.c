@@ -182,6 +182,9 @@ static int kernel_socket(const struct kernel_options *options)
         kernel_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, options->keep_interval_s);
         kernel_option(fd, IPPROTO_TCP, TCP_KEEPCNT, options->keep_count);
     }
+    if (options->segment_max != 0) {
+        kernel_option(fd, IPPROTO_TCP, TCP_MAXSEG, options->segment_max);
+    }
     if (options->nodelay) {
         kernel_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     }
@@ -197,7 +200,7 @@ int kernel_listen(uint16_t port, const struct kernel_options *options)
     struct kernel_options bound = options != NULL ? *options : (struct kernel_options){0};
     bound.local_port = port;
     int fd = kernel_socket(&bound);
-    CHECK(listen(fd, 1024) == 0);
+    CHECK(listen(fd, bound.backlog != 0 ? bound.backlog : 1024) == 0);
     return fd;
 }
 

@@ -53,6 +53,7 @@ struct kernel_options { /* 0: the kernel's own */
     int send_buffer, recv_buffer;
     int user_timeout_ms;
     int keep_idle_s, keep_interval_s, keep_count;
+    int backlog, segment_max;
     uint16_t local_port;
     bool nodelay;
 };

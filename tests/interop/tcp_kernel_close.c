@@ -256,6 +256,30 @@ static void close_sends_all(void)
     expect_nothing_open(pair.ours);
 }
 
+/* A peer that does not read: after the linger time what is left is given up. */
+static void close_linger(void)
+{
+    uint64_t sent = 0;
+    struct kernel_options kernel = {.recv_buffer = 4096};
+    open_default();
+    struct pair pair = pair_connect(NULL, &kernel);
+    while (sent < 200000) {
+        pump_ours_send(pair.ours, &sent, 200000);
+    }
+    uint64_t begun_ns = world_deadline_ns(0);
+    tcp_close(world.stack, pair.ours->conn, 300000000);
+    AWAIT(3, "the end of lingering", pair.ours->conn == NULL);
+    EXPECT(world_deadline_ns(0) - begun_ns >= 290000000);
+    int error = 0;
+    UNTIL(2, "our reset", error != 0)
+    {
+        error = kernel_error(pair.kernel);
+    }
+    EXPECT_IS(error, ECONNRESET);
+    kernel_close(pair.kernel);
+    expect_nothing_open(pair.ours);
+}
+
 const struct tcp_case tcp_cases_close[] = {{"half_ours", close_half_ours},
                                            {"half_kernel", close_half_kernel},
                                            {"crossing", close_crossing},
@@ -268,4 +292,5 @@ const struct tcp_case tcp_cases_close[] = {{"half_ours", close_half_ours},
                                            {"data_after_ours", close_data_after_ours},
                                            {"data_after_kernel", close_data_after_kernel},
                                            {"sends_all", close_sends_all},
+                                           {"linger", close_linger},
                                            {NULL, NULL}};

@@ -145,6 +145,98 @@ static void open_last_ack_lost(void)
     pair_close(&pair, true);
 }
 
+/* ---- queues of connections that nobody accepts ---- */
+
+#define CROWD 4
+
+/* The kernel's queue has two places: it lets the others wait, and drops what they send. Once its
+ * program accepts, all get in. */
+static void open_kernel_backlog_full(void)
+{
+    struct world_config config = world_config_default();
+    struct kernel_options options = {.backlog = 1};
+    struct ours *ours[CROWD];
+    uint64_t sent[CROWD] = {0};
+    uint64_t received[CROWD] = {0};
+    int kernel[CROWD];
+    uint32_t accepted = 0;
+    uint32_t done = 0;
+    world_open(&config);
+    kernel_set("tcp_syncookies", "0"); /* with them it refuses whom it has no place for */
+    world_know_kernel();
+    int listener = kernel_listen(WORLD_PORT, &options);
+    for (uint32_t i = 0; i < CROWD; i++) {
+        ours[i] = ours_connect(WORLD_PORT, NULL);
+        pump_ours_send(ours[i], &sent[i], 5000);
+    }
+    AWAIT(5, "the kernel's queue to be full", kernel_counter("ListenDrops") > 0);
+    UNTIL(20, "all to get in, and their bytes", done == CROWD)
+    {
+        int fd = accepted < CROWD ? kernel_accept(listener) : -1;
+        if (fd >= 0) {
+            kernel[accepted++] = fd;
+        }
+        done = 0;
+        for (uint32_t i = 0; i < accepted; i++) {
+            pump_kernel_recv(kernel[i], &received[i], UINT32_MAX);
+            done += received[i] == 5000 ? 1 : 0;
+        }
+    }
+    for (uint32_t i = 0; i < CROWD; i++) {
+        EXPECT_IS(ours[i]->error, RS_OK);
+        EXPECT_IS(ours_unacked(ours[i]), 0);
+    }
+}
+
+/* The same with our queue, as Linux does it and as Windows does. */
+static void open_our_backlog_full(void)
+{
+    struct world_config config = world_config_default();
+    struct ours_options options = {.backlog = 2};
+    struct ours *ours[CROWD] = {NULL};
+    int kernel[CROWD];
+    uint32_t accepted = 0;
+    world_open(&config);
+    struct ours_listener *listener = ours_listen(WORLD_PORT, &options);
+    for (uint32_t i = 0; i < CROWD; i++) {
+        kernel[i] = kernel_connect(WORLD_OURS, WORLD_PORT, NULL);
+    }
+    AWAIT(2, "our queue to be full, and a SYN to be refused",
+          listener->accepted_count == 2 && world_counter(COUNTER_tcp_listen_overflow) > 0);
+    UNTIL(10, "all to get in", accepted == CROWD)
+    {
+        struct ours *one = ours_accept(listener);
+        if (one != NULL) {
+            ours[accepted++] = one;
+        }
+    }
+    for (uint32_t i = 0; i < CROWD; i++) {
+        EXPECT_IS(kernel_connect_result(kernel[i]), 0);
+        EXPECT_IS(ours_info(ours[i]).state, TCP_ESTABLISHED);
+    }
+    ours_listener_close(listener);
+}
+
+static void open_our_backlog_resets(void)
+{
+    struct world_config config = world_config_default();
+    struct ours_options options = {.backlog = 1, .reset_when_full = true};
+    world_open(&config);
+    struct ours_listener *listener = ours_listen(WORLD_PORT, &options);
+    int first = kernel_connect(WORLD_OURS, WORLD_PORT, NULL);
+    AWAIT(2, "the first connection", kernel_connect_result(first) == 0);
+    AWAIT(2, "our place to be taken", listener->accepted_count == 1);
+    int second = kernel_connect(WORLD_OURS, WORLD_PORT, NULL);
+    int result = EINPROGRESS;
+    UNTIL(2, "our reset", result != EINPROGRESS)
+    {
+        result = kernel_connect_result(second);
+    }
+    EXPECT_IS(result, ECONNREFUSED);
+    (void)ours_accept(listener);
+    ours_listener_close(listener);
+}
+
 /* ---- SYN cookies ---- */
 
 static void open_kernel_cookies(void)
@@ -237,6 +329,9 @@ const struct tcp_case tcp_cases_open[] = {{"connect", open_connect},
                                           {"syn_lost", open_syn_lost},
                                           {"syn_ack_lost", open_syn_ack_lost},
                                           {"last_ack_lost", open_last_ack_lost},
+                                          {"kernel_backlog_full", open_kernel_backlog_full},
+                                          {"our_backlog_full", open_our_backlog_full},
+                                          {"our_backlog_resets", open_our_backlog_resets},
                                           {"kernel_cookies", open_kernel_cookies},
                                           {"our_cookies", open_our_cookies},
                                           {NULL, NULL}};

@@ -39,6 +39,22 @@ static void path_small_our_mtu(void)
     pair_close(&pair, false);
 }
 
+/* The least that Linux lets a program ask for. */
+static void path_small_segments(void)
+{
+    struct world_config config = world_config_default();
+    struct kernel_options kernel = {.segment_max = 88};
+    world_open(&config);
+    struct pair pair = pair_connect(NULL, &kernel);
+    EXPECT_IS(ours_info(pair.ours).mss_bytes, 76);
+    pair_transfer(&pair, "segments of 88 bytes", MIB / 4, MIB / 4, 10);
+    pair_close(&pair, false);
+    pair = pair_accept(NULL, &kernel);
+    EXPECT_IS(ours_info(pair.ours).mss_bytes, 76);
+    pair_transfer(&pair, "segments of 88 bytes", MIB / 4, MIB / 4, 10);
+    pair_close(&pair, true);
+}
+
 /* A second kernel behind the first: the link to it takes 1000 bytes, the handshake says 1460. */
 static void path_fragmentation_needed(void)
 {
@@ -93,6 +109,7 @@ static void path_unreachable(void)
 
 const struct tcp_case tcp_cases_path[] = {{"small_kernel_mtu", path_small_kernel_mtu},
                                           {"small_our_mtu", path_small_our_mtu},
+                                          {"small_segments", path_small_segments},
                                           {"fragmentation_needed", path_fragmentation_needed},
                                           {"black_hole", path_black_hole},
                                           {"unreachable", path_unreachable},

@@ -118,6 +118,8 @@ struct ours_options { /* 0: rings of 256 KiB, to WORLD_KERNEL, an ephemeral port
     uint32_t send_bytes, recv_bytes;
     const char *address;
     uint16_t local_port;
+    uint32_t backlog; /* 0: 64 */
+    bool reset_when_full;
     struct tcp_settings settings;
 };
 

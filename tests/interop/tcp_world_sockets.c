@@ -125,7 +125,8 @@ struct ours_listener *ours_listen(uint16_t port, const struct ours_options *opti
     CHECK(listener != NULL);
     listener->send_bytes = options->send_bytes;
     listener->recv_bytes = options->recv_bytes != 0 ? options->recv_bytes : RING_BYTES;
-    listener->backlog.limit = 64;
+    listener->backlog.limit = options->backlog != 0 ? options->backlog : 64;
+    listener->tcp.reset_when_full = options->reset_when_full;
     listener->tcp.local_port_be16 = htons(port);
     listener->tcp.settings = options->settings;
     listener->tcp.backlog = &listener->backlog;
