@@ -259,6 +259,7 @@ static void far(const char *name, struct nic_tap_faults faults, uint64_t to_kern
     pair_transfer(&pair, name, to_kernel_bytes, to_ours_bytes, seconds);
     struct tcp_info info = ours_info(pair.ours);
     EXPECT(info.rtt_min_ns >= 20000000 && info.rtt_ns < 500000000);
+    EXPECT(faults.loss_permille > 0 || info.timeouts == 0);
     world_no_faults();
     pair_close(&pair, false);
 }
