@@ -427,18 +427,18 @@ static void poll_sees_every_queue(void **state)
     }
 }
 
-/* From a router whose errors belong to this queue. */
-static void expect_error_from_queue(struct client_socket *socket, uint32_t queue_idx)
+/* An error about what OWN:7000 sent, from a router whose errors come to this queue. */
+static void push_error(uint32_t queue_idx, uint8_t protocol, const char *quoted_dst)
 {
     char router[32];
     for (uint32_t host = 3; host < 200; host++) {
         (void)snprintf(router, sizeof(router), "10.0.0.%u", host);
         struct frame frame = frame_icmp_error(router, ICMP_UNREACHABLE, ICMP_UNREACHABLE_PORT,
-                                              OWN ":7000", PEER ":9");
+                                              OWN ":7000", quoted_dst);
+        frame.data[ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES + ICMP_HEADER_BYTES + 9] = protocol;
+        frame_fix_payload(&frame);
         if (steer_frame(rig.nics[0]->steering, frame.data, frame.len_bytes) == queue_idx) {
-            char text[64];
             push(0, &frame);
-            assert_int_equal(receive(socket, text, sizeof(text), 0), RS_PORT_UNREACHABLE);
             return;
         }
     }
@@ -450,10 +450,27 @@ static void icmp_errors_find_the_socket_from_any_queue(void **state)
     (void)state;
     struct client_socket *socket = bound_to("any:7000");
     for (uint32_t i = 0; i < QUEUES; i++) {
+        char text[64];
         send_text(socket, PEER ":9", "nobody there");
         (void)pop_udp(0);
-        expect_error_from_queue(socket, i);
+        push_error(i, IPV4_PROTOCOL_UDP, PEER ":9");
+        assert_int_equal(receive(socket, text, sizeof(text), 0), RS_PORT_UNREACHABLE);
     }
+}
+
+/* A connection is on one queue; that there is none is found out there, not where the error came. */
+static void icmp_errors_about_tcp_go_to_the_queue_of_the_flow(void **state)
+{
+    (void)state;
+    uint64_t give_up_ns = os_monotonic_ns() + WAIT_NS;
+    for (uint32_t i = 0; i < QUEUES; i++) {
+        push_error(i, IPV4_PROTOCOL_TCP, flow_name(flow_of_queue(QUEUES - 1 - i)));
+    }
+    while (ledger_lines("icmp_no_socket") != QUEUES + 1) {
+        CHECK(os_monotonic_ns() < give_up_ns); /* a queue was not given its error */
+        os_yield();
+    }
+    assert_int_equal(ledger_lines("handed_out"), QUEUES + 1);
 }
 
 static void connect_holds_on_every_queue(void **state)
@@ -754,6 +771,7 @@ int main(void)
         STEERED(any_queue_wakes_a_sleeper),
         STEERED(poll_sees_every_queue),
         STEERED(icmp_errors_find_the_socket_from_any_queue),
+        STEERED(icmp_errors_about_tcp_go_to_the_queue_of_the_flow),
         STEERED(connect_holds_on_every_queue),
         STEERED(memberships_hold_on_every_queue),
         STEERED(a_closed_socket_is_gone_everywhere),
