@@ -161,6 +161,36 @@ static void software_steers_igmp_to_queue_0(void **state)
     assert_int_equal(queue_of(&icmp, icmp.len_bytes), vectors[0].addresses % QUEUES);
 }
 
+/* What an ICMP error quotes of our answer to that vector: its first bytes, an exact-size copy. */
+static uint32_t queue_of_quote(const struct vector *v, uint8_t protocol, uint16_t fragment,
+                               uint32_t quote_bytes)
+{
+    const struct vector ours = {v->src_be32, v->src_port, v->dst_be32, v->dst_port, 0, 0};
+    struct frame frame = make_frame(&ours, protocol, 0, fragment);
+    uint8_t *copy = malloc(quote_bytes > 0 ? quote_bytes : 1);
+    assert_non_null(copy);
+    memcpy(copy, frame.data + ETHERNET_HEADER_BYTES, quote_bytes);
+    uint32_t queue = steer_quoted(&steering, copy, quote_bytes);
+    free(copy);
+    return queue;
+}
+
+static void a_quoted_segment_is_of_the_queue_that_gets_its_answers(void **state)
+{
+    (void)state;
+    const uint32_t ports_end = IPV4_HEADER_BYTES + 4;
+    for (uint32_t i = 0; i < VECTORS; i++) {
+        const struct vector *v = &vectors[i];
+        for (uint32_t bytes = 0; bytes < ports_end; bytes++) {
+            assert_int_equal(queue_of_quote(v, IPV4_PROTOCOL_TCP, 0, bytes), STEER_NO_QUEUE);
+        }
+        assert_int_equal(queue_of_quote(v, IPV4_PROTOCOL_TCP, 0, ports_end), v->flow % QUEUES);
+        assert_int_equal(queue_of_quote(v, IPV4_PROTOCOL_TCP, 0, ports_end + 4), v->flow % QUEUES);
+        assert_int_equal(queue_of_quote(v, IPV4_PROTOCOL_UDP, 0, ports_end), STEER_NO_QUEUE);
+        assert_int_equal(queue_of_quote(v, IPV4_PROTOCOL_TCP, 1, ports_end), STEER_NO_QUEUE);
+    }
+}
+
 static void one_queue_gets_all(void **state)
 {
     (void)state;
@@ -203,6 +233,7 @@ int main(void)
         cmocka_unit_test_setup(tcp_and_udp_go_by_ports_the_rest_by_addresses, setup),
         cmocka_unit_test_setup(what_is_no_ip_or_malformed_goes_to_queue_0, setup),
         cmocka_unit_test_setup(software_steers_igmp_to_queue_0, setup),
+        cmocka_unit_test_setup(a_quoted_segment_is_of_the_queue_that_gets_its_answers, setup),
         cmocka_unit_test_setup(one_queue_gets_all, setup),
         cmocka_unit_test_setup(the_table_says_which_queue, setup),
     };
