@@ -194,7 +194,7 @@ struct tcp_conn *tcp_conn_new(struct stack *stack, const struct tcp_settings *se
         conn->next_hop_be32 =
             0; /* a listener's peer without a route back: its segments are counted */
     }
-    tcp_update_mss(stack, conn);
+    tcp_update_mss(conn);
     return conn;
 }
 

@@ -203,7 +203,7 @@ void tcp_set_settings(struct stack *stack, struct tcp_conn *conn,
     if (!tcp_synchronised(conn)) {
         return;
     }
-    tcp_update_mss(stack, conn);
+    tcp_update_mss(conn);
     if (settings->keepalive && kept_alive) {
         tcp_keepalive_reset(stack, conn);
     } else if (settings->keepalive) {

@@ -246,10 +246,8 @@ void tcp_congestion_acked(struct tcp_congestion *congestion, uint32_t acked_byte
     congestion->cwnd_bytes = min_u32(congestion->cwnd_bytes, CONGESTION_WINDOW_MAX);
 }
 
-void tcp_congestion_reduce(struct tcp_congestion *congestion, uint32_t in_flight_bytes,
-                           uint64_t now_ns)
+void tcp_congestion_reduce(struct tcp_congestion *congestion, uint32_t in_flight_bytes)
 {
-    (void)now_ns;
     if (congestion->kind == TCP_CONGESTION_NONE) {
         return;
     }
@@ -266,13 +264,12 @@ void tcp_congestion_reduce(struct tcp_congestion *congestion, uint32_t in_flight
     congestion->friendly = false;
 }
 
-void tcp_congestion_timeout(struct tcp_congestion *congestion, uint32_t in_flight_bytes,
-                            uint64_t now_ns)
+void tcp_congestion_timeout(struct tcp_congestion *congestion, uint32_t in_flight_bytes)
 {
     if (congestion->kind == TCP_CONGESTION_NONE) {
         return;
     }
-    tcp_congestion_reduce(congestion, in_flight_bytes, now_ns);
+    tcp_congestion_reduce(congestion, in_flight_bytes);
     congestion->cubic.w_max_bytes = 0; /* RFC 9438 4.8: K is 0 in the epoch that follows */
     congestion->cwnd_bytes = congestion->mss_bytes;
 }
@@ -290,9 +287,8 @@ void tcp_congestion_undo(struct tcp_congestion *congestion, uint32_t cwnd_bytes,
 }
 
 void tcp_congestion_idle(struct tcp_congestion *congestion, uint64_t idle_ns, uint64_t rto_ns,
-                         uint32_t initial_segments, uint64_t now_ns)
+                         uint32_t initial_segments)
 {
-    (void)now_ns;
     if (congestion->kind == TCP_CONGESTION_NONE) {
         return;
     }

@@ -63,18 +63,16 @@ void tcp_congestion_acked(struct tcp_congestion *congestion, uint32_t acked_byte
 void tcp_congestion_rtt(struct tcp_congestion *congestion, uint64_t rtt_ns, uint32_t snd_una,
                         uint32_t snd_nxt);
 /* A loss, or an ECN mark, once per window: ssthresh goes down; the caller brings cwnd there. */
-void tcp_congestion_reduce(struct tcp_congestion *congestion, uint32_t in_flight_bytes,
-                           uint64_t now_ns);
+void tcp_congestion_reduce(struct tcp_congestion *congestion, uint32_t in_flight_bytes);
 /* A timeout: the same, and one segment of window. */
-void tcp_congestion_timeout(struct tcp_congestion *congestion, uint32_t in_flight_bytes,
-                            uint64_t now_ns);
+void tcp_congestion_timeout(struct tcp_congestion *congestion, uint32_t in_flight_bytes);
 /* The reduction was not needed. */
 void tcp_congestion_undo(struct tcp_congestion *congestion, uint32_t cwnd_bytes,
                          uint32_t ssthresh_bytes);
 /* Nothing was sent for idle_ns (RFC 5681 4.1: at least an RTO): the window falls, not below the
  * initial one. */
 void tcp_congestion_idle(struct tcp_congestion *congestion, uint64_t idle_ns, uint64_t rto_ns,
-                         uint32_t initial_segments, uint64_t now_ns);
+                         uint32_t initial_segments);
 static inline bool tcp_congestion_unlimited(const struct tcp_congestion *congestion)
 {
     return congestion->kind == TCP_CONGESTION_NONE;

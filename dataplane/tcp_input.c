@@ -40,7 +40,7 @@ void tcp_take_options(struct stack *stack, struct tcp_conn *conn, const struct t
     }
     conn->rcv_mss = (uint16_t)tcp_min_u32(conn->mss_peer, TCP_MSS_DEFAULT);
     conn->quick_acks = 16; /* as Linux: let the peer's window grow at the start */
-    tcp_update_mss(stack, conn);
+    tcp_update_mss(conn);
     /* RFC 5681 3.1: where even the SYN was lost, one segment will do. */
     uint8_t kind = conn->settings.congestion != TCP_CONGESTION_DEFAULT
                        ? conn->settings.congestion

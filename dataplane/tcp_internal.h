@@ -558,8 +558,7 @@ bool tcp_send_control(struct stack *stack, const struct tcp_control *control);
 /* RFC 9293 3.10.7.1: the answer to a segment that belongs to nothing. Not to a reset, not to a
  * group; at a bounded rate. */
 void tcp_refuse(struct stack *stack, const struct tcp_segment *segment);
-void tcp_update_mss(struct stack *stack,
-                    struct tcp_conn *conn); /* from path_mtu, mss_peer, options */
+void tcp_update_mss(struct tcp_conn *conn); /* from path_mtu, mss_peer, options */
 
 /* ---- tcp_timer.c ----------------------------------------------------------------------------- */
 

@@ -15,9 +15,8 @@
 
 /* ---- segment size ---- */
 
-void tcp_update_mss(struct stack *stack, struct tcp_conn *conn)
+void tcp_update_mss(struct tcp_conn *conn)
 {
-    (void)stack;
     uint32_t mss = conn->path_mtu - TCP_OVERHEAD_BYTES;
     mss = tcp_min_u32(mss, conn->mss_peer);
     if (conn->settings.mss_max != 0) {
@@ -553,7 +552,7 @@ static void tcp_raise_mtu(struct stack *stack, struct tcp_conn *conn)
     conn->mtu_raise_ns = 0;
     conn->features &= ~(uint32_t)TCP_FEATURE_MSS_PROVEN;
     conn->path_mtu = (uint16_t)tcp_min_u32(stack->nic->mtu_bytes, 65535);
-    tcp_update_mss(stack, conn);
+    tcp_update_mss(conn);
     TCP_TRACE(stack, &conn->flow, tcp_mss, mss_before, conn->mss);
 }
 

@@ -75,8 +75,7 @@ uint32_t tcp_loss_allowance(struct stack *stack, struct tcp_conn *conn)
     if (conn->snd_una == conn->snd_nxt && conn->last_sent_ns != 0 && idle_ns > loss->rto_ns &&
         loss->idle_from_ns != conn->last_sent_ns && stream_reader_ready(&conn->send) > 0) {
         loss->idle_from_ns = conn->last_sent_ns;
-        tcp_congestion_idle(congestion, idle_ns, loss->rto_ns, stack->tcp.config.initial_window,
-                            stack->now_ns);
+        tcp_congestion_idle(congestion, idle_ns, loss->rto_ns, stack->tcp.config.initial_window);
     }
     uint32_t flight = tcp_in_flight(conn);
     return congestion->cwnd_bytes > flight ? congestion->cwnd_bytes - flight : 0;
@@ -152,7 +151,7 @@ void tcp_recovery_enter(struct stack *stack, struct tcp_conn *conn, uint32_t pri
     loss->recovery_point = conn->snd_nxt;
     if (reduce) {
         uint32_t cwnd = conn->congestion.cwnd_bytes;
-        tcp_congestion_reduce(&conn->congestion, prior_flight_bytes, stack->now_ns);
+        tcp_congestion_reduce(&conn->congestion, prior_flight_bytes);
         pace_begin(conn, cwnd);
         reduced(conn);
     }
@@ -164,14 +163,13 @@ void tcp_recovery_enter(struct stack *stack, struct tcp_conn *conn, uint32_t pri
     TCP_TRACE(stack, &conn->flow, tcp_recovery, conn->snd_una, loss->recovery_point);
 }
 
-void tcp_recovery_reduce_once(struct stack *stack, struct tcp_conn *conn,
-                              uint32_t prior_flight_bytes)
+void tcp_recovery_reduce_once(struct tcp_conn *conn, uint32_t prior_flight_bytes)
 {
     struct tcp_congestion *congestion = &conn->congestion;
     if (conn->loss.state >= TCP_LOSS_CWR) {
         return; /* this window has its reduction */
     }
-    tcp_congestion_reduce(congestion, prior_flight_bytes, stack->now_ns);
+    tcp_congestion_reduce(congestion, prior_flight_bytes);
     if (!tcp_congestion_unlimited(congestion)) {
         congestion->cwnd_bytes = tcp_min_u32(congestion->cwnd_bytes, congestion->ssthresh_bytes);
     }
@@ -185,7 +183,7 @@ static void enter_cwr(struct stack *stack, struct tcp_conn *conn, const struct t
     struct tcp_congestion *congestion = &conn->congestion;
     uint32_t cwnd = congestion->cwnd_bytes;
     conn->loss.undo_valid = false;
-    tcp_congestion_reduce(congestion, ack->prior_flight_bytes, stack->now_ns);
+    tcp_congestion_reduce(congestion, ack->prior_flight_bytes);
     pace_begin(conn, cwnd);
     conn->loss.state = TCP_LOSS_CWR;
     conn->loss.recovery_point = conn->snd_nxt;
@@ -359,7 +357,7 @@ void tcp_recovery_input(struct stack *stack, struct tcp_conn *conn, struct tcp_a
     if (uses_sack(conn)) {
         tcp_rack_dsack(conn, ack->dsack);
         if (tcp_probe_acked(conn, ack)) {
-            tcp_recovery_reduce_once(stack, conn, ack->prior_flight_bytes);
+            tcp_recovery_reduce_once(conn, ack->prior_flight_bytes);
         }
     } else {
         count_without_sack(conn, ack);
@@ -441,7 +439,7 @@ void tcp_loss_timeout(struct stack *stack, struct tcp_conn *conn)
     }
     if (reduce) {
         undo_begin(conn, true);
-        tcp_congestion_timeout(&conn->congestion, prior_flight, stack->now_ns);
+        tcp_congestion_timeout(&conn->congestion, prior_flight);
         reduced(conn);
     }
     mark_lost(stack, conn, reneged);

@@ -420,6 +420,6 @@ void tcp_lower_mtu(struct stack *stack, struct tcp_conn *conn, uint32_t mtu)
     uint32_t mss_before = conn->mss;
     conn->path_mtu = (uint16_t)mtu;
     conn->mtu_raise_ns = stack->now_ns + TCP_MTU_RAISE_NS;
-    tcp_update_mss(stack, conn);
+    tcp_update_mss(conn);
     TCP_TRACE(stack, &conn->flow, tcp_mss, mss_before, conn->mss);
 }

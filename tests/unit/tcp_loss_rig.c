@@ -12,23 +12,23 @@ struct rig rig;
 
 /* ---- the files that are not here ---- */
 
-void tcp_ready(struct stack *at, struct tcp_conn *c)
+void tcp_ready(struct stack *s, struct tcp_conn *c)
 {
-    (void)at;
+    (void)s;
     (void)c;
     rig.ready++;
 }
 
-void tcp_rearm_retransmit(struct stack *at, struct tcp_conn *c)
+void tcp_rearm_retransmit(struct stack *s, struct tcp_conn *c)
 {
-    (void)at;
+    (void)s;
     (void)c;
     rig.rearmed++;
 }
 
-uint32_t tcp_ts_clock(const struct stack *at)
+uint32_t tcp_ts_clock(const struct stack *s)
 {
-    return (uint32_t)(at->now_ns / STACK_NS_PER_MS);
+    return (uint32_t)(s->now_ns / STACK_NS_PER_MS);
 }
 
 uint32_t base(void)
@@ -36,16 +36,16 @@ uint32_t base(void)
     return conn->iss + 1;
 }
 
-bool tcp_retransmit(struct stack *at, struct tcp_conn *c, uint32_t idx, uint32_t max_bytes)
+bool tcp_retransmit(struct stack *s, struct tcp_conn *c, uint32_t idx, uint32_t max_bytes)
 {
-    const struct tcp_sent *sent = tcp_sent_at(at, idx);
+    const struct tcp_sent *sent = tcp_sent_at(s, idx);
     uint32_t bytes = tcp_min_u32(tcp_sent_bytes(sent), max_bytes);
     rig.again[rig.sent_again++ % SENT_LOG] = (sent->start - base()) / MSS;
     if (idx == c->loss.first) {
-        c->rto_base_ns = at->now_ns;
+        c->rto_base_ns = s->now_ns;
     }
-    c->last_sent_ns = at->now_ns;
-    tcp_sent_again(at, c, idx, bytes);
+    c->last_sent_ns = s->now_ns;
+    tcp_sent_again(s, c, idx, bytes);
     return true;
 }
 
@@ -63,9 +63,9 @@ void send_new(struct tcp_conn *c, uint32_t bytes)
     rig.sent_new++;
 }
 
-bool tcp_send_forced(struct stack *at, struct tcp_conn *c, uint32_t max_bytes)
+bool tcp_send_forced(struct stack *s, struct tcp_conn *c, uint32_t max_bytes)
 {
-    (void)at;
+    (void)s;
     uint32_t bytes = tcp_min_u32(rig.unsent, max_bytes);
     rig.unsent -= bytes;
     if (bytes > 0) {

@@ -89,7 +89,7 @@ static void reference_lost(struct reference *r)
 
 static void lose(void)
 {
-    tcp_congestion_reduce(&cc, cc.cwnd_bytes, now_ns);
+    tcp_congestion_reduce(&cc, cc.cwnd_bytes);
     cc.cwnd_bytes = cc.ssthresh_bytes;
 }
 
@@ -203,14 +203,14 @@ static void a_reduction_is_to_seven_tenths(void **state)
 {
     (void)state;
     cc.cwnd_bytes = 100 * MSS;
-    tcp_congestion_reduce(&cc, 95 * MSS, now_ns);
+    tcp_congestion_reduce(&cc, 95 * MSS);
     assert_in_range(cc.ssthresh_bytes, 70 * MSS, 70 * MSS + 10);
     assert_int_equal(cc.cwnd_bytes, 100 * MSS); /* the caller brings it there */
     cc.cwnd_bytes = 100 * MSS;
-    tcp_congestion_reduce(&cc, 10 * MSS, now_ns); /* RFC 7661: hardly used */
+    tcp_congestion_reduce(&cc, 10 * MSS); /* RFC 7661: hardly used */
     assert_in_range(cc.ssthresh_bytes, 35 * MSS, 35 * MSS + 10);
     cc.cwnd_bytes = 2 * MSS;
-    tcp_congestion_reduce(&cc, 2 * MSS, now_ns);
+    tcp_congestion_reduce(&cc, 2 * MSS);
     assert_int_equal(cc.ssthresh_bytes, 2 * MSS); /* RFC 5681 (4) */
 }
 
@@ -218,7 +218,7 @@ static void a_timeout_begins_again(void **state)
 {
     (void)state;
     cc.cwnd_bytes = 100 * MSS;
-    tcp_congestion_timeout(&cc, 100 * MSS, now_ns);
+    tcp_congestion_timeout(&cc, 100 * MSS);
     assert_int_equal(cc.cwnd_bytes, MSS);
     assert_in_range(cc.ssthresh_bytes, 70 * MSS, 70 * MSS + 10);
     for (int i = 0; i < 120; i++) {
@@ -254,13 +254,13 @@ static void idle_halves_for_each_timeout(void **state)
     (void)state;
     cc.cwnd_bytes = 160 * MSS;
     cc.ssthresh_bytes = 40 * MSS;
-    tcp_congestion_idle(&cc, 650 * NS_PER_MS, 300 * NS_PER_MS, 10, now_ns);
+    tcp_congestion_idle(&cc, 650 * NS_PER_MS, 300 * NS_PER_MS, 10);
     assert_int_equal(cc.cwnd_bytes, 40 * MSS);
     assert_int_equal(cc.ssthresh_bytes, 120 * MSS); /* RFC 2861 */
-    tcp_congestion_idle(&cc, 60000 * NS_PER_MS, 300 * NS_PER_MS, 10, now_ns);
+    tcp_congestion_idle(&cc, 60000 * NS_PER_MS, 300 * NS_PER_MS, 10);
     assert_int_equal(cc.cwnd_bytes, 10 * MSS); /* RFC 5681 4.1: the restart window */
     cc.cwnd_bytes = 3 * MSS;
-    tcp_congestion_idle(&cc, 60000 * NS_PER_MS, 300 * NS_PER_MS, 10, now_ns);
+    tcp_congestion_idle(&cc, 60000 * NS_PER_MS, 300 * NS_PER_MS, 10);
     assert_int_equal(cc.cwnd_bytes, 3 * MSS); /* never up */
 }
 
@@ -281,9 +281,9 @@ static void none_has_no_window(void **state)
     tcp_congestion_init(&cc, TCP_CONGESTION_NONE, MSS, 10);
     assert_true(tcp_congestion_unlimited(&cc));
     uint32_t before = cc.cwnd_bytes;
-    tcp_congestion_reduce(&cc, 10 * MSS, now_ns);
-    tcp_congestion_timeout(&cc, 10 * MSS, now_ns);
-    tcp_congestion_idle(&cc, 60000 * NS_PER_MS, NS_PER_MS, 10, now_ns);
+    tcp_congestion_reduce(&cc, 10 * MSS);
+    tcp_congestion_timeout(&cc, 10 * MSS);
+    tcp_congestion_idle(&cc, 60000 * NS_PER_MS, NS_PER_MS, 10);
     tcp_congestion_acked(&cc, MSS, now_ns, NS_PER_MS, true);
     assert_int_equal(cc.cwnd_bytes, before);
     assert_int_equal(cc.ssthresh_bytes, 1u << 30);
@@ -366,7 +366,7 @@ static void a_passing_delay_is_forgiven(void **state)
 static void after_a_loss_slow_start_is_plain(void **state)
 {
     (void)state;
-    tcp_congestion_timeout(&cc, cc.cwnd_bytes, now_ns);
+    tcp_congestion_timeout(&cc, cc.cwnd_bytes);
     start_round(100, 10);
     start_round(300, 10);
     assert_false(cc.hystart.conservative);
