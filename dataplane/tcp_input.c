@@ -166,7 +166,7 @@ static bool tcp_sequence_ok(const struct tcp_conn *conn, const struct tcp_segmen
            (rs_seq_before_eq(segment->seq, conn->rcv_adv) || segment->seq == conn->rcv_nxt);
 }
 
-/* An SYN-ACK that crosses ours in a simultaneous open is the one SYN that may come here. */
+/* A SYN-ACK that crosses ours in a simultaneous open is the one SYN that may come here. */
 static bool tcp_crossing_syn(const struct tcp_conn *conn, const struct tcp_segment *segment)
 {
     return conn->flow.state == TCP_SYN_RECEIVED && (segment->flags & TCP_FLAG_ACK) != 0 &&
