@@ -23,7 +23,7 @@
 #include "rings/status.h"
 
 #define RS_MAGIC          0x4b434f53474e4952ull /* "RINGSOCK" read as little-endian */
-#define RS_LAYOUT_VERSION 2u
+#define RS_LAYOUT_VERSION 3u
 
 #define RS_LINE_BYTES     64u
 #define RS_PAGE_BYTES     4096u
@@ -176,9 +176,13 @@ enum rs_op {
     RS_OP_OPEN,        /* control: struct rs_op_open */
     RS_OP_BIND,        /* control: struct rs_addr */
     RS_OP_CONNECT,     /* control: struct rs_addr; RS_FAMILY_NONE dissolves a UDP peer */
-    RS_OP_CLOSE,       /* control */
+    RS_OP_CLOSE,       /* control: struct rs_op_close */
     RS_OP_OPTION,      /* control: struct rs_op_option */
     RS_OP_MEMBER,      /* control: struct rs_op_member */
+    RS_OP_LISTEN,      /* control: struct rs_op_listen */
+    RS_OP_SHUTDOWN,    /* control: struct rs_op_shutdown */
+    RS_OP_URGENT,      /* data: as POST, and the last byte before arg is urgent */
+    RS_OP_CONSUMED,    /* data: recv_head has passed the state line's recv_notify */
     RS_OP_COUNT
 };
 
@@ -242,6 +246,40 @@ struct rs_open_reply { /* reply of OPEN */
     uint32_t generation;
 };
 
+struct rs_op_listen { /* a stream socket that is bound; again: another backlog */
+    uint32_t backlog; /* connections that may wait to be accepted, at least 1 */
+    uint32_t recv_ring_bytes, send_ring_bytes; /* of accepted sockets; 0: the session's defaults */
+    uint32_t flags;                            /* 0 */
+};
+static_assert(sizeof(struct rs_op_listen) == 16, "layout: rs_op_listen");
+
+enum { RS_SHUTDOWN_RECV = 1, RS_SHUTDOWN_SEND = 2 };
+struct rs_op_shutdown {
+    uint32_t how; /* RS_SHUTDOWN_* */
+    uint32_t reserved;
+};
+static_assert(sizeof(struct rs_op_shutdown) == 8, "layout: rs_op_shutdown");
+
+/* Of a stream socket; all zero of a datagram socket. What is in the send ring is still sent (the
+ * answer comes at once, the place is free when that is over), unless abort: then the peer gets a
+ * reset. linger_ms: after that long what is left is given up with a reset; 0: no limit. */
+struct rs_op_close {
+    uint32_t abort; /* 0 or 1 */
+    uint32_t linger_ms;
+};
+static_assert(sizeof(struct rs_op_close) == 8, "layout: rs_op_close");
+
+/* The payload of an accept record: a listening socket's receive rings hold datagram records, one
+ * for each connection that waits, from the peer's address. What recv_head has passed is accepted.
+ */
+struct rs_accept {
+    uint32_t socket_idx, generation; /* a connected socket, its descriptor filled in */
+    uint32_t local_be32;
+    uint16_t local_port_be16;
+    uint16_t reserved;
+};
+static_assert(sizeof(struct rs_accept) == 16, "layout: rs_accept");
+
 /* Options the dataplane has to know. Values are 32-bit. */
 enum rs_option {
     RS_OPT_NONE = 0,
@@ -256,6 +294,16 @@ enum rs_option {
     RS_OPT_MCAST_IF,      /* IPv4 address (be32) of a NIC, 0: default */
     RS_OPT_MCAST_LOOP,    /* 0 or 1 */
     RS_OPT_CONNRESET,     /* 0 or 1: surface ICMP port unreachable on UDP receives */
+    /* of stream sockets */
+    RS_OPT_NODELAY,          /* 0 or 1 */
+    RS_OPT_KEEPALIVE,        /* 0 or 1 */
+    RS_OPT_KEEP_IDLE_MS,     /* 0: 2 hours */
+    RS_OPT_KEEP_INTERVAL_MS, /* 0: 1 s */
+    RS_OPT_KEEP_COUNT,       /* 0: 10 */
+    RS_OPT_USER_TIMEOUT_MS,  /* 0: by retries */
+    RS_OPT_MSS_MAX,          /* before CONNECT or LISTEN; 0: by the MTU */
+    RS_OPT_CONGESTION,       /* before CONNECT or LISTEN: 0 the queue's, 1 CUBIC, 2 none */
+    RS_OPT_ACK_IMMEDIATE,    /* 0 or 1 */
     RS_OPT_COUNT
 };
 
@@ -303,11 +351,24 @@ struct rs_socket_state {
     rs_atomic_u32
         recv_dropped;   /* datagrams dropped because the receive ring or SO_RCVBUF was full */
     rs_atomic_u32 mode; /* enum rs_socket_mode */
-    uint8_t reserved[16];
+    /* stream: the ring position of recv_head from which on the dataplane wants to hear of it, once
+     * (RS_OP_CONSUMED): the peer waits for room. Stored before recv_tail. */
+    rs_atomic_u32 recv_notify;
+    rs_atomic_u32 urgent_pos; /* stream: position after the urgent byte; before urgent_seq */
+    uint8_t reserved[8];
 };
 static_assert(sizeof(struct rs_socket_state) == RS_LINE_BYTES, "layout: rs_socket_state");
 
-enum { RS_LEVEL_READABLE = 1, RS_LEVEL_WRITABLE = 2, RS_LEVEL_END = 4, RS_LEVEL_ERROR = 8 };
+/* In a stream's level word: END, the peer has sent its last byte (what is in the ring comes before
+ * it); ERROR, the connection is over and error_code says why; CONNECTED. READABLE and WRITABLE are
+ * in the ring indices, and stand for arming only. */
+enum {
+    RS_LEVEL_READABLE = 1,
+    RS_LEVEL_WRITABLE = 2,
+    RS_LEVEL_END = 4,
+    RS_LEVEL_ERROR = 8,
+    RS_LEVEL_CONNECTED = 16
+};
 enum rs_socket_mode { RS_MODE_FREE = 0, RS_MODE_LIVE, RS_MODE_SHARED, RS_MODE_ORPHAN };
 
 /* A ring in session memory; size 0: none. */
