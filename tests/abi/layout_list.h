@@ -109,6 +109,23 @@
     STRUCT(rs_op_option)                                \
     FIELD(rs_op_option, option)                         \
     FIELD(rs_op_option, value)                          \
+    STRUCT(rs_op_listen)                                \
+    FIELD(rs_op_listen, backlog)                        \
+    FIELD(rs_op_listen, recv_ring_bytes)                \
+    FIELD(rs_op_listen, send_ring_bytes)                \
+    FIELD(rs_op_listen, flags)                          \
+    STRUCT(rs_op_shutdown)                              \
+    FIELD(rs_op_shutdown, how)                          \
+    FIELD(rs_op_shutdown, reserved)                     \
+    STRUCT(rs_op_close)                                 \
+    FIELD(rs_op_close, abort)                           \
+    FIELD(rs_op_close, linger_ms)                       \
+    STRUCT(rs_accept)                                   \
+    FIELD(rs_accept, socket_idx)                        \
+    FIELD(rs_accept, generation)                        \
+    FIELD(rs_accept, local_be32)                        \
+    FIELD(rs_accept, local_port_be16)                   \
+    FIELD(rs_accept, reserved)                          \
     STRUCT(rs_op_member)                                \
     FIELD(rs_op_member, action)                         \
     FIELD(rs_op_member, group_be32)                     \
@@ -127,6 +144,8 @@
     FIELD(rs_socket_state, accept_seq)                  \
     FIELD(rs_socket_state, recv_dropped)                \
     FIELD(rs_socket_state, mode)                        \
+    FIELD(rs_socket_state, recv_notify)                 \
+    FIELD(rs_socket_state, urgent_pos)                  \
     FIELD(rs_socket_state, reserved)                    \
     STRUCT(rs_ring_ref)                                 \
     FIELD(rs_ring_ref, ref)                             \
@@ -250,6 +269,12 @@
     CONSTANT(RS_OP_CLOSE)                               \
     CONSTANT(RS_OP_OPTION)                              \
     CONSTANT(RS_OP_MEMBER)                              \
+    CONSTANT(RS_OP_LISTEN)                              \
+    CONSTANT(RS_OP_SHUTDOWN)                            \
+    CONSTANT(RS_OP_URGENT)                              \
+    CONSTANT(RS_OP_CONSUMED)                            \
+    CONSTANT(RS_SHUTDOWN_RECV)                          \
+    CONSTANT(RS_SHUTDOWN_SEND)                          \
     CONSTANT(RS_SOCK_DGRAM)                             \
     CONSTANT(RS_SOCK_STREAM)                            \
     CONSTANT(RS_OPT_NONE)                               \
@@ -264,6 +289,15 @@
     CONSTANT(RS_OPT_MCAST_IF)                           \
     CONSTANT(RS_OPT_MCAST_LOOP)                         \
     CONSTANT(RS_OPT_CONNRESET)                          \
+    CONSTANT(RS_OPT_NODELAY)                            \
+    CONSTANT(RS_OPT_KEEPALIVE)                          \
+    CONSTANT(RS_OPT_KEEP_IDLE_MS)                       \
+    CONSTANT(RS_OPT_KEEP_INTERVAL_MS)                   \
+    CONSTANT(RS_OPT_KEEP_COUNT)                         \
+    CONSTANT(RS_OPT_USER_TIMEOUT_MS)                    \
+    CONSTANT(RS_OPT_MSS_MAX)                            \
+    CONSTANT(RS_OPT_CONGESTION)                         \
+    CONSTANT(RS_OPT_ACK_IMMEDIATE)                      \
     CONSTANT(RS_MEMBER_JOIN)                            \
     CONSTANT(RS_MEMBER_LEAVE)                           \
     CONSTANT(RS_MEMBER_JOIN_SOURCE)                     \
@@ -274,6 +308,7 @@
     CONSTANT(RS_LEVEL_WRITABLE)                         \
     CONSTANT(RS_LEVEL_END)                              \
     CONSTANT(RS_LEVEL_ERROR)                            \
+    CONSTANT(RS_LEVEL_CONNECTED)                        \
     CONSTANT(RS_MODE_FREE)                              \
     CONSTANT(RS_MODE_LIVE)                              \
     CONSTANT(RS_MODE_SHARED)                            \
