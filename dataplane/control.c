@@ -122,6 +122,10 @@ enum rs_status control_run(struct control *control, struct os_event *stop)
     }
     os_poller_remove(control->poller, OS_SOURCE_EVENT, stop);
     control->stopping = true;
+    for (uint32_t i = 0; i < control->queue_count; i++) {
+        /* relaxed: partner request_end_aborts, sooner or later */
+        atomic_store_explicit(&control->queues[i]->hurry, 1, memory_order_relaxed);
+    }
     for (struct dp_session *session = control->sessions; session != NULL; session = session->next) {
         control_session_end(control, session);
     }
@@ -153,7 +157,7 @@ enum rs_status control_create(const struct queue_config *configs, struct nic *co
         out->nics[i] = nics[i];
         out->link_was_up[i] = true;
     }
-    uint64_t random[2];
+    uint64_t random[3];
     out->clock = rs_clock_make(os_tsc(), os_unix_ns(), os_tsc_hz());
     enum rs_status status = os_random(random, sizeof(random));
     if (status != RS_OK) {
@@ -164,9 +168,13 @@ enum rs_status control_create(const struct queue_config *configs, struct nic *co
     if (status != RS_OK) {
         return status;
     }
-    status = os_event_create(&out->wake);
+    status = ports_create((uint32_t)random[2], &out->tcp_ports);
     if (status != RS_OK) {
         goto destroy_ports;
+    }
+    status = os_event_create(&out->wake);
+    if (status != RS_OK) {
+        goto destroy_tcp_ports;
     }
     status = os_listen(configs[0].instance, &configs[0].access, &out->listener);
     if (status != RS_OK) {
@@ -196,6 +204,8 @@ close_listener:
     os_listener_close(&out->listener);
 destroy_wake:
     os_event_destroy(&out->wake);
+destroy_tcp_ports:
+    ports_destroy(out->tcp_ports);
 destroy_ports:
     ports_destroy(out->ports);
     return status;
@@ -214,5 +224,6 @@ void control_destroy(struct control *control)
     os_poller_destroy(control->poller);
     os_listener_close(&control->listener);
     os_event_destroy(&control->wake);
+    ports_destroy(control->tcp_ports);
     ports_destroy(control->ports);
 }

@@ -7,6 +7,7 @@
  *   control_clients.c  connections, sessions from attach to end, channels, extents
  *   control_messages.c messages to and from the queues
  *   control_sockets.c  what the queues ask: sockets, ports, rings; what they tell
+ *   control_streams.c  the same of stream sockets
  *   control_report.c   a snapshot of all of it for ringsockctl
  */
 #ifndef RINGSOCK_DATAPLANE_CONTROL_H
@@ -57,7 +58,7 @@ struct control {
     struct os_poller *poller;
     struct os_event wake;      /* queues signal it */
     _Atomic uint32_t sleeping; /* partner: queue_tell_control */
-    struct ports *ports;
+    struct ports *ports, *tcp_ports;
     struct dp_session *sessions;
     uint32_t session_count;
     struct control_peer *peers;

@@ -69,7 +69,19 @@ RS_CHECK_RESULT enum rs_status control_report(struct control *control, struct os
 
 /* Carries out one message of a queue. */
 void control_message(struct control *control, uint32_t queue_idx, const struct message *message);
+/* The table that the socket's port is in. */
+struct ports *control_ports(const struct control *control, const struct session_socket *record);
+/* Enters the address, found free if its port is 0, as the socket's. */
+RS_CHECK_RESULT enum rs_status control_take_port(struct control *control,
+                                                 struct session_socket *record,
+                                                 struct rs_addr *local, enum ports_share share);
 /* Frees what a session still has of sockets: only after the queues' threads ended. */
 void control_sockets_drop(struct control *control, struct dp_session *session);
+
+/* ---- control_streams.c ---- */
+
+/* QUEUE_BIND of a stream socket, QUEUE_RINGS. */
+void control_stream_bind(struct control *control, const struct message *message);
+void control_stream_rings(struct control *control, const struct message *message);
 
 #endif

@@ -272,7 +272,7 @@ static void report_socket(struct report *report, const struct control *control,
     out->session_id = record->session->id;
     out->idx = record->idx;
     out->generation = record->generation;
-    out->type = RS_SOCK_DGRAM;
+    out->type = record->type;
     out->home_queue_idx = record->home_queue_idx;
     out->local = report_addr(&home->local_name);
     out->peer = report_addr(&home->peer_name);

@@ -41,7 +41,7 @@ static enum rs_status socket_open(const struct control *control, uint32_t queue_
     if (open.family != RS_FAMILY_IPV4) {
         return RS_FAMILY_NOT_SUPPORTED;
     }
-    if (open.type != RS_SOCK_DGRAM) {
+    if (open.type != RS_SOCK_DGRAM && open.type != RS_SOCK_STREAM) {
         return RS_TYPE_NOT_SUPPORTED;
     }
     open.recv_ring_bytes = socket_ring_bytes(open.recv_ring_bytes, config->recv_ring_bytes,
@@ -215,16 +215,22 @@ static enum rs_status socket_make_parts(struct control *control, struct session_
     return RS_OK;
 }
 
-static enum rs_status socket_take_port(struct control *control, struct session_socket *record,
-                                       struct rs_addr *local, enum ports_share share)
+struct ports *control_ports(const struct control *control, const struct session_socket *record)
 {
+    return record->type == RS_SOCK_STREAM ? control->tcp_ports : control->ports;
+}
+
+enum rs_status control_take_port(struct control *control, struct session_socket *record,
+                                 struct rs_addr *local, enum ports_share share)
+{
+    struct ports *ports = control_ports(control, record);
     uint32_t ip_be32 = local->ip.v4_be32;
-    if (ip_be32 != 0 && !stack_is_own_address(control->queues[0]->stack, ip_be32) &&
-        (rs_be32(ip_be32) >> 28) != 14 /* 224.0.0.0/4 */) {
+    bool group = record->type == RS_SOCK_DGRAM && (rs_be32(ip_be32) >> 28) == 14 /* 224.0.0.0/4 */;
+    if (ip_be32 != 0 && !group && !stack_is_own_address(control->queues[0]->stack, ip_be32)) {
         return RS_ADDR_NOT_AVAILABLE;
     }
-    ports_release(control->ports, &record->port);
-    return ports_bind(control->ports, &record->port, ip_be32, &local->port_be16, share,
+    ports_release(ports, &record->port);
+    return ports_bind(ports, &record->port, ip_be32, &local->port_be16, share,
                       record->session->user_id);
 }
 
@@ -258,7 +264,7 @@ static enum rs_status socket_bind(struct control *control, struct session_socket
     }
     if (status == RS_OK) {
         status =
-            socket_take_port(control, record, local, (enum ports_share)message->body.bind.share);
+            control_take_port(control, record, local, (enum ports_share)message->body.bind.share);
     }
     if (status != RS_OK) {
         return status;
@@ -294,7 +300,7 @@ static void socket_gone(struct control *control, struct session_socket *record)
     struct message answer = {
         .kind = CONTROL_CLOSED, .session = record->session, .reply = record->close_reply};
     uint32_t home_queue_idx = record->home_queue_idx;
-    ports_release(control->ports, &record->port);
+    ports_release(control_ports(control, record), &record->port);
     session_socket_free(record);
     if (answer.reply.channel != NULL) {
         control_push(control, home_queue_idx, &answer);
@@ -326,7 +332,7 @@ void control_sockets_drop(struct control *control, struct dp_session *session)
 {
     for (uint32_t i = 0; i < session->config->limit_sockets; i++) {
         if (session->records[i] != NULL) {
-            ports_release(control->ports, &session->records[i]->port);
+            ports_release(control_ports(control, session->records[i]), &session->records[i]->port);
             session_socket_free(session->records[i]);
         }
     }
@@ -374,7 +380,14 @@ void control_message(struct control *control, uint32_t queue_idx, const struct m
         socket_message_open(control, queue_idx, message);
         break;
     case QUEUE_BIND:
-        socket_message_bind(control, message);
+        if (message->socket->record->type == RS_SOCK_STREAM) {
+            control_stream_bind(control, message);
+        } else {
+            socket_message_bind(control, message);
+        }
+        break;
+    case QUEUE_RINGS:
+        control_stream_rings(control, message);
         break;
     case QUEUE_SPREAD:
         socket_message_spread(control, message);

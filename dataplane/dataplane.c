@@ -36,6 +36,7 @@ static struct stack_config dataplane_stack_config(const struct dataplane *datapl
     struct stack_config config = dataplane->configs[idx].stack;
     config.follower = dataplane->nics[idx]->queue_idx != 0;
     memcpy(config.tcp.secret, dataplane->tcp_secret, sizeof(config.tcp.secret));
+    config.tcp.ports_bound = ports_bits(dataplane->control.tcp_ports);
     config.local_count = 0;
     for (uint32_t i = 0; i < dataplane->queue_count; i++) {
         uint32_t ip_be32 = dataplane->configs[i].stack.ip_be32;

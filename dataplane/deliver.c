@@ -11,7 +11,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "dataplane/queue.h"
+#include "dataplane/stream.h"
 #include "rings/reply.h"
 #include "rings/seq.h"
 
@@ -189,7 +189,8 @@ void deliver_upcalls_fill(struct queue *queue, struct stack_upcalls *out)
                                   .error = deliver_upcall_error,
                                   .multicast_changed = deliver_upcall_multicast,
                                   .hand_over = exchange_upcall_frame,
-                                  .notice = deliver_upcall_notice};
+                                  .notice = deliver_upcall_notice,
+                                  .tcp_event = stream_upcall_event};
 }
 
 /* ---- the end of an iteration
@@ -363,29 +364,56 @@ static void deliver_untouch(struct queue *queue, struct dp_socket *socket)
     }
 }
 
-void deliver_closed(struct queue *queue, struct dp_socket *socket)
+bool deliver_may_close(const struct queue *queue)
+{
+    return queue->queue_count == 1 || exchange_has_room(queue);
+}
+
+static void deliver_unlist(struct queue *queue, struct dp_socket *socket)
 {
     deliver_untouch(queue, socket);
     if (socket->hint_link != NULL) {
         deliver_hint_unlist(socket);
     }
-    if (!socket->home) {
-        return;
-    }
+}
+
+/* For its program the socket is no more. */
+static void deliver_ended(struct queue *queue, struct dp_socket *socket, enum rs_socket_mode mode)
+{
     /* relaxed: the fence orders them before the arm words are read; a waiter that looks again finds
      * the socket gone */
     atomic_store_explicit(&socket->state->generation, 0, memory_order_relaxed);
-    atomic_store_explicit(&socket->state->mode, RS_MODE_FREE, memory_order_relaxed);
+    atomic_store_explicit(&socket->state->mode, mode, memory_order_relaxed);
     if (!socket->session->never_sleeps) {
         /* It has no turn after this one, so it needs no budget; and a program may wait for it on
          * channels of other queues, which only look when they are woken. */
         wakeup_fence();
         uint64_t mask = arm_take(socket->client, &socket->arm_seen,
-                                 RS_LEVEL_READABLE | RS_LEVEL_WRITABLE | RS_LEVEL_ERROR);
+                                 RS_LEVEL_READABLE | RS_LEVEL_WRITABLE | RS_LEVEL_END |
+                                     RS_LEVEL_ERROR | RS_LEVEL_CONNECTED);
         deliver_hint_channels(queue, socket->session, socket->idx, socket->generation, mask);
         if (queue->queue_count > 1) {
             deliver_hint_others(queue, socket, mask);
         }
+    }
+}
+
+void deliver_orphaned(struct queue *queue, struct dp_socket *socket)
+{
+    deliver_unlist(queue, socket);
+    deliver_ended(queue, socket, RS_MODE_ORPHAN);
+}
+
+void deliver_closed(struct queue *queue, struct dp_socket *socket)
+{
+    deliver_unlist(queue, socket);
+    if (!socket->home) {
+        return;
+    }
+    if (socket->orphan) {
+        atomic_store_explicit(&socket->state->mode, RS_MODE_FREE, memory_order_relaxed);
+    } else {
+        deliver_ended(queue, socket, RS_MODE_FREE);
     }
 }
 
@@ -408,6 +436,9 @@ static void deliver_look(struct queue *queue, struct dp_socket *socket, bool pos
 {
     if (posted) {
         request_reread_level(queue, socket);
+    }
+    if (socket->stream != NULL) {
+        stream_look(queue, socket);
     }
     if (!socket->session->never_sleeps) {
         deliver_hint(queue, socket, happened);

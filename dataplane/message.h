@@ -37,11 +37,13 @@ enum message_kind {
     CONTROL_PART_REMOVE, /* socket (a part): leave all tables, answer QUEUE_PART_REMOVED */
     CONTROL_SPREAD,      /* socket (a part), spread: do it here too, answer QUEUE_PART_DONE */
     CONTROL_SPREAD_DONE, /* socket (home), reply, spread: all parts did, or none */
+    CONTROL_RINGS,       /* socket (stream), reply, addr: it has rings now, go on with CONNECT */
     /* queue -> control */
     QUEUE_OPEN,   /* reply, open */
     QUEUE_BIND,   /* socket, reply, bind */
     QUEUE_CLOSED, /* socket, reply: out of all tables of the queue; its memory is control's again */
     QUEUE_SPREAD, /* socket, reply, spread: done at home, the other parts shall too */
+    QUEUE_RINGS,  /* socket (stream), reply, addr (of the CONNECT): it needs rings */
     QUEUE_PART_DONE,       /* socket (a part), reply.status */
     QUEUE_PART_REMOVED,    /* socket (a part): its memory is control's again */
     QUEUE_CHANNEL_REMOVED, /* channel */

@@ -15,9 +15,10 @@
 
 struct ports {
     struct ports_entry *list[PORTS_COUNT]; /* by port number in host order */
-    uint64_t used[PORTS_COUNT / 64];       /* a bit for each list that is not empty */
-    uint32_t count;                        /* entries in all lists */
-    uint32_t next_ephemeral;               /* 0 .. 16383 */
+    /* A bit for each list that is not empty. Relaxed; partner: tcp_connect's choice of a port. */
+    rs_atomic_u32 used[PORTS_COUNT / 32];
+    uint32_t count;          /* entries in all lists */
+    uint32_t next_ephemeral; /* 0 .. 16383 */
 };
 
 enum rs_status ports_create(uint32_t random_seed, struct ports **out)
@@ -109,9 +110,14 @@ enum rs_status ports_bind(struct ports *ports, struct ports_entry *entry, uint32
                                   .bound = 1,
                                   .uid = uid};
     ports->list[port] = entry;
-    ports->used[port / 64] |= 1ull << port % 64;
+    atomic_fetch_or_explicit(&ports->used[port / 32], 1u << port % 32, memory_order_relaxed);
     ports->count++;
     return RS_OK;
+}
+
+const rs_atomic_u32 *ports_bits(const struct ports *ports)
+{
+    return ports->used;
 }
 
 uint32_t ports_count(const struct ports *ports)
@@ -122,9 +128,10 @@ uint32_t ports_count(const struct ports *ports)
 void ports_each(const struct ports *ports,
                 void (*callback)(void *context, const struct ports_entry *entry), void *context)
 {
-    for (uint32_t word = 0; word < PORTS_COUNT / 64; word++) {
-        for (uint64_t bits = ports->used[word]; bits != 0; bits &= bits - 1) {
-            uint32_t port = word * 64 + (uint32_t)__builtin_ctzll(bits);
+    for (uint32_t word = 0; word < PORTS_COUNT / 32; word++) {
+        uint32_t bits = atomic_load_explicit(&ports->used[word], memory_order_relaxed);
+        for (; bits != 0; bits &= bits - 1) {
+            uint32_t port = word * 32 + (uint32_t)__builtin_ctz(bits);
             for (const struct ports_entry *each = ports->list[port]; each != NULL;
                  each = each->next) {
                 callback(context, each);
@@ -147,6 +154,7 @@ void ports_release(struct ports *ports, struct ports_entry *entry)
     entry->bound = 0;
     ports->count--;
     if (ports->list[port] == NULL) {
-        ports->used[port / 64] &= ~(1ull << port % 64);
+        atomic_fetch_and_explicit(&ports->used[port / 32], ~(1u << port % 32),
+                                  memory_order_relaxed);
     }
 }

@@ -1,5 +1,6 @@
 /*
- * Who may bind which UDP port: the process-wide authority, owned by the control thread. The rules
+ * Who may bind which port, of UDP or TCP: the process-wide authority, one table for each, owned by
+ * the control thread. The rules
  * are those of Windows ("Using SO_REUSEADDR and SO_EXCLUSIVEADDRUSE" in Microsoft's Winsock
  * documentation), not those of POSIX.
  */
@@ -8,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "rings/layout.h"
 #include "rings/status.h"
 
 enum ports_share { PORTS_DEFAULT, PORTS_REUSE, PORTS_EXCLUSIVE };
@@ -33,6 +35,9 @@ void ports_destroy(struct ports *ports);
 RS_CHECK_RESULT enum rs_status ports_bind(struct ports *ports, struct ports_entry *entry,
                                           uint32_t ip_be32, uint16_t *port_be16,
                                           enum ports_share share, uint32_t uid);
+/* A bit for each port that somebody has: bit (port & 31) of word [port / 32], port in host order.
+ * Any thread may read it while the table lives. */
+const rs_atomic_u32 *ports_bits(const struct ports *ports);
 uint32_t ports_count(const struct ports *ports); /* addresses bound now */
 /* Calls back for each, by rising port number; the callback changes nothing. */
 void ports_each(const struct ports *ports,

@@ -5,7 +5,7 @@
  * thread; started by dataplane.c; calls stack.h, request.c, deliver.c. No allocation, lock,
  * division, log or system call but wake-ups.
  */
-#include "dataplane/queue.h"
+#include "dataplane/stream.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -363,6 +363,9 @@ bool queue_poll(struct queue *queue)
     work += request_consume(queue);
     stack_timers(queue->stack);
     stack_flush(queue->stack);
+    if (queue->streams_gone != NULL) {
+        stream_settle(queue);
+    }
     if (queue->removing_count + queue->ending_count != 0) {
         queue_ends(queue); /* before the messages: a session is told of its end, and woken, an
                               iteration earlier */

@@ -8,6 +8,7 @@
  *   request.c          requests of clients: datagrams, and what waits for budget or NIC
  *   request_control.c  requests that change a socket, and the control thread's messages
  *   request_end.c      violations, and the ends of channels and sessions
+ *   stream*.c          stream sockets (stream.h)
  *   exchange.c         what queues hand to each other
  *   deliver.c          what goes back to clients
  */
@@ -64,10 +65,11 @@ struct queue {
     struct message_ring *from_control, *to_control;
     struct os_event *control_event; /* the control thread sleeps on it */
     _Atomic uint32_t
-        *control_sleeping; /* partner: control.c, store then look; here push, fence, then look */
-    bool control_told;     /* messages were pushed in this iteration */
-    _Atomic uint32_t stop; /* stored by the control thread */
-    bool multicast_dirty;  /* the stack's set of groups changed and was not handed over yet */
+        *control_sleeping;  /* partner: control.c, store then look; here push, fence, then look */
+    bool control_told;      /* messages were pushed in this iteration */
+    _Atomic uint32_t stop;  /* stored by the control thread */
+    _Atomic uint32_t hurry; /* so; the dataplane stops: orphans are not waited for */
+    bool multicast_dirty;   /* the stack's set of groups changed and was not handed over yet */
     _Atomic uint32_t
         macs_ready; /* 1: macs is the control thread's (release here), 0: ours (release there) */
     uint8_t macs[QUEUE_MACS_MAX][6];
@@ -95,9 +97,10 @@ struct queue {
     uint32_t touched_count;
     uint32_t unfenced_polls;   /* iterations since deliver_look_finally */
     struct dp_socket *touched; /* something new for these: wake who armed them, reread send_level */
-    struct dp_channel *consumed;  /* heads to publish */
-    struct dp_channel *wake;      /* clients to wake if they sleep */
-    struct session_part *hinting; /* sessions whose sockets wait to be hinted */
+    struct dp_channel *consumed;    /* heads to publish */
+    struct dp_channel *wake;        /* clients to wake if they sleep */
+    struct session_part *hinting;   /* sessions whose sockets wait to be hinted */
+    struct dp_socket *streams_gone; /* orphans whose connections are gone */
     uint64_t next_heartbeat_tsc, heartbeat_tsc;
     uint64_t signal_tsc; /* SESSION_SIGNAL_NS */
     struct rs_clock clock;
@@ -190,6 +193,9 @@ bool request_close_now(struct queue *queue, struct dp_socket *socket,
                        const struct message_reply *reply);
 /* Carries out a message of the control thread. */
 void request_message(struct queue *queue, const struct message *message);
+/* Whether one more request of the session may go to the control thread: no client shall fill its
+ * queue. */
+bool request_may_forward(struct queue *queue, struct session_part *part);
 /* A message to the control thread; counts as pending when somebody waits for its answer. */
 bool request_forward(struct queue *queue, struct message *message);
 
@@ -235,6 +241,11 @@ void deliver_reply(struct queue *queue, const struct message_reply *reply);
 /* The socket goes: marks its place free, wakes who waits for it, takes it off this iteration's
  * lists. A part that goes only leaves the lists. */
 void deliver_closed(struct queue *queue, struct dp_socket *socket);
+/* The same for a stream socket that becomes an orphan: its place stays taken. deliver_closed
+ * follows. */
+void deliver_orphaned(struct queue *queue, struct dp_socket *socket);
+/* Room for those who wait for a socket on channels of other queues; before the two above. */
+bool deliver_may_close(const struct queue *queue);
 void deliver_wake(struct queue *queue, struct dp_channel *channel);
 void deliver_wake_session(struct queue *queue, const struct dp_session *session);
 /* Hints the session's channels of this queue that channel_mask names. */

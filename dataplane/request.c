@@ -15,7 +15,7 @@
  */
 #include <string.h>
 
-#include "dataplane/queue.h"
+#include "dataplane/stream.h"
 #include "rings/seq.h"
 
 /* Sockets of one session that get another try in one iteration. */
@@ -220,6 +220,12 @@ static enum outcome request_post(struct queue *queue, struct dp_channel *channel
 void request_reread_level(struct queue *queue, struct dp_socket *socket)
 {
     uint32_t tail;
+    if (socket->stream != NULL) {
+        if (post_pressure(socket->post_channel->client)) {
+            stream_take_level(queue, socket);
+        }
+        return;
+    }
     if (socket->part->poison_status != RS_OK || !post_pressure(socket->post_channel->client) ||
         !post_level_take(socket->client, socket->post_position, &tail)) {
         return;
@@ -298,7 +304,8 @@ static enum outcome request_one(struct queue *queue, struct dp_channel *channel,
                                 const struct rs_request *request)
 {
     struct dp_session *session = channel->session;
-    bool data = request->op == RS_OP_SEND_INLINE || request->op == RS_OP_POST;
+    bool data = request->op == RS_OP_SEND_INLINE || request->op == RS_OP_POST ||
+                request->op == RS_OP_URGENT || request->op == RS_OP_CONSUMED;
     if (request->op == RS_OP_NONE || request->op >= RS_OP_COUNT) {
         request_poison(queue, session, "unknown opcode");
         return OUTCOME_POISONED;
@@ -326,11 +333,18 @@ static enum outcome request_one(struct queue *queue, struct dp_channel *channel,
             return OUTCOME_DONE;
         }
     }
+    if (data && socket->stream != NULL) {
+        return stream_data(queue, channel, socket, request);
+    }
     switch (request->op) {
     case RS_OP_SEND_INLINE:
         return request_send_inline(queue, socket, request);
     case RS_OP_POST:
         return request_post(queue, channel, socket, request);
+    case RS_OP_URGENT:
+    case RS_OP_CONSUMED:
+        request_poison(queue, session, "a stream's request for a datagram socket");
+        return OUTCOME_POISONED;
     default:
         return request_control(queue, channel, socket, request);
     }

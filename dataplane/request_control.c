@@ -5,12 +5,13 @@
  *
  * A socket with parts on other queues has CONNECT, OPTION and MEMBER done at home first; then the
  * control thread has every part do the same, and only then the client has its answer. Meanwhile
- * (with_control) the socket takes no further such request.
+ * (with_control) the socket takes no further such request. Those of stream sockets go to
+ * stream_control.c, but BIND.
  */
 #include <assert.h>
 #include <string.h>
 
-#include "dataplane/queue.h"
+#include "dataplane/stream.h"
 #include "dataplane/wire/ipv4.h"
 
 /* ---- what home and parts both do
@@ -170,9 +171,7 @@ bool request_forward(struct queue *queue, struct message *message)
     return true;
 }
 
-/* Whether one more request of the session may go to the control thread: no client shall fill its
- * queue. */
-static bool request_may_forward(struct queue *queue, struct session_part *part)
+bool request_may_forward(struct queue *queue, struct session_part *part)
 {
     if (part->pending_control >= SESSION_PENDING_MAX) {
         QUEUE_COUNT_PART(queue, part, control_waits);
@@ -195,7 +194,10 @@ static enum outcome request_open(struct queue *queue, struct dp_channel *channel
 static enum outcome request_bind(struct queue *queue, struct dp_socket *socket,
                                  const struct rs_request *request, struct message_reply *reply)
 {
-    if (socket->udp.bound) {
+    bool bound = socket->stream != NULL
+                     ? socket->stream->bound || socket->stream->phase != STREAM_IDLE
+                     : socket->udp.bound;
+    if (bound) {
         reply->status = RS_INVALID;
         deliver_reply(queue, reply);
         return OUTCOME_DONE;
@@ -231,8 +233,7 @@ bool request_close_now(struct queue *queue, struct dp_socket *socket,
                               .socket = socket,
                               .reply = *reply};
     /* Room also for those who wait for the socket on channels of other queues. */
-    if (!message_has_room(queue->to_control) ||
-        (socket->home && queue->queue_count > 1 && !exchange_has_room(queue))) {
+    if (!message_has_room(queue->to_control) || (socket->home && !deliver_may_close(queue))) {
         return false;
     }
     deliver_closed(queue, socket);
@@ -240,6 +241,7 @@ bool request_close_now(struct queue *queue, struct dp_socket *socket,
     udp_socket_close(queue->stack, &socket->udp);
     part->sockets[socket->idx] = NULL;
     part->open_sockets--;
+    part->orphan_count -= socket->orphan;
     /* From here on the memory is the control thread's: nothing after this touches socket. */
     return request_forward(queue, &message);
 }
@@ -343,6 +345,9 @@ enum outcome request_control(struct queue *queue, struct dp_channel *channel,
     if (socket->with_control) {
         return OUTCOME_LATER;
     }
+    if (socket->stream != NULL && request->op != RS_OP_BIND) {
+        return stream_control(queue, socket, request, &reply);
+    }
     switch (request->op) {
     case RS_OP_BIND:
         return request_bind(queue, socket, request, &reply);
@@ -352,6 +357,11 @@ enum outcome request_control(struct queue *queue, struct dp_channel *channel,
     case RS_OP_OPTION:
     case RS_OP_MEMBER:
         return request_change(queue, socket, request, &reply);
+    case RS_OP_LISTEN:
+    case RS_OP_SHUTDOWN:
+        reply.status = RS_NOT_SUPPORTED;
+        deliver_reply(queue, &reply);
+        return OUTCOME_DONE;
     default:
         assert(!"request_one let an unknown opcode through");
         return OUTCOME_DONE;
@@ -372,6 +382,9 @@ static void request_opened(const struct message *message)
     struct dp_socket *socket = message->socket;
     struct rs_socket_state *state = socket->state;
     request_enter(socket);
+    if (socket->stream != NULL) {
+        stream_opened(socket);
+    }
     /* relaxed: the reply's release orders them before the client's first look */
     atomic_store_explicit(&state->recv_dropped, 0, memory_order_relaxed);
     atomic_store_explicit(&state->mode, RS_MODE_LIVE, memory_order_relaxed);
@@ -480,7 +493,9 @@ void request_message(struct queue *queue, const struct message *message)
         break;
     case CONTROL_BOUND:
         message->socket->with_control = false;
-        if (reply.status == RS_OK) {
+        if (reply.status == RS_OK && message->socket->stream != NULL) {
+            stream_bound(message->socket, &message->body.bind.addr);
+        } else if (reply.status == RS_OK) {
             reply.status =
                 (uint32_t)request_bound(queue, message->socket, &message->body.bind.addr);
         }
@@ -488,6 +503,12 @@ void request_message(struct queue *queue, const struct message *message)
     case CONTROL_SPREAD_DONE:
         message->socket->with_control = false;
         request_spread_done(queue, message);
+        break;
+    case CONTROL_RINGS:
+        message->socket->with_control = false;
+        if (reply.status == RS_OK) {
+            reply.status = (uint32_t)stream_rings(queue, message->socket, &message->body.addr);
+        }
         break;
     case CONTROL_CLOSED:
         break;

@@ -3,12 +3,14 @@
  * a session. Queue thread. Called by queue.c, request*.c and deliver.c; calls request_control.c and
  * deliver.c.
  */
-#include "dataplane/queue.h"
+#include "dataplane/stream.h"
 
 #define REQUEST_END_HEARTBEATS 1000u /* of a millisecond each */
 /* Of a session that ends, in one iteration: a program may have thousands of sockets. */
 #define REQUEST_END_CLOSES 16u
 #define REQUEST_END_LOOKS  1024u
+/* So long it waits for its orphans to be acknowledged. */
+#define REQUEST_ORPHAN_HEARTBEATS 60000u
 
 void request_poison(struct queue *queue, struct dp_session *session, const char *text)
 {
@@ -33,6 +35,7 @@ static void request_end_overdue(struct queue *queue, struct dp_session *session)
     struct session_part *part = queue_part(queue, session);
     if (part->end_deadline_tsc == 0) {
         part->end_deadline_tsc = queue->now_tsc + queue->heartbeat_tsc * REQUEST_END_HEARTBEATS;
+        part->orphans_until_tsc = queue->now_tsc + queue->heartbeat_tsc * REQUEST_ORPHAN_HEARTBEATS;
     }
     if (queue->now_tsc >= part->end_deadline_tsc && part->poison_status == RS_OK) {
         part->poison_status =
@@ -54,22 +57,45 @@ static bool request_channel_busy(const struct dp_channel *channel)
            (channel->part->poison_status == RS_OK && slot_consumer_pending(&channel->requests));
 }
 
+/* Whether what is left of an ending session's connections is to be reset now. */
+static bool request_end_aborts(const struct queue *queue, const struct session_part *part)
+{
+    /* relaxed: a word that changes once */
+    bool hurry = atomic_load_explicit(&queue->hurry, memory_order_relaxed) != 0;
+    return part->poison_status == RS_POISONED ||
+           queue->now_tsc >= (hurry ? part->end_deadline_tsc : part->orphans_until_tsc);
+}
+
+/* False: not closed, as there is no room to tell. A connection is on its way out then, or goes on
+ * without its program. */
+static bool request_end_socket(struct queue *queue, struct dp_socket *socket, bool aborts)
+{
+    const struct message_reply nobody = {.channel = NULL};
+    if (socket->stream != NULL) {
+        stream_session_ends(queue, socket, aborts);
+        return true;
+    }
+    return !socket->blocked && request_close_now(queue, socket, &nobody);
+}
+
 /* The next few sockets of a session that ends, from where the last call stopped. True: none is
  * left.
  */
 static bool request_close_some(struct queue *queue, struct dp_session *session)
 {
-    const struct message_reply nobody = {.channel = NULL};
     struct session_part *part = queue_part(queue, session);
+    bool aborts = request_end_aborts(queue, part);
     uint32_t closes = 0;
+    if (!aborts && part->orphan_count == part->open_sockets) {
+        return part->open_sockets == 0; /* they come to an end by themselves */
+    }
     for (uint32_t looks = 0; part->open_sockets != 0 && looks < REQUEST_END_LOOKS; looks++) {
         if (part->end_idx >= session->config->limit_sockets) {
             part->end_idx = 0; /* the client opened another one behind our back */
         }
         struct dp_socket *socket = part->sockets[part->end_idx];
         if (socket != NULL) {
-            if (closes == REQUEST_END_CLOSES || socket->blocked ||
-                !request_close_now(queue, socket, &nobody)) {
+            if (closes == REQUEST_END_CLOSES || !request_end_socket(queue, socket, aborts)) {
                 return false;
             }
             closes++;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/stream.h"
 #include "rings/seq.h"
 
 #define SESSION_EXTENT_FIRST_BYTES (4u << 20)
@@ -439,15 +440,17 @@ void session_channel_close(struct dp_session *session, struct dp_channel *channe
 
 /* On a line of its own: udp_socket is one line, and the demux touches nothing else of a socket. Not
  * every C library has aligned_alloc. */
-static struct dp_socket *session_part_alloc(void)
+static struct dp_socket *session_part_alloc(uint32_t type)
 {
-    void *allocation = calloc(1, sizeof(struct dp_socket) + RS_LINE_BYTES - 1);
+    size_t stream_bytes = type == RS_SOCK_STREAM ? sizeof(struct dp_stream) : 0;
+    void *allocation = calloc(1, sizeof(struct dp_socket) + stream_bytes + RS_LINE_BYTES - 1);
     if (allocation == NULL) {
         return NULL;
     }
     uintptr_t line = ((uintptr_t)allocation + RS_LINE_BYTES - 1) & ~(uintptr_t)(RS_LINE_BYTES - 1);
     struct dp_socket *socket = (struct dp_socket *)line;
     socket->allocation = allocation;
+    socket->stream = type == RS_SOCK_STREAM ? (struct dp_stream *)(socket + 1) : NULL;
     return socket;
 }
 
@@ -455,7 +458,7 @@ enum rs_status session_socket_part(struct session_socket *record, uint32_t queue
                                    struct dp_socket **out)
 {
     struct dp_session *session = record->session;
-    struct dp_socket *socket = session_part_alloc();
+    struct dp_socket *socket = session_part_alloc(record->type);
     if (socket == NULL) {
         return RS_NO_MEMORY;
     }
@@ -488,6 +491,7 @@ enum rs_status session_socket_open(struct dp_session *session, uint32_t home_que
     uint32_t idx = session->free_sockets[session->free_socket_count - 1];
     record->session = session;
     record->idx = idx;
+    record->type = open->type;
     /* 0 means free */
     record->generation = session->generations[idx] + 1 != 0 ? session->generations[idx] + 1 : 1;
     record->home_queue_idx = home_queue_idx;

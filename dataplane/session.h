@@ -35,6 +35,7 @@ enum session_state { SESSION_LIVE, SESSION_ENDING, SESSION_ENDED };
 
 struct session_part;
 struct session_socket;
+struct dp_stream; /* dataplane/stream.h */
 
 /* Signals, looks at channels that may sleep, and hints a session may cost one iteration; the rest
  * waits for the next one. The hints of one arming may overdraw; the next iterations pay. */
@@ -81,7 +82,8 @@ struct dp_channel {
  * CONTROL_OPENED until QUEUE_CLOSED, or from CONTROL_PART_ADD until QUEUE_PART_REMOVED, but for the
  * fields marked. */
 struct dp_socket {
-    struct udp_socket udp;
+    struct udp_socket udp;      /* of a datagram socket */
+    struct dp_stream *stream;   /* of a stream socket; NULL: a datagram socket. Both read */
     struct dp_session *session; /* both read */
     struct session_part *part;
     struct session_socket *record; /* control's; read here for the other parts */
@@ -107,6 +109,7 @@ struct dp_socket {
     uint32_t post_position;
     const struct dp_channel *post_channel;
     bool closing;      /* CLOSE came while blocked: its answer waits in close_reply */
+    bool orphan;       /* a stream socket whose CLOSE is answered and whose connection lives on */
     bool with_control; /* QUEUE_BIND or QUEUE_SPREAD is with the control thread */
     struct message_reply close_reply;
     bool reuse, exclusive, surface_connreset;
@@ -136,6 +139,7 @@ enum socket_step { STEP_NONE, STEP_BIND, STEP_SPREAD, STEP_UNDO };
 struct session_socket {
     struct dp_session *session;
     uint32_t idx, generation;
+    uint32_t type; /* enum rs_socket_type */
     uint32_t home_queue_idx;
     struct dp_socket *parts[RS_QUEUES_MAX]; /* NULL: not made yet */
     uint32_t live;                          /* the queues that have theirs, a bit each */
@@ -156,6 +160,7 @@ struct session_part {
     struct dp_session *session;
     struct dp_socket **sockets;   /* by index, NULL where none */
     uint32_t open_sockets;        /* entries in sockets[] */
+    uint32_t orphan_count;        /* of those */
     struct dp_channel **channels; /* dense, channel_count used */
     uint32_t channel_count;
     uint32_t channel_first;    /* whose turn it is to get what the others left of the budget */
@@ -178,6 +183,7 @@ struct session_part {
     struct session_part *hinting_next;         /* list of parts with such sockets */
     bool hinting;
     uint64_t end_deadline_tsc;    /* from here on an ending session is not drained any more */
+    uint64_t orphans_until_tsc;   /* from here on its orphans are reset; 0: it is not ending */
     enum rs_status poison_status; /* RS_OK while all is well */
     /* Counted beside the queue's counters of these names; the queue is the only writer, partner: a
      * report. */

@@ -194,6 +194,10 @@ RS_CHECK_RESULT enum rs_status tcp_send_urgent(struct stack *stack, struct tcp_c
                                                uint32_t tail);
 /* The program may have read: looks at recv_head, opens the window. RS_POISONED: it cannot be. */
 RS_CHECK_RESULT enum rs_status tcp_recv_consumed(struct stack *stack, struct tcp_conn *conn);
+/* The position of recv_head from which on tcp_recv_consumed would have something to announce, by
+ * what is announced now. False: there is none before more has arrived, or ever; the position is one
+ * that cannot be reached. */
+bool tcp_recv_notify(const struct tcp_conn *conn, uint32_t *position);
 /* FIN behind what is in the send ring. RS_NOT_CONNECTED. Twice is fine. */
 RS_CHECK_RESULT enum rs_status tcp_shutdown_send(struct stack *stack, struct tcp_conn *conn);
 /* What arrives from now on resets the connection (Windows' SD_RECEIVE). */
@@ -205,8 +209,8 @@ void tcp_set_recv_limit(struct stack *stack, struct tcp_conn *conn, uint32_t lim
 /*
  * The owner goes. What is in the send ring is still sent, then FIN; after linger_ns (0: no limit
  * but orphan_tries) what is left is given up with a reset. With unread or still arriving data: a
- * reset at once (RFC 2525 2.17). conn may be used no more; TCP_EVENT_GONE follows, at the earliest
- * in the next stack_timers, and until then the rings are read.
+ * reset at once (RFC 2525 2.17). conn may be used no more, but for tcp_abort; TCP_EVENT_GONE
+ * follows, at the earliest in the next stack_timers, and until then the rings are read.
  */
 void tcp_close(struct stack *stack, struct tcp_conn *conn, uint64_t linger_ns);
 /* Reset (also linger 0); nothing is sent any more. As tcp_close otherwise. A reset without a
@@ -215,7 +219,7 @@ void tcp_abort(struct stack *stack, struct tcp_conn *conn);
 
 /* Before several calls for different connections: lets their cache misses overlap. */
 void tcp_prefetch(const struct tcp_conn *conn);
-void *tcp_owner(const struct tcp_conn *conn); /* NULL after tcp_close */
+void *tcp_owner(const struct tcp_conn *conn); /* until TCP_EVENT_GONE, that included */
 /* For accepted connections, whose owner comes later. */
 void tcp_set_owner(struct tcp_conn *conn, void *owner);
 enum rs_status tcp_error(const struct tcp_conn *conn); /* RS_OK, or why it is over */

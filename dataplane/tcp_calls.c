@@ -176,6 +176,16 @@ enum rs_status tcp_recv_consumed(struct stack *stack, struct tcp_conn *conn)
     return RS_OK;
 }
 
+bool tcp_recv_notify(const struct tcp_conn *conn, uint32_t *position)
+{
+    uint32_t need_bytes = tcp_receive_update_bytes(conn);
+    bool waits = tcp_synchronised(conn) && !tcp_has(conn, TCP_FEATURE_PEER_FIN) &&
+                 need_bytes <= conn->recv_limit_bytes;
+    *position = waits ? conn->recv.tail - (conn->recv_limit_bytes - need_bytes)
+                      : conn->recv.tail + RS_RING_MAX_BYTES;
+    return waits;
+}
+
 void tcp_shutdown_recv(struct stack *stack, struct tcp_conn *conn)
 {
     (void)stack;
@@ -219,7 +229,6 @@ void tcp_set_settings(struct stack *stack, struct tcp_conn *conn,
 void tcp_abort(struct stack *stack, struct tcp_conn *conn)
 {
     conn->features |= TCP_FEATURE_ORPHAN;
-    conn->owner = NULL;
     if (tcp_over(conn)) {
         tcp_let_go(stack, conn);
         return;
@@ -247,7 +256,6 @@ void tcp_close(struct stack *stack, struct tcp_conn *conn, uint64_t linger_ns)
     assert(status == RS_OK);
     (void)status;
     conn->features |= TCP_FEATURE_ORPHAN;
-    conn->owner = NULL;
     if (conn->flow.state == TCP_FIN_WAIT_2) {
         tcp_timer_set(stack, conn, TCP_TIMER_LIFE, stack->now_ns + stack->tcp.config.fin_wait_ns);
     } else if (linger_ns != 0) {

@@ -521,6 +521,8 @@ uint32_t tcp_receive_sack(const struct stack *stack, struct tcp_conn *conn,
 void tcp_receive_dsack(struct tcp_conn *conn, uint32_t start, uint32_t end);
 /* The window has opened by so much that the peer should hear of it (RFC 9293 3.8.6.2.2). */
 bool tcp_receive_update_due(const struct tcp_conn *conn);
+/* Room at which that is so; more than the receive limit: never before more has arrived. */
+uint32_t tcp_receive_update_bytes(const struct tcp_conn *conn);
 /* Looks at the client's recv_head. False: it cannot be; the owner will hear RS_POISONED. */
 RS_CHECK_RESULT bool tcp_receive_refresh(struct tcp_conn *conn);
 

@@ -68,6 +68,14 @@ bool tcp_receive_update_due(const struct tcp_conn *conn)
     return room > left && room - left >= tcp_receive_step(conn) && room / 2 >= left;
 }
 
+uint32_t tcp_receive_update_bytes(const struct tcp_conn *conn)
+{
+    uint32_t granule = (1u << conn->recv_wscale) - 1;
+    uint32_t left = rs_seq_before(conn->rcv_nxt, conn->rcv_adv) ? conn->rcv_adv - conn->rcv_nxt : 0;
+    uint32_t step = tcp_receive_step(conn);
+    return (left + (left > step ? left : step) + granule) & ~granule;
+}
+
 /* ---- ranges ahead of the gap ---- */
 
 static void tcp_range_free(struct stack *stack, struct tcp_conn *conn, uint32_t idx)

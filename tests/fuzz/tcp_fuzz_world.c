@@ -51,7 +51,7 @@ static void on_event(void *context, struct tcp_conn *conn, uint32_t events)
     struct fuzz_program *program = program_of(conn);
     MUST(program != NULL && events != 0);
     if (program->closed) {
-        MUST(events == TCP_EVENT_GONE && tcp_owner(conn) == NULL);
+        MUST(events == TCP_EVENT_GONE && tcp_owner(conn) == program);
         program->conn = NULL;
         if (program->listener_place) { /* gone before anybody accepted it */
             program->listener_place = false;

@@ -1,0 +1,356 @@
+/*
+ * Requests that change a stream socket, see stream.h: carried out here, but for the rings of the
+ * first CONNECT and the port of BIND, which the control thread gives. Queue thread. Called by
+ * request_control.c and request_end.c; calls tcp.h and deliver.c.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "dataplane/stream.h"
+
+#define STREAM_NS_PER_MS 1000000ull
+
+static enum outcome stream_answer(struct queue *queue, struct message_reply *reply,
+                                  enum rs_status status)
+{
+    reply->status = (uint32_t)status;
+    deliver_reply(queue, reply);
+    return OUTCOME_DONE;
+}
+
+/* ---- open, bind ---- */
+
+/* The state line of a socket whose rings begin at 0. relaxed: the reply's release orders them
+ * before the client's first look. */
+static void stream_clear_state(struct dp_socket *socket)
+{
+    struct rs_socket_state *state = socket->state;
+    struct dp_stream *stream = socket->stream;
+    stream->level = 0;
+    stream->notify = RS_RING_MAX_BYTES;
+    stream->notify_waits = false;
+    stream->send_tail = 0;
+    stream->send_shut = false;
+    atomic_store_explicit(&state->level, 0, memory_order_relaxed);
+    atomic_store_explicit(&state->send_head, 0, memory_order_relaxed);
+    atomic_store_explicit(&state->recv_tail, 0, memory_order_relaxed);
+    atomic_store_explicit(&state->recv_notify, stream->notify, memory_order_relaxed);
+}
+
+void stream_opened(struct dp_socket *socket)
+{
+    stream_clear_state(socket);
+}
+
+/* For reports. Relaxed: nothing else hangs on it. */
+static void stream_name(_Atomic uint64_t *name, uint32_t ip_be32, uint16_t port_be16)
+{
+    atomic_store_explicit(name, dp_socket_name(ip_be32, port_be16), memory_order_relaxed);
+}
+
+void stream_bound(struct dp_socket *socket, const struct rs_addr *local)
+{
+    struct dp_stream *stream = socket->stream;
+    stream->bound = true;
+    stream->local_be32 = local->ip.v4_be32;
+    stream->local_port_be16 = local->port_be16;
+    stream_name(&socket->local_name, stream->local_be32, stream->local_port_be16);
+}
+
+/* ---- connect ---- */
+
+/* Written before the reply that makes it valid. */
+static void stream_describe(const struct queue *queue, struct dp_socket *socket)
+{
+    struct tcp_info info;
+    tcp_get_info(queue->stack, socket->stream->conn, &info);
+    *socket->desc =
+        (struct rs_socket_desc){.local = rs_addr_v4(info.local_be32, info.local_port_be16),
+                                .peer = rs_addr_v4(info.peer_be32, info.peer_port_be16),
+                                .generation = socket->generation,
+                                .home_queue_idx = queue->idx,
+                                .type = RS_SOCK_STREAM,
+                                .send = socket->send_ring};
+    socket->desc->recv[queue->idx] = socket->recv_ring;
+    stream_name(&socket->local_name, info.local_be32, info.local_port_be16);
+    stream_name(&socket->peer_name, info.peer_be32, info.peer_port_be16);
+}
+
+static struct tcp_rings stream_tcp_rings(const struct queue *queue, struct dp_socket *socket)
+{
+    uint32_t limit_bytes = socket->stream->recv_limit_bytes;
+    return (struct tcp_rings){.send_base = socket->send_base,
+                              .recv_base = socket->recv_base,
+                              .send_bytes = socket->send_ring.size_bytes,
+                              .recv_bytes = socket->recv_ring.size_bytes,
+                              .recv_limit_bytes =
+                                  limit_bytes != 0 ? limit_bytes : socket->recv_ring.size_bytes,
+                              .send_head = &socket->state->send_head,
+                              .recv_tail = &socket->state->recv_tail,
+                              .recv_head = &socket->client->recv_head[queue->idx]};
+}
+
+enum rs_status stream_rings(struct queue *queue, struct dp_socket *socket,
+                            const struct rs_addr *peer)
+{
+    struct dp_stream *stream = socket->stream;
+    const struct tcp_rings rings = stream_tcp_rings(queue, socket);
+    const struct tcp_connect_args args = {.local_be32 = stream->local_be32,
+                                          .local_port_be16 = stream->local_port_be16,
+                                          .peer_be32 = peer->ip.v4_be32,
+                                          .peer_port_be16 = peer->port_be16,
+                                          .rings = &rings,
+                                          .settings = &stream->settings,
+                                          .owner = socket};
+    stream_clear_state(socket);
+    enum rs_status status = tcp_connect(queue->stack, &args, &stream->conn);
+    if (status != RS_OK) {
+        stream->conn = NULL;
+        return status;
+    }
+    stream->phase = STREAM_CONNECTING;
+    stream_describe(queue, socket);
+    return RS_OK;
+}
+
+static enum outcome stream_connect(struct queue *queue, struct dp_socket *socket,
+                                   const struct rs_request *request, struct message_reply *reply)
+{
+    struct dp_stream *stream = socket->stream;
+    struct message message = {
+        .kind = QUEUE_RINGS, .session = socket->session, .socket = socket, .reply = *reply};
+    struct rs_addr *peer = &message.body.addr;
+    memcpy(peer, request->payload, sizeof(*peer));
+    if (stream->phase != STREAM_IDLE) {
+        return stream_answer(queue, reply,
+                             stream->phase == STREAM_CONNECTING  ? RS_ALREADY
+                             : stream->phase == STREAM_CONNECTED ? RS_IS_CONNECTED
+                                                                 : RS_INVALID);
+    }
+    if (peer->family != RS_FAMILY_IPV4) {
+        return stream_answer(queue, reply, RS_FAMILY_NOT_SUPPORTED);
+    }
+    if (stream->conn != NULL) { /* of an attempt that failed: its rings are lent till it is gone */
+        if (!stream->leaving) {
+            stream->leaving = true;
+            tcp_abort(queue->stack, stream->conn);
+        }
+        return OUTCOME_LATER;
+    }
+    if (socket->recv_ring.size_bytes != 0) {
+        return stream_answer(queue, reply, stream_rings(queue, socket, peer));
+    }
+    if (!request_may_forward(queue, socket->part) || !request_forward(queue, &message)) {
+        return OUTCOME_LATER;
+    }
+    socket->with_control = true;
+    return OUTCOME_DONE;
+}
+
+/* ---- shutdown, close ---- */
+
+static enum rs_status stream_shutdown_send(struct queue *queue, struct dp_socket *socket)
+{
+    struct dp_stream *stream = socket->stream;
+    if (stream->send_shut) {
+        return RS_OK;
+    }
+    stream_take_level(queue, socket);
+    enum rs_status status = tcp_shutdown_send(queue->stack, stream->conn);
+    stream->send_shut = status == RS_OK;
+    return status;
+}
+
+static enum outcome stream_shutdown(struct queue *queue, struct dp_socket *socket,
+                                    const struct rs_request *request, struct message_reply *reply)
+{
+    struct dp_stream *stream = socket->stream;
+    struct rs_op_shutdown op;
+    enum rs_status status = RS_OK;
+    memcpy(&op, request->payload, sizeof(op));
+    if (op.how == 0 || (op.how & ~(uint32_t)(RS_SHUTDOWN_RECV | RS_SHUTDOWN_SEND)) != 0) {
+        return stream_answer(queue, reply, RS_INVALID);
+    }
+    if (stream->phase != STREAM_CONNECTED || stream->conn == NULL) {
+        return stream_answer(queue, reply, RS_NOT_CONNECTED);
+    }
+    if ((op.how & RS_SHUTDOWN_SEND) != 0) {
+        status = stream_shutdown_send(queue, socket);
+    }
+    if (status == RS_OK && (op.how & RS_SHUTDOWN_RECV) != 0) {
+        tcp_shutdown_recv(queue->stack, stream->conn);
+    }
+    return stream_answer(queue, reply, status);
+}
+
+/* Its program has nothing more to do with it. */
+static void stream_orphan(struct queue *queue, struct dp_socket *socket)
+{
+    socket->closing = true;
+    socket->orphan = true;
+    socket->part->orphan_count++;
+    deliver_orphaned(queue, socket);
+}
+
+static void stream_leave(struct queue *queue, struct dp_socket *socket, bool abort,
+                         uint64_t linger_ns)
+{
+    struct dp_stream *stream = socket->stream;
+    if (!stream->leaving) {
+        stream->leaving = true;
+        if (abort) {
+            tcp_abort(queue->stack, stream->conn);
+        } else {
+            tcp_close(queue->stack, stream->conn, linger_ns);
+        }
+    }
+}
+
+static enum outcome stream_close(struct queue *queue, struct dp_socket *socket,
+                                 const struct rs_request *request, struct message_reply *reply)
+{
+    struct rs_op_close op;
+    memcpy(&op, request->payload, sizeof(op));
+    if (socket->stream->conn == NULL) {
+        return request_may_forward(queue, socket->part) && request_close_now(queue, socket, reply)
+                   ? OUTCOME_DONE
+                   : OUTCOME_LATER;
+    }
+    if (!deliver_may_close(queue)) {
+        return OUTCOME_LATER;
+    }
+    stream_take_level(queue, socket);
+    stream_leave(queue, socket, op.abort != 0, op.linger_ms * STREAM_NS_PER_MS);
+    stream_orphan(queue, socket);
+    return stream_answer(queue, reply, RS_OK);
+}
+
+void stream_session_ends(struct queue *queue, struct dp_socket *socket, bool aborts)
+{
+    const struct message_reply nobody = {.channel = NULL};
+    struct dp_stream *stream = socket->stream;
+    if (socket->orphan) {
+        if (aborts && stream->conn != NULL) {
+            tcp_abort(queue->stack, stream->conn);
+        }
+    } else if (stream->conn == NULL) {
+        (void)request_close_now(queue, socket, &nobody);
+    } else if (deliver_may_close(queue)) {
+        stream_leave(queue, socket, true, 0);
+        stream_orphan(queue, socket);
+    }
+}
+
+/* ---- options ---- */
+
+static enum rs_status stream_option_flag(bool *flag, uint32_t value, bool may)
+{
+    if (value > 1 || !may) {
+        return RS_INVALID;
+    }
+    *flag = value != 0;
+    return RS_OK;
+}
+
+static enum rs_status stream_option_limit(struct queue *queue, struct dp_socket *socket,
+                                          uint32_t value)
+{
+    struct dp_stream *stream = socket->stream;
+    stream->recv_limit_bytes = value != 0 ? value : 1;
+    if (stream->conn != NULL && !stream->leaving) {
+        tcp_set_recv_limit(queue->stack, stream->conn, stream->recv_limit_bytes);
+        stream_consumed(queue, socket);
+    }
+    return RS_OK;
+}
+
+/* What is a field of the settings. */
+static enum rs_status stream_option_setting(struct dp_stream *stream, const struct rs_op_option *op)
+{
+    struct tcp_settings *settings = &stream->settings;
+    bool fresh = stream->conn == NULL && stream->phase == STREAM_IDLE;
+    switch (op->option) {
+    case RS_OPT_NODELAY:
+        return stream_option_flag(&settings->nodelay, op->value, true);
+    case RS_OPT_KEEPALIVE:
+        return stream_option_flag(&settings->keepalive, op->value, true);
+    case RS_OPT_ACK_IMMEDIATE:
+        return stream_option_flag(&settings->ack_immediate, op->value, true);
+    case RS_OPT_KEEP_IDLE_MS:
+        settings->keep_idle_ms = op->value;
+        return RS_OK;
+    case RS_OPT_KEEP_INTERVAL_MS:
+        settings->keep_interval_ms = op->value;
+        return RS_OK;
+    case RS_OPT_KEEP_COUNT:
+        settings->keep_count = op->value;
+        return RS_OK;
+    case RS_OPT_USER_TIMEOUT_MS:
+        settings->user_timeout_ms = op->value;
+        return RS_OK;
+    case RS_OPT_TTL:
+        settings->ttl = (uint8_t)op->value;
+        return op->value - 1 < 255 ? RS_OK : RS_INVALID;
+    case RS_OPT_TOS:
+        settings->tos = (uint8_t)op->value;
+        return op->value <= 255 ? RS_OK : RS_INVALID;
+    case RS_OPT_MSS_MAX:
+        settings->mss_max = (uint16_t)op->value;
+        return fresh && op->value <= UINT16_MAX ? RS_OK : RS_INVALID;
+    case RS_OPT_CONGESTION:
+        settings->congestion = (uint8_t)op->value;
+        return fresh && op->value < TCP_CONGESTION_COUNT ? RS_OK : RS_INVALID;
+    default:
+        return RS_BAD_OPTION;
+    }
+}
+
+static enum rs_status stream_option(struct queue *queue, struct dp_socket *socket,
+                                    const struct rs_op_option *op)
+{
+    struct dp_stream *stream = socket->stream;
+    switch (op->option) {
+    case RS_OPT_RCVBUF:
+        return stream_option_limit(queue, socket, op->value);
+    case RS_OPT_SNDBUF:
+        return RS_OK; /* the client's own limit; the ring bounds it here */
+    case RS_OPT_REUSEADDR:
+        return stream_option_flag(&socket->reuse, op->value, !stream->bound);
+    case RS_OPT_EXCLUSIVEADDR:
+        return stream_option_flag(&socket->exclusive, op->value, !stream->bound);
+    default:
+        break;
+    }
+    struct tcp_settings before = stream->settings;
+    enum rs_status status = stream_option_setting(stream, op);
+    if (status != RS_OK) {
+        stream->settings = before;
+    } else if (stream->conn != NULL && !stream->leaving) {
+        tcp_set_settings(queue->stack, stream->conn, &stream->settings);
+    }
+    return status;
+}
+
+/* ---- all of them ---- */
+
+enum outcome stream_control(struct queue *queue, struct dp_socket *socket,
+                            const struct rs_request *request, struct message_reply *reply)
+{
+    struct rs_op_option option;
+    switch (request->op) {
+    case RS_OP_CONNECT:
+        return stream_connect(queue, socket, request, reply);
+    case RS_OP_SHUTDOWN:
+        return stream_shutdown(queue, socket, request, reply);
+    case RS_OP_CLOSE:
+        return stream_close(queue, socket, request, reply);
+    case RS_OP_OPTION:
+        memcpy(&option, request->payload, sizeof(option));
+        return stream_answer(queue, reply, stream_option(queue, socket, &option));
+    case RS_OP_MEMBER:
+        return stream_answer(queue, reply, RS_BAD_OPTION);
+    default:
+        assert(request->op == RS_OP_LISTEN);
+        return stream_answer(queue, reply, RS_NOT_SUPPORTED);
+    }
+}
