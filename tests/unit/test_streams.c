@@ -346,8 +346,11 @@ static void connects_that_cannot_be(void **state)
     assert_int_equal(rig_connect(&socket, "224.0.0.5:80"), RS_INVALID);
     assert_int_equal(rig_connect(&socket, "192.0.2.1:80"), RS_NET_UNREACHABLE);
     assert_int_equal(rig_connect(&socket, RIG_PEER ":0"), RS_ADDR_NOT_AVAILABLE);
+    assert_int_equal(rig_connect(&socket, RIG_PEER ":81"), RS_OK);
+    rig_until_level(&socket, RS_LEVEL_ERROR);
     rig_wire_down(true);
     assert_int_equal(rig_connect(&socket, SERVER), RS_OK);
+    assert_int_equal(rig_level(&socket), 0);
     assert_int_equal(rig_connect(&socket, SERVER), RS_ALREADY);
     assert_int_equal(rig_bind(&socket, RIG_OWN ":6000"), RS_INVALID);
     assert_int_equal(rig_shutdown(&socket, RS_SHUTDOWN_SEND), RS_NOT_CONNECTED);
