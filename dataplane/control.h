@@ -8,6 +8,7 @@
  *   control_messages.c messages to and from the queues
  *   control_sockets.c  what the queues ask: sockets, ports, rings; what they tell
  *   control_streams.c  the same of stream sockets
+ *   control_listen.c   and of those that listen
  *   control_report.c   a snapshot of all of it for ringsockctl
  */
 #ifndef RINGSOCK_DATAPLANE_CONTROL_H

@@ -69,6 +69,19 @@ RS_CHECK_RESULT enum rs_status control_report(struct control *control, struct os
 
 /* Carries out one message of a queue. */
 void control_message(struct control *control, uint32_t queue_idx, const struct message *message);
+/* A ring size a client may ask for: 0 is the default; else the next power of two within the
+ * config's bounds. */
+uint32_t control_ring_bytes(uint32_t asked, uint32_t usual, uint32_t most);
+/* A step (enum socket_step) that a socket's parts take for its home, which asked for it. */
+void control_step_begin(struct session_socket *record, enum socket_step step,
+                        const struct message *message);
+/* The queues but home that have a part of the socket, a bit each. */
+uint32_t control_step_others(const struct session_socket *record);
+/* Sends a message of this kind to the parts on these queues. Returns how many. */
+uint32_t control_step_tell(struct control *control, struct session_socket *record,
+                           const struct message *message, uint32_t queues);
+/* The step is over: home gets its answer. */
+void control_step_finish(struct control *control, struct session_socket *record);
 /* The table that the socket's port is in. */
 struct ports *control_ports(const struct control *control, const struct session_socket *record);
 /* Enters the address, found free if its port is 0, as the socket's. */
@@ -83,5 +96,16 @@ void control_sockets_drop(struct control *control, struct dp_session *session);
 /* QUEUE_BIND of a stream socket, QUEUE_RINGS. */
 void control_stream_bind(struct control *control, const struct message *message);
 void control_stream_rings(struct control *control, const struct message *message);
+/* A receive ring of the home queue and a send ring; what was taken stays with the socket. */
+RS_CHECK_RESULT enum rs_status control_stream_take_rings(struct control *control,
+                                                         struct session_socket *record);
+
+/* ---- control_listen.c ---- */
+
+/* QUEUE_LISTEN, QUEUE_PLACE. */
+void control_listen(struct control *control, const struct message *message);
+void control_listen_place(struct control *control, const struct message *message);
+/* The first places of a listener, on each queue. */
+void control_listen_places(struct control *control, struct session_socket *record, uint32_t count);
 
 #endif

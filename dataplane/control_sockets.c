@@ -15,9 +15,7 @@
 #include "dataplane/log.h"
 #include "rings/byteorder.h"
 
-/* A ring size a client may ask for: 0 is the default; else the next power of two within the
- * config's bounds. */
-static uint32_t socket_ring_bytes(uint32_t asked, uint32_t usual, uint32_t most)
+uint32_t control_ring_bytes(uint32_t asked, uint32_t usual, uint32_t most)
 {
     if (asked == 0) {
         return usual;
@@ -44,10 +42,10 @@ static enum rs_status socket_open(const struct control *control, uint32_t queue_
     if (open.type != RS_SOCK_DGRAM && open.type != RS_SOCK_STREAM) {
         return RS_TYPE_NOT_SUPPORTED;
     }
-    open.recv_ring_bytes = socket_ring_bytes(open.recv_ring_bytes, config->recv_ring_bytes,
-                                             config->recv_ring_max_bytes);
-    open.send_ring_bytes = socket_ring_bytes(open.send_ring_bytes, config->send_ring_bytes,
-                                             config->send_ring_max_bytes);
+    open.recv_ring_bytes = control_ring_bytes(open.recv_ring_bytes, config->recv_ring_bytes,
+                                              config->recv_ring_max_bytes);
+    open.send_ring_bytes = control_ring_bytes(open.send_ring_bytes, config->send_ring_bytes,
+                                              config->send_ring_max_bytes);
     return session_socket_open(message->session, queue_idx, &open, out);
 }
 
@@ -74,15 +72,13 @@ static uint32_t socket_bit(uint32_t queue_idx)
     return 1u << queue_idx;
 }
 
-/* The queues but home that have a part of the socket, a bit each. */
-static uint32_t socket_others(const struct session_socket *record)
+uint32_t control_step_others(const struct session_socket *record)
 {
     return record->live & ~socket_bit(record->home_queue_idx);
 }
 
-/* Sends a message of this kind to the parts on these queues. Returns how many. */
-static uint32_t socket_tell_parts(struct control *control, struct session_socket *record,
-                                  const struct message *message, uint32_t queues)
+uint32_t control_step_tell(struct control *control, struct session_socket *record,
+                           const struct message *message, uint32_t queues)
 {
     uint32_t told = 0;
     for (uint32_t i = 0; i < control->queue_count; i++) {
@@ -97,16 +93,20 @@ static uint32_t socket_tell_parts(struct control *control, struct session_socket
     return told;
 }
 
-/* The step is over: home gets its answer. */
-static void socket_step_finish(struct control *control, struct session_socket *record)
+void control_step_finish(struct control *control, struct session_socket *record)
 {
     struct message answer = record->step_message;
-    answer.kind = answer.kind == QUEUE_BIND ? CONTROL_BOUND : CONTROL_SPREAD_DONE;
+    answer.kind = answer.kind == QUEUE_BIND     ? CONTROL_BOUND
+                  : answer.kind == QUEUE_LISTEN ? CONTROL_LISTENED
+                                                : CONTROL_SPREAD_DONE;
     answer.session = record->session;
     answer.socket = record->parts[record->home_queue_idx];
     answer.reply.status = (uint32_t)record->step_status;
     record->step = STEP_NONE;
     control_push(control, record->home_queue_idx, &answer);
+    if (answer.kind == CONTROL_LISTENED && record->step_status == RS_OK) {
+        control_listen_places(control, record, answer.body.listen.places);
+    }
 }
 
 /* All parts have answered. A membership that one queue had no room for is taken back on the others,
@@ -119,12 +119,20 @@ static void socket_step_answered(struct control *control, struct session_socket 
         message_member_inverse(&undo.body.spread.member)) {
         undo.kind = CONTROL_SPREAD;
         record->step = STEP_UNDO;
-        record->step_waiting = socket_tell_parts(control, record, &undo, record->step_done);
+        record->step_waiting = control_step_tell(control, record, &undo, record->step_done);
         if (record->step_waiting != 0) {
             return;
         }
     }
-    socket_step_finish(control, record);
+    if (failed && record->step == STEP_LISTEN) {
+        undo.kind = CONTROL_PART_UNLISTEN;
+        record->step = STEP_UNDO;
+        record->step_waiting = control_step_tell(control, record, &undo, record->step_done);
+        if (record->step_waiting != 0) {
+            return;
+        }
+    }
+    control_step_finish(control, record);
 }
 
 static void socket_message_part_done(struct control *control, const struct message *message)
@@ -142,8 +150,8 @@ static void socket_message_part_done(struct control *control, const struct messa
     }
 }
 
-static void socket_step_begin(struct session_socket *record, enum socket_step step,
-                              const struct message *message)
+void control_step_begin(struct session_socket *record, enum socket_step step,
+                        const struct message *message)
 {
     assert(record->step == STEP_NONE);
     record->step = step;
@@ -156,14 +164,15 @@ static void socket_step_begin(struct session_socket *record, enum socket_step st
 static void socket_message_spread(struct control *control, const struct message *message)
 {
     struct session_socket *record = message->socket->record;
-    socket_step_begin(record, STEP_SPREAD, message);
+    control_step_begin(record, STEP_SPREAD, message);
     if (record->session->state == SESSION_LIVE) {
         struct message spread = *message;
         spread.kind = CONTROL_SPREAD;
-        record->step_waiting = socket_tell_parts(control, record, &spread, socket_others(record));
+        record->step_waiting =
+            control_step_tell(control, record, &spread, control_step_others(record));
     }
     if (record->step_waiting == 0) {
-        socket_step_finish(control, record);
+        control_step_finish(control, record);
     }
 }
 
@@ -278,16 +287,17 @@ static void socket_message_bind(struct control *control, const struct message *m
 {
     struct session_socket *record = message->socket->record;
     struct message bind = *message;
-    socket_step_begin(record, STEP_BIND, message);
+    control_step_begin(record, STEP_BIND, message);
     record->step_status = socket_bind(control, record, &bind);
     record->step_message.body = bind.body; /* with the port that was found */
     if (record->step_status == RS_OK) {
         bind.kind = CONTROL_PART_ADD;
         record->live |= socket_bit(control->queue_count) - 1;
-        record->step_waiting = socket_tell_parts(control, record, &bind, socket_others(record));
+        record->step_waiting =
+            control_step_tell(control, record, &bind, control_step_others(record));
     }
     if (record->step_waiting == 0) {
-        socket_step_finish(control, record);
+        control_step_finish(control, record);
     }
 }
 
@@ -322,8 +332,9 @@ static void socket_message_closed(struct control *control, const struct message 
     assert(record->step == STEP_NONE);
     record->close_reply = message->reply;
     if (record->session->state == SESSION_LIVE) {
-        (void)socket_tell_parts(control, record, &(struct message){.kind = CONTROL_PART_REMOVE},
-                                socket_others(record));
+        record->parts_removed = true;
+        (void)control_step_tell(control, record, &(struct message){.kind = CONTROL_PART_REMOVE},
+                                control_step_others(record));
     }
     socket_part_left(control, message->socket);
 }
@@ -385,6 +396,12 @@ void control_message(struct control *control, uint32_t queue_idx, const struct m
         } else {
             socket_message_bind(control, message);
         }
+        break;
+    case QUEUE_LISTEN:
+        control_listen(control, message);
+        break;
+    case QUEUE_PLACE:
+        control_listen_place(control, message);
         break;
     case QUEUE_RINGS:
         control_stream_rings(control, message);

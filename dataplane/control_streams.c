@@ -49,8 +49,7 @@ void control_stream_bind(struct control *control, const struct message *message)
 
 /* ---- rings ---- */
 
-/* A receive ring of the home queue and a send ring; what was taken stays with the socket. */
-static enum rs_status stream_take_rings(struct control *control, struct session_socket *record)
+enum rs_status control_stream_take_rings(struct control *control, struct session_socket *record)
 {
     struct dp_session *session = record->session;
     struct dp_socket *home = record->parts[record->home_queue_idx];
@@ -78,7 +77,7 @@ void control_stream_rings(struct control *control, const struct message *message
 {
     struct session_socket *record = message->socket->record;
     enum rs_status status = record->session->state == SESSION_LIVE
-                                ? stream_take_rings(control, record)
+                                ? control_stream_take_rings(control, record)
                                 : RS_DATAPLANE_GONE;
     stream_answer(control, record, message, CONTROL_RINGS, status);
 }

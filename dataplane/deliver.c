@@ -190,7 +190,9 @@ void deliver_upcalls_fill(struct queue *queue, struct stack_upcalls *out)
                                   .multicast_changed = deliver_upcall_multicast,
                                   .hand_over = exchange_upcall_frame,
                                   .notice = deliver_upcall_notice,
-                                  .tcp_event = stream_upcall_event};
+                                  .tcp_event = stream_upcall_event,
+                                  .tcp_room = stream_upcall_room,
+                                  .tcp_accept = stream_upcall_accept};
 }
 
 /* ---- the end of an iteration

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/tcp.h"
 #include "rings/layout.h"
 
 struct dp_channel;
@@ -34,16 +35,23 @@ enum message_kind {
     CONTROL_BOUND,    /* socket, reply, addr: join the demux table, write the reply */
     CONTROL_CLOSED,   /* nothing refers to the socket's memory any more; write the reply */
     CONTROL_PART_ADD, /* socket (a part), bind: join the demux table, answer QUEUE_PART_DONE */
-    CONTROL_PART_REMOVE, /* socket (a part): leave all tables, answer QUEUE_PART_REMOVED */
-    CONTROL_SPREAD,      /* socket (a part), spread: do it here too, answer QUEUE_PART_DONE */
-    CONTROL_SPREAD_DONE, /* socket (home), reply, spread: all parts did, or none */
-    CONTROL_RINGS,       /* socket (stream), reply, addr: it has rings now, go on with CONNECT */
+    CONTROL_PART_REMOVE,   /* socket (a part): leave all tables, answer QUEUE_PART_REMOVED */
+    CONTROL_SPREAD,        /* socket (a part), spread: do it here too, answer QUEUE_PART_DONE */
+    CONTROL_SPREAD_DONE,   /* socket (home), reply, spread: all parts did, or none */
+    CONTROL_RINGS,         /* socket (stream), reply, addr: it has rings now, go on with CONNECT */
+    CONTROL_LISTENED,      /* socket (home), reply, listen: its parts listen, or none does */
+    CONTROL_PART_LISTEN,   /* socket (a part), listen: listen, answer QUEUE_PART_DONE */
+    CONTROL_PART_UNLISTEN, /* socket (a part): no more, answer QUEUE_PART_DONE */
+    CONTROL_PLACE, /* socket (of a listener, here), place (NULL: there is none): for its stock */
     /* queue -> control */
     QUEUE_OPEN,   /* reply, open */
     QUEUE_BIND,   /* socket, reply, bind */
     QUEUE_CLOSED, /* socket, reply: out of all tables of the queue; its memory is control's again */
     QUEUE_SPREAD, /* socket, reply, spread: done at home, the other parts shall too */
     QUEUE_RINGS,  /* socket (stream), reply, addr (of the CONNECT): it needs rings */
+    QUEUE_LISTEN, /* socket (home, it listens already), reply, listen: parts and places are needed
+                   */
+    QUEUE_PLACE,  /* socket (of a listener, here): a place was taken, it needs another one */
     QUEUE_PART_DONE,       /* socket (a part), reply.status */
     QUEUE_PART_REMOVED,    /* socket (a part): its memory is control's again */
     QUEUE_CHANNEL_REMOVED, /* channel */
@@ -94,6 +102,15 @@ struct message {
                 struct rs_op_member member;
             };
         } spread;
+        struct {
+            struct rs_op_listen op;
+            struct rs_addr local;
+            struct tcp_settings settings; /* of its connections */
+            uint32_t recv_limit_bytes;    /* so */
+            struct tcp_backlog *backlog;  /* of all parts */
+            uint32_t places;              /* for each queue; that many CONTROL_PLACE follow */
+        } listen;
+        struct dp_socket *place;
         const char *poison_text; /* static storage */
         struct {
             uint32_t kind; /* enum stack_notice */

@@ -315,6 +315,10 @@ static void queue_heartbeat(struct queue *queue)
                           memory_order_relaxed);
     atomic_store_explicit(&queue->load.tcp_half_open, levels.tcp_half_open, memory_order_relaxed);
     atomic_store_explicit(&queue->load.tcp_time_waits, levels.tcp_time_waits, memory_order_relaxed);
+    for (struct dp_socket *each = queue->listeners; each != NULL;
+         each = each->stream->listen_next) {
+        stream_listen_look(queue, each);
+    }
     for (uint32_t i = 0; i < queue->session_count; i++) {
         struct dp_session *session = queue->sessions[i];
         /* relaxed: only whether it moves matters to the client */

@@ -101,6 +101,7 @@ struct queue {
     struct dp_channel *wake;        /* clients to wake if they sleep */
     struct session_part *hinting;   /* sessions whose sockets wait to be hinted */
     struct dp_socket *streams_gone; /* orphans whose connections are gone */
+    struct dp_socket *listeners;    /* stream sockets, or their parts, that listen here */
     uint64_t next_heartbeat_tsc, heartbeat_tsc;
     uint64_t signal_tsc; /* SESSION_SIGNAL_NS */
     struct rs_clock clock;
@@ -185,6 +186,10 @@ enum outcome {
 /* A control request, its reply cell and socket checked. socket NULL: it names none. */
 enum outcome request_control(struct queue *queue, struct dp_channel *channel,
                              struct dp_socket *socket, const struct rs_request *request);
+/* The socket, or its part here, joins its session's table. */
+void request_enter(struct dp_socket *socket);
+/* So does a new one, and its state line says that it is there. */
+void request_opened(struct dp_socket *socket);
 /* A close that waited for the send ring to drain. */
 void request_close_finish(struct queue *queue, struct dp_socket *socket);
 /* The socket, or its part here, leaves every table of this queue and goes back to the control

@@ -221,9 +221,7 @@ void request_reread_level(struct queue *queue, struct dp_socket *socket)
 {
     uint32_t tail;
     if (socket->stream != NULL) {
-        if (post_pressure(socket->post_channel->client)) {
-            stream_take_level(queue, socket);
-        }
+        stream_take_level(queue, socket);
         return;
     }
     if (socket->part->poison_status != RS_OK || !post_pressure(socket->post_channel->client) ||

@@ -144,6 +144,9 @@ static enum rs_status request_member(struct queue *queue, struct dp_socket *sock
 static enum rs_status request_apply(struct queue *queue, struct dp_socket *socket,
                                     const struct message *message)
 {
+    if (socket->stream != NULL) {
+        return stream_option(queue, socket, &message->body.spread.option);
+    }
     switch (message->body.spread.op) {
     case RS_OP_CONNECT:
         return request_connect(queue, socket, &message->body.spread.peer,
@@ -371,15 +374,14 @@ enum outcome request_control(struct queue *queue, struct dp_channel *channel,
 /* ---- messages of the control thread
  * ------------------------------------------------------------------------------ */
 
-static void request_enter(struct dp_socket *socket)
+void request_enter(struct dp_socket *socket)
 {
     socket->part->sockets[socket->idx] = socket;
     socket->part->open_sockets++;
 }
 
-static void request_opened(const struct message *message)
+void request_opened(struct dp_socket *socket)
 {
-    struct dp_socket *socket = message->socket;
     struct rs_socket_state *state = socket->state;
     request_enter(socket);
     if (socket->stream != NULL) {
@@ -477,7 +479,20 @@ void request_message(struct queue *queue, const struct message *message)
     case CONTROL_PART_ADD:
         request_part_add(queue, message);
         return;
+    case CONTROL_PART_LISTEN:
+        request_tell_done(queue, message, stream_part_listen(queue, message));
+        return;
+    case CONTROL_PART_UNLISTEN:
+        stream_part_unlisten(queue, message->socket);
+        request_tell_done(queue, message, RS_OK);
+        return;
+    case CONTROL_PLACE:
+        stream_place(queue, message);
+        return;
     case CONTROL_PART_REMOVE: {
+        if (message->socket->stream != NULL) {
+            stream_listen_end(queue, message->socket);
+        }
         bool removed = request_close_now(queue, message->socket, &nobody);
         assert(removed); /* as in request_tell_done */
         (void)removed;
@@ -488,7 +503,7 @@ void request_message(struct queue *queue, const struct message *message)
         return;
     case CONTROL_OPENED:
         if (message->socket != NULL) {
-            request_opened(message);
+            request_opened(message->socket);
         }
         break;
     case CONTROL_BOUND:
@@ -509,6 +524,10 @@ void request_message(struct queue *queue, const struct message *message)
         if (reply.status == RS_OK) {
             reply.status = (uint32_t)stream_rings(queue, message->socket, &message->body.addr);
         }
+        break;
+    case CONTROL_LISTENED:
+        message->socket->with_control = false;
+        reply.status = (uint32_t)stream_listened(queue, message);
         break;
     case CONTROL_CLOSED:
         break;

@@ -132,7 +132,7 @@ static inline uint64_t dp_socket_name(uint32_t ip_be32, uint16_t port_be16)
 }
 
 /* What the control thread is doing for a socket with all its parts. */
-enum socket_step { STEP_NONE, STEP_BIND, STEP_SPREAD, STEP_UNDO };
+enum socket_step { STEP_NONE, STEP_BIND, STEP_SPREAD, STEP_LISTEN, STEP_UNDO };
 
 /* One socket of a client, for all queues. The control thread's; parts[] no longer change once a
  * queue has the socket bound. */
@@ -152,6 +152,8 @@ struct session_socket {
     uint32_t step_done;    /* a bit for each queue where it succeeded */
     enum rs_status step_status;
     struct message step_message; /* what home asked for */
+    bool parts_removed;          /* CONTROL_PART_REMOVE is on its way to its parts */
+    struct rs_op_listen listen;  /* of a listener: ring sizes of its places */
     struct message_reply close_reply;
 };
 

@@ -80,6 +80,10 @@ struct stack_upcalls {
      * from stack_timers. After TCP_EVENT_GONE conn and its rings are free. May be NULL where
      * [tcp] connections_max is 0. */
     void (*tcp_event)(void *context, struct tcp_conn *conn, uint32_t events);
+    /* A connection is about to come, or the backlog is full: gives back the places of it that are
+     * free again. False: nothing can be accepted now whatever the backlog says; the peer shall try
+     * again. May be NULL: always true. */
+    bool (*tcp_room)(void *context, struct tcp_listener *listener);
     /* A handshake is complete and a place of the backlog reserved: gives the connection its rings
      * and its owner. False: no memory; the connection is refused and the place given back. */
     bool (*tcp_accept)(void *context, struct tcp_listener *listener, struct tcp_conn *conn,

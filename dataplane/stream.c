@@ -75,6 +75,7 @@ void stream_take_level(struct queue *queue, struct dp_socket *socket)
 {
     uint32_t tail;
     if (socket->post_channel != NULL && socket->part->poison_status == RS_OK &&
+        post_pressure(socket->post_channel->client) &&
         post_level_take(socket->client, socket->post_position, &tail)) {
         (void)stream_take_tail(queue, socket, tail, false);
     }
@@ -83,6 +84,9 @@ void stream_take_level(struct queue *queue, struct dp_socket *socket)
 enum outcome stream_data(struct queue *queue, struct dp_channel *channel, struct dp_socket *socket,
                          const struct rs_request *request)
 {
+    if (socket->stream->waits) {
+        stream_taken(queue, socket);
+    }
     switch (request->op) {
     case RS_OP_POST:
     case RS_OP_URGENT:
@@ -121,6 +125,10 @@ static void stream_set_notify(struct queue *queue, struct dp_socket *socket)
 void stream_consumed(struct queue *queue, struct dp_socket *socket)
 {
     struct dp_stream *stream = socket->stream;
+    if (stream->phase == STREAM_LISTENING) {
+        stream_listen_look(queue, socket);
+        return;
+    }
     if (stream->conn == NULL || stream->leaving) {
         return;
     }
@@ -134,7 +142,8 @@ void stream_consumed(struct queue *queue, struct dp_socket *socket)
 void stream_look(struct queue *queue, struct dp_socket *socket)
 {
     const struct dp_stream *stream = socket->stream;
-    if (!stream->notify_waits || socket->orphan || socket->part->poison_status != RS_OK) {
+    if (!stream->notify_waits || stream->waits || socket->orphan ||
+        socket->part->poison_status != RS_OK) {
         return;
     }
     /* relaxed: only whether it is worth a real look, which loads and checks it by itself */
@@ -160,6 +169,13 @@ static void stream_count(rs_atomic_u32 *word)
     /* release: what it counts comes before it; partner is the client's acquire */
     atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + 1,
                           memory_order_release);
+}
+
+void stream_connected(struct dp_socket *socket)
+{
+    socket->stream->phase = STREAM_CONNECTED;
+    stream_count(&socket->state->connect_seq);
+    stream_add_level(socket, RS_LEVEL_CONNECTED);
 }
 
 static uint32_t stream_event_error(struct dp_socket *socket)
@@ -191,10 +207,8 @@ static uint32_t stream_event_urgent(const struct queue *queue, struct dp_socket 
 static uint32_t stream_tell(const struct queue *queue, struct dp_socket *socket, uint32_t events)
 {
     uint32_t happened = 0;
-    if ((events & TCP_EVENT_CONNECTED) != 0) {
-        socket->stream->phase = STREAM_CONNECTED;
-        stream_count(&socket->state->connect_seq);
-        stream_add_level(socket, RS_LEVEL_CONNECTED);
+    if ((events & TCP_EVENT_CONNECTED) != 0 && socket->stream->phase == STREAM_CONNECTING) {
+        stream_connected(socket);
         happened |= RS_LEVEL_CONNECTED | RS_LEVEL_WRITABLE;
     }
     if ((events & TCP_EVENT_READABLE) != 0) {
@@ -216,6 +230,12 @@ static uint32_t stream_tell(const struct queue *queue, struct dp_socket *socket,
     return happened;
 }
 
+void stream_give_back(struct queue *queue, struct dp_socket *socket)
+{
+    socket->stream->gone_next = queue->streams_gone;
+    queue->streams_gone = socket;
+}
+
 static void stream_gone(struct queue *queue, struct dp_socket *socket)
 {
     struct dp_stream *stream = socket->stream;
@@ -224,8 +244,7 @@ static void stream_gone(struct queue *queue, struct dp_socket *socket)
     stream->leaving = false;
     stream->notify_waits = false;
     if (socket->orphan) {
-        stream->gone_next = queue->streams_gone;
-        queue->streams_gone = socket;
+        stream_give_back(queue, socket);
     }
 }
 

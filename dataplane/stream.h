@@ -4,6 +4,11 @@
  *
  *   stream.c          data and what becomes of it: POST, CONSUMED, events of a connection, orphans
  *   stream_control.c  CONNECT, SHUTDOWN, CLOSE, options; messages of the control thread
+ *   stream_listen.c   LISTEN and what comes of it
+ *
+ * A listening socket has a part on every queue (as a bound datagram socket has), with a receive
+ * ring of accept records and a stock of places: sockets with rings, made by the control thread
+ * ahead of time, that connections take without waiting. All parts share one backlog.
  *
  * Called by request*.c, queue.c, deliver.c and the stack's upcalls. A connection's rings are
  * borrowed until TCP_EVENT_GONE, so the socket's memory stays the queue's until then: closed
@@ -38,6 +43,20 @@ struct dp_stream {
     struct tcp_settings settings;
     uint32_t recv_limit_bytes;   /* SO_RCVBUF; 0: the whole ring */
     struct dp_socket *gone_next; /* queue's list of orphans whose connection is gone */
+    /* of one that came by a listener */
+    bool waits; /* for the program to accept it: recv_head is no_head, not the client's */
+    rs_atomic_u32 no_head; /* 0 */
+    /* of a listening socket and its parts */
+    struct tcp_listener listener;
+    struct tcp_backlog backlog; /* at home, for all parts */
+    uint32_t place_bytes;       /* receive ring of a place */
+    uint32_t accept_seen;       /* records before it gave their places of the backlog back */
+    uint32_t places_wanted;     /* in stock and coming, unless connections wait */
+    uint32_t places_count;      /* in stock */
+    uint32_t places_coming;     /* CONTROL_PLACE messages */
+    struct dp_socket *places;   /* the stock, by place_next */
+    struct dp_socket *place_next;
+    struct dp_socket *listen_next; /* queue's list */
 };
 
 /* ---- stream.c ---- */
@@ -52,12 +71,51 @@ void stream_look(struct queue *queue, struct dp_socket *socket);
 /* The program may have read, or its limit is another: looks at recv_head, announces, says from
  * where on it wants to hear of it again. */
 void stream_consumed(struct queue *queue, struct dp_socket *socket);
+/* level and connect_seq say that it is connected. */
+void stream_connected(struct dp_socket *socket);
+/* Its place goes back to the control thread when there is room (stream_settle). */
+void stream_give_back(struct queue *queue, struct dp_socket *socket);
 /* What TCP tells (stack_upcalls.tcp_event). */
 void stream_upcall_event(void *context, struct tcp_conn *conn, uint32_t events);
 /* Gives orphans whose connections are gone back to the control thread, as far as there is room. */
 void stream_settle(struct queue *queue);
 
+/* ---- stream_listen.c ---- */
+
+enum outcome stream_listen(struct queue *queue, struct dp_socket *socket,
+                           const struct rs_request *request, struct message_reply *reply);
+/* CONTROL_LISTENED, CONTROL_PART_LISTEN, CONTROL_PART_UNLISTEN and CONTROL_PLACE came. */
+enum rs_status stream_listened(struct queue *queue, const struct message *message);
+enum rs_status stream_part_listen(struct queue *queue, const struct message *message);
+void stream_part_unlisten(struct queue *queue, struct dp_socket *part);
+void stream_place(struct queue *queue, const struct message *message);
+/* SO_RCVBUF changed: what SYN-ACKs announce. */
+void stream_listen_limit(struct dp_stream *stream);
+/* What the program has accepted, or was told of and did not. Once a heartbeat for each listener. */
+void stream_listen_look(struct queue *queue, struct dp_socket *part);
+/* The program has the socket: from now on its words count. */
+void stream_taken(struct queue *queue, struct dp_socket *socket);
+/* The listener, or its part here, goes: what nobody accepted is reset, the stock goes back. */
+void stream_listen_end(struct queue *queue, struct dp_socket *part);
+/* stack_upcalls.tcp_room and .tcp_accept */
+bool stream_upcall_room(void *context, struct tcp_listener *listener);
+bool stream_upcall_accept(void *context, struct tcp_listener *listener, struct tcp_conn *conn,
+                          struct tcp_rings *rings, void **owner);
+
 /* ---- stream_control.c ---- */
+
+enum outcome stream_answer(struct queue *queue, struct message_reply *reply, enum rs_status status);
+/* Descriptor and names of a socket with a connection. */
+void stream_describe(const struct queue *queue, struct dp_socket *socket);
+/* Where its connection's bytes go. */
+struct tcp_rings stream_tcp_rings(const struct queue *queue, struct dp_socket *socket);
+/* tcp_abort or tcp_close, once. */
+void stream_leave(struct queue *queue, struct dp_socket *socket, bool abort, uint64_t linger_ns);
+/* Its program has nothing more to do with it. */
+void stream_orphan(struct queue *queue, struct dp_socket *socket);
+/* OPTION, at home and at a listener's parts. */
+enum rs_status stream_option(struct queue *queue, struct dp_socket *socket,
+                             const struct rs_op_option *op);
 
 /* A control request of a stream socket but BIND. */
 enum outcome stream_control(struct queue *queue, struct dp_socket *socket,

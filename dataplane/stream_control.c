@@ -10,8 +10,7 @@
 
 #define STREAM_NS_PER_MS 1000000ull
 
-static enum outcome stream_answer(struct queue *queue, struct message_reply *reply,
-                                  enum rs_status status)
+enum outcome stream_answer(struct queue *queue, struct message_reply *reply, enum rs_status status)
 {
     reply->status = (uint32_t)status;
     deliver_reply(queue, reply);
@@ -60,7 +59,7 @@ void stream_bound(struct dp_socket *socket, const struct rs_addr *local)
 /* ---- connect ---- */
 
 /* Written before the reply that makes it valid. */
-static void stream_describe(const struct queue *queue, struct dp_socket *socket)
+void stream_describe(const struct queue *queue, struct dp_socket *socket)
 {
     struct tcp_info info;
     tcp_get_info(queue->stack, socket->stream->conn, &info);
@@ -76,18 +75,19 @@ static void stream_describe(const struct queue *queue, struct dp_socket *socket)
     stream_name(&socket->peer_name, info.peer_be32, info.peer_port_be16);
 }
 
-static struct tcp_rings stream_tcp_rings(const struct queue *queue, struct dp_socket *socket)
+struct tcp_rings stream_tcp_rings(const struct queue *queue, struct dp_socket *socket)
 {
     uint32_t limit_bytes = socket->stream->recv_limit_bytes;
-    return (struct tcp_rings){.send_base = socket->send_base,
-                              .recv_base = socket->recv_base,
-                              .send_bytes = socket->send_ring.size_bytes,
-                              .recv_bytes = socket->recv_ring.size_bytes,
-                              .recv_limit_bytes =
-                                  limit_bytes != 0 ? limit_bytes : socket->recv_ring.size_bytes,
-                              .send_head = &socket->state->send_head,
-                              .recv_tail = &socket->state->recv_tail,
-                              .recv_head = &socket->client->recv_head[queue->idx]};
+    return (struct tcp_rings){
+        .send_base = socket->send_base,
+        .recv_base = socket->recv_base,
+        .send_bytes = socket->send_ring.size_bytes,
+        .recv_bytes = socket->recv_ring.size_bytes,
+        .recv_limit_bytes = limit_bytes != 0 ? limit_bytes : socket->recv_ring.size_bytes,
+        .send_head = &socket->state->send_head,
+        .recv_tail = &socket->state->recv_tail,
+        .recv_head = socket->stream->waits ? &socket->stream->no_head
+                                           : &socket->client->recv_head[queue->idx]};
 }
 
 enum rs_status stream_rings(struct queue *queue, struct dp_socket *socket,
@@ -183,8 +183,7 @@ static enum outcome stream_shutdown(struct queue *queue, struct dp_socket *socke
     return stream_answer(queue, reply, status);
 }
 
-/* Its program has nothing more to do with it. */
-static void stream_orphan(struct queue *queue, struct dp_socket *socket)
+void stream_orphan(struct queue *queue, struct dp_socket *socket)
 {
     socket->closing = true;
     socket->orphan = true;
@@ -192,8 +191,7 @@ static void stream_orphan(struct queue *queue, struct dp_socket *socket)
     deliver_orphaned(queue, socket);
 }
 
-static void stream_leave(struct queue *queue, struct dp_socket *socket, bool abort,
-                         uint64_t linger_ns)
+void stream_leave(struct queue *queue, struct dp_socket *socket, bool abort, uint64_t linger_ns)
 {
     struct dp_stream *stream = socket->stream;
     if (!stream->leaving) {
@@ -209,15 +207,18 @@ static void stream_leave(struct queue *queue, struct dp_socket *socket, bool abo
 static enum outcome stream_close(struct queue *queue, struct dp_socket *socket,
                                  const struct rs_request *request, struct message_reply *reply)
 {
+    struct dp_stream *stream = socket->stream;
     struct rs_op_close op;
     memcpy(&op, request->payload, sizeof(op));
-    if (socket->stream->conn == NULL) {
-        return request_may_forward(queue, socket->part) && request_close_now(queue, socket, reply)
-                   ? OUTCOME_DONE
-                   : OUTCOME_LATER;
-    }
-    if (!deliver_may_close(queue)) {
+    if (!deliver_may_close(queue) || stream->places_coming != 0) {
         return OUTCOME_LATER;
+    }
+    if (stream->conn == NULL) {
+        if (!request_may_forward(queue, socket->part)) {
+            return OUTCOME_LATER;
+        }
+        stream_listen_end(queue, socket);
+        return request_close_now(queue, socket, reply) ? OUTCOME_DONE : OUTCOME_LATER;
     }
     stream_take_level(queue, socket);
     stream_leave(queue, socket, op.abort != 0, op.linger_ms * STREAM_NS_PER_MS);
@@ -234,7 +235,10 @@ void stream_session_ends(struct queue *queue, struct dp_socket *socket, bool abo
             tcp_abort(queue->stack, stream->conn);
         }
     } else if (stream->conn == NULL) {
-        (void)request_close_now(queue, socket, &nobody);
+        if (stream->places_coming == 0) {
+            stream_listen_end(queue, socket);
+            (void)request_close_now(queue, socket, &nobody);
+        }
     } else if (deliver_may_close(queue)) {
         stream_leave(queue, socket, true, 0);
         stream_orphan(queue, socket);
@@ -257,6 +261,7 @@ static enum rs_status stream_option_limit(struct queue *queue, struct dp_socket 
 {
     struct dp_stream *stream = socket->stream;
     stream->recv_limit_bytes = value != 0 ? value : 1;
+    stream_listen_limit(stream);
     if (stream->conn != NULL && !stream->leaving) {
         tcp_set_recv_limit(queue->stack, stream->conn, stream->recv_limit_bytes);
         stream_consumed(queue, socket);
@@ -305,8 +310,8 @@ static enum rs_status stream_option_setting(struct dp_stream *stream, const stru
     }
 }
 
-static enum rs_status stream_option(struct queue *queue, struct dp_socket *socket,
-                                    const struct rs_op_option *op)
+enum rs_status stream_option(struct queue *queue, struct dp_socket *socket,
+                             const struct rs_op_option *op)
 {
     struct dp_stream *stream = socket->stream;
     switch (op->option) {
@@ -328,7 +333,29 @@ static enum rs_status stream_option(struct queue *queue, struct dp_socket *socke
     } else if (stream->conn != NULL && !stream->leaving) {
         tcp_set_settings(queue->stack, stream->conn, &stream->settings);
     }
+    stream->listener.settings = stream->settings;
     return status;
+}
+
+/* The parts of a listener have it, too. */
+static enum outcome stream_change(struct queue *queue, struct dp_socket *socket,
+                                  const struct rs_request *request, struct message_reply *reply)
+{
+    bool spreads = queue->queue_count > 1 && socket->stream->phase == STREAM_LISTENING;
+    struct message message = {
+        .kind = QUEUE_SPREAD, .session = socket->session, .socket = socket, .reply = *reply};
+    message.body.spread.op = request->op;
+    memcpy(&message.body.spread.option, request->payload, sizeof(message.body.spread.option));
+    if (spreads && !request_may_forward(queue, socket->part)) {
+        return OUTCOME_LATER;
+    }
+    enum rs_status status = stream_option(queue, socket, &message.body.spread.option);
+    if (status != RS_OK || !spreads) {
+        return stream_answer(queue, reply, status);
+    }
+    socket->with_control = request_forward(queue, &message);
+    assert(socket->with_control); /* there was room, and nobody else fills it */
+    return OUTCOME_DONE;
 }
 
 /* ---- all of them ---- */
@@ -336,7 +363,9 @@ static enum rs_status stream_option(struct queue *queue, struct dp_socket *socke
 enum outcome stream_control(struct queue *queue, struct dp_socket *socket,
                             const struct rs_request *request, struct message_reply *reply)
 {
-    struct rs_op_option option;
+    if (socket->stream->waits) {
+        stream_taken(queue, socket);
+    }
     switch (request->op) {
     case RS_OP_CONNECT:
         return stream_connect(queue, socket, request, reply);
@@ -345,12 +374,11 @@ enum outcome stream_control(struct queue *queue, struct dp_socket *socket,
     case RS_OP_CLOSE:
         return stream_close(queue, socket, request, reply);
     case RS_OP_OPTION:
-        memcpy(&option, request->payload, sizeof(option));
-        return stream_answer(queue, reply, stream_option(queue, socket, &option));
+        return stream_change(queue, socket, request, reply);
     case RS_OP_MEMBER:
         return stream_answer(queue, reply, RS_BAD_OPTION);
     default:
         assert(request->op == RS_OP_LISTEN);
-        return stream_answer(queue, reply, RS_NOT_SUPPORTED);
+        return stream_listen(queue, socket, request, reply);
     }
 }

@@ -119,8 +119,8 @@ enum {
 /* Places in the queue of connections that a program has not accepted yet: one for the parts that a
  * listener has on all queues. */
 struct tcp_backlog {
-    rs_atomic_u32 used; /* partner: the other queues, and who accepts */
-    uint32_t limit;
+    rs_atomic_u32 used;  /* partner: the other queues, and who accepts */
+    rs_atomic_u32 limit; /* the same; may change at any time */
 };
 
 /* Any thread. False: all places are taken. */
@@ -132,6 +132,7 @@ struct tcp_listener {
     struct tcp_listener *chain_next;   /* tcp_listen.c only, as all in this block */
     struct tcp_request *request_first; /* half-open connections, newest first */
     uint32_t requests;                 /* their number */
+    uint32_t held;                     /* of those: complete, but tcp_room said no */
     bool listening;
     uint32_t local_be32; /* 0: any */
     uint16_t local_port_be16;
@@ -182,6 +183,9 @@ RS_CHECK_RESULT enum rs_status tcp_connect(struct stack *stack, const struct tcp
  * caller filled in the second block. RS_ADDR_IN_USE: another one here has both the same;
  * RS_NO_BUFFERS: listeners_max. */
 RS_CHECK_RESULT enum rs_status tcp_listen(struct stack *stack, struct tcp_listener *listener);
+/* tcp_room would say yes again, for one connection: the one that waits longest is asked to say its
+ * ACK once more, at once and not when its timer is due. */
+void tcp_listener_resume(struct stack *stack, struct tcp_listener *listener);
 /* Half-open connections are dropped with it; harmless when it does not listen. */
 void tcp_listener_close(struct stack *stack, struct tcp_listener *listener);
 
@@ -204,6 +208,8 @@ RS_CHECK_RESULT enum rs_status tcp_shutdown_send(struct stack *stack, struct tcp
 void tcp_shutdown_recv(struct stack *stack, struct tcp_conn *conn);
 void tcp_set_settings(struct stack *stack, struct tcp_conn *conn,
                       const struct tcp_settings *settings);
+/* Looks there from now on instead; so far nothing was consumed by the old word. */
+void tcp_set_recv_head(struct tcp_conn *conn, const rs_atomic_u32 *recv_head);
 /* SO_RCVBUF; at most the ring. What is announced already stays announced. */
 void tcp_set_recv_limit(struct stack *stack, struct tcp_conn *conn, uint32_t limit_bytes);
 /*

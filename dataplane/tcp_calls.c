@@ -176,20 +176,16 @@ enum rs_status tcp_recv_consumed(struct stack *stack, struct tcp_conn *conn)
     return RS_OK;
 }
 
-bool tcp_recv_notify(const struct tcp_conn *conn, uint32_t *position)
-{
-    uint32_t need_bytes = tcp_receive_update_bytes(conn);
-    bool waits = tcp_synchronised(conn) && !tcp_has(conn, TCP_FEATURE_PEER_FIN) &&
-                 need_bytes <= conn->recv_limit_bytes;
-    *position = waits ? conn->recv.tail - (conn->recv_limit_bytes - need_bytes)
-                      : conn->recv.tail + RS_RING_MAX_BYTES;
-    return waits;
-}
-
 void tcp_shutdown_recv(struct stack *stack, struct tcp_conn *conn)
 {
     (void)stack;
     conn->features |= TCP_FEATURE_RECV_SHUT;
+}
+
+void tcp_set_recv_head(struct tcp_conn *conn, const rs_atomic_u32 *recv_head)
+{
+    assert(conn->recv.head_cached == 0);
+    conn->recv_head_word = recv_head;
 }
 
 void tcp_set_recv_limit(struct stack *stack, struct tcp_conn *conn, uint32_t limit_bytes)

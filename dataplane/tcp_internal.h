@@ -319,6 +319,7 @@ struct tcp_request {
     uint8_t recv_wscale;
     uint8_t tries; /* SYN-ACKs sent again because no answer came */
     bool timestamps, sack, wscale, ecn;
+    bool held; /* the handshake is complete, but its owner could not take it */
 };
 
 struct tcp_time_wait {
@@ -521,8 +522,6 @@ uint32_t tcp_receive_sack(const struct stack *stack, struct tcp_conn *conn,
 void tcp_receive_dsack(struct tcp_conn *conn, uint32_t start, uint32_t end);
 /* The window has opened by so much that the peer should hear of it (RFC 9293 3.8.6.2.2). */
 bool tcp_receive_update_due(const struct tcp_conn *conn);
-/* Room at which that is so; more than the receive limit: never before more has arrived. */
-uint32_t tcp_receive_update_bytes(const struct tcp_conn *conn);
 /* Looks at the client's recv_head. False: it cannot be; the owner will hear RS_POISONED. */
 RS_CHECK_RESULT bool tcp_receive_refresh(struct tcp_conn *conn);
 
@@ -632,6 +631,8 @@ uint64_t tcp_loss_probe_due_ns(const struct stack *stack, const struct tcp_conn 
 struct tcp_listener *tcp_listener_find(const struct stack *stack, uint32_t local_be32,
                                        uint16_t local_port_be16);
 /* A SYN now would be kept: there is a place for it in the backlog and among the half-open. */
+/* False: the owner cannot take a connection now (stack_upcalls.tcp_room). */
+bool tcp_listener_may_accept(struct stack *stack, struct tcp_listener *listener);
 bool tcp_listener_takes_syn(const struct stack *stack, const struct tcp_listener *listener);
 /* A segment to a listener's address that belongs to no flow; what became of it is a counter's id,
  * of the groups USED and DROP_IN. */

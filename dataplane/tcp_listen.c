@@ -22,7 +22,7 @@ bool tcp_backlog_reserve(struct tcp_backlog *backlog)
     /* Relaxed: it only counts; what a place is for travels by other ways, with their own order. */
     uint32_t used = atomic_load_explicit(&backlog->used, memory_order_relaxed);
     do {
-        if (used >= backlog->limit) {
+        if (used >= atomic_load_explicit(&backlog->limit, memory_order_relaxed)) {
             return false;
         }
     } while (!atomic_compare_exchange_weak_explicit(&backlog->used, &used, used + 1,
@@ -39,7 +39,8 @@ void tcp_backlog_release(struct tcp_backlog *backlog)
 
 static bool tcp_backlog_is_full(const struct tcp_backlog *backlog)
 {
-    return atomic_load_explicit(&backlog->used, memory_order_relaxed) >= backlog->limit;
+    return atomic_load_explicit(&backlog->used, memory_order_relaxed) >=
+           atomic_load_explicit(&backlog->limit, memory_order_relaxed);
 }
 
 /* ---- the table of listeners ---- */
@@ -86,6 +87,7 @@ enum rs_status tcp_listen(struct stack *stack, struct tcp_listener *listener)
     struct tcp_listener **chain = tcp_listener_chain(stack, listener->local_port_be16);
     listener->request_first = NULL;
     listener->requests = 0;
+    listener->held = 0;
     listener->listening = true;
     listener->chain_next = *chain;
     *chain = listener;
@@ -171,11 +173,20 @@ static void tcp_listen_send_cookie(struct stack *stack, struct tcp_request *requ
     (void)tcp_request_send(stack, request, tsval); /* lost: the peer sends its SYN again */
 }
 
+bool tcp_listener_may_accept(struct stack *stack, struct tcp_listener *listener)
+{
+    return stack->upcalls.tcp_room == NULL ||
+           stack->upcalls.tcp_room(stack->upcalls.context, listener);
+}
+
 static enum counter_id tcp_listen_syn(struct stack *stack, struct tcp_listener *listener,
                                       const struct tcp_segment *segment, bool reopened)
 {
     struct tcp_stack *tcp = &stack->tcp;
     struct tcp_request request;
+    if (tcp_backlog_is_full(listener->backlog)) {
+        (void)tcp_listener_may_accept(stack, listener); /* some may be free again */
+    }
     if (tcp_backlog_is_full(listener->backlog)) {
         if (listener->reset_when_full) {
             tcp_refuse(stack, segment);

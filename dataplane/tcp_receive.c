@@ -18,13 +18,18 @@ bool tcp_receive_refresh(struct tcp_conn *conn)
     return stream_writer_refresh(&conn->recv, conn->recv_head_word, RS_POISONED) == RS_OK;
 }
 
-/* Room behind rcv_nxt that may be announced. A limit below what the window's scale can say, or of
- * 0, would keep it closed for ever. */
+/* A limit below what the window's scale can say, or of 0, would keep it closed for ever. */
+static uint32_t tcp_receive_limit(const struct tcp_conn *conn)
+{
+    uint32_t grain = 1u << conn->recv_wscale;
+    return conn->recv_limit_bytes > grain ? conn->recv_limit_bytes : grain;
+}
+
+/* Room behind rcv_nxt that may be announced. */
 static uint32_t tcp_receive_room(const struct tcp_conn *conn)
 {
     uint32_t unread = rs_seq_distance(conn->recv.head_cached, conn->recv.tail);
-    uint32_t grain = 1u << conn->recv_wscale;
-    uint32_t limit = conn->recv_limit_bytes > grain ? conn->recv_limit_bytes : grain;
+    uint32_t limit = tcp_receive_limit(conn);
     return unread < limit ? limit - unread : 0;
 }
 
@@ -68,12 +73,19 @@ bool tcp_receive_update_due(const struct tcp_conn *conn)
     return room > left && room - left >= tcp_receive_step(conn) && room / 2 >= left;
 }
 
-uint32_t tcp_receive_update_bytes(const struct tcp_conn *conn)
+bool tcp_recv_notify(const struct tcp_conn *conn, uint32_t *position)
 {
     uint32_t granule = (1u << conn->recv_wscale) - 1;
     uint32_t left = rs_seq_before(conn->rcv_nxt, conn->rcv_adv) ? conn->rcv_adv - conn->rcv_nxt : 0;
-    uint32_t step = tcp_receive_step(conn);
-    return (left + (left > step ? left : step) + granule) & ~granule;
+    uint32_t step = tcp_receive_step(conn) > 0 ? tcp_receive_step(conn) : 1;
+    /* As tcp_receive_update_due has it. */
+    uint32_t room = (left + (left > step ? left : step) + granule) & ~granule;
+    uint32_t limit = tcp_receive_limit(conn);
+    bool more_comes = conn->flow.state >= TCP_ESTABLISHED && conn->flow.state <= TCP_LAST_ACK &&
+                      !tcp_has(conn, TCP_FEATURE_PEER_FIN);
+    bool waits = more_comes && room <= limit;
+    *position = waits ? conn->recv.tail - (limit - room) : conn->recv.tail + RS_RING_MAX_BYTES;
+    return waits;
 }
 
 /* ---- ranges ahead of the gap ---- */

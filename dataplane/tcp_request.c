@@ -145,6 +145,7 @@ void tcp_request_drop(struct stack *stack, struct tcp_request *request)
         listener->request_first = request->next;
     }
     listener->requests--;
+    listener->held -= request->held;
     request->next = tcp->request_free;
     tcp->request_free = request;
     tcp->request_count--;
@@ -225,6 +226,22 @@ static void tcp_request_hand_over(struct stack *stack, const struct tcp_request 
     conn->loss.backoff = 0;
 }
 
+void tcp_listener_resume(struct stack *stack, struct tcp_listener *listener)
+{
+    struct tcp_request *oldest = NULL;
+    for (struct tcp_request *each = listener->request_first; listener->held != 0 && each != NULL;
+         each = each->next) {
+        oldest = each->held ? each : oldest;
+    }
+    if (oldest != NULL) {
+        oldest->held = false;
+        oldest->sent_ns = 0; /* Karn */
+        listener->held--;
+        STACK_COUNT(stack, tcp_syn_acks_again);
+        (void)tcp_request_send_now(stack, oldest);
+    }
+}
+
 /* NULL: no connection, or its owner had no memory. The backlog's place is reserved. */
 static struct tcp_conn *tcp_request_accept(struct stack *stack, const struct tcp_request *request,
                                            const struct tcp_segment *segment)
@@ -252,6 +269,13 @@ enum counter_id tcp_request_complete(struct stack *stack, struct tcp_request *re
 {
     struct tcp_listener *listener = request->listener;
     bool cookie = !request->flow.in_table;
+    if (!tcp_listener_may_accept(stack, listener)) {
+        if (!cookie && !request->held) {
+            request->held = true;
+            listener->held++;
+        }
+        return COUNTER_tcp_listen_overflow;
+    }
     if (!tcp_backlog_reserve(listener->backlog)) {
         /* The peer sends what it has again, or our SYN-ACK makes it say so; then there may be a
          * place. A cookie's peer as well, but only what it has to send. */

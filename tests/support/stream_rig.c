@@ -489,6 +489,11 @@ enum rs_status rig_request(struct rig_program *program, const struct rig_socket 
 
 void rig_post(struct rig_socket *socket, enum rs_op op, uint32_t arg)
 {
+    struct slot_producer *producer = &socket->program->producers[socket->queue_idx];
+    uint64_t position = (uint32_t)producer->tail;
+    if (op == RS_OP_POST && atomic_load(&socket->client->send_level) >> 32 == position) {
+        atomic_store(&socket->client->send_level, position << 32 | arg); /* as post_tail does */
+    }
     struct rs_request *slot = program_slot(socket->program, socket, op);
     slot->arg = arg;
     (void)slot_producer_publish(&socket->program->producers[socket->queue_idx]);

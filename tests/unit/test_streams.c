@@ -500,6 +500,116 @@ static void a_post_without_rings_is_poison(void **state)
     is_poison(&socket, RS_OP_POST, 0);
 }
 
+/* ---- the session ends ---- */
+
+static bool no_session_is_left(void *context)
+{
+    (void)context;
+    return rig_control->sessions == NULL;
+}
+
+static void what_was_closed_is_delivered_after_death(void **state)
+{
+    struct rig_peer *peer, *other;
+    struct rig_socket socket = connected(&peer);
+    struct rig_socket open = connected(&other);
+    uint8_t data[RIG_RING], got[RIG_RING];
+    uint32_t read = 0;
+    (void)state;
+    fill(data, sizeof(data), 0);
+    rig_wire_down(true);
+    assert_int_equal(rig_write(&socket, data, sizeof(data)), sizeof(data));
+    assert_int_equal(rig_close(&socket, false, 0), RS_OK);
+    assert_int_equal(rig_write(&open, "lost", 4), 4);
+    rig_turns(100);
+    rig_wire_down(false);
+    rig_die(&program);
+    rig_peer_until(other, TCP_EVENT_ERROR);
+    assert_int_equal(other->error, RS_CONN_RESET);
+    rig_peer_close(other);
+    while (read < sizeof(data)) {
+        rig_peer_until(peer, TCP_EVENT_READABLE);
+        peer->events &= ~(uint32_t)TCP_EVENT_READABLE;
+        read += rig_peer_read(peer, got + read, sizeof(got) - read);
+    }
+    assert_memory_equal(got, data, sizeof(data));
+    rig_peer_until(peer, TCP_EVENT_END);
+    assert_non_null(rig_control->sessions); /* with the memory of the connection */
+    rig_peer_close(peer);
+    rig_until(no_session_is_left, NULL, "the end of the session");
+}
+
+static void orphans_are_given_up(void **state)
+{
+    struct rig_peer *peer;
+    struct rig_socket socket = connected(&peer);
+    struct session_part *part = &program.session->parts[0];
+    (void)state;
+    rig_wire_down(true);
+    assert_int_equal(rig_write(&socket, "never heard", 11), 11);
+    assert_int_equal(rig_close(&socket, false, 0), RS_OK);
+    rig_die(&program);
+    rig_turns(2000);
+    assert_non_null(rig_control->sessions);
+    assert_int_equal(part->orphan_count, 1);
+    assert_true(part->orphans_until_tsc > rig_queue(0)->now_tsc);
+    part->orphans_until_tsc = rig_queue(0)->now_tsc; /* a minute later */
+    rig_until(no_session_is_left, NULL, "the end of the session");
+    rig_wire_down(false);
+    rig_peer_close(peer);
+}
+
+static void a_stopping_dataplane_does_not_wait_long(void **state)
+{
+    struct rig_peer *peer;
+    struct rig_socket socket = connected(&peer);
+    (void)state;
+    rig_wire_down(true);
+    assert_int_equal(rig_write(&socket, "never heard", 11), 11);
+    assert_int_equal(rig_close(&socket, false, 0), RS_OK);
+    rig_die(&program);
+    atomic_store(&rig_queue(0)->hurry, 1);
+    rig_until(no_session_is_left, NULL, "the end of the session");
+    rig_wire_down(false);
+    rig_peer_close(peer);
+}
+
+static void poison_ends_orphans(void **state)
+{
+    struct rig_peer *peer;
+    struct rig_socket socket = connected(&peer);
+    struct rig_socket bad = rig_open(&program);
+    (void)state;
+    rig_wire_down(true);
+    assert_int_equal(rig_write(&socket, "never heard", 11), 11);
+    assert_int_equal(rig_close(&socket, false, 0), RS_OK);
+    is_poison(&bad, RS_OP_POST, 0);
+    rig_wire_down(false);
+    rig_die(&program);
+    rig_until(no_session_is_left, NULL, "the end of the session");
+    rig_peer_close(peer);
+}
+
+/* The index of an orphan is nobody else's. */
+static void an_orphans_place_stays_taken(void **state)
+{
+    struct rig_peer *peer;
+    struct rig_socket socket = connected(&peer);
+    (void)state;
+    assert_int_equal(rig_close(&socket, false, 0), RS_OK);
+    rig_peer_until(peer, TCP_EVENT_END);
+    struct rig_socket next = rig_open(&program);
+    assert_int_not_equal(next.idx, socket.idx);
+    rig_post(&socket, RS_OP_POST, 1); /* of the old generation: nothing */
+    rig_turns(10);
+    assert_false(rig_is_poisoned(&program));
+    rig_peer_close(peer);
+    until_free(&socket);
+    struct rig_socket again = rig_open(&program);
+    assert_int_equal(again.idx, socket.idx);
+    assert_int_not_equal(again.generation, socket.generation);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -526,6 +636,11 @@ int main(void)
         CASE(a_head_outside_the_ring_is_poison),
         CASE(an_inline_send_is_poison),
         CASE(a_post_without_rings_is_poison),
+        CASE(what_was_closed_is_delivered_after_death),
+        CASE(orphans_are_given_up),
+        CASE(a_stopping_dataplane_does_not_wait_long),
+        CASE(poison_ends_orphans),
+        CASE(an_orphans_place_stays_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
