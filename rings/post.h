@@ -123,22 +123,12 @@ static inline bool post_level_store(struct post_channel *channel, struct post_so
     return !slot_producer_consumed(&channel->producer, post->last_position);
 }
 
-/*
- * Tells the dataplane that the socket's send ring is filled up to `tail`. RS_OK: it will see it.
- * RS_WOULD_BLOCK: the request ring is full, which the reserve rules out but for a moment after a
- * socket index was reused; nothing was posted, call again.
- */
-RS_CHECK_RESULT static inline enum rs_status
-post_tail(struct post_channel *channel, struct post_socket *post, struct rs_socket_client *shared,
-          uint32_t socket_idx, uint32_t generation, uint32_t tail)
+/* The newest data slot of the socket; the same results as post_tail. */
+static inline enum rs_status post_slot(struct post_channel *channel, struct post_socket *post,
+                                       struct rs_socket_client *shared, enum rs_op op,
+                                       uint32_t socket_idx, uint32_t generation, uint32_t tail)
 {
     struct slot_producer *producer = &channel->producer;
-    if (!post_channel_slack(channel) && post->last == POST_LAST_TAIL &&
-        !slot_producer_consumed(producer, post->last_position)) {
-        if (post_level_store(channel, post, shared, tail)) {
-            return RS_OK;
-        }
-    }
     if ((uint32_t)(post->level_word >> 32) == (uint32_t)producer->tail) {
         /* An old send_level would look as if it extended the slot we are about to post (once in
          * 2^32 slots, or on another channel). */
@@ -149,7 +139,7 @@ post_tail(struct post_channel *channel, struct post_socket *post, struct rs_sock
     if (slot == NULL) {
         return RS_WOULD_BLOCK;
     }
-    slot->op = RS_OP_POST;
+    slot->op = (uint8_t)op;
     slot->len_bytes = 0;
     slot->socket_idx = socket_idx;
     slot->generation = generation;
@@ -158,6 +148,40 @@ post_tail(struct post_channel *channel, struct post_socket *post, struct rs_sock
     post->last_position = slot_producer_publish(producer);
     post_level_superseded(channel, post);
     return RS_OK;
+}
+
+/* True when the socket may post no slot now: without slack it may have one on its way. */
+static inline bool post_has_slot(struct post_channel *channel, const struct post_socket *post)
+{
+    return !post_channel_slack(channel) && post->last == POST_LAST_TAIL &&
+           !slot_producer_consumed(&channel->producer, post->last_position);
+}
+
+/*
+ * Tells the dataplane that the socket's send ring is filled up to `tail`. RS_OK: it will see it.
+ * RS_WOULD_BLOCK: the request ring is full, which the reserve rules out but for a moment after a
+ * socket index was reused; nothing was posted, call again.
+ */
+RS_CHECK_RESULT static inline enum rs_status
+post_tail(struct post_channel *channel, struct post_socket *post, struct rs_socket_client *shared,
+          uint32_t socket_idx, uint32_t generation, uint32_t tail)
+{
+    if (post_has_slot(channel, post) && post_level_store(channel, post, shared, tail)) {
+        return RS_OK;
+    }
+    return post_slot(channel, post, shared, RS_OP_POST, socket_idx, generation, tail);
+}
+
+/* The same with the news that the byte before `tail` is urgent, which only a slot can carry.
+ * RS_WOULD_BLOCK: not now, call again; the dataplane frees slots with every batch. */
+RS_CHECK_RESULT static inline enum rs_status
+post_urgent(struct post_channel *channel, struct post_socket *post, struct rs_socket_client *shared,
+            uint32_t socket_idx, uint32_t generation, uint32_t tail)
+{
+    if (post_has_slot(channel, post)) {
+        return RS_WOULD_BLOCK;
+    }
+    return post_slot(channel, post, shared, RS_OP_URGENT, socket_idx, generation, tail);
 }
 
 /*
@@ -193,6 +217,24 @@ static inline struct rs_request *post_control_reserve(struct post_channel *chann
         return NULL;
     }
     return slot_producer_reserve(&channel->producer);
+}
+
+/* The dataplane looks at the socket's recv_head (RS_OP_CONSUMED). In no order with other slots, so
+ * any channel of the home queue will do. RS_WOULD_BLOCK: as post_control_reserve's NULL. */
+RS_CHECK_RESULT static inline enum rs_status post_consumed(struct post_channel *channel,
+                                                           uint32_t socket_idx, uint32_t generation)
+{
+    struct rs_request *slot = post_control_reserve(channel);
+    if (slot == NULL) {
+        return RS_WOULD_BLOCK;
+    }
+    slot->op = RS_OP_CONSUMED;
+    slot->len_bytes = 0;
+    slot->socket_idx = socket_idx;
+    slot->generation = generation;
+    slot->arg = 0;
+    (void)slot_producer_publish(&channel->producer);
+    return RS_OK;
 }
 
 /* ---- dataplane

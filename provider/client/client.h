@@ -46,22 +46,34 @@ bool client_alive(const struct client *client); /* false: dataplane gone or sess
 
 /* ---- sockets ---- */
 
-/* RS_FAMILY_IPV4 with RS_SOCK_DGRAM; others RS_FAMILY_NOT_SUPPORTED / RS_TYPE_NOT_SUPPORTED.
- * Undecided until bind or connect: no request is made. */
+/* RS_FAMILY_IPV4 with RS_SOCK_DGRAM or RS_SOCK_STREAM; others RS_FAMILY_NOT_SUPPORTED /
+ * RS_TYPE_NOT_SUPPORTED. Undecided until bind or connect: no request is made. */
 RS_CHECK_RESULT enum rs_status client_socket_create(struct client *client, uint8_t family,
                                                     enum rs_socket_type type,
                                                     struct client_socket **out);
-/* Ends the socket: blocked calls of other threads return RS_INTERRUPTED; queued datagrams are still
- * sent. The handle is invalid afterwards. */
+/* Ends the socket: blocked calls of other threads return RS_INTERRUPTED; what was sent still goes
+ * out, by CLIENT_OPT_LINGER_MS. The handle is invalid afterwards. */
 RS_CHECK_RESULT enum rs_status client_socket_close(struct client_socket *socket);
 
 /* Port 0: an ephemeral one. RS_INVALID bound already; RS_ADDR_IN_USE; RS_ADDR_NOT_AVAILABLE;
  * RS_ACCESS. */
 RS_CHECK_RESULT enum rs_status client_bind(struct client_socket *socket,
                                            const struct rs_addr *local);
-/* UDP: sets the peer (binds first when needed); family RS_FAMILY_NONE or address 0 dissolves it. */
+/* UDP: sets the peer (binds first when needed); family RS_FAMILY_NONE or address 0 dissolves it.
+ * TCP: a blocking socket waits for the outcome: RS_OK, RS_CONN_REFUSED, RS_TIMED_OUT,
+ * RS_HOST_UNREACHABLE ...; another one gets RS_WOULD_BLOCK and is then WRITABLE, or ERROR with the
+ * reason in client_take_error. RS_ALREADY while under way, RS_IS_CONNECTED afterwards, RS_INVALID
+ * listening. After a failure it may be tried again. */
 RS_CHECK_RESULT enum rs_status client_connect(struct client_socket *socket,
                                               const struct rs_addr *peer);
+/* TCP, bound. At most `backlog` connections wait to be accepted (0: one); again: a new limit.
+ * RS_INVALID not bound or connecting; RS_IS_CONNECTED; RS_ADDR_IN_USE; RS_NO_BUFFERS. */
+RS_CHECK_RESULT enum rs_status client_listen(struct client_socket *socket, uint32_t backlog);
+/* The oldest connection that waits, as a socket with the listener's options and modes. peer may be
+ * NULL. No request is made. RS_INVALID not listening; RS_WOULD_BLOCK; RS_INTERRUPTED;
+ * RS_NO_MEMORY; RS_DATAPLANE_GONE; RS_POISONED. No time-out bounds it. */
+RS_CHECK_RESULT enum rs_status client_accept(struct client_socket *listener,
+                                             struct client_socket **out, struct rs_addr *peer);
 /* RS_INVALID when not bound. */
 RS_CHECK_RESULT enum rs_status client_local_addr(struct client_socket *socket, struct rs_addr *out);
 RS_CHECK_RESULT enum rs_status client_peer_addr(struct client_socket *socket,
@@ -75,11 +87,21 @@ struct client_iov {
 enum {
     CLIENT_MSG_PEEK = 1,
     CLIENT_MSG_DONTWAIT = 2,
-    CLIENT_MSG_WAIT = 4 /* block even when the socket is non-blocking */
+    CLIENT_MSG_WAIT = 4, /* block even when the socket is non-blocking */
+    /* streams */
+    CLIENT_MSG_WAITALL = 8, /* fill the buffers; not with PEEK, OOB or a call that does not block:
+                               RS_NOT_SUPPORTED */
+    CLIENT_MSG_OOB = 16     /* sending: the last byte is urgent; receiving: the urgent byte */
 };
 
-/* One datagram from several buffers. to NULL: the peer. Binds an unbound socket when `to` is given.
- * Blocking sockets wait (spin, then sleep) for room up to the send time-out. RS_WOULD_BLOCK,
+/*
+ * Streams: bytes from several buffers; `to` is not looked at. A blocking call sends all of them,
+ * one that does not block what there is room for. *sent_bytes counts also when a call fails behind
+ * a part. RS_NOT_CONNECTED; RS_SHUTDOWN; RS_CONN_RESET and whatever else ended the connection, each
+ * time; RS_WOULD_BLOCK, RS_TIMED_OUT, RS_INTERRUPTED, RS_DATAPLANE_GONE, RS_POISONED.
+ *
+ * Datagrams: one from several buffers. to NULL: the peer. Binds an unbound socket when `to` is
+ * given. Blocking sockets wait (spin, then sleep) for room up to the send time-out. RS_WOULD_BLOCK,
  * RS_TIMED_OUT, RS_MESSAGE_SIZE, RS_DEST_REQUIRED, RS_NOT_CONNECTED, RS_ACCESS, RS_INTERRUPTED,
  * RS_DATAPLANE_GONE, RS_POISONED. */
 RS_CHECK_RESULT enum rs_status client_send(struct client_socket *socket,
@@ -94,7 +116,13 @@ struct client_recv_info { /* about the datagram received */
     uint8_t ttl, tos, flags; /* flags: RS_DGRAM_MULTICAST, RS_DGRAM_BROADCAST */
 };
 
-/* One datagram into several buffers. info may be NULL. RS_MESSAGE_SIZE: it was longer than the
+/*
+ * Streams: what there is, at least a byte; RS_OK with 0 bytes at the end. info is not filled in. A
+ * read ends before an urgent byte, and leaves it out unless CLIENT_OPT_OOB_INLINE is on. What had
+ * arrived is read before the error that ended the connection is seen. With CLIENT_MSG_OOB: the
+ * urgent byte, once; RS_INVALID when it is inline. Errors as above.
+ *
+ * Datagrams: one into several buffers. info may be NULL. RS_MESSAGE_SIZE: it was longer than the
  * buffers; they are filled, the rest is gone (not with PEEK). RS_PORT_UNREACHABLE once per ICMP
  * error when RS_OPT_CONNRESET is on. RS_INVALID not bound; RS_WOULD_BLOCK; RS_TIMED_OUT;
  * RS_SHUTDOWN; RS_INTERRUPTED; RS_DATAPLANE_GONE; RS_POISONED. */
@@ -104,13 +132,22 @@ RS_CHECK_RESULT enum rs_status client_recv(struct client_socket *socket,
                                            size_t *received_bytes);
 
 enum { CLIENT_SHUT_RECV = 1, CLIENT_SHUT_SEND = 2 };
+/* Streams: SEND ends the peer's stream behind what was sent, data that arrives after RECV resets
+ * the connection; RS_NOT_CONNECTED. */
 RS_CHECK_RESULT enum rs_status client_shutdown(struct client_socket *socket, uint32_t how);
 
 /* ---- readiness ---- */
 
+/*
+ * READABLE: a receive, or accept, does not block. WRITABLE: nor does a send; of a stream only once
+ * it is connected. ERROR: an error waits; of a stream: the attempt to connect failed, or the
+ * connection is over. Streams also: CONNECTED, END (the peer has sent its last byte), URGENT (an
+ * urgent byte waits to be read out of band).
+ */
+#define CLIENT_POLL_URGENT 0x10000u
 struct client_poll {
     struct client_socket *socket; /* NULL: skipped */
-    uint32_t want;                /* RS_LEVEL_READABLE, _WRITABLE, _ERROR */
+    uint32_t want;                /* RS_LEVEL_*, CLIENT_POLL_URGENT */
     uint32_t ready;               /* out */
 };
 /* Waits until one is ready or timeout_ns passed (0: only look, UINT64_MAX: for ever). *ready_count
@@ -121,16 +158,22 @@ RS_CHECK_RESULT enum rs_status client_poll(struct client *client, struct client_
                                            uint32_t count, uint64_t timeout_ns,
                                            uint32_t *ready_count);
 /* Payload bytes of the next datagram (0: none), as FIONREAD for datagram sockets gives;
- * *total_bytes (may be NULL): of all queued. */
+ * *total_bytes (may be NULL): of all queued. Streams: what waits, twice. */
 RS_CHECK_RESULT enum rs_status client_readable_bytes(struct client_socket *socket,
                                                      uint32_t *next_bytes, uint64_t *total_bytes);
 
 /* ---- options ---- */
 
+#define CLIENT_LINGER_OFF UINT32_MAX
 enum client_option {
     CLIENT_OPT_NONBLOCKING = 1000, /* 0 or 1; client side only */
     CLIENT_OPT_RECV_TIMEOUT_MS,    /* 0: for ever */
-    CLIENT_OPT_SEND_TIMEOUT_MS
+    CLIENT_OPT_SEND_TIMEOUT_MS,
+    /* Streams. What happens at close to bytes that the peer has not acknowledged: CLIENT_LINGER_OFF
+     * (the default): close returns at once, they are still sent. 0: the connection is reset. Else:
+     * as off, and a blocking socket's close waits for them that long; then it is reset. */
+    CLIENT_OPT_LINGER_MS,
+    CLIENT_OPT_OOB_INLINE /* 0 or 1 */
     /* and every enum rs_option: kept on the client while the socket is undecided, replayed at bind,
        sent to the dataplane afterwards */
 };
@@ -141,6 +184,8 @@ RS_CHECK_RESULT enum rs_status client_get_option(struct client_socket *socket, u
 /* Membership; binds nothing, works before bind (kept and replayed) and after. */
 RS_CHECK_RESULT enum rs_status client_member(struct client_socket *socket,
                                              const struct rs_op_member *op);
+/* Streams: true when no bytes lie before an urgent mark (SIOCATMARK). */
+RS_CHECK_RESULT enum rs_status client_at_mark(struct client_socket *socket, bool *at_mark);
 /* The pending asynchronous error (SO_ERROR): returned and cleared for this socket; RS_OK when none.
  */
 enum rs_status client_take_error(struct client_socket *socket);

@@ -22,6 +22,7 @@
 #include "rings/reply.h"
 #include "rings/session.h"
 #include "rings/slot_ring.h"
+#include "rings/stream_ring.h"
 #include "rings/wakeup.h"
 
 #define CLIENT_LIKELY(condition) __builtin_expect(!!(condition), 1)
@@ -278,11 +279,16 @@ RS_CHECK_RESULT enum rs_status client_channel_sleep(struct client_channel *chann
  * ----------------------------------------------------------------------------------------------------------
  */
 
+/* What a socket is just now says which of its rings and words mean anything, also to a thread that
+ * comes late and meets the object in its next life. */
 enum client_socket_phase {
     CLIENT_SOCKET_FREE,
     CLIENT_SOCKET_UNDECIDED,
-    CLIENT_SOCKET_LIVE,
-    CLIENT_SOCKET_CLOSED
+    CLIENT_SOCKET_CLOSED,
+    CLIENT_SOCKET_LIVE,     /* datagrams, with its rings */
+    CLIENT_STREAM_IDLE,     /* bound, or between two attempts to connect: no rings in use */
+    CLIENT_STREAM_ACTIVE,   /* connecting, connected or over: the level word says which */
+    CLIENT_STREAM_LISTENING /* its receive rings have accept records */
 };
 
 #define CLIENT_MEMBERS_MAX 64u /* memberships kept for replay on an undecided socket */
@@ -292,6 +298,20 @@ enum client_socket_phase {
 struct client_post_place {
     struct client_channel *channel; /* NULL: never posted */
     uint64_t opening;               /* of the channel, when it was used */
+};
+
+/* The receiving half of a connection; under recv_lock. */
+struct client_stream_in {
+    struct stream_reader ring;
+    /* recv_notify: as it was when it was last loaded, and the newest value that RS_OP_CONSUMED
+     * answered (if any). */
+    uint32_t notify_seen, notify_told;
+    bool told;
+    /* The urgent mark: mark_seq is the urgent_seq that it came with. The byte before mark_pos is
+     * kept when the reader has passed it. */
+    bool marked, byte_kept;
+    uint8_t urgent_byte;
+    uint32_t mark_seq, mark_pos;
 };
 
 struct client_socket {
@@ -308,6 +328,11 @@ struct client_socket {
     const struct rs_socket_state *state;     /* dp; set once */
     struct rs_socket_client *shared;         /* cl; set once */
     struct dgram_reader recv[RS_QUEUES_MAX]; /* base, size_bytes, head_word: set once */
+    uint8_t recv_queue_idx[RS_QUEUES_MAX];   /* whose ring it is; set once */
+    struct client_stream_in in;
+    /* urgent_seq when the connection began, and when its urgent byte was last read out of band */
+    rs_atomic_u32 urgent_base, urgent_taken;
+    rs_atomic_u32 oob_inline;
     /* sending: under send_lock */
     _Alignas(RS_LINE_BYTES) client_lock send_lock;
     uint32_t idx, generation, home_queue_idx; /* set once */
@@ -318,6 +343,7 @@ struct client_socket {
     uint32_t wire_max_bytes; /* largest datagram that leaves the host */
     struct client_post_place place;
     struct dgram_send_writer send; /* head_word, size_bytes: set once */
+    struct stream_writer out;
     struct post_socket post;
     /* what others may know of it without the lock; written under it */
     rs_atomic_u32 send_tail, send_limit_bytes;
@@ -325,9 +351,11 @@ struct client_socket {
     /* cold */
     _Alignas(RS_LINE_BYTES) client_lock arm_lock; /* serialises arm_set and arm_clear */
     rs_atomic_u32 refs;                           /* the handle and each blocked call */
-    rs_atomic_u32 recv_timeout_ms, send_timeout_ms;
+    rs_atomic_u32 recv_timeout_ms, send_timeout_ms, linger_ms;
+    rs_atomic_u32 type; /* enum rs_socket_type; changed under control_mutex */
     void *_Atomic user;
     struct os_mutex control_mutex; /* guards what follows */
+    bool bound;                    /* by client_bind */
     struct rs_addr local, peer;
     uint32_t option_values[RS_OPT_COUNT];
     uint32_t options_set;         /* a bit each: given by the program */
@@ -342,10 +370,50 @@ static inline enum client_socket_phase client_socket_phase(const struct client_s
     return (enum client_socket_phase)atomic_load_explicit(&socket->phase, memory_order_acquire);
 }
 
+/* The dataplane has a place for it. */
+static inline bool client_phase_known(enum client_socket_phase phase)
+{
+    return phase >= CLIENT_SOCKET_LIVE;
+}
+
+static inline bool client_phase_open(enum client_socket_phase phase)
+{
+    return phase == CLIENT_SOCKET_UNDECIDED || client_phase_known(phase);
+}
+
+static inline bool client_is_stream(const struct client_socket *socket)
+{
+    return atomic_load_explicit(&socket->type, memory_order_relaxed) == RS_SOCK_STREAM;
+}
+
+/* RS_LEVEL_* of a stream socket that is known. */
+static inline uint32_t client_stream_level(const struct client_socket *socket)
+{
+    /* Acquire, partner the dataplane's release: what a level announces comes before it. */
+    return atomic_load_explicit(&socket->state->level, memory_order_acquire);
+}
+
+/* May this call wait? By its flags, else by the socket's mode. */
+static inline bool client_may_block(const struct client_socket *socket, uint32_t flags)
+{
+    if ((flags & (CLIENT_MSG_DONTWAIT | CLIENT_MSG_WAIT)) != 0) {
+        return (flags & CLIENT_MSG_WAIT) != 0;
+    }
+    return atomic_load_explicit(&socket->nonblocking, memory_order_relaxed) == 0;
+}
+
 /* What client_shutdown stores in `shut`, and one more: a thread died inside send_lock. */
 #define CLIENT_SHUT_BROKEN 4u
 
 /* send.c */
+/* send_lock held, the socket is the channel's (client_socket_move): the tail goes to the dataplane,
+ * whatever it takes; the bytes are in the ring already. */
+RS_CHECK_RESULT enum rs_status client_post(struct client_socket *socket,
+                                           struct client_channel *channel, uint32_t tail,
+                                           bool urgent);
+/* recv.c: nothing there and a caller that will not wait: is there still a dataplane? recv_lock
+ * held. RS_WOULD_BLOCK: yes. */
+enum rs_status client_recv_miss(struct client_socket *socket);
 /* send_lock held, its last holder died: the sending side is not used any more but for CLOSE. */
 void client_send_break(struct client_socket *socket);
 
@@ -373,6 +441,25 @@ static inline void client_recv_unlock(struct client_socket *socket)
 }
 
 /* socket.c */
+/* control_mutex held. OPEN on the queue for this local address (0: any), of the socket's type;
+ * client words and counters as for a new socket. */
+RS_CHECK_RESULT enum rs_status client_socket_open(struct client_socket *socket,
+                                                  uint32_t local_be32);
+/* The place that OPEN or an accept record gave. level_word and error_seen are set, the client words
+ * are not touched. */
+void client_socket_take_place(struct client_socket *socket, uint32_t idx, uint32_t generation,
+                              uint32_t queue_idx);
+/* Copies and checks the descriptor; its addresses become the socket's. */
+RS_CHECK_RESULT enum rs_status client_socket_read_desc(struct client_socket *socket,
+                                                       struct rs_socket_desc *desc);
+/* The ring to ask for, by the buffer that the program wants; 0: the session's default. */
+uint32_t client_ring_bytes(const struct client_socket *socket, enum rs_option option);
+/* Maps the receive rings of datagrams or accept records. slow_mutex held. */
+RS_CHECK_RESULT enum rs_status client_map_records(struct client_socket *socket,
+                                                  const struct rs_socket_desc *desc);
+/* A socket from the pool, undecided. */
+RS_CHECK_RESULT enum rs_status client_socket_make(struct client *client, enum rs_socket_type type,
+                                                  struct client_socket **out);
 void client_socket_release(struct client_socket *socket); /* the last one gives the memory back */
 RS_CHECK_RESULT enum rs_status
 client_bind_any(struct client_socket *socket); /* RS_OK also when it is bound */
@@ -383,6 +470,34 @@ static inline void client_socket_hold(struct client_socket *socket)
 {
     atomic_fetch_add_explicit(&socket->refs, 1, memory_order_relaxed);
 }
+
+/* stream.c */
+/* control_mutex held, the descriptor names the rings of a connection. urgent_base: urgent_seq when
+ * it began. The phase becomes ACTIVE. */
+RS_CHECK_RESULT enum rs_status client_stream_start(struct client_socket *socket,
+                                                   const struct rs_socket_desc *desc,
+                                                   uint32_t urgent_base);
+RS_CHECK_RESULT enum rs_status client_stream_connect(struct client_socket *socket,
+                                                     const struct rs_addr *peer);
+RS_CHECK_RESULT enum rs_status client_stream_shutdown(struct client_socket *socket, uint32_t how);
+/* Before CLOSE: waits for what a blocking socket with a linger time has sent. Returns what CLOSE is
+ * to say. */
+struct rs_op_close client_stream_linger(struct client_socket *socket);
+/* SO_SNDBUF of a ring: at least RS_RING_MIN_BYTES, a limit below it would only cost slots. */
+uint32_t client_stream_send_limit(uint32_t wanted_bytes, uint32_t ring_bytes);
+/* What a call on a connection without data or room finds: RS_NOT_CONNECTED, or why it is over;
+ * RS_WOULD_BLOCK: neither. */
+enum rs_status client_stream_state(const struct client_socket *socket, uint32_t level);
+
+/* stream_send.c, stream_recv.c */
+RS_CHECK_RESULT enum rs_status client_stream_send(struct client_socket *socket,
+                                                  const struct client_iov *iov, uint32_t iov_count,
+                                                  uint32_t flags, size_t *sent_bytes);
+RS_CHECK_RESULT enum rs_status client_stream_recv(struct client_socket *socket,
+                                                  const struct client_iov *iov, uint32_t iov_count,
+                                                  uint32_t flags, size_t *received_bytes);
+RS_CHECK_RESULT enum rs_status client_stream_readable(struct client_socket *socket,
+                                                      uint32_t *bytes);
 
 /* pool.c */
 RS_CHECK_RESULT enum rs_status client_pool_take(struct client *client, struct client_socket **out);
@@ -396,6 +511,11 @@ bool client_recv_ready(
     const struct client_socket *socket); /* a record, an unseen error, or the end of the socket */
 bool client_send_ready(
     const struct client_socket *socket); /* room for what the newest send wanted, or the end */
+/* RS_LEVEL_* and CLIENT_POLL_URGENT of a stream socket. */
+uint32_t client_stream_ready(const struct client_socket *socket, enum client_socket_phase phase);
+bool client_urgent_ready(const struct client_socket *socket); /* an urgent byte has arrived */
+/* Room for so many bytes, or for a fair part of the send buffer: worth a send. */
+bool client_stream_room(const struct client_socket *socket, size_t wanted_bytes);
 bool client_error_pending(const struct client_socket *socket);
 enum rs_status client_error_take(struct client_socket *socket); /* RS_OK: none */
 void client_socket_arm(struct client_socket *socket, uint32_t events, uint32_t channel_idx);

@@ -3,31 +3,51 @@
  * it becomes known to the dataplane, sent there at once afterwards. What concerns blocking stays
  * here for good. Slow paths; any thread, by control_mutex.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "provider/client/client_alloc.h"
 #include "provider/client/client_internal.h"
 
+enum { OPTION_DGRAM = 1, OPTION_STREAM = 2, OPTION_BOTH = 3 };
+
 struct option_rule {
     uint32_t least, most;
     uint32_t initial; /* as the dataplane has it too */
+    uint32_t types;   /* OPTION_*: the socket types that know it */
 };
 
-/* What each option may be, and what it is when nobody set it (dataplane/udp.h; Windows' defaults).
- * The buffers' initial values are the session's. */
+/* What each option may be, and what it is when nobody set it (dataplane/udp.h, tcp.h; Windows'
+ * defaults). The buffers' initial values are the session's. */
 static const struct option_rule option_rules[RS_OPT_COUNT] = {
-    [RS_OPT_RCVBUF] = {0, INT32_MAX, 0},
-    [RS_OPT_SNDBUF] = {0, INT32_MAX, 0},
-    [RS_OPT_REUSEADDR] = {0, 1, 0},
-    [RS_OPT_EXCLUSIVEADDR] = {0, 1, 0},
-    [RS_OPT_BROADCAST] = {0, 1, 0},
-    [RS_OPT_TTL] = {1, 255, 128},
-    [RS_OPT_TOS] = {0, 255, 0},
-    [RS_OPT_MCAST_TTL] = {0, 255, 1},
-    [RS_OPT_MCAST_IF] = {0, UINT32_MAX, 0},
-    [RS_OPT_MCAST_LOOP] = {0, 1, 1},
-    [RS_OPT_CONNRESET] = {0, 1, 1},
+    [RS_OPT_RCVBUF] = {0, INT32_MAX, 0, OPTION_BOTH},
+    [RS_OPT_SNDBUF] = {0, INT32_MAX, 0, OPTION_BOTH},
+    [RS_OPT_REUSEADDR] = {0, 1, 0, OPTION_BOTH},
+    [RS_OPT_EXCLUSIVEADDR] = {0, 1, 0, OPTION_BOTH},
+    [RS_OPT_BROADCAST] = {0, 1, 0, OPTION_DGRAM},
+    [RS_OPT_TTL] = {1, 255, 128, OPTION_BOTH},
+    [RS_OPT_TOS] = {0, 255, 0, OPTION_BOTH},
+    [RS_OPT_MCAST_TTL] = {0, 255, 1, OPTION_DGRAM},
+    [RS_OPT_MCAST_IF] = {0, UINT32_MAX, 0, OPTION_DGRAM},
+    [RS_OPT_MCAST_LOOP] = {0, 1, 1, OPTION_DGRAM},
+    [RS_OPT_CONNRESET] = {0, 1, 1, OPTION_DGRAM},
+    [RS_OPT_NODELAY] = {0, 1, 0, OPTION_STREAM},
+    [RS_OPT_KEEPALIVE] = {0, 1, 0, OPTION_STREAM},
+    [RS_OPT_KEEP_IDLE_MS] = {0, UINT32_MAX, 0, OPTION_STREAM},
+    [RS_OPT_KEEP_INTERVAL_MS] = {0, UINT32_MAX, 0, OPTION_STREAM},
+    [RS_OPT_KEEP_COUNT] = {0, 255, 0, OPTION_STREAM},
+    [RS_OPT_USER_TIMEOUT_MS] = {0, UINT32_MAX, 0, OPTION_STREAM},
+    [RS_OPT_MSS_MAX] = {0, UINT16_MAX, 0, OPTION_STREAM},
+    [RS_OPT_CONGESTION] = {0, 2, 0, OPTION_STREAM},
+    [RS_OPT_ACK_IMMEDIATE] = {0, 1, 0, OPTION_STREAM},
 };
+static_assert(RS_OPT_COUNT <= 32, "client_socket.options_set has a bit for each");
+
+static bool option_known(const struct client_socket *socket, uint32_t option)
+{
+    uint32_t type = client_is_stream(socket) ? OPTION_STREAM : OPTION_DGRAM;
+    return option < RS_OPT_COUNT && (option_rules[option].types & type) != 0;
+}
 
 uint32_t client_option_value(const struct client_socket *socket, enum rs_option option)
 {
@@ -53,6 +73,9 @@ static uint32_t option_wire_value(enum rs_option option, uint32_t value)
 static enum rs_status option_tell(struct client_socket *socket, enum rs_option option,
                                   uint32_t value)
 {
+    if (option == RS_OPT_SNDBUF && client_is_stream(socket)) {
+        return RS_OK; /* the limit is the sender's own */
+    }
     struct rs_op_option op = {.option = (uint32_t)option,
                               .value = option_wire_value(option, value)};
     return client_request(socket, RS_OP_OPTION, &op, sizeof(op));
@@ -64,6 +87,10 @@ static void option_apply(struct client_socket *socket, enum rs_option option, ui
     client_send_lock(socket);
     if (option == RS_OPT_BROADCAST) {
         socket->broadcast = value != 0;
+    } else if (option == RS_OPT_SNDBUF && client_is_stream(socket)) {
+        socket->out.limit_bytes = client_stream_send_limit(value, socket->out.size_bytes);
+        atomic_store_explicit(&socket->send_limit_bytes, socket->out.limit_bytes,
+                              memory_order_relaxed);
     } else if (option == RS_OPT_SNDBUF) {
         uint32_t limit_bytes = option_wire_value(option, value);
         socket->send.limit_bytes = limit_bytes;
@@ -110,6 +137,9 @@ static enum rs_status option_set_shared(struct client_socket *socket, enum rs_op
     case CLIENT_SOCKET_UNDECIDED:
         break;
     case CLIENT_SOCKET_LIVE:
+    case CLIENT_STREAM_IDLE:
+    case CLIENT_STREAM_ACTIVE:
+    case CLIENT_STREAM_LISTENING:
         status = option_tell(socket, option, value);
         break;
     case CLIENT_SOCKET_FREE:
@@ -134,6 +164,10 @@ static rs_atomic_u32 *option_local_word(struct client_socket *socket, uint32_t o
         return &socket->recv_timeout_ms;
     case CLIENT_OPT_SEND_TIMEOUT_MS:
         return &socket->send_timeout_ms;
+    case CLIENT_OPT_LINGER_MS:
+        return &socket->linger_ms;
+    case CLIENT_OPT_OOB_INLINE:
+        return &socket->oob_inline;
     default:
         return NULL;
     }
@@ -143,13 +177,13 @@ enum rs_status client_set_option(struct client_socket *socket, uint32_t option, 
 {
     rs_atomic_u32 *word = option_local_word(socket, option);
     if (word != NULL) {
-        if (option == CLIENT_OPT_NONBLOCKING && value > 1) {
+        if ((option == CLIENT_OPT_NONBLOCKING || option == CLIENT_OPT_OOB_INLINE) && value > 1) {
             return RS_INVALID;
         }
         atomic_store_explicit(word, value, memory_order_relaxed);
         return RS_OK;
     }
-    if (option == RS_OPT_NONE || option >= RS_OPT_COUNT) {
+    if (!option_known(socket, option)) {
         return RS_BAD_OPTION;
     }
     os_mutex_lock(&socket->control_mutex);
@@ -165,7 +199,7 @@ enum rs_status client_get_option(struct client_socket *socket, uint32_t option, 
         *value = atomic_load_explicit(word, memory_order_relaxed);
         return RS_OK;
     }
-    if (option == RS_OPT_NONE || option >= RS_OPT_COUNT) {
+    if (!option_known(socket, option)) {
         return RS_BAD_OPTION;
     }
     os_mutex_lock(&socket->control_mutex);
@@ -176,7 +210,12 @@ enum rs_status client_get_option(struct client_socket *socket, uint32_t option, 
 
 enum rs_status client_take_error(struct client_socket *socket)
 {
-    return client_socket_phase(socket) == CLIENT_SOCKET_LIVE ? client_error_take(socket) : RS_OK;
+    enum client_socket_phase phase = client_socket_phase(socket);
+    if (phase == CLIENT_STREAM_ACTIVE) {
+        return (client_stream_level(socket) & RS_LEVEL_ERROR) != 0 ? client_error_take(socket)
+                                                                   : RS_OK;
+    }
+    return phase == CLIENT_SOCKET_LIVE ? client_error_take(socket) : RS_OK;
 }
 
 /* ---- memberships
@@ -274,7 +313,7 @@ enum rs_status client_members_replay(struct client_socket *socket)
 
 enum rs_status client_member(struct client_socket *socket, const struct rs_op_member *op)
 {
-    enum rs_status status = member_check(op);
+    enum rs_status status = client_is_stream(socket) ? RS_NOT_SUPPORTED : member_check(op);
     if (status != RS_OK) {
         return status;
     }
@@ -290,8 +329,7 @@ enum rs_status client_member(struct client_socket *socket, const struct rs_op_me
     case CLIENT_SOCKET_LIVE:
         status = client_request(socket, RS_OP_MEMBER, &copy, sizeof(copy));
         break;
-    case CLIENT_SOCKET_FREE:
-    case CLIENT_SOCKET_CLOSED:
+    default:
         status = RS_NOT_SOCKET;
         break;
     }

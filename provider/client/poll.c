@@ -16,7 +16,11 @@ struct poll_set {
 static uint32_t poll_look(const struct client_poll *item)
 {
     const struct client_socket *socket = item->socket;
-    bool error = client_socket_phase(socket) == CLIENT_SOCKET_LIVE && client_error_pending(socket);
+    enum client_socket_phase phase = client_socket_phase(socket);
+    if (client_is_stream(socket)) {
+        return client_stream_ready(socket, phase) & item->want;
+    }
+    bool error = phase == CLIENT_SOCKET_LIVE && client_error_pending(socket);
     uint32_t ready = error ? RS_LEVEL_ERROR | RS_LEVEL_READABLE : 0; /* an error is read */
     if ((item->want & RS_LEVEL_READABLE) != 0 && !error && client_recv_ready(socket)) {
         ready |= RS_LEVEL_READABLE;
@@ -29,8 +33,7 @@ static uint32_t poll_look(const struct client_poll *item)
 
 static bool poll_closed(const struct client_socket *socket)
 {
-    enum client_socket_phase phase = client_socket_phase(socket);
-    return phase == CLIENT_SOCKET_CLOSED || phase == CLIENT_SOCKET_FREE;
+    return !client_phase_open(client_socket_phase(socket));
 }
 
 static uint32_t poll_scan(const struct poll_set *set)
@@ -81,13 +84,20 @@ static bool poll_wait_ready(void *context)
     return false;
 }
 
+/* An urgent mark is announced as something to read, a stream that can be written to as CONNECTED.
+ */
+static uint32_t poll_events(uint32_t want)
+{
+    return (want & ~CLIENT_POLL_URGENT) | RS_LEVEL_ERROR | RS_LEVEL_END | RS_LEVEL_CONNECTED |
+           ((want & CLIENT_POLL_URGENT) != 0 ? RS_LEVEL_READABLE : 0u);
+}
+
 static void poll_wait_arm(void *context, uint32_t channel_idx)
 {
     const struct poll_set *set = context;
     for (uint32_t i = 0; i < set->count; i++) {
         if (set->items[i].socket != NULL) {
-            client_socket_arm(set->items[i].socket,
-                              set->items[i].want | RS_LEVEL_ERROR | RS_LEVEL_END, channel_idx);
+            client_socket_arm(set->items[i].socket, poll_events(set->items[i].want), channel_idx);
         }
     }
 }

@@ -5,6 +5,9 @@
  */
 #include "provider/client/client_internal.h"
 
+/* A stream is worth a send when this part of its buffer is free. */
+#define SEND_FAIR_PART 4u
+
 bool client_error_pending(const struct client_socket *socket)
 {
     return atomic_load_explicit(&socket->state->error_seq, memory_order_relaxed) !=
@@ -79,6 +82,85 @@ bool client_send_ready(const struct client_socket *socket)
             wanted <= size_bytes - used);
 }
 
+/* ---- streams ------------------------------------------------------------------------------------
+ */
+
+bool client_stream_room(const struct client_socket *socket, size_t wanted_bytes)
+{
+    uint32_t tail = atomic_load_explicit(&socket->send_tail, memory_order_relaxed);
+    uint32_t used = rs_seq_distance(
+        atomic_load_explicit(&socket->state->send_head, memory_order_relaxed), tail);
+    uint32_t limit = atomic_load_explicit(&socket->send_limit_bytes, memory_order_relaxed);
+    /* Woken for each byte of room, a sender would send small segments. */
+    uint32_t fair = limit / SEND_FAIR_PART;
+    uint32_t wanted = wanted_bytes < fair ? (uint32_t)wanted_bytes : fair;
+    return (int32_t)used < 0 || /* the tail was read before a send, the head after it */
+           (used < limit && limit - used >= wanted);
+}
+
+/* Bytes to read, leaving out an urgent byte that the reader will skip. */
+static bool ready_bytes(const struct client_socket *socket)
+{
+    const struct rs_socket_state *state = socket->state;
+    /* Acquire, partner the dataplane's release: an urgent mark on one of these bytes is seen. */
+    uint32_t tail = atomic_load_explicit(&state->recv_tail, memory_order_acquire);
+    uint32_t bytes =
+        rs_seq_distance(atomic_load_explicit(&socket->shared->recv_head[socket->home_queue_idx],
+                                             memory_order_relaxed),
+                        tail);
+    return bytes > 1 ||
+           (bytes == 1 && (atomic_load_explicit(&state->urgent_pos, memory_order_relaxed) != tail ||
+                           atomic_load_explicit(&state->urgent_seq, memory_order_relaxed) ==
+                               atomic_load_explicit(&socket->urgent_base, memory_order_relaxed) ||
+                           atomic_load_explicit(&socket->oob_inline, memory_order_relaxed) != 0));
+}
+
+bool client_urgent_ready(const struct client_socket *socket)
+{
+    const struct rs_socket_state *state = socket->state;
+    /* Acquire, partner the dataplane's release: the position belongs to this count or a later one.
+     */
+    uint32_t seq = atomic_load_explicit(&state->urgent_seq, memory_order_acquire);
+    return seq != atomic_load_explicit(&socket->urgent_taken, memory_order_relaxed) &&
+           atomic_load_explicit(&socket->oob_inline, memory_order_relaxed) == 0 &&
+           rs_seq_before_eq(atomic_load_explicit(&state->urgent_pos, memory_order_relaxed),
+                            atomic_load_explicit(&state->recv_tail, memory_order_relaxed));
+}
+
+static uint32_t ready_connection(const struct client_socket *socket)
+{
+    uint32_t level = client_stream_level(socket);
+    if ((level & RS_LEVEL_CONNECTED) == 0) {
+        return level & RS_LEVEL_ERROR;
+    }
+    uint32_t ready = level & (RS_LEVEL_CONNECTED | RS_LEVEL_END | RS_LEVEL_ERROR);
+    uint32_t shut = atomic_load_explicit(&socket->shut, memory_order_relaxed);
+    if ((level & (RS_LEVEL_END | RS_LEVEL_ERROR)) != 0 || (shut & CLIENT_SHUT_RECV) != 0 ||
+        ready_bytes(socket)) {
+        ready |= RS_LEVEL_READABLE;
+    }
+    if ((level & RS_LEVEL_ERROR) != 0 || (shut & (CLIENT_SHUT_SEND | CLIENT_SHUT_BROKEN)) != 0 ||
+        client_stream_room(socket, SIZE_MAX)) {
+        ready |= RS_LEVEL_WRITABLE;
+    }
+    return ready | (client_urgent_ready(socket) ? CLIENT_POLL_URGENT : 0u);
+}
+
+uint32_t client_stream_ready(const struct client_socket *socket, enum client_socket_phase phase)
+{
+    if (phase == CLIENT_STREAM_ACTIVE) {
+        return ready_connection(socket);
+    }
+    if (phase == CLIENT_STREAM_LISTENING) {
+        for (uint32_t i = 0; i < socket->recv_queues; i++) {
+            if (ready_record(&socket->recv[i])) {
+                return RS_LEVEL_READABLE;
+            }
+        }
+    }
+    return 0;
+}
+
 /* ---- arming
  * --------------------------------------------------------------------------------------------------------
  */
@@ -88,7 +170,7 @@ bool client_send_ready(const struct client_socket *socket)
 void client_socket_arm(struct client_socket *socket, uint32_t events, uint32_t channel_idx)
 {
     (void)client_lock_take(&socket->arm_lock);
-    if (client_socket_phase(socket) == CLIENT_SOCKET_LIVE) {
+    if (client_phase_known(client_socket_phase(socket))) {
         arm_set(socket->shared, events, channel_idx);
     }
     client_lock_drop(&socket->arm_lock);
@@ -99,7 +181,7 @@ void client_socket_disarm(struct client_socket *socket, uint32_t channel_idx)
     (void)client_lock_take(&socket->arm_lock);
     /* Other threads may still wait for it on a common channel: its bit stays, at the price of a
      * hint. */
-    if (client_socket_phase(socket) == CLIENT_SOCKET_LIVE &&
+    if (client_phase_known(client_socket_phase(socket)) &&
         !socket->client->channels[channel_idx].common) {
         arm_clear(socket->shared, channel_idx);
     }

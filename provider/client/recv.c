@@ -86,8 +86,7 @@ static enum rs_status recv_allowed(const struct client_socket *socket)
         break;
     case CLIENT_SOCKET_UNDECIDED:
         return RS_INVALID;
-    case CLIENT_SOCKET_FREE:
-    case CLIENT_SOCKET_CLOSED:
+    default:
         return RS_NOT_SOCKET;
     }
     return (atomic_load_explicit(&socket->shut, memory_order_relaxed) & CLIENT_SHUT_RECV) != 0
@@ -95,8 +94,7 @@ static enum rs_status recv_allowed(const struct client_socket *socket)
                : RS_OK;
 }
 
-/* An empty ring and a caller that will not wait: is there still a dataplane? recv_lock held. */
-static enum rs_status recv_miss(struct client_socket *socket)
+enum rs_status client_recv_miss(struct client_socket *socket)
 {
     struct client *client = socket->client;
     if (atomic_load_explicit(&client->ended, memory_order_relaxed) == 0 &&
@@ -159,19 +157,14 @@ static enum rs_status recv_block(struct client_socket *socket, struct recv_call 
     }
 }
 
-static bool recv_may_block(const struct client_socket *socket, uint32_t flags)
-{
-    if ((flags & (CLIENT_MSG_DONTWAIT | CLIENT_MSG_WAIT)) != 0) {
-        return (flags & CLIENT_MSG_WAIT) != 0;
-    }
-    return atomic_load_explicit(&socket->nonblocking, memory_order_relaxed) == 0;
-}
-
 enum rs_status client_recv(struct client_socket *socket, const struct client_iov *iov,
                            uint32_t iov_count, uint32_t flags, struct client_recv_info *info,
                            size_t *received_bytes)
 {
     struct recv_call call = {.iov = iov, .iov_count = iov_count, .flags = flags, .info = info};
+    if (client_is_stream(socket)) {
+        return client_stream_recv(socket, iov, iov_count, flags, received_bytes);
+    }
     client_recv_lock(socket);
     enum rs_status status = recv_allowed(socket);
     if (CLIENT_LIKELY(status == RS_OK)) {
@@ -182,11 +175,11 @@ enum rs_status client_recv(struct client_socket *socket, const struct client_iov
         *received_bytes = call.received_bytes;
         return status;
     }
-    bool blocks = recv_may_block(socket, flags);
+    bool blocks = client_may_block(socket, flags);
     if (blocks) {
         client_socket_hold(socket);
     } else {
-        status = recv_miss(socket);
+        status = client_recv_miss(socket);
     }
     client_recv_unlock(socket);
     if (blocks) {
@@ -225,6 +218,13 @@ enum rs_status client_readable_bytes(struct client_socket *socket, uint32_t *nex
 {
     uint64_t total = 0;
     *next_bytes = 0;
+    if (client_is_stream(socket)) {
+        enum rs_status stream_status = client_stream_readable(socket, next_bytes);
+        if (total_bytes != NULL) {
+            *total_bytes = *next_bytes;
+        }
+        return stream_status;
+    }
     client_recv_lock(socket);
     enum rs_status status = recv_allowed(socket);
     if (status == RS_INVALID) { /* not bound: nothing waits */

@@ -63,8 +63,7 @@ static enum rs_status send_allowed(const struct client_socket *socket, const str
         break;
     case CLIENT_SOCKET_UNDECIDED:
         return call->addressed ? RS_NOT_READY : RS_NOT_CONNECTED;
-    case CLIENT_SOCKET_FREE:
-    case CLIENT_SOCKET_CLOSED:
+    default:
         return RS_NOT_SOCKET;
     }
     const struct client *client = socket->client;
@@ -116,24 +115,28 @@ static bool send_inline(struct client_socket *socket, struct client_channel *cha
     return true;
 }
 
-/* The tail goes to the dataplane, whatever it takes: the record is in the ring already. Channel
- * entered. */
-static enum rs_status send_post(struct client_socket *socket, struct client_channel *channel,
-                                uint32_t tail)
+enum rs_status client_post(struct client_socket *socket, struct client_channel *channel,
+                           uint32_t tail, bool urgent)
 {
+    enum rs_status status;
+    client_channel_enter(channel);
     for (;;) {
-        enum rs_status status = post_tail(&channel->post, &socket->post, socket->shared,
-                                          socket->idx, socket->generation, tail);
+        status = urgent ? post_urgent(&channel->post, &socket->post, socket->shared, socket->idx,
+                                      socket->generation, tail)
+                        : post_tail(&channel->post, &socket->post, socket->shared, socket->idx,
+                                    socket->generation, tail);
         if (CLIENT_LIKELY(status != RS_WOULD_BLOCK)) {
-            return status;
+            break;
         }
         /* No slot for a moment: the poll loop frees some with its next batch. */
         status = client_check(socket->client, os_tsc());
         if (status != RS_OK) {
-            return status;
+            break;
         }
         os_yield();
     }
+    client_channel_leave(channel);
+    return status;
 }
 
 /* What the socket needs before this datagram fits, for those who wait. */
@@ -162,10 +165,7 @@ static enum rs_status send_by_ring(struct client_socket *socket, struct client_c
     send_gather((uint8_t *)(record + 1), call);
     uint32_t tail = dgram_send_writer_commit(&socket->send, record);
     atomic_store_explicit(&socket->send_tail, tail, memory_order_relaxed);
-    client_channel_enter(channel);
-    status = send_post(socket, channel, tail);
-    client_channel_leave(channel);
-    return status;
+    return client_post(socket, channel, tail, false);
 }
 
 /* send_lock held. RS_NOT_READY: not bound yet; RS_WOULD_BLOCK: the send ring is full. */
@@ -245,14 +245,6 @@ static enum rs_status send_block(struct client_socket *socket, struct client_cha
     }
 }
 
-static bool send_may_block(const struct client_socket *socket, uint32_t flags)
-{
-    if ((flags & (CLIENT_MSG_DONTWAIT | CLIENT_MSG_WAIT)) != 0) {
-        return (flags & CLIENT_MSG_WAIT) != 0;
-    }
-    return atomic_load_explicit(&socket->nonblocking, memory_order_relaxed) == 0;
-}
-
 /* The full ring may be a dead dataplane's. */
 static enum rs_status send_miss(struct client_socket *socket)
 {
@@ -300,7 +292,7 @@ static enum rs_status send_once(struct client_socket *socket, const struct send_
     status = send_try(socket, channel, call);
     bool blocks = false;
     if (!CLIENT_LIKELY(status != RS_WOULD_BLOCK)) {
-        blocks = send_may_block(socket, flags);
+        blocks = client_may_block(socket, flags);
         if (blocks) {
             client_socket_hold(socket);
         } else {
@@ -320,6 +312,9 @@ enum rs_status client_send(struct client_socket *socket, const struct client_iov
                            size_t *sent_bytes)
 {
     struct send_call call = {.iov = iov, .iov_count = iov_count};
+    if (client_is_stream(socket)) {
+        return client_stream_send(socket, iov, iov_count, flags, sent_bytes);
+    }
     enum rs_status status = send_prepare(&call, to);
     if (CLIENT_LIKELY(status == RS_OK)) {
         status = send_once(socket, &call, flags);

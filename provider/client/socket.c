@@ -12,13 +12,13 @@
 
 /* The least ring that holds what the program wants buffered, and never less than the default: a
  * small SO_RCVBUF or SO_SNDBUF is a limit inside the ring, it does not shrink the longest datagram.
- * 0: the default. */
-static uint32_t socket_ring_bytes(const struct client_socket *socket, enum rs_option option,
-                                  uint32_t default_bytes)
+ */
+uint32_t client_ring_bytes(const struct client_socket *socket, enum rs_option option)
 {
+    const struct rs_session_view *view = &socket->client->view;
     uint32_t wanted = client_option_value(socket, option);
-    uint32_t bytes = default_bytes;
-    if (wanted <= default_bytes) {
+    uint32_t bytes = option == RS_OPT_RCVBUF ? view->recv_ring_bytes : view->send_ring_bytes;
+    if (wanted <= bytes) {
         return 0;
     }
     while (bytes < wanted && bytes < RS_RING_MAX_BYTES) {
@@ -27,16 +27,35 @@ static uint32_t socket_ring_bytes(const struct client_socket *socket, enum rs_op
     return bytes;
 }
 
-static enum rs_status socket_open(struct client_socket *socket, const struct rs_addr *local)
+void client_socket_take_place(struct client_socket *socket, uint32_t idx, uint32_t generation,
+                              uint32_t queue_idx)
 {
     struct client *client = socket->client;
-    uint32_t queue_idx = client_queue_choose(client, local->ip.v4_be32);
+    client_send_lock(socket);
+    socket->idx = idx;
+    socket->generation = generation;
+    socket->home_queue_idx = queue_idx;
+    socket->state = &client->socket_states[idx];
+    socket->shared = &client->socket_clients[idx];
+    socket->place = (struct client_post_place){.channel = NULL};
+    /* send_level still says what the index's last user left there. */
+    socket->post = (struct post_socket){
+        .level_word = atomic_load_explicit(&socket->shared->send_level, memory_order_relaxed)};
+    client_send_unlock(socket);
+    atomic_store_explicit(&socket->error_seen,
+                          atomic_load_explicit(&socket->state->error_seq, memory_order_acquire),
+                          memory_order_relaxed);
+}
+
+enum rs_status client_socket_open(struct client_socket *socket, uint32_t local_be32)
+{
+    struct client *client = socket->client;
+    uint32_t queue_idx = client_queue_choose(client, local_be32);
     struct rs_open_reply reply;
-    struct rs_op_open open = {
-        .family = RS_FAMILY_IPV4,
-        .type = RS_SOCK_DGRAM,
-        .recv_ring_bytes = socket_ring_bytes(socket, RS_OPT_RCVBUF, client->view.recv_ring_bytes),
-        .send_ring_bytes = socket_ring_bytes(socket, RS_OPT_SNDBUF, client->view.send_ring_bytes)};
+    struct rs_op_open open = {.family = RS_FAMILY_IPV4,
+                              .type = (uint8_t)client_socket_type(socket),
+                              .recv_ring_bytes = client_ring_bytes(socket, RS_OPT_RCVBUF),
+                              .send_ring_bytes = client_ring_bytes(socket, RS_OPT_SNDBUF)};
     enum rs_status status = client_request_open(client, queue_idx, &open, &reply);
     if (status != RS_OK) {
         return status;
@@ -44,21 +63,8 @@ static enum rs_status socket_open(struct client_socket *socket, const struct rs_
     if (reply.socket_idx >= client->limit_sockets || reply.generation == 0) {
         return RS_CORRUPT;
     }
-    client_send_lock(socket);
-    socket->idx = reply.socket_idx;
-    socket->generation = reply.generation;
-    socket->home_queue_idx = queue_idx;
-    socket->state = &client->socket_states[reply.socket_idx];
-    socket->shared = &client->socket_clients[reply.socket_idx];
-    socket->place = (struct client_post_place){.channel = NULL};
-    /* send_level still says what the index's last user left there. */
-    socket->post = (struct post_socket){
-        .level_word = atomic_load_explicit(&socket->shared->send_level, memory_order_relaxed)};
+    client_socket_take_place(socket, reply.socket_idx, reply.generation, queue_idx);
     rs_socket_client_reset(socket->shared);
-    client_send_unlock(socket);
-    atomic_store_explicit(&socket->error_seen,
-                          atomic_load_explicit(&socket->state->error_seq, memory_order_acquire),
-                          memory_order_relaxed);
     return RS_OK;
 }
 
@@ -73,12 +79,12 @@ static uint32_t socket_wire_max_bytes(const struct client *client,
                : client->wire_max_bytes;
 }
 
-/* Copies and checks the descriptor; its addresses become the socket's. */
-static enum rs_status socket_read_desc(struct client_socket *socket, struct rs_socket_desc *desc)
+enum rs_status client_socket_read_desc(struct client_socket *socket, struct rs_socket_desc *desc)
 {
     memcpy(desc, &socket->client->socket_descs[socket->idx], sizeof(*desc));
     rs_fence_copied();
-    if (desc->generation != socket->generation || desc->type != RS_SOCK_DGRAM ||
+    if (desc->generation != socket->generation ||
+        desc->type != (uint32_t)client_socket_type(socket) ||
         desc->home_queue_idx != socket->home_queue_idx || desc->local.family != RS_FAMILY_IPV4) {
         return RS_CORRUPT;
     }
@@ -93,32 +99,43 @@ static enum rs_status socket_read_desc(struct client_socket *socket, struct rs_s
     return RS_OK;
 }
 
+enum rs_status client_map_records(struct client_socket *socket, const struct rs_socket_desc *desc)
+{
+    struct client *client = socket->client;
+    uint32_t queues = 0;
+    for (uint32_t i = 0; i < client->queue_count; i++) {
+        if (desc->recv[i].size_bytes == 0) {
+            continue;
+        }
+        uint8_t *recv_base = NULL;
+        enum rs_status status =
+            client_resolve_ring(client, &desc->recv[i], RS_EXTENT_DP, &recv_base);
+        if (status != RS_OK) {
+            return status;
+        }
+        dgram_reader_init(&socket->recv[queues], recv_base, desc->recv[i].size_bytes,
+                          &socket->shared->recv_head[i], 0);
+        socket->recv_queue_idx[queues++] = (uint8_t)i;
+    }
+    socket->recv_queues = queues;
+    socket->recv_queue = 0;
+    return queues != 0 ? RS_OK : RS_CORRUPT;
+}
+
 static enum rs_status socket_map_rings(struct client_socket *socket,
                                        const struct rs_socket_desc *desc)
 {
     struct client *client = socket->client;
     uint8_t *send_base = NULL;
-    uint32_t queues = 0;
     os_mutex_lock(&client->slow_mutex);
     enum rs_status status = client_resolve_ring(client, &desc->send, RS_EXTENT_CL, &send_base);
-    for (uint32_t i = 0; i < client->queue_count && status == RS_OK; i++) {
-        if (desc->recv[i].size_bytes == 0) {
-            continue;
-        }
-        uint8_t *recv_base = NULL;
-        status = client_resolve_ring(client, &desc->recv[i], RS_EXTENT_DP, &recv_base);
-        if (status == RS_OK) {
-            dgram_reader_init(&socket->recv[queues], recv_base, desc->recv[i].size_bytes,
-                              &socket->shared->recv_head[i], 0);
-            queues++;
-        }
+    if (status == RS_OK) {
+        status = client_map_records(socket, desc);
     }
     os_mutex_unlock(&client->slow_mutex);
-    if (status != RS_OK || queues == 0) {
-        return status != RS_OK ? status : RS_CORRUPT;
+    if (status != RS_OK) {
+        return status;
     }
-    socket->recv_queues = queues;
-    socket->recv_queue = 0;
     uint32_t limit_bytes = client_option_value(socket, RS_OPT_SNDBUF);
     limit_bytes = limit_bytes != 0 ? limit_bytes : 1;
     dgram_send_writer_init(&socket->send, send_base, desc->send.size_bytes,
@@ -129,12 +146,13 @@ static enum rs_status socket_map_rings(struct client_socket *socket,
     return RS_OK;
 }
 
-/* OPEN, options, BIND, rings, memberships; then the socket is live. When a step fails the dataplane
- * forgets it again and it stays undecided. */
+/* OPEN, options, BIND, and for datagrams rings and memberships; then the socket is known. When a
+ * step fails the dataplane forgets it again and it stays undecided. */
 static enum rs_status socket_go_live(struct client_socket *socket, const struct rs_addr *local)
 {
     struct rs_socket_desc desc;
-    enum rs_status status = socket_open(socket, local);
+    bool stream = client_is_stream(socket);
+    enum rs_status status = client_socket_open(socket, local->ip.v4_be32);
     if (status != RS_OK) {
         return status;
     }
@@ -143,20 +161,23 @@ static enum rs_status socket_go_live(struct client_socket *socket, const struct 
         status = client_request(socket, RS_OP_BIND, local, sizeof(*local));
     }
     if (status == RS_OK) {
-        status = socket_read_desc(socket, &desc);
+        status = client_socket_read_desc(socket, &desc);
     }
-    if (status == RS_OK) {
+    if (status == RS_OK && !stream) {
         status = socket_map_rings(socket, &desc);
     }
-    if (status == RS_OK) {
+    if (status == RS_OK && !stream) {
         status = client_members_replay(socket);
     }
     if (status != RS_OK) {
         (void)!client_request(socket, RS_OP_CLOSE, NULL, 0);
         return status;
     }
+    socket->bound = true;
     /* Release, partner client_socket_phase: rings and words are ready before anybody sees LIVE. */
-    atomic_store_explicit(&socket->phase, CLIENT_SOCKET_LIVE, memory_order_release);
+    atomic_store_explicit(&socket->phase,
+                          (uint32_t)(stream ? CLIENT_STREAM_IDLE : CLIENT_SOCKET_LIVE),
+                          memory_order_release);
     return RS_OK;
 }
 
@@ -166,6 +187,9 @@ static enum rs_status socket_bind_locked(struct client_socket *socket, const str
     case CLIENT_SOCKET_UNDECIDED:
         return socket_go_live(socket, local);
     case CLIENT_SOCKET_LIVE:
+    case CLIENT_STREAM_IDLE:
+    case CLIENT_STREAM_ACTIVE:
+    case CLIENT_STREAM_LISTENING:
         return RS_INVALID;
     case CLIENT_SOCKET_FREE:
     case CLIENT_SOCKET_CLOSED:
@@ -204,34 +228,41 @@ enum rs_status client_bind(struct client_socket *socket, const struct rs_addr *l
     return status;
 }
 
-enum rs_status client_connect(struct client_socket *socket, const struct rs_addr *peer)
+/* peer: RS_FAMILY_NONE to have none. */
+static enum rs_status socket_set_peer(struct client_socket *socket, const struct rs_addr *peer)
 {
-    struct rs_addr addr = {.family = RS_FAMILY_NONE};
-    bool dissolve =
-        peer->family == RS_FAMILY_NONE || (peer->family == RS_FAMILY_IPV4 && peer->ip.v4_be32 == 0);
-    if (!dissolve) {
-        if (peer->family != RS_FAMILY_IPV4) {
-            return RS_FAMILY_NOT_SUPPORTED;
-        }
-        if (peer->port_be16 == 0) {
-            return RS_ADDR_NOT_AVAILABLE;
-        }
-        addr = rs_addr_v4(peer->ip.v4_be32, peer->port_be16);
-    }
     os_mutex_lock(&socket->control_mutex);
     enum rs_status status = RS_OK;
-    if (!dissolve || client_socket_phase(socket) != CLIENT_SOCKET_UNDECIDED) {
+    if (peer->family != RS_FAMILY_NONE || client_socket_phase(socket) != CLIENT_SOCKET_UNDECIDED) {
         status = socket_bind_any_locked(socket);
         if (status == RS_OK) {
-            status = client_request(socket, RS_OP_CONNECT, &addr, sizeof(addr));
+            status = client_request(socket, RS_OP_CONNECT, peer, sizeof(*peer));
         }
         if (status == RS_OK) {
             struct rs_socket_desc desc;
-            status = socket_read_desc(socket, &desc);
+            status = client_socket_read_desc(socket, &desc);
         }
     }
     os_mutex_unlock(&socket->control_mutex);
     return status;
+}
+
+enum rs_status client_connect(struct client_socket *socket, const struct rs_addr *peer)
+{
+    struct rs_addr addr = {.family = RS_FAMILY_NONE};
+    bool stream = client_is_stream(socket);
+    bool nobody =
+        peer->family == RS_FAMILY_NONE || (peer->family == RS_FAMILY_IPV4 && peer->ip.v4_be32 == 0);
+    if (!nobody || stream) {
+        if (peer->family != RS_FAMILY_IPV4) {
+            return RS_FAMILY_NOT_SUPPORTED;
+        }
+        if (peer->port_be16 == 0 || nobody) {
+            return RS_ADDR_NOT_AVAILABLE;
+        }
+        addr = rs_addr_v4(peer->ip.v4_be32, peer->port_be16);
+    }
+    return stream ? client_stream_connect(socket, &addr) : socket_set_peer(socket, &addr);
 }
 
 /* ---- addresses, shutdown
@@ -240,19 +271,23 @@ enum rs_status client_connect(struct client_socket *socket, const struct rs_addr
 enum rs_status client_local_addr(struct client_socket *socket, struct rs_addr *out)
 {
     os_mutex_lock(&socket->control_mutex);
-    enum rs_status status = client_socket_phase(socket) == CLIENT_SOCKET_LIVE ? RS_OK : RS_INVALID;
-    if (status == RS_OK) {
+    bool named =
+        client_phase_known(client_socket_phase(socket)) && socket->local.family == RS_FAMILY_IPV4;
+    if (named) {
         *out = socket->local;
     }
     os_mutex_unlock(&socket->control_mutex);
-    return status;
+    return named ? RS_OK : RS_INVALID;
 }
 
 enum rs_status client_peer_addr(struct client_socket *socket, struct rs_addr *out)
 {
     os_mutex_lock(&socket->control_mutex);
+    enum client_socket_phase phase = client_socket_phase(socket);
     bool connected =
-        client_socket_phase(socket) == CLIENT_SOCKET_LIVE && socket->peer.family == RS_FAMILY_IPV4;
+        socket->peer.family == RS_FAMILY_IPV4 &&
+        (phase == CLIENT_SOCKET_LIVE || (phase == CLIENT_STREAM_ACTIVE &&
+                                         (client_stream_level(socket) & RS_LEVEL_CONNECTED) != 0));
     if (connected) {
         *out = socket->peer;
     }
@@ -262,12 +297,14 @@ enum rs_status client_peer_addr(struct client_socket *socket, struct rs_addr *ou
 
 enum rs_status client_shutdown(struct client_socket *socket, uint32_t how)
 {
-    enum client_socket_phase phase = client_socket_phase(socket);
-    if (phase != CLIENT_SOCKET_UNDECIDED && phase != CLIENT_SOCKET_LIVE) {
+    if (!client_phase_open(client_socket_phase(socket))) {
         return RS_NOT_SOCKET;
     }
     if (how == 0 || (how & ~(uint32_t)(CLIENT_SHUT_RECV | CLIENT_SHUT_SEND)) != 0) {
         return RS_INVALID;
+    }
+    if (client_is_stream(socket)) {
+        return client_stream_shutdown(socket, how);
     }
     atomic_fetch_or_explicit(&socket->shut, how, memory_order_relaxed);
     return RS_OK;
@@ -277,15 +314,9 @@ enum rs_status client_shutdown(struct client_socket *socket, uint32_t how)
  * ---------------------------------------------------------------------------------------------------
  */
 
-enum rs_status client_socket_create(struct client *client, uint8_t family, enum rs_socket_type type,
-                                    struct client_socket **out)
+enum rs_status client_socket_make(struct client *client, enum rs_socket_type type,
+                                  struct client_socket **out)
 {
-    if (family != RS_FAMILY_IPV4) {
-        return RS_FAMILY_NOT_SUPPORTED;
-    }
-    if (type != RS_SOCK_DGRAM) {
-        return RS_TYPE_NOT_SUPPORTED;
-    }
     struct client_socket *socket = NULL;
     enum rs_status status = client_pool_take(client, &socket);
     if (status != RS_OK) {
@@ -296,9 +327,13 @@ enum rs_status client_socket_create(struct client *client, uint8_t family, enum 
     atomic_store_explicit(&socket->nonblocking, 0, memory_order_relaxed);
     atomic_store_explicit(&socket->recv_timeout_ms, 0, memory_order_relaxed);
     atomic_store_explicit(&socket->send_timeout_ms, 0, memory_order_relaxed);
+    atomic_store_explicit(&socket->linger_ms, CLIENT_LINGER_OFF, memory_order_relaxed);
+    atomic_store_explicit(&socket->oob_inline, 0, memory_order_relaxed);
+    atomic_store_explicit(&socket->type, (uint32_t)type, memory_order_relaxed);
     atomic_store_explicit(&socket->shut, 0, memory_order_relaxed);
     atomic_store_explicit(&socket->user, NULL, memory_order_relaxed);
     socket->local = socket->peer = (struct rs_addr){.family = RS_FAMILY_NONE};
+    socket->bound = false;
     socket->options_set = 0;
     socket->member_count = 0;
     client_send_lock(socket);
@@ -309,6 +344,18 @@ enum rs_status client_socket_create(struct client *client, uint8_t family, enum 
     os_mutex_unlock(&socket->control_mutex);
     *out = socket;
     return RS_OK;
+}
+
+enum rs_status client_socket_create(struct client *client, uint8_t family, enum rs_socket_type type,
+                                    struct client_socket **out)
+{
+    if (family != RS_FAMILY_IPV4) {
+        return RS_FAMILY_NOT_SUPPORTED;
+    }
+    if (type != RS_SOCK_DGRAM && type != RS_SOCK_STREAM) {
+        return RS_TYPE_NOT_SUPPORTED;
+    }
+    return client_socket_make(client, type, out);
 }
 
 void client_socket_release(struct client_socket *socket)
@@ -332,31 +379,37 @@ static void socket_mark_closed(struct client_socket *socket)
     client_recv_unlock(socket);
 }
 
-enum rs_status client_socket_close(struct client_socket *socket)
+static enum rs_status socket_close(struct client_socket *socket, const struct rs_op_close *op)
 {
     os_mutex_lock(&socket->control_mutex);
     enum client_socket_phase phase = client_socket_phase(socket);
-    if (phase != CLIENT_SOCKET_UNDECIDED && phase != CLIENT_SOCKET_LIVE) {
+    if (!client_phase_open(phase)) {
         os_mutex_unlock(&socket->control_mutex);
         return RS_NOT_SOCKET;
     }
     /* First the mark, then the request: who sleeps on the socket is woken by the dataplane when it
      * takes the CLOSE, and must see the mark. */
     socket_mark_closed(socket);
-    if (phase == CLIENT_SOCKET_LIVE) {
+    if (client_phase_known(phase)) {
         /* Without a dataplane there is nothing to close. */
-        (void)!client_request(socket, RS_OP_CLOSE, NULL, 0);
+        (void)!client_request(socket, RS_OP_CLOSE, op, sizeof(*op));
     }
     os_mutex_unlock(&socket->control_mutex);
     client_socket_release(socket);
     return RS_OK;
 }
 
+enum rs_status client_socket_close(struct client_socket *socket)
+{
+    const struct rs_op_close op =
+        client_is_stream(socket) ? client_stream_linger(socket) : (struct rs_op_close){0};
+    return socket_close(socket, &op);
+}
+
 static void socket_close_if_open(struct client_socket *socket)
 {
-    enum client_socket_phase phase = client_socket_phase(socket);
-    if (phase == CLIENT_SOCKET_UNDECIDED || phase == CLIENT_SOCKET_LIVE) {
-        (void)!client_socket_close(socket);
+    if (client_phase_open(client_socket_phase(socket))) {
+        (void)!socket_close(socket, &(struct rs_op_close){0});
     }
 }
 
@@ -371,8 +424,7 @@ void client_sockets_close_all(struct client *client)
 
 enum rs_socket_type client_socket_type(const struct client_socket *socket)
 {
-    (void)socket;
-    return RS_SOCK_DGRAM;
+    return (enum rs_socket_type)atomic_load_explicit(&socket->type, memory_order_relaxed);
 }
 
 uint64_t client_socket_dropped(const struct client_socket *socket)

@@ -6,5 +6,6 @@
 /* Runs them under cmocka; returns the number that failed. */
 int client_cases_sockets(void); /* client_cases_sockets.c: one thread */
 int client_cases_threads(void); /* client_cases_threads.c: several */
+int client_cases_stream(void);  /* client_cases_stream.c: connections, one thread */
 
 #endif

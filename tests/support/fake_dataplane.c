@@ -6,53 +6,9 @@
 
 #include "rings/byteorder.h"
 #include "tests/support/check.h"
-#include "tests/support/fake_dataplane.h"
+#include "tests/support/fake_internal.h"
 
 #define HINT_SLOTS 64u
-#define FIRST_PORT 49152u
-
-struct fake_channel {
-    bool open;
-    bool wake; /* a hint or reply went there in this iteration */
-    struct slot_consumer requests;
-    struct hint_producer hints;
-    struct rs_reply *replies;
-    struct wakeup_signaller wakeup;
-    struct os_event event;
-};
-
-struct fake_socket {
-    uint32_t generation; /* 0: free */
-    bool bound;
-    struct rs_addr local, peer;
-    struct dgram_writer recv;
-    struct dgram_send_reader send;
-    bool posted, touched;
-    uint32_t post_position, post_channel, happened, arm_seen, last_generation, errors;
-};
-
-struct fake {
-    struct fake_config config;
-    struct rs_session_plan plan;
-    uint8_t *extents[4];
-    uint64_t sizes[4];
-    struct rs_session_header *header;
-    struct rs_socket_state *states;
-    struct rs_socket_desc *descs;
-    struct rs_socket_client *clients;
-    struct rs_channel_state *channel_states;
-    struct rs_channel_client *channel_clients;
-    struct rs_queue_state *queue;
-    uint32_t hints_off, replies_off, requests_off;
-    struct fake_channel channels[RS_CHANNELS_MAX];
-    struct fake_socket *sockets;
-    struct os_mutex mutex;
-    struct os_thread thread;
-    rs_atomic_u32 stop, pause, paused, stalled, dead;
-    bool corrupt_desc, refuse_close;
-    struct fake_counts counts;
-    uint16_t next_port;
-};
 
 const struct fake_config fake_defaults = {.limit_sockets = 32,
                                           .limit_channels = 8,
@@ -101,24 +57,24 @@ static void fake_layout(struct fake *fake, struct rs_session_config *session)
 /* ---- requests ----------------------------------------------------------------------------------
  */
 
-static struct fake_socket *fake_by_port(struct fake *fake, uint16_t port_be16)
+struct fake_socket *fake_by_port(struct fake *fake, uint32_t type, uint16_t port_be16)
 {
     for (uint32_t i = 0; i < fake->config.limit_sockets; i++) {
         struct fake_socket *socket = &fake->sockets[i];
-        if (socket->bound && socket->local.port_be16 == port_be16) {
+        if (socket->bound && socket->type == type && socket->local.port_be16 == port_be16) {
             return socket;
         }
     }
     return NULL;
 }
 
-static void fake_happened(struct fake_socket *socket, uint32_t events)
+void fake_happened(struct fake_socket *socket, uint32_t events)
 {
     socket->touched = true;
     socket->happened |= events;
 }
 
-static void fake_raise(struct fake *fake, struct fake_socket *socket, enum rs_status error)
+void fake_raise(struct fake *fake, struct fake_socket *socket, enum rs_status error)
 {
     struct rs_socket_state *state = &fake->states[socket - fake->sockets];
     atomic_store_explicit(&state->error_code, (uint32_t)error, memory_order_relaxed);
@@ -129,7 +85,7 @@ static void fake_raise(struct fake *fake, struct fake_socket *socket, enum rs_st
 static void fake_deliver(struct fake *fake, struct fake_socket *from, struct rs_addr to,
                          const uint8_t *payload, uint32_t len_bytes)
 {
-    struct fake_socket *socket = fake_by_port(fake, to.port_be16);
+    struct fake_socket *socket = fake_by_port(fake, RS_SOCK_DGRAM, to.port_be16);
     if (socket == NULL) {
         fake_raise(fake, from, RS_PORT_UNREACHABLE);
         return;
@@ -165,14 +121,19 @@ static void fake_drain(struct fake *fake, struct fake_socket *socket)
     fake_happened(socket, RS_LEVEL_WRITABLE);
 }
 
-static enum rs_status fake_open(struct fake *fake, struct rs_open_reply *reply)
+enum rs_status fake_open(struct fake *fake, uint32_t type, struct rs_open_reply *reply)
 {
     for (uint32_t i = 0; i < fake->config.limit_sockets; i++) {
         struct fake_socket *socket = &fake->sockets[i];
         if (socket->generation == 0) {
             uint32_t generation = socket->last_generation + 1;
-            *socket = (struct fake_socket){
-                .generation = generation, .last_generation = generation, .errors = socket->errors};
+            *socket = (struct fake_socket){.generation = generation,
+                                           .type = type,
+                                           .last_generation = generation,
+                                           .errors = socket->errors};
+            struct rs_socket_state *state = &fake->states[i];
+            atomic_store_explicit(&state->urgent_seq, 0, memory_order_relaxed);
+            atomic_store_explicit(&state->level, 0, memory_order_relaxed);
             *reply = (struct rs_open_reply){.socket_idx = i, .generation = generation};
             fake->counts.sockets_open++;
             return RS_OK;
@@ -181,14 +142,40 @@ static enum rs_status fake_open(struct fake *fake, struct rs_open_reply *reply)
     return RS_TOO_MANY_SOCKETS;
 }
 
-static void fake_publish_desc(struct fake *fake, struct fake_socket *socket)
+/* What happened to the socket goes to who armed for it; behind a fence. */
+static void fake_hint(struct fake *fake, uint32_t idx)
+{
+    struct fake_socket *socket = &fake->sockets[idx];
+    uint64_t channels = arm_take(&fake->clients[idx], &socket->arm_seen, socket->happened);
+    socket->touched = false;
+    socket->happened = 0;
+    for (uint32_t i = 0; i < fake->config.limit_channels; i++) {
+        if ((channels >> i & 1) != 0 && fake->channels[i].open) {
+            fake->channels[i].wake = true;
+            CHECK(hint_producer_push(&fake->channels[i].hints, idx, socket->last_generation) ==
+                  RS_OK);
+        }
+    }
+}
+
+/* Its sleepers hear of it before the place is anybody else's. */
+void fake_free(struct fake *fake, struct fake_socket *socket)
+{
+    wakeup_fence();
+    fake_hint(fake, fake_idx(fake, socket));
+    socket->bound = false;
+    socket->generation = 0;
+    fake->counts.sockets_open--;
+}
+
+void fake_publish_desc(struct fake *fake, struct fake_socket *socket)
 {
     uint32_t idx = (uint32_t)(socket - fake->sockets);
     uint32_t size = fake->config.recv_ring_bytes;
     struct rs_socket_desc desc = {.local = socket->local,
                                   .peer = socket->peer,
                                   .generation = socket->generation,
-                                  .type = RS_SOCK_DGRAM};
+                                  .type = socket->type};
     desc.recv[0] =
         (struct rs_ring_ref){.ref = {.extent_idx = 2, .off = idx * size}, .size_bytes = size};
     desc.send =
@@ -200,17 +187,26 @@ static void fake_publish_desc(struct fake *fake, struct fake_socket *socket)
     fake->descs[idx] = desc;
 }
 
+enum rs_status fake_choose_port(struct fake *fake, struct fake_socket *socket)
+{
+    if (socket->local.port_be16 != 0) {
+        return fake_by_port(fake, socket->type, socket->local.port_be16) == NULL ? RS_OK
+                                                                                 : RS_ADDR_IN_USE;
+    }
+    do {
+        socket->local.port_be16 = rs_be16((uint16_t)(FIRST_PORT + fake->next_port++ % 16384u));
+    } while (fake_by_port(fake, socket->type, socket->local.port_be16) != NULL);
+    return RS_OK;
+}
+
 static enum rs_status fake_bind(struct fake *fake, struct fake_socket *socket,
                                 const struct rs_request *request)
 {
-    uint32_t idx = (uint32_t)(socket - fake->sockets);
+    uint32_t idx = fake_idx(fake, socket);
     memcpy(&socket->local, request->payload, sizeof(socket->local));
-    if (socket->local.port_be16 == 0) {
-        do {
-            socket->local.port_be16 = rs_be16((uint16_t)(FIRST_PORT + fake->next_port++ % 16384u));
-        } while (fake_by_port(fake, socket->local.port_be16) != NULL);
-    } else if (fake_by_port(fake, socket->local.port_be16) != NULL) {
-        return RS_ADDR_IN_USE;
+    enum rs_status status = fake_choose_port(fake, socket);
+    if (status != RS_OK) {
+        return status;
     }
     dgram_writer_init(&socket->recv, fake->extents[2] + (size_t)idx * fake->config.recv_ring_bytes,
                       fake->config.recv_ring_bytes, &fake->clients[idx].recv_head[0],
@@ -230,29 +226,49 @@ static enum rs_status fake_control(struct fake *fake, const struct rs_request *r
         return RS_OK;
     }
     if (request->op == RS_OP_OPEN) {
-        return fake_open(fake, reply);
+        struct rs_op_open open;
+        memcpy(&open, request->payload, sizeof(open));
+        return fake_open(fake, open.type, reply);
     }
     CHECK(request->socket_idx < fake->config.limit_sockets);
     struct fake_socket *socket = &fake->sockets[request->socket_idx];
     if (socket->generation != request->generation) {
         return RS_NOT_SOCKET;
     }
-    switch (request->op) {
-    case RS_OP_BIND:
+    if (request->op == RS_OP_BIND) {
         return fake_bind(fake, socket, request);
+    }
+    if (socket->type == RS_SOCK_STREAM) {
+        return fake_stream_control(fake, socket, request);
+    }
+    switch (request->op) {
     case RS_OP_CONNECT:
         memcpy(&socket->peer, request->payload, sizeof(socket->peer));
         fake_publish_desc(fake, socket);
         return RS_OK;
     case RS_OP_CLOSE:
         fake_happened(socket, UINT32_MAX);
-        socket->bound = false;
-        socket->generation = 0;
-        fake->counts.sockets_open--;
+        fake_free(fake, socket);
         return RS_OK;
     default:
         return RS_OK;
     }
+}
+
+static void fake_stream_data(struct fake *fake, struct fake_socket *socket, uint32_t channel_idx,
+                             uint32_t position, const struct rs_request *request)
+{
+    if (request->op == RS_OP_CONSUMED) {
+        fake->counts.consumed++;
+        fake_stream_consumed(fake, socket);
+        return;
+    }
+    CHECK(request->op == RS_OP_POST || request->op == RS_OP_URGENT);
+    fake->counts.posts++;
+    socket->posted = true;
+    socket->post_position = position;
+    socket->post_channel = channel_idx;
+    fake_stream_tail(fake, socket, request->arg, request->op == RS_OP_URGENT);
 }
 
 static void fake_data(struct fake *fake, uint32_t channel_idx, uint32_t position,
@@ -260,7 +276,14 @@ static void fake_data(struct fake *fake, uint32_t channel_idx, uint32_t position
 {
     CHECK(request->socket_idx < fake->config.limit_sockets);
     struct fake_socket *socket = &fake->sockets[request->socket_idx];
-    if (socket->generation != request->generation || !socket->bound) {
+    if (socket->generation != request->generation) {
+        return;
+    }
+    if (socket->type == RS_SOCK_STREAM) {
+        fake_stream_data(fake, socket, channel_idx, position, request);
+        return;
+    }
+    if (!socket->bound) {
         return;
     }
     if (request->op == RS_OP_SEND_INLINE) {
@@ -284,7 +307,8 @@ static uint32_t fake_consume(struct fake *fake, uint32_t channel_idx)
     struct rs_request request;
     uint32_t taken = 0;
     while (taken < 16 && slot_consumer_peek(&channel->requests, &request)) {
-        if (request.op == RS_OP_SEND_INLINE || request.op == RS_OP_POST) {
+        if (request.op == RS_OP_SEND_INLINE || request.op == RS_OP_POST ||
+            request.op == RS_OP_URGENT || request.op == RS_OP_CONSUMED) {
             fake_data(fake, channel_idx, channel->requests.head, &request);
         } else {
             struct rs_open_reply reply = {0};
@@ -303,34 +327,36 @@ static uint32_t fake_consume(struct fake *fake, uint32_t channel_idx)
 /* ---- the loop ----------------------------------------------------------------------------------
  */
 
-static void fake_settle_socket(struct fake *fake, uint32_t idx)
+static void fake_take_level(struct fake *fake, struct fake_socket *socket)
 {
-    struct fake_socket *socket = &fake->sockets[idx];
     uint32_t tail;
-    if (socket->posted && socket->bound &&
-        post_pressure(&fake->channel_clients[socket->post_channel]) &&
-        post_level_take(&fake->clients[idx], socket->post_position, &tail)) {
+    if (!socket->posted || !post_pressure(&fake->channel_clients[socket->post_channel]) ||
+        !post_level_take(&fake->clients[fake_idx(fake, socket)], socket->post_position, &tail)) {
+        return;
+    }
+    if (socket->type == RS_SOCK_STREAM) {
+        fake->counts.level_takes++;
+        fake_stream_tail(fake, socket, tail, false);
+    } else if (socket->bound) {
         CHECK(dgram_send_reader_extend(&socket->send, tail) == RS_OK);
         fake->counts.level_takes++;
         fake_drain(fake, socket);
     }
+}
+
+static void fake_settle_socket(struct fake *fake, uint32_t idx)
+{
+    struct fake_socket *socket = &fake->sockets[idx];
+    fake_take_level(fake, socket);
     socket->posted = false;
+    fake_stream_settle(fake, socket);
     if (fake->config.stale_events && socket->bound && fake->counts.iterations % 3 == 0) {
         fake_happened(socket, RS_LEVEL_READABLE | RS_LEVEL_WRITABLE);
     }
     if (!socket->touched) {
         return;
     }
-    uint64_t channels = arm_take(&fake->clients[idx], &socket->arm_seen, socket->happened);
-    socket->touched = false;
-    socket->happened = 0;
-    for (uint32_t i = 0; i < fake->config.limit_channels; i++) {
-        if ((channels >> i & 1) != 0 && fake->channels[i].open) {
-            fake->channels[i].wake = true;
-            CHECK(hint_producer_push(&fake->channels[i].hints, idx, socket->last_generation) ==
-                  RS_OK);
-        }
-    }
+    fake_hint(fake, idx);
 }
 
 static bool fake_iterate(struct fake *fake)
@@ -343,6 +369,7 @@ static bool fake_iterate(struct fake *fake)
             taken += fake_consume(fake, i);
         }
     }
+    fake_stream_step(fake);
     wakeup_fence();
     for (uint32_t i = 0; i < fake->config.limit_sockets; i++) {
         fake_settle_socket(fake, i);
@@ -615,9 +642,18 @@ void fake_poison(struct fake *fake, enum rs_status why)
 void fake_error(struct fake *fake, uint16_t port_be16, enum rs_status error)
 {
     os_mutex_lock(&fake->mutex);
-    struct fake_socket *socket = fake_by_port(fake, port_be16);
+    struct fake_socket *socket = fake_by_port(fake, RS_SOCK_DGRAM, port_be16);
     CHECK(socket != NULL);
     fake_raise(fake, socket, error);
+    os_mutex_unlock(&fake->mutex);
+}
+
+void fake_stream_error(struct fake *fake, uint16_t port_be16, enum rs_status error)
+{
+    os_mutex_lock(&fake->mutex);
+    struct fake_socket *socket = fake_by_port(fake, RS_SOCK_STREAM, port_be16);
+    CHECK(socket != NULL);
+    fake_stream_fail(fake, socket, error);
     os_mutex_unlock(&fake->mutex);
 }
 

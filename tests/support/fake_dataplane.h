@@ -3,12 +3,15 @@
  * ring code, and a link that hands its memory to the client as it is. One mapping for both sides,
  * so that thread sanitizers see every access; and it can be told to do what a healthy dataplane
  * never does. Datagrams go from socket to socket by port, whatever the address; nothing else of UDP
- * is here.
+ * is here. Streams are joined end to end, with windows, orphans and resets, but no segments; a
+ * connection to FAKE_SILENT_BE32 stays under way for ever.
  */
 #ifndef RINGSOCK_TESTS_SUPPORT_FAKE_DATAPLANE_H
 #define RINGSOCK_TESTS_SUPPORT_FAKE_DATAPLANE_H
 
 #include "provider/client/client_internal.h"
+
+#define FAKE_SILENT_BE32 0x0100000au /* 10.0.0.1 */
 
 struct fake_config {
     uint32_t limit_sockets, limit_channels;
@@ -42,6 +45,8 @@ void fake_die(struct fake *fake);
 void fake_poison(struct fake *fake, enum rs_status why);
 /* An asynchronous error for the socket bound to a port. */
 void fake_error(struct fake *fake, uint16_t port_be16, enum rs_status error);
+/* The connection, or the attempt, of the stream socket that holds a port is over. */
+void fake_stream_error(struct fake *fake, uint16_t port_be16, enum rs_status error);
 /* Answers CHANNEL_CLOSE with a refusal from now on and keeps the channel, as a dataplane does that
  * is ending the session. */
 void fake_refuse_close(struct fake *fake);
@@ -49,7 +54,7 @@ void fake_refuse_close(struct fake *fake);
 void fake_corrupt_desc(struct fake *fake);
 
 struct fake_counts {
-    uint64_t inline_sends, ring_sends, posts, level_takes, signals;
+    uint64_t inline_sends, ring_sends, posts, level_takes, signals, consumed;
     uint64_t iterations;
     uint32_t channels_open, sockets_open;
 };

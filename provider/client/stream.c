@@ -1,0 +1,278 @@
+/*
+ * The life of a connection: connect and its outcome, shutdown, what close waits for. Slow paths;
+ * any thread, one at a time per socket by control_mutex, which is not held while a thread waits for
+ * the peer. Called by socket.c, stream_listen.c; calls request.c, options.c, wait.c.
+ */
+#include "provider/client/client_internal.h"
+
+#define NS_PER_MS 1000000ull
+
+uint32_t client_stream_send_limit(uint32_t wanted_bytes, uint32_t ring_bytes)
+{
+    uint32_t bytes = wanted_bytes < ring_bytes ? wanted_bytes : ring_bytes;
+    return bytes < RS_RING_MIN_BYTES && ring_bytes >= RS_RING_MIN_BYTES ? RS_RING_MIN_BYTES : bytes;
+}
+
+enum rs_status client_stream_state(const struct client_socket *socket, uint32_t level)
+{
+    if ((level & RS_LEVEL_CONNECTED) == 0) {
+        return RS_NOT_CONNECTED;
+    }
+    if ((level & RS_LEVEL_ERROR) == 0) {
+        return RS_WOULD_BLOCK;
+    }
+    uint32_t code = atomic_load_explicit(&socket->state->error_code, memory_order_relaxed);
+    return code != RS_OK && code < RS_STATUS_COUNT ? (enum rs_status)code : RS_CORRUPT;
+}
+
+/* ---- rings ------------------------------------------------------------------------------------
+ */
+
+enum rs_status client_stream_start(struct client_socket *socket, const struct rs_socket_desc *desc,
+                                   uint32_t urgent_base)
+{
+    struct client *client = socket->client;
+    const struct rs_ring_ref *recv = &desc->recv[socket->home_queue_idx];
+    uint8_t *send_base = NULL;
+    uint8_t *recv_base = NULL;
+    os_mutex_lock(&client->slow_mutex);
+    enum rs_status status = client_resolve_ring(client, &desc->send, RS_EXTENT_CL, &send_base);
+    if (status == RS_OK) {
+        status = client_resolve_ring(client, recv, RS_EXTENT_DP, &recv_base);
+    }
+    os_mutex_unlock(&client->slow_mutex);
+    if (status != RS_OK) {
+        return status;
+    }
+    client_recv_lock(socket);
+    socket->in = (struct client_stream_in){
+        .notify_seen = atomic_load_explicit(&socket->state->recv_notify, memory_order_relaxed),
+        .mark_seq = urgent_base};
+    stream_reader_init(&socket->in.ring, recv_base, recv->size_bytes, 0);
+    atomic_store_explicit(&socket->urgent_base, urgent_base, memory_order_relaxed);
+    atomic_store_explicit(&socket->urgent_taken, urgent_base, memory_order_relaxed);
+    client_recv_unlock(socket);
+    client_send_lock(socket);
+    uint32_t limit_bytes =
+        client_stream_send_limit(client_option_value(socket, RS_OPT_SNDBUF), desc->send.size_bytes);
+    stream_writer_init(&socket->out, send_base, desc->send.size_bytes, limit_bytes, 0);
+    atomic_store_explicit(&socket->send_tail, 0, memory_order_relaxed);
+    atomic_store_explicit(&socket->send_limit_bytes, limit_bytes, memory_order_relaxed);
+    client_send_unlock(socket);
+    /* Release, partner client_socket_phase: rings and words are ready before anybody sees it. */
+    atomic_store_explicit(&socket->phase, CLIENT_STREAM_ACTIVE, memory_order_release);
+    return RS_OK;
+}
+
+/* Away from the rings of an attempt that failed: who is inside leaves, and their positions are
+ * those of a new connection. */
+static void stream_rest(struct client_socket *socket)
+{
+    client_recv_lock(socket);
+    client_send_lock(socket);
+    atomic_store_explicit(&socket->phase, CLIENT_STREAM_IDLE, memory_order_release);
+    for (uint32_t queue_idx = 0; queue_idx < RS_QUEUES_MAX; queue_idx++) {
+        atomic_store_explicit(&socket->shared->recv_head[queue_idx], 0, memory_order_relaxed);
+    }
+    socket->post.level_word = 0;
+    atomic_store_explicit(&socket->shared->send_level, 0, memory_order_relaxed);
+    client_send_unlock(socket);
+    client_recv_unlock(socket);
+}
+
+/* ---- connect ----------------------------------------------------------------------------------
+ */
+
+/* CONNECT of a socket that the dataplane knows. */
+static enum rs_status stream_connect_known(struct client_socket *socket, const struct rs_addr *peer)
+{
+    struct rs_socket_desc desc;
+    uint32_t urgent_base = atomic_load_explicit(&socket->state->urgent_seq, memory_order_relaxed);
+    enum rs_status status = client_request(socket, RS_OP_CONNECT, peer, sizeof(*peer));
+    if (status == RS_OK) {
+        status = client_socket_read_desc(socket, &desc);
+    }
+    return status == RS_OK ? client_stream_start(socket, &desc, urgent_base) : status;
+}
+
+static enum rs_status stream_connect_fresh(struct client_socket *socket, const struct rs_addr *peer)
+{
+    enum rs_status status = client_socket_open(socket, 0);
+    if (status != RS_OK) {
+        return status;
+    }
+    status = client_options_replay(socket);
+    if (status == RS_OK) {
+        status = stream_connect_known(socket, peer);
+    }
+    if (status != RS_OK) { /* the dataplane forgets it, it stays undecided */
+        const struct rs_op_close op = {.abort = 1};
+        (void)!client_request(socket, RS_OP_CLOSE, &op, sizeof(op));
+    }
+    return status;
+}
+
+/* control_mutex held. RS_OK: under way. */
+static enum rs_status stream_connect_locked(struct client_socket *socket,
+                                            const struct rs_addr *peer)
+{
+    enum client_socket_phase phase = client_socket_phase(socket);
+    if (phase == CLIENT_SOCKET_UNDECIDED) {
+        return stream_connect_fresh(socket, peer);
+    }
+    if (phase == CLIENT_STREAM_ACTIVE) {
+        uint32_t level = client_stream_level(socket);
+        if ((level & (RS_LEVEL_CONNECTED | RS_LEVEL_ERROR)) != RS_LEVEL_ERROR) {
+            return (level & RS_LEVEL_CONNECTED) != 0 ? RS_IS_CONNECTED : RS_ALREADY;
+        }
+        stream_rest(socket);
+        return stream_connect_known(socket, peer);
+    }
+    if (phase == CLIENT_STREAM_IDLE) {
+        return stream_connect_known(socket, peer);
+    }
+    return phase == CLIENT_STREAM_LISTENING ? RS_INVALID : RS_NOT_SOCKET;
+}
+
+static bool connect_wait_ready(void *context)
+{
+    const struct client_socket *socket = context;
+    return client_socket_phase(socket) != CLIENT_STREAM_ACTIVE ||
+           (client_stream_level(socket) & (RS_LEVEL_CONNECTED | RS_LEVEL_ERROR)) != 0;
+}
+
+static void connect_wait_arm(void *context, uint32_t channel_idx)
+{
+    client_socket_arm(context, RS_LEVEL_CONNECTED | RS_LEVEL_ERROR, channel_idx);
+}
+
+static void stream_wait_disarm(void *context, uint32_t channel_idx)
+{
+    client_socket_disarm(context, channel_idx);
+}
+
+/* The socket is held. */
+static enum rs_status stream_wait_connected(struct client_socket *socket)
+{
+    struct client_condition condition = {.ready = connect_wait_ready,
+                                         .arm = connect_wait_arm,
+                                         .disarm = stream_wait_disarm,
+                                         .context = socket,
+                                         .queue_idx = socket->home_queue_idx};
+    enum rs_status status = client_wait(socket->client, &condition, UINT64_MAX);
+    if (status != RS_OK) {
+        return status;
+    }
+    if (client_socket_phase(socket) != CLIENT_STREAM_ACTIVE) {
+        return RS_INTERRUPTED;
+    }
+    if ((client_stream_level(socket) & RS_LEVEL_CONNECTED) != 0) {
+        return RS_OK;
+    }
+    /* Reported here; also when another thread took it. */
+    uint32_t code = atomic_load_explicit(&socket->state->error_code, memory_order_relaxed);
+    (void)client_error_take(socket);
+    return code != RS_OK && code < RS_STATUS_COUNT ? (enum rs_status)code : RS_CORRUPT;
+}
+
+enum rs_status client_stream_connect(struct client_socket *socket, const struct rs_addr *peer)
+{
+    os_mutex_lock(&socket->control_mutex);
+    enum rs_status status = stream_connect_locked(socket, peer);
+    bool blocks = status == RS_OK && client_may_block(socket, 0);
+    if (blocks) {
+        client_socket_hold(socket);
+    }
+    os_mutex_unlock(&socket->control_mutex);
+    if (status != RS_OK) {
+        return status;
+    }
+    if (!blocks) {
+        return RS_WOULD_BLOCK;
+    }
+    status = stream_wait_connected(socket);
+    client_socket_release(socket);
+    return status;
+}
+
+/* ---- shutdown, close --------------------------------------------------------------------------
+ */
+
+static enum rs_status stream_shutdown_locked(struct client_socket *socket, uint32_t how)
+{
+    enum client_socket_phase phase = client_socket_phase(socket);
+    if (phase != CLIENT_STREAM_ACTIVE) {
+        return client_phase_open(phase) ? RS_NOT_CONNECTED : RS_NOT_SOCKET;
+    }
+    enum rs_status status = client_stream_state(socket, client_stream_level(socket));
+    if (status != RS_WOULD_BLOCK) {
+        return status;
+    }
+    /* A sender that is inside posts before the request, a later one sees the mark. */
+    client_send_lock(socket);
+    atomic_fetch_or_explicit(&socket->shut, how, memory_order_relaxed);
+    client_send_unlock(socket);
+    static_assert((int)CLIENT_SHUT_RECV == (int)RS_SHUTDOWN_RECV &&
+                      (int)CLIENT_SHUT_SEND == (int)RS_SHUTDOWN_SEND,
+                  "one set of bits");
+    const struct rs_op_shutdown op = {.how = how};
+    return client_request(socket, RS_OP_SHUTDOWN, &op, sizeof(op));
+}
+
+enum rs_status client_stream_shutdown(struct client_socket *socket, uint32_t how)
+{
+    os_mutex_lock(&socket->control_mutex);
+    enum rs_status status = stream_shutdown_locked(socket, how);
+    os_mutex_unlock(&socket->control_mutex);
+    return status;
+}
+
+static bool linger_wait_ready(void *context)
+{
+    const struct client_socket *socket = context;
+    return client_socket_phase(socket) != CLIENT_STREAM_ACTIVE ||
+           (client_stream_level(socket) & RS_LEVEL_ERROR) != 0 ||
+           atomic_load_explicit(&socket->state->send_head, memory_order_relaxed) ==
+               atomic_load_explicit(&socket->send_tail, memory_order_relaxed);
+}
+
+static void linger_wait_arm(void *context, uint32_t channel_idx)
+{
+    client_socket_arm(context, RS_LEVEL_WRITABLE | RS_LEVEL_ERROR, channel_idx);
+}
+
+/* Ends the sending side. True: there is something to wait for, the socket is held. */
+static bool linger_begins(struct client_socket *socket)
+{
+    os_mutex_lock(&socket->control_mutex);
+    bool begins = stream_shutdown_locked(socket, CLIENT_SHUT_SEND) == RS_OK;
+    if (begins) {
+        client_socket_hold(socket);
+    }
+    os_mutex_unlock(&socket->control_mutex);
+    return begins;
+}
+
+struct rs_op_close client_stream_linger(struct client_socket *socket)
+{
+    uint32_t linger_ms = atomic_load_explicit(&socket->linger_ms, memory_order_relaxed);
+    if (linger_ms == CLIENT_LINGER_OFF || linger_ms == 0) {
+        return (struct rs_op_close){.abort = linger_ms == 0};
+    }
+    if (!client_may_block(socket, 0)) {
+        return (struct rs_op_close){.linger_ms = linger_ms};
+    }
+    struct rs_op_close op = {0};
+    if (linger_begins(socket)) {
+        struct client_condition condition = {.ready = linger_wait_ready,
+                                             .arm = linger_wait_arm,
+                                             .disarm = stream_wait_disarm,
+                                             .context = socket,
+                                             .queue_idx = socket->home_queue_idx};
+        op.abort =
+            client_wait(socket->client, &condition,
+                        client_deadline(socket->client, linger_ms * NS_PER_MS)) == RS_TIMED_OUT;
+        client_socket_release(socket);
+    }
+    return op;
+}

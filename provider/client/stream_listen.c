@@ -1,0 +1,259 @@
+/*
+ * Listening and accepting. A listener's receive rings hold one record for each connection that
+ * waits; accept takes one and makes a socket of the place that it names, without a request. Any
+ * thread; recv_lock makes accepting threads take turns and is not held while one waits. Calls
+ * socket.c, stream.c, wait.c.
+ */
+#include <string.h>
+
+#include "provider/client/client_internal.h"
+
+/* ---- listen -----------------------------------------------------------------------------------
+ */
+
+/* control_mutex held. */
+static enum rs_status listen_start(struct client_socket *socket)
+{
+    struct rs_socket_desc desc;
+    enum rs_status status = client_socket_read_desc(socket, &desc);
+    if (status == RS_OK) {
+        os_mutex_lock(&socket->client->slow_mutex);
+        status = client_map_records(socket, &desc);
+        os_mutex_unlock(&socket->client->slow_mutex);
+    }
+    if (status == RS_OK) {
+        /* Release, partner client_socket_phase: the rings are ready before anybody sees it. */
+        atomic_store_explicit(&socket->phase, CLIENT_STREAM_LISTENING, memory_order_release);
+    }
+    return status;
+}
+
+static enum rs_status listen_locked(struct client_socket *socket, uint32_t backlog)
+{
+    enum client_socket_phase phase = client_socket_phase(socket);
+    if (!client_phase_open(phase)) {
+        return RS_NOT_SOCKET;
+    }
+    if (phase == CLIENT_STREAM_ACTIVE) {
+        return (client_stream_level(socket) & RS_LEVEL_CONNECTED) != 0 ? RS_IS_CONNECTED
+                                                                       : RS_INVALID;
+    }
+    if (phase != CLIENT_STREAM_LISTENING && (phase != CLIENT_STREAM_IDLE || !socket->bound)) {
+        return RS_INVALID;
+    }
+    const struct rs_op_listen op = {.backlog = backlog != 0 ? backlog : 1,
+                                    .recv_ring_bytes = client_ring_bytes(socket, RS_OPT_RCVBUF),
+                                    .send_ring_bytes = client_ring_bytes(socket, RS_OPT_SNDBUF)};
+    enum rs_status status = client_request(socket, RS_OP_LISTEN, &op, sizeof(op));
+    return status == RS_OK && phase == CLIENT_STREAM_IDLE ? listen_start(socket) : status;
+}
+
+enum rs_status client_listen(struct client_socket *socket, uint32_t backlog)
+{
+    if (!client_is_stream(socket)) {
+        return RS_NOT_SUPPORTED;
+    }
+    os_mutex_lock(&socket->control_mutex);
+    enum rs_status status = listen_locked(socket, backlog);
+    os_mutex_unlock(&socket->control_mutex);
+    return status;
+}
+
+/* ---- accept -----------------------------------------------------------------------------------
+ */
+
+struct accepted {
+    struct rs_accept record;
+    struct rs_addr peer;
+    uint32_t queue_idx;
+};
+
+static enum rs_status accept_allowed(const struct client_socket *listener)
+{
+    enum client_socket_phase phase = client_socket_phase(listener);
+    if (phase == CLIENT_STREAM_LISTENING) {
+        return RS_OK;
+    }
+    return client_phase_open(phase) ? RS_INVALID : RS_NOT_SOCKET;
+}
+
+/* The oldest record of the next ring that has one. */
+static enum rs_status accept_take(struct client_socket *listener, struct accepted *out)
+{
+    client_recv_lock(listener);
+    enum rs_status status = accept_allowed(listener);
+    uint32_t queues = status == RS_OK ? listener->recv_queues : 0;
+    for (uint32_t i = 0; i < queues; i++) {
+        uint32_t queue = listener->recv_queue;
+        struct dgram_reader *reader = &listener->recv[queue];
+        struct dgram_view view;
+        status = dgram_reader_peek(reader, &view);
+        listener->recv_queue = queue + 1 == queues ? 0 : queue + 1;
+        if (status == RS_WOULD_BLOCK) {
+            continue;
+        }
+        if (status == RS_OK && view.header.len_bytes == sizeof(out->record)) {
+            memcpy(&out->record, view.payload, sizeof(out->record));
+            out->peer = rs_addr_v4(view.header.src_be32, view.header.src_port_be16);
+            out->queue_idx = listener->recv_queue_idx[queue];
+            dgram_reader_consume(reader, &view);
+        } else {
+            status = RS_CORRUPT;
+        }
+        break;
+    }
+    client_recv_unlock(listener);
+    return status;
+}
+
+/* What the program has set on the listener is the new socket's, too. */
+static void accept_inherit(struct client_socket *listener, struct client_socket *socket)
+{
+    uint32_t values[RS_OPT_COUNT];
+    os_mutex_lock(&listener->control_mutex);
+    uint32_t set = listener->options_set;
+    memcpy(values, listener->option_values, sizeof(values));
+    os_mutex_unlock(&listener->control_mutex);
+    os_mutex_lock(&socket->control_mutex);
+    socket->options_set = set;
+    memcpy(socket->option_values, values, sizeof(values));
+    os_mutex_unlock(&socket->control_mutex);
+    rs_atomic_u32 *const from[] = {&listener->nonblocking, &listener->recv_timeout_ms,
+                                   &listener->send_timeout_ms, &listener->linger_ms,
+                                   &listener->oob_inline};
+    rs_atomic_u32 *const to[] = {&socket->nonblocking, &socket->recv_timeout_ms,
+                                 &socket->send_timeout_ms, &socket->linger_ms, &socket->oob_inline};
+    for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++) {
+        atomic_store_explicit(to[i], atomic_load_explicit(from[i], memory_order_relaxed),
+                              memory_order_relaxed);
+    }
+}
+
+/* The place becomes the socket's; its descriptor was written before the record. */
+static enum rs_status accept_adopt(struct client_socket *socket, const struct accepted *accepted)
+{
+    struct rs_socket_desc desc;
+    const struct rs_accept *record = &accepted->record;
+    if (record->socket_idx >= socket->client->limit_sockets || record->generation == 0) {
+        return RS_CORRUPT;
+    }
+    os_mutex_lock(&socket->control_mutex);
+    client_socket_take_place(socket, record->socket_idx, record->generation, accepted->queue_idx);
+    /* An error since it was connected is still to be reported. */
+    atomic_fetch_sub_explicit(&socket->error_seen, 1, memory_order_relaxed);
+    enum rs_status status = client_socket_read_desc(socket, &desc);
+    if (status == RS_OK) {
+        status = client_stream_start(socket, &desc, 0);
+    }
+    if (status != RS_OK) { /* nobody will ever use the connection */
+        const struct rs_op_close op = {.abort = 1};
+        (void)!client_request(socket, RS_OP_CLOSE, &op, sizeof(op));
+    }
+    os_mutex_unlock(&socket->control_mutex);
+    return status;
+}
+
+/* A socket that nobody has seen yet goes back to the pool. */
+static void accept_discard(struct client_socket *socket)
+{
+    os_mutex_lock(&socket->control_mutex);
+    atomic_store_explicit(&socket->phase, CLIENT_SOCKET_CLOSED, memory_order_release);
+    os_mutex_unlock(&socket->control_mutex);
+    client_socket_release(socket);
+}
+
+/* The socket is made before the record is taken, so that no record is without one. */
+static enum rs_status accept_try(struct client_socket *listener, struct client_socket **out,
+                                 struct rs_addr *peer)
+{
+    struct accepted accepted = {.queue_idx = 0};
+    struct client_socket *socket = NULL;
+    enum rs_status status = accept_allowed(listener);
+    if (status != RS_OK) {
+        return status;
+    }
+    if ((client_stream_ready(listener, CLIENT_STREAM_LISTENING) & RS_LEVEL_READABLE) == 0) {
+        return RS_WOULD_BLOCK;
+    }
+    status = client_socket_make(listener->client, RS_SOCK_STREAM, &socket);
+    if (status != RS_OK) {
+        return status;
+    }
+    status = accept_take(listener, &accepted);
+    if (status == RS_OK) {
+        accept_inherit(listener, socket);
+        status = accept_adopt(socket, &accepted);
+    }
+    if (status != RS_OK) {
+        accept_discard(socket);
+        return status;
+    }
+    *out = socket;
+    if (peer != NULL) {
+        *peer = accepted.peer;
+    }
+    return RS_OK;
+}
+
+static bool accept_wait_ready(void *context)
+{
+    const struct client_socket *listener = context;
+    return accept_allowed(listener) != RS_OK ||
+           (client_stream_ready(listener, CLIENT_STREAM_LISTENING) & RS_LEVEL_READABLE) != 0;
+}
+
+static void accept_wait_arm(void *context, uint32_t channel_idx)
+{
+    client_socket_arm(context, RS_LEVEL_READABLE | RS_LEVEL_ERROR | RS_LEVEL_END, channel_idx);
+}
+
+static void accept_wait_disarm(void *context, uint32_t channel_idx)
+{
+    client_socket_disarm(context, channel_idx);
+}
+
+/* accept_try was RS_WOULD_BLOCK. The listener is held while this thread waits. */
+static enum rs_status accept_block(struct client_socket *listener, struct client_socket **out,
+                                   struct rs_addr *peer)
+{
+    struct client_condition condition = {.ready = accept_wait_ready,
+                                         .arm = accept_wait_arm,
+                                         .disarm = accept_wait_disarm,
+                                         .context = listener,
+                                         .queue_idx = listener->home_queue_idx};
+    client_recv_lock(listener);
+    enum rs_status status = accept_allowed(listener);
+    if (status == RS_OK) {
+        client_socket_hold(listener);
+    }
+    client_recv_unlock(listener);
+    if (status != RS_OK) {
+        return status;
+    }
+    do {
+        status = client_wait(listener->client, &condition, UINT64_MAX);
+        if (status == RS_OK) {
+            status = accept_try(listener, out, peer);
+            status = status == RS_NOT_SOCKET ? RS_INTERRUPTED : status;
+        }
+    } while (status == RS_WOULD_BLOCK);
+    client_socket_release(listener);
+    return status;
+}
+
+enum rs_status client_accept(struct client_socket *listener, struct client_socket **out,
+                             struct rs_addr *peer)
+{
+    if (!client_is_stream(listener)) {
+        return RS_NOT_SUPPORTED;
+    }
+    enum rs_status status = accept_try(listener, out, peer);
+    if (status != RS_WOULD_BLOCK) {
+        return status;
+    }
+    if (client_may_block(listener, 0)) {
+        return accept_block(listener, out, peer);
+    }
+    status = client_check(listener->client, os_tsc());
+    return status != RS_OK ? status : RS_WOULD_BLOCK;
+}

@@ -1,0 +1,215 @@
+/*
+ * Sending on a connection: bytes copied into the send ring, the new tail posted. Any thread; the
+ * socket's send_lock makes concurrent senders take turns and is not held while one waits for room,
+ * so what two threads send at the same time may be mixed where it did not fit at once. No system
+ * call, allocation or division unless it blocks.
+ */
+#include <string.h>
+
+#include "provider/client/client_internal.h"
+
+#define NS_PER_MS 1000000ull
+
+struct stream_send {
+    struct client_socket *socket;
+    /* where the program's bytes go on */
+    const struct client_iov *iov;
+    size_t iov_off;
+    size_t left_bytes;
+    bool urgent; /* the last of them */
+};
+
+/* The next len_bytes bytes of the program's buffers. */
+static void send_gather(struct stream_send *call, const struct stream_region *to)
+{
+    uint8_t *place = to->base;
+    uint32_t left = to->len_bytes;
+    while (left != 0) {
+        size_t part = call->iov->len_bytes - call->iov_off;
+        if (part == 0) {
+            call->iov++;
+            call->iov_off = 0;
+            continue;
+        }
+        part = part < left ? part : left;
+        memcpy(place, (const uint8_t *)call->iov->base + call->iov_off, part);
+        place += part;
+        call->iov_off += part;
+        left -= (uint32_t)part;
+    }
+}
+
+/* send_lock held: may this socket send? */
+static enum rs_status send_allowed(const struct client_socket *socket)
+{
+    switch (client_socket_phase(socket)) {
+    case CLIENT_STREAM_ACTIVE:
+        break;
+    case CLIENT_SOCKET_UNDECIDED:
+    case CLIENT_STREAM_IDLE:
+    case CLIENT_STREAM_LISTENING:
+        return RS_NOT_CONNECTED;
+    default:
+        return RS_NOT_SOCKET;
+    }
+    const struct client *client = socket->client;
+    if (atomic_load_explicit(&client->ended, memory_order_relaxed) != 0 ||
+        atomic_load_explicit(&client->header->poisoned, memory_order_relaxed) != 0) {
+        enum rs_status status = client_check(socket->client, os_tsc());
+        return status != RS_OK ? status : RS_POISONED;
+    }
+    enum rs_status status = client_stream_state(socket, client_stream_level(socket));
+    if (!CLIENT_LIKELY(status == RS_WOULD_BLOCK)) {
+        return status;
+    }
+    uint32_t shut = atomic_load_explicit(&socket->shut, memory_order_relaxed);
+    if ((shut & (CLIENT_SHUT_SEND | CLIENT_SHUT_BROKEN)) != 0) {
+        return (shut & CLIENT_SHUT_BROKEN) != 0 ? RS_CORRUPT : RS_SHUTDOWN;
+    }
+    return RS_OK;
+}
+
+/* send_lock held. RS_OK: some or all were taken; RS_WOULD_BLOCK: no room. */
+static enum rs_status send_try(struct stream_send *call, struct client_channel *channel)
+{
+    struct client_socket *socket = call->socket;
+    enum rs_status status = send_allowed(socket);
+    if (!CLIENT_LIKELY(status == RS_OK)) {
+        return status;
+    }
+    status = client_socket_move(socket, channel);
+    if (!CLIENT_LIKELY(status == RS_OK) || call->left_bytes == 0) {
+        return status;
+    }
+    struct stream_writer *out = &socket->out;
+    if (stream_writer_room(out) < call->left_bytes) {
+        status = stream_writer_refresh(out, &socket->state->send_head, RS_CORRUPT);
+        if (status != RS_OK) {
+            return status;
+        }
+    }
+    struct stream_region regions[2];
+    uint32_t wanted = call->left_bytes < UINT32_MAX ? (uint32_t)call->left_bytes : UINT32_MAX;
+    uint32_t taken = stream_writer_regions(out, 0, wanted, regions);
+    if (taken == 0) {
+        return RS_WOULD_BLOCK;
+    }
+    send_gather(call, &regions[0]);
+    send_gather(call, &regions[1]);
+    call->left_bytes -= taken;
+    stream_writer_commit(out, taken);
+    atomic_store_explicit(&socket->send_tail, out->tail, memory_order_relaxed);
+    return client_post(socket, channel, out->tail, call->urgent && call->left_bytes == 0);
+}
+
+/* ---- blocking ---------------------------------------------------------------------------------
+ */
+
+static bool send_wait_ready(void *context)
+{
+    const struct stream_send *call = context;
+    const struct client_socket *socket = call->socket;
+    return client_socket_phase(socket) != CLIENT_STREAM_ACTIVE ||
+           (client_stream_level(socket) & RS_LEVEL_ERROR) != 0 ||
+           (atomic_load_explicit(&socket->shut, memory_order_relaxed) &
+            (CLIENT_SHUT_SEND | CLIENT_SHUT_BROKEN)) != 0 ||
+           client_stream_room(socket, call->left_bytes);
+}
+
+static void send_wait_arm(void *context, uint32_t channel_idx)
+{
+    const struct stream_send *call = context;
+    client_socket_arm(call->socket, RS_LEVEL_WRITABLE | RS_LEVEL_ERROR, channel_idx);
+}
+
+static void send_wait_disarm(void *context, uint32_t channel_idx)
+{
+    const struct stream_send *call = context;
+    client_socket_disarm(call->socket, channel_idx);
+}
+
+/* The socket is held. Until all is in the ring. */
+static enum rs_status send_block(struct stream_send *call, struct client_channel *channel)
+{
+    struct client_socket *socket = call->socket;
+    struct client *client = socket->client;
+    uint32_t timeout_ms = atomic_load_explicit(&socket->send_timeout_ms, memory_order_relaxed);
+    uint64_t deadline_tsc =
+        client_deadline(client, timeout_ms == 0 ? UINT64_MAX : timeout_ms * NS_PER_MS);
+    struct client_condition condition = {.ready = send_wait_ready,
+                                         .arm = send_wait_arm,
+                                         .disarm = send_wait_disarm,
+                                         .context = call,
+                                         .queue_idx = channel->queue_idx};
+    for (;;) {
+        enum rs_status status = client_wait(client, &condition, deadline_tsc);
+        if (status != RS_OK) {
+            return status;
+        }
+        client_send_lock(socket);
+        status = send_try(call, channel);
+        client_send_unlock(socket);
+        if (status == RS_NOT_SOCKET) {
+            return RS_INTERRUPTED;
+        }
+        if (status != RS_WOULD_BLOCK && (status != RS_OK || call->left_bytes == 0)) {
+            return status;
+        }
+    }
+}
+
+/* The full ring may be a dead dataplane's. */
+static enum rs_status send_miss(struct client_socket *socket)
+{
+    enum rs_status status = client_check(socket->client, os_tsc());
+    return status != RS_OK ? status : RS_WOULD_BLOCK;
+}
+
+static enum rs_status send_once(struct stream_send *call, uint32_t flags)
+{
+    struct client_socket *socket = call->socket;
+    enum client_socket_phase phase = client_socket_phase(socket);
+    if (!CLIENT_LIKELY(phase == CLIENT_STREAM_ACTIVE)) {
+        return client_phase_open(phase) ? RS_NOT_CONNECTED : RS_NOT_SOCKET;
+    }
+    enum rs_status status = RS_OK;
+    struct client_channel *channel =
+        client_channel_get(socket->client, socket->home_queue_idx, &status);
+    if (channel == NULL) {
+        return status;
+    }
+    client_send_lock(socket);
+    status = send_try(call, channel);
+    bool blocks = false;
+    if (!CLIENT_LIKELY(status == RS_OK && call->left_bytes == 0) &&
+        (status == RS_OK || status == RS_WOULD_BLOCK)) {
+        blocks = client_may_block(socket, flags);
+        if (blocks) {
+            client_socket_hold(socket);
+        } else if (status == RS_WOULD_BLOCK) {
+            status = send_miss(socket);
+        }
+    }
+    client_send_unlock(socket);
+    if (blocks) {
+        status = send_block(call, channel);
+        client_socket_release(socket);
+    }
+    return status;
+}
+
+enum rs_status client_stream_send(struct client_socket *socket, const struct client_iov *iov,
+                                  uint32_t iov_count, uint32_t flags, size_t *sent_bytes)
+{
+    size_t total_bytes = 0;
+    for (uint32_t i = 0; i < iov_count; i++) {
+        total_bytes += iov[i].len_bytes;
+    }
+    struct stream_send call = {.socket = socket,
+                               .iov = iov,
+                               .left_bytes = total_bytes,
+                               .urgent = (flags & CLIENT_MSG_OOB) != 0};
+    enum rs_status status = send_once(&call, flags);
+    *sent_bytes = total_bytes - call.left_bytes;
+    return status;
+}
