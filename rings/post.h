@@ -233,6 +233,7 @@ RS_CHECK_RESULT static inline enum rs_status post_consumed(struct post_channel *
     slot->socket_idx = socket_idx;
     slot->generation = generation;
     slot->arg = 0;
+    slot->serial = 0;
     (void)slot_producer_publish(&channel->producer);
     return RS_OK;
 }

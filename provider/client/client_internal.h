@@ -306,6 +306,7 @@ struct client_stream_in {
     /* recv_notify: as it was when it was last loaded, and the newest value that RS_OP_CONSUMED
      * answered (if any). */
     uint32_t notify_seen, notify_told;
+    uint32_t unfenced_bytes; /* read since then */
     bool told;
     /* The urgent mark: mark_seq is the urgent_seq that it came with. The byte before mark_pos is
      * kept when the reader has passed it. */

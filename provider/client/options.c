@@ -313,7 +313,7 @@ enum rs_status client_members_replay(struct client_socket *socket)
 
 enum rs_status client_member(struct client_socket *socket, const struct rs_op_member *op)
 {
-    enum rs_status status = client_is_stream(socket) ? RS_NOT_SUPPORTED : member_check(op);
+    enum rs_status status = client_is_stream(socket) ? RS_BAD_OPTION : member_check(op);
     if (status != RS_OK) {
         return status;
     }

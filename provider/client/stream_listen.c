@@ -77,6 +77,23 @@ static enum rs_status accept_allowed(const struct client_socket *listener)
     return client_phase_open(phase) ? RS_INVALID : RS_NOT_SOCKET;
 }
 
+/* A record's content, checked. The place is ours from here on: its client words become those of a
+ * new socket before the dataplane sees the record consumed. */
+static enum rs_status accept_read(struct client *client, const struct dgram_view *view,
+                                  struct accepted *out)
+{
+    if (view->header.len_bytes != sizeof(out->record)) {
+        return RS_CORRUPT;
+    }
+    memcpy(&out->record, view->payload, sizeof(out->record));
+    if (out->record.socket_idx >= client->limit_sockets || out->record.generation == 0) {
+        return RS_CORRUPT;
+    }
+    out->peer = rs_addr_v4(view->header.src_be32, view->header.src_port_be16);
+    rs_socket_client_reset(&client->socket_clients[out->record.socket_idx]);
+    return RS_OK;
+}
+
 /* The oldest record of the next ring that has one. */
 static enum rs_status accept_take(struct client_socket *listener, struct accepted *out)
 {
@@ -92,13 +109,12 @@ static enum rs_status accept_take(struct client_socket *listener, struct accepte
         if (status == RS_WOULD_BLOCK) {
             continue;
         }
-        if (status == RS_OK && view.header.len_bytes == sizeof(out->record)) {
-            memcpy(&out->record, view.payload, sizeof(out->record));
-            out->peer = rs_addr_v4(view.header.src_be32, view.header.src_port_be16);
+        if (status == RS_OK) {
+            status = accept_read(listener->client, &view, out);
+        }
+        if (status == RS_OK) {
             out->queue_idx = listener->recv_queue_idx[queue];
             dgram_reader_consume(reader, &view);
-        } else {
-            status = RS_CORRUPT;
         }
         break;
     }
@@ -134,9 +150,6 @@ static enum rs_status accept_adopt(struct client_socket *socket, const struct ac
 {
     struct rs_socket_desc desc;
     const struct rs_accept *record = &accepted->record;
-    if (record->socket_idx >= socket->client->limit_sockets || record->generation == 0) {
-        return RS_CORRUPT;
-    }
     os_mutex_lock(&socket->control_mutex);
     client_socket_take_place(socket, record->socket_idx, record->generation, accepted->queue_idx);
     /* An error since it was connected is still to be reported. */

@@ -2,13 +2,14 @@
  * Receiving on a connection: bytes copied out of the receive ring, the dataplane told when it waits
  * for room; the urgent byte and its mark. Any thread; the socket's recv_lock makes concurrent
  * receivers take turns and is not held while one waits. No system call, allocation or division
- * unless it blocks. rings/README.md ("Room in a stream") argues that no news of room is lost.
+ * unless it blocks. rings/README.md ("Stream sockets") argues that no news of room is lost.
  */
 #include <string.h>
 
 #include "provider/client/client_internal.h"
 
-#define NS_PER_MS 1000000ull
+#define NS_PER_MS  1000000ull
+#define NOTE_BYTES 2048u /* read without a fence; less than what is worth an announcement */
 
 struct stream_recv {
     struct client_socket *socket;
@@ -97,16 +98,19 @@ static enum rs_status in_refresh(struct client_socket *socket)
 }
 
 /*
- * After recv_head was stored, or recv_notify loaded: does the dataplane wait for room that there is
- * now? A head before the mark needs no fence: the mark only ever moves on.
+ * Does the dataplane wait for room that there is now? Asked after recv_head was stored; with a fence
+ * only when it may matter: the ring is empty (the program may not come again before more arrives),
+ * the mark that was seen last is passed, or that much was read since the last time.
  */
 static void in_note(struct stream_recv *call)
 {
     struct client_socket *socket = call->socket;
     struct client_stream_in *in = &socket->in;
-    if (CLIENT_LIKELY(rs_seq_before(in->ring.head, in->notify_seen))) {
+    if (stream_reader_ready(&in->ring) != 0 && in->unfenced_bytes < NOTE_BYTES &&
+        rs_seq_before(in->ring.head, in->notify_seen)) {
         return;
     }
+    in->unfenced_bytes = 0;
     /* recv_head before recv_notify. Partner: the dataplane's fence between them the other way
      * round. */
     rs_fence_full();
@@ -127,6 +131,7 @@ static void in_consume(struct client_socket *socket, uint32_t bytes)
 {
     struct client_stream_in *in = &socket->in;
     stream_reader_consume(&in->ring, bytes);
+    in->unfenced_bytes += bytes;
     stream_reader_publish(&in->ring, &socket->shared->recv_head[socket->home_queue_idx]);
     if (in->marked && !rs_seq_before(in->ring.head, in->mark_pos)) {
         in->marked = false;

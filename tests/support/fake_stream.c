@@ -26,14 +26,34 @@ static void stream_level(struct fake *fake, struct fake_socket *socket, uint32_t
 /* ---- windows ----------------------------------------------------------------------------------
  */
 
+/* How far the listener's records are accepted. */
+static uint32_t stream_accepted_to(struct fake *fake, const struct fake_socket *listener)
+{
+    return atomic_load_explicit(&fake->clients[fake_idx(fake, listener)].recv_head[0],
+                                memory_order_acquire);
+}
+
+/* The client's recv_head; before it accepted the connection that word is nobody's. */
+static uint32_t stream_head(struct fake *fake, struct fake_socket *socket)
+{
+    struct fake_stream *stream = &socket->stream;
+    if (stream->listener != NULL) {
+        if (!rs_seq_before(stream->accept_position, stream_accepted_to(fake, stream->listener))) {
+            return 0;
+        }
+        stream->listener = NULL;
+    }
+    return atomic_load_explicit(&fake->clients[fake_idx(fake, socket)].recv_head[0],
+                                memory_order_acquire);
+}
+
 /* The window's right edge moves on when half of the ring is free again. */
 static void stream_window(struct fake *fake, struct fake_socket *socket)
 {
     struct fake_stream *stream = &socket->stream;
     uint32_t idx = fake_idx(fake, socket);
     uint32_t size = stream->in.size_bytes;
-    CHECK(stream_writer_refresh(&stream->in, &fake->clients[idx].recv_head[0], RS_POISONED) ==
-          RS_OK);
+    CHECK(stream_writer_take_head(&stream->in, stream_head(fake, socket)));
     if (stream->in.head_cached + size - stream->edge >= size / 2) {
         stream->edge = stream->in.head_cached + size;
     }
@@ -184,9 +204,8 @@ void fake_stream_settle(struct fake *fake, struct fake_socket *socket)
     while (socket->generation != 0 && stream->phase == FAKE_STREAM_CONNECTED && !stream->orphan &&
            stream->notify_stored) {
         stream->notify_stored = false;
-        uint32_t head = atomic_load_explicit(&fake->clients[fake_idx(fake, socket)].recv_head[0],
-                                             memory_order_acquire);
-        if (rs_seq_before(head, stream->edge - stream->in.size_bytes / 2)) {
+        if (rs_seq_before(stream_head(fake, socket),
+                          stream->edge - stream->in.size_bytes / 2)) {
             return;
         }
         fake_stream_consumed(fake, socket);
@@ -217,12 +236,6 @@ static void stream_record(struct fake *fake, struct fake_socket *listener,
     fake_happened(listener, RS_LEVEL_READABLE);
 }
 
-static uint32_t stream_accepted_to(struct fake *fake, const struct fake_socket *listener)
-{
-    return atomic_load_explicit(&fake->clients[fake_idx(fake, listener)].recv_head[0],
-                                memory_order_acquire);
-}
-
 static void stream_established(struct fake *fake, struct fake_socket *socket,
                                struct fake_socket *other)
 {
@@ -251,7 +264,6 @@ static void stream_syn(struct fake *fake, struct fake_socket *socket)
         return;
     }
     struct fake_socket *other = &fake->sockets[place.socket_idx];
-    rs_socket_client_reset(&fake->clients[place.socket_idx]);
     other->local = rs_addr_v4(socket->peer.ip.v4_be32, socket->peer.port_be16);
     other->peer = socket->local;
     stream_rings(fake, other);
@@ -304,14 +316,14 @@ static enum rs_status stream_listen(struct fake *fake, struct fake_socket *socke
 
 static void stream_close_listener(struct fake *fake, struct fake_socket *listener)
 {
-    uint32_t accepted_to = stream_accepted_to(fake, listener);
     for (uint32_t i = 0; i < fake->config.limit_sockets; i++) {
         struct fake_socket *socket = &fake->sockets[i];
         if (socket->generation == 0 || socket->stream.listener != listener) {
             continue;
         }
-        socket->stream.listener = NULL;
-        if (!rs_seq_before(socket->stream.accept_position, accepted_to)) {
+        (void)stream_head(fake, socket);
+        if (socket->stream.listener != NULL) {
+            socket->stream.listener = NULL;
             socket->stream.orphan = true; /* nobody knows it */
             fake_stream_fail(fake, socket, RS_CONN_RESET);
         }
@@ -335,9 +347,7 @@ static enum rs_status stream_close(struct fake *fake, struct fake_socket *socket
         return RS_OK;
     }
     stream->orphan = true;
-    uint32_t head = atomic_load_explicit(&fake->clients[fake_idx(fake, socket)].recv_head[0],
-                                         memory_order_acquire);
-    if (op.abort != 0 || head != stream->in.tail) {
+    if (op.abort != 0 || stream_head(fake, socket) != stream->in.tail) {
         fake_stream_fail(fake, socket, RS_CONN_RESET);
         return RS_OK;
     }
