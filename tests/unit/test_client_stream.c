@@ -3,5 +3,8 @@
 
 int main(void)
 {
-    return client_cases_stream() != 0;
+    int failed = client_cases_stream();
+    failed += client_cases_stream_ends();
+    failed += client_cases_stream_threads();
+    return failed != 0;
 }
