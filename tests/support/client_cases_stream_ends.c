@@ -46,6 +46,33 @@ static void expect_error(struct client_socket *socket, enum rs_status why)
     ok(client_take_error(socket));
 }
 
+/* A connection that ends before it is accepted is accepted all the same, and tells. */
+static void test_over_before_accept(void **state)
+{
+    (void)state;
+    struct rs_addr to;
+    struct client_socket *listener = stream_make_listener(&to);
+    for (int reset = 0; reset < 2; reset++) {
+        struct client_socket *accepted = NULL;
+        struct client_socket *socket = stream_make();
+        ok(client_connect(socket, &to));
+        stream_send_all(socket, "short", 5);
+        if (reset != 0) {
+            stream_set(socket, CLIENT_OPT_LINGER_MS, 0);
+        }
+        ok(client_ping(stream_client));
+        ok(client_socket_close(socket));
+        ok(client_accept(listener, &accepted, NULL));
+        stream_expect(accepted, "short");
+        if (reset != 0) {
+            expect_error(accepted, RS_CONN_RESET);
+        } else {
+            expect_end(accepted);
+        }
+        ok(client_socket_close(accepted));
+    }
+}
+
 static void test_half_close(void **state)
 {
     (void)state;
@@ -420,10 +447,18 @@ int client_cases_stream_ends(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, stream_setup, stream_teardown)
     const struct CMUnitTest tests[] = {
-        CASE(test_half_close),      CASE(test_shutdown_recv), CASE(test_close),
-        CASE(test_close_sends_all), CASE(test_linger),        CASE(test_listener_closes),
-        CASE(test_options),         CASE(test_send_buffer),   CASE(test_reuse),
-        CASE(test_urgent),          CASE(test_urgent_inline),
+        CASE(test_over_before_accept),
+        CASE(test_half_close),
+        CASE(test_shutdown_recv),
+        CASE(test_close),
+        CASE(test_close_sends_all),
+        CASE(test_linger),
+        CASE(test_listener_closes),
+        CASE(test_options),
+        CASE(test_send_buffer),
+        CASE(test_reuse),
+        CASE(test_urgent),
+        CASE(test_urgent_inline),
     };
     return cmocka_run_group_tests_name("client stream ends", tests, NULL, NULL);
 }
