@@ -98,9 +98,9 @@ static enum rs_status in_refresh(struct client_socket *socket)
 }
 
 /*
- * Does the dataplane wait for room that there is now? Asked after recv_head was stored; with a fence
- * only when it may matter: the ring is empty (the program may not come again before more arrives),
- * the mark that was seen last is passed, or that much was read since the last time.
+ * Does the dataplane wait for room that there is now? Asked after recv_head was stored; with a
+ * fence only when it may matter: the ring is empty (the program may not come again before more
+ * arrives), the mark that was seen last is passed, or that much was read since the last time.
  */
 static void in_note(struct stream_recv *call)
 {

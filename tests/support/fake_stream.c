@@ -204,8 +204,7 @@ void fake_stream_settle(struct fake *fake, struct fake_socket *socket)
     while (socket->generation != 0 && stream->phase == FAKE_STREAM_CONNECTED && !stream->orphan &&
            stream->notify_stored) {
         stream->notify_stored = false;
-        if (rs_seq_before(stream_head(fake, socket),
-                          stream->edge - stream->in.size_bytes / 2)) {
+        if (rs_seq_before(stream_head(fake, socket), stream->edge - stream->in.size_bytes / 2)) {
             return;
         }
         fake_stream_consumed(fake, socket);
