@@ -83,6 +83,7 @@ static void test_under_way(void **state)
 
 struct connecter {
     struct client_socket *socket;
+    const struct rs_addr *to;
     struct os_thread thread;
     enum rs_status status;
 };
@@ -90,14 +91,15 @@ struct connecter {
 static void connecter_run(void *arg)
 {
     struct connecter *connecter = arg;
-    connecter->status = client_connect(connecter->socket, &silent);
+    connecter->status = client_connect(connecter->socket, connecter->to);
 }
 
 /* Returns when the SYN is sent. */
-static void connecter_start(struct connecter *connecter, struct client_socket *socket)
+static void connecter_start(struct connecter *connecter, struct client_socket *socket,
+                            const struct rs_addr *to)
 {
     struct rs_addr addr;
-    *connecter = (struct connecter){.socket = socket};
+    *connecter = (struct connecter){.socket = socket, .to = to};
     CHECK(os_thread_start(&connecter->thread, connecter_run, connecter, "connecter") == RS_OK);
     while (client_local_addr(socket, &addr) != RS_OK) {
         os_yield();
@@ -113,12 +115,12 @@ static void test_connect_wakes(void **state)
     config.spin_us = 0;
     begin(&config);
     for (uint32_t round = 0; round < 20; round++) {
-        connecter_start(&connecter, stream_make());
+        connecter_start(&connecter, stream_make(), &silent);
         os_sleep_ns(round % 4 * 300000ull);
         ok(client_socket_close(connecter.socket));
         os_thread_join(&connecter.thread);
         assert_int_equal(connecter.status, RS_INTERRUPTED);
-        connecter_start(&connecter, stream_make());
+        connecter_start(&connecter, stream_make(), &silent);
         os_sleep_ns(round % 4 * 300000ull);
         ok(client_local_addr(connecter.socket, &addr));
         fake_stream_error(fake, addr.port_be16, RS_HOST_UNREACHABLE);
@@ -127,7 +129,15 @@ static void test_connect_wakes(void **state)
         ok(client_take_error(connecter.socket));
         ok(client_socket_close(connecter.socket));
     }
-    connecter_start(&connecter, stream_make());
+    struct client_socket *first = stream_make(), *accepted = NULL;
+    ok(client_listen(listener, 1));
+    ok(client_connect(first, &listener_addr));
+    connecter_start(&connecter, stream_make(), &listener_addr); /* no place in the backlog */
+    os_sleep_ns(2000000);
+    ok(client_accept(listener, &accepted, NULL));
+    os_thread_join(&connecter.thread);
+    ok(connecter.status);
+    connecter_start(&connecter, stream_make(), &silent);
     fake_die(fake);
     os_thread_join(&connecter.thread);
     assert_int_equal(connecter.status, RS_DATAPLANE_GONE);
