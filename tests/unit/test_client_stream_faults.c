@@ -273,7 +273,7 @@ static void test_urgent_under_pressure(void **state)
     assert_int_equal(byte, '!');
     struct fake_counts counts;
     fake_count(fake, &counts);
-    assert_true(counts.level_takes > 0);
+    assert_in_range(counts.posts, 2, 100); /* fewer than sends: the others were levels */
     end();
 }
 
