@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "rings/fence.h"
 #include "rings/layout.h"
 #include "rings/seq.h"
 #include "rings/status.h"
@@ -192,6 +193,47 @@ static inline void stream_reader_publish(const struct stream_reader *reader,
 {
     /* Release, partner stream_writer_refresh: what we read is read before it may be overwritten. */
     atomic_store_explicit(head_word, reader->head, memory_order_release);
+}
+
+/* ---- news of room: the client's half (rings/README.md, "Stream sockets") ----------------------
+ */
+
+/* Zero-initialise. */
+struct stream_note {
+    uint32_t seen; /* recv_notify when it was last loaded */
+    uint32_t told; /* the newest value that was answered, if any */
+    uint32_t
+        unfenced_bytes; /* read since it was last loaded behind a fence; the reader adds to it */
+    bool any_told;
+};
+
+/* Less than a dataplane thinks worth an announcement. */
+#define STREAM_NOTE_BYTES 2048u
+
+/*
+ * True: the dataplane waits for room that there is now, post RS_OP_CONSUMED. Asked after each read,
+ * with recv_head stored, and after a look. stays: the reader may not come again before more arrives
+ * (nothing is left, or it only looked); else the words are compared only now and then, for a fence
+ * would cost a small read a tenth of its time.
+ */
+static inline bool stream_note_due(struct stream_note *note, const struct stream_reader *reader,
+                                   const rs_atomic_u32 *notify_word, bool stays)
+{
+    if (!stays && note->unfenced_bytes < STREAM_NOTE_BYTES &&
+        rs_seq_before(reader->head, note->seen)) {
+        return false;
+    }
+    note->unfenced_bytes = 0;
+    /* recv_head before recv_notify. Partner: the dataplane's fence between its store of recv_notify
+     * and its load of recv_head. */
+    rs_fence_full();
+    note->seen = atomic_load_explicit(notify_word, memory_order_relaxed);
+    if (rs_seq_before(reader->head, note->seen) || (note->any_told && note->told == note->seen)) {
+        return false;
+    }
+    note->any_told = true;
+    note->told = note->seen;
+    return true;
 }
 
 #endif

@@ -303,11 +303,7 @@ struct client_post_place {
 /* The receiving half of a connection; under recv_lock. */
 struct client_stream_in {
     struct stream_reader ring;
-    /* recv_notify: as it was when it was last loaded, and the newest value that RS_OP_CONSUMED
-     * answered (if any). */
-    uint32_t notify_seen, notify_told;
-    uint32_t unfenced_bytes; /* read since then */
-    bool told;
+    struct stream_note note;
     /* The urgent mark: mark_seq is the urgent_seq that it came with. The byte before mark_pos is
      * kept when the reader has passed it. */
     bool marked, byte_kept;

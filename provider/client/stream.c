@@ -45,9 +45,7 @@ enum rs_status client_stream_start(struct client_socket *socket, const struct rs
         return status;
     }
     client_recv_lock(socket);
-    socket->in = (struct client_stream_in){
-        .notify_seen = atomic_load_explicit(&socket->state->recv_notify, memory_order_relaxed),
-        .mark_seq = urgent_base};
+    socket->in = (struct client_stream_in){.mark_seq = urgent_base};
     stream_reader_init(&socket->in.ring, recv_base, recv->size_bytes, 0);
     atomic_store_explicit(&socket->urgent_base, urgent_base, memory_order_relaxed);
     atomic_store_explicit(&socket->urgent_taken, urgent_base, memory_order_relaxed);

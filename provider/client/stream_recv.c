@@ -8,8 +8,7 @@
 
 #include "provider/client/client_internal.h"
 
-#define NS_PER_MS  1000000ull
-#define NOTE_BYTES 2048u /* read without a fence; less than what is worth an announcement */
+#define NS_PER_MS 1000000ull
 
 struct stream_recv {
     struct client_socket *socket;
@@ -92,35 +91,19 @@ static enum rs_status in_refresh(struct client_socket *socket)
 {
     struct client_stream_in *in = &socket->in;
     enum rs_status status = stream_reader_refresh(&in->ring, &socket->state->recv_tail, RS_CORRUPT);
-    in->notify_seen = atomic_load_explicit(&socket->state->recv_notify, memory_order_relaxed);
     in_refresh_mark(socket);
     return status;
 }
 
-/*
- * Does the dataplane wait for room that there is now? Asked after recv_head was stored; with a
- * fence only when it may matter: the ring is empty (the program may not come again before more
- * arrives), the mark that was seen last is passed, or that much was read since the last time.
- */
-static void in_note(struct stream_recv *call)
+/* After recv_head was stored, or at a look: is the dataplane to be told? */
+static void in_note(struct stream_recv *call, bool looks)
 {
     struct client_socket *socket = call->socket;
     struct client_stream_in *in = &socket->in;
-    if (stream_reader_ready(&in->ring) != 0 && in->unfenced_bytes < NOTE_BYTES &&
-        rs_seq_before(in->ring.head, in->notify_seen)) {
+    if (!stream_note_due(&in->note, &in->ring, &socket->state->recv_notify,
+                         looks || stream_reader_ready(&in->ring) == 0)) {
         return;
     }
-    in->unfenced_bytes = 0;
-    /* recv_head before recv_notify. Partner: the dataplane's fence between them the other way
-     * round. */
-    rs_fence_full();
-    in->notify_seen = atomic_load_explicit(&socket->state->recv_notify, memory_order_relaxed);
-    if (rs_seq_before(in->ring.head, in->notify_seen) ||
-        (in->told && in->notify_told == in->notify_seen)) {
-        return;
-    }
-    in->told = true;
-    in->notify_told = in->notify_seen;
     call->tell = true;
     call->idx = socket->idx;
     call->generation = socket->generation;
@@ -131,7 +114,7 @@ static void in_consume(struct client_socket *socket, uint32_t bytes)
 {
     struct client_stream_in *in = &socket->in;
     stream_reader_consume(&in->ring, bytes);
-    in->unfenced_bytes += bytes;
+    in->note.unfenced_bytes += bytes;
     stream_reader_publish(&in->ring, &socket->shared->recv_head[socket->home_queue_idx]);
     if (in->marked && !rs_seq_before(in->ring.head, in->mark_pos)) {
         in->marked = false;
@@ -195,7 +178,7 @@ static enum rs_status recv_bytes(struct stream_recv *call)
             if (status == RS_OK && available == 0) {
                 status = in_empty(socket, level);
                 call->over = status == RS_OK;
-                in_note(call);
+                in_note(call, true);
                 return status;
             }
         }
@@ -212,10 +195,11 @@ static enum rs_status recv_bytes(struct stream_recv *call)
     recv_scatter(call, &regions[1]);
     call->left_bytes -= taken;
     call->done_bytes += taken;
-    if ((call->flags & CLIENT_MSG_PEEK) == 0) {
+    bool looks = (call->flags & CLIENT_MSG_PEEK) != 0;
+    if (!looks) {
         in_consume(socket, taken);
     }
-    in_note(call);
+    in_note(call, looks);
     return RS_OK;
 }
 
@@ -402,7 +386,7 @@ enum rs_status client_stream_readable(struct client_socket *socket, uint32_t *by
         status = in_refresh(socket);
         if (status == RS_OK) {
             *bytes = in_available(&call);
-            in_note(&call);
+            in_note(&call, true);
         }
     }
     client_recv_unlock(socket);
