@@ -63,6 +63,9 @@ enum rs_status queue_create(const struct queue_input *input, struct queue **out)
     queue->queue_count = input->queue_count;
     queue->egress = input->egress;
     queue->nic = input->nic;
+    queue->tcp_ports = input->stack.tcp.ports_bound;
+    queue->local_ready_last = &queue->local_ready;
+    queue->local_port_next = input->idx;
     queue->clock = *input->clock;
     queue->control_event = input->control_event;
     queue->control_sleeping = input->control_sleeping;
@@ -318,7 +321,11 @@ static void queue_heartbeat(struct queue *queue)
     for (struct dp_socket *each = queue->listeners; each != NULL;
          each = each->stream->listen_next) {
         stream_listen_look(queue, each);
+        if (each->stream->local_waiting != NULL) { /* nobody else asks for places for them */
+            (void)stream_upcall_room(queue, &each->stream->listener);
+        }
     }
+    stream_local_heartbeat(queue);
     for (uint32_t i = 0; i < queue->session_count; i++) {
         struct dp_session *session = queue->sessions[i];
         /* relaxed: only whether it moves matters to the client */
@@ -365,6 +372,9 @@ bool queue_poll(struct queue *queue)
         work += exchange_receive(queue);
     }
     work += request_consume(queue);
+    if (queue->local_ready != NULL) {
+        work += stream_local_run(queue);
+    }
     stack_timers(queue->stack);
     stack_flush(queue->stack);
     if (queue->streams_gone != NULL) {

@@ -32,6 +32,9 @@
 /* Multicast MACs a NIC's filter is asked for; beyond them a NIC drops to all-multicast anyway. */
 #define QUEUE_MACS_MAX 128u
 #define QUEUE_EXPECTED 4u
+/* Ephemeral ports, and turns of local connections in an iteration. */
+#define QUEUE_LOCAL_PORTS 16384u
+#define QUEUE_LOCAL_TURNS 64u
 /* Looking at an idle channel costs some 8 ns. With more channels than this, sessions that asked for
  * nothing in the last second are looked at in one of so many (a power of two) iterations. */
 #define QUEUE_CHANNELS_EAGER 64u
@@ -102,6 +105,12 @@ struct queue {
     struct session_part *hinting;   /* sessions whose sockets wait to be hinted */
     struct dp_socket *streams_gone; /* orphans whose connections are gone */
     struct dp_socket *listeners;    /* stream sockets, or their parts, that listen here */
+    /* local connections (stream_local.c) */
+    struct dp_socket *local_ready, **local_ready_last; /* senders with news, oldest first */
+    struct dp_socket *local_orphans;                   /* closed, with bytes to send */
+    uint32_t local_ports[QUEUE_LOCAL_PORTS / 32];      /* a bit for each that is taken here */
+    uint32_t local_port_next;
+    const rs_atomic_u32 *tcp_ports; /* ports_bits: bound ones */
     uint64_t next_heartbeat_tsc, heartbeat_tsc;
     uint64_t signal_tsc; /* SESSION_SIGNAL_NS */
     struct rs_clock clock;

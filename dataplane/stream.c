@@ -19,6 +19,13 @@ static bool stream_take_tail(struct queue *queue, struct dp_socket *socket, uint
                              bool urgent)
 {
     struct dp_stream *stream = socket->stream;
+    if (stream->local.on) {
+        if (!stream_local_tail(queue, socket, tail, urgent)) {
+            request_poison(queue, socket->session, "POST with a tail outside the ring");
+            return false;
+        }
+        return true;
+    }
     if (stream->conn == NULL || stream->leaving) {
         return true; /* over: nobody will send it */
     }
@@ -110,6 +117,12 @@ static void stream_set_notify(struct queue *queue, struct dp_socket *socket)
     struct dp_stream *stream = socket->stream;
     uint32_t notify;
     stream->notify_waits = tcp_recv_notify(stream->conn, &notify);
+    stream_store_notify(queue, socket, notify);
+}
+
+void stream_store_notify(struct queue *queue, struct dp_socket *socket, uint32_t notify)
+{
+    struct dp_stream *stream = socket->stream;
     if (notify == stream->notify) {
         return;
     }
@@ -127,6 +140,10 @@ void stream_consumed(struct queue *queue, struct dp_socket *socket)
     struct dp_stream *stream = socket->stream;
     if (stream->phase == STREAM_LISTENING) {
         stream_listen_look(queue, socket);
+        return;
+    }
+    if (stream->local.on) {
+        stream_local_consumed(queue, socket);
         return;
     }
     if (stream->conn == NULL || stream->leaving) {
@@ -156,7 +173,7 @@ void stream_look(struct queue *queue, struct dp_socket *socket)
 
 /* ---- events ---- */
 
-static void stream_add_level(struct dp_socket *socket, uint32_t bits)
+void stream_add_level(struct dp_socket *socket, uint32_t bits)
 {
     socket->stream->level |= bits;
     /* release: partner is the client's acquire; what the bits announce comes before them */
@@ -178,10 +195,9 @@ void stream_connected(struct dp_socket *socket)
     stream_add_level(socket, RS_LEVEL_CONNECTED);
 }
 
-static uint32_t stream_event_error(struct dp_socket *socket)
+uint32_t stream_failed(struct dp_socket *socket, enum rs_status error)
 {
     struct dp_stream *stream = socket->stream;
-    enum rs_status error = tcp_error(stream->conn);
     if (stream->phase == STREAM_CONNECTING) {
         stream->phase = STREAM_IDLE;
     }
@@ -194,12 +210,17 @@ static uint32_t stream_event_error(struct dp_socket *socket)
     return RS_LEVEL_ERROR | RS_LEVEL_READABLE | RS_LEVEL_WRITABLE;
 }
 
+void stream_urgent(struct dp_socket *socket, uint32_t position)
+{
+    atomic_store_explicit(&socket->state->urgent_pos, position, memory_order_relaxed);
+    stream_count(&socket->state->urgent_seq);
+}
+
 static uint32_t stream_event_urgent(const struct queue *queue, struct dp_socket *socket)
 {
     struct tcp_info info;
     tcp_get_info(queue->stack, socket->stream->conn, &info);
-    atomic_store_explicit(&socket->state->urgent_pos, info.urgent_pos, memory_order_relaxed);
-    stream_count(&socket->state->urgent_seq);
+    stream_urgent(socket, info.urgent_pos);
     return RS_LEVEL_READABLE;
 }
 
@@ -225,7 +246,7 @@ static uint32_t stream_tell(const struct queue *queue, struct dp_socket *socket,
         happened |= RS_LEVEL_END | RS_LEVEL_READABLE;
     }
     if ((events & TCP_EVENT_ERROR) != 0) {
-        happened |= stream_event_error(socket);
+        happened |= stream_failed(socket, tcp_error(socket->stream->conn));
     }
     return happened;
 }

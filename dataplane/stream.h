@@ -5,6 +5,7 @@
  *   stream.c          data and what becomes of it: POST, CONSUMED, events of a connection, orphans
  *   stream_control.c  CONNECT, SHUTDOWN, CLOSE, options; messages of the control thread
  *   stream_listen.c   LISTEN and what comes of it
+ *   stream_local.c    connections between two sockets here, without segments
  *
  * A listening socket has a part on every queue (as a bound datagram socket has), with a receive
  * ring of accept records and a stock of places: sockets with rings, made by the control thread
@@ -19,12 +20,34 @@
 
 #include "dataplane/queue.h"
 #include "dataplane/tcp.h"
+#include "rings/stream_ring.h"
 
 enum stream_phase {
     STREAM_IDLE,       /* not connected, or no more: CONNECT may come */
     STREAM_CONNECTING, /* the SYN is sent */
     STREAM_CONNECTED,  /* was connected, also when it is over */
     STREAM_LISTENING
+};
+
+/* One end of a local connection. */
+struct stream_local {
+    bool on;         /* the socket's connection is a local one, or is to be */
+    bool shut;       /* an end follows what is in the send ring */
+    bool ended;      /* and was told to the peer */
+    bool recv_shut;  /* what arrives resets the connection */
+    bool over;       /* nothing comes or goes any more */
+    bool port_taken; /* own's, of the queue */
+    bool ready;
+    struct rs_addr own, other;
+    struct dp_socket *peer; /* NULL: none yet, or no more */
+    struct stream_reader send;
+    struct stream_writer recv;
+    const rs_atomic_u32 *recv_head;
+    struct dp_socket *ready_next;                 /* queue's list */
+    struct dp_socket *orphan_next, **orphan_link; /* so */
+    uint64_t linger_until_tsc;                    /* 0: no limit */
+    struct dp_socket *waits_for;                  /* a listener without places */
+    struct dp_socket *wait_next;
 };
 
 /* The stream half of a dp_socket. Zeroed by the control thread, then the queue's. */
@@ -56,7 +79,9 @@ struct dp_stream {
     uint32_t places_coming;     /* CONTROL_PLACE messages */
     struct dp_socket *places;   /* the stock, by place_next */
     struct dp_socket *place_next;
-    struct dp_socket *listen_next; /* queue's list */
+    struct dp_socket *listen_next;   /* queue's list */
+    struct dp_socket *local_waiting; /* local connections that wait for a place, oldest first */
+    struct stream_local local;
 };
 
 /* ---- stream.c ---- */
@@ -71,6 +96,13 @@ void stream_look(struct queue *queue, struct dp_socket *socket);
 /* The program may have read, or its limit is another: looks at recv_head, announces, says from
  * where on it wants to hear of it again. */
 void stream_consumed(struct queue *queue, struct dp_socket *socket);
+/* Bits of the level word; all they announce is stored. */
+void stream_add_level(struct dp_socket *socket, uint32_t bits);
+/* Error words and level. Returns what to tell, RS_LEVEL_*. */
+uint32_t stream_failed(struct dp_socket *socket, enum rs_status error);
+void stream_urgent(struct dp_socket *socket, uint32_t position);
+/* recv_notify, looked at again behind the fence when notify_waits. */
+void stream_store_notify(struct queue *queue, struct dp_socket *socket, uint32_t notify);
 /* level and connect_seq say that it is connected. */
 void stream_connected(struct dp_socket *socket);
 /* Its place goes back to the control thread when there is room (stream_settle). */
@@ -101,6 +133,40 @@ void stream_listen_end(struct queue *queue, struct dp_socket *part);
 bool stream_upcall_room(void *context, struct tcp_listener *listener);
 bool stream_upcall_accept(void *context, struct tcp_listener *listener, struct tcp_conn *conn,
                           struct tcp_rings *rings, void **owner);
+
+/* A connection takes the first place in stock: by `conn`, or to the other end `from` of a local
+ * one. False: the session is poisoned. */
+bool stream_accept_place(struct queue *queue, struct dp_socket *part, struct tcp_conn *conn,
+                         const struct stream_local *from);
+
+/* ---- stream_local.c ---- */
+
+/* CONNECT to an address of ours: as tcp_connect, but that the answer is there at once. */
+enum rs_status stream_local_connect(struct queue *queue, struct dp_socket *socket,
+                                    const struct rs_addr *peer);
+/* The accepted end of a connection from there. */
+void stream_local_place(const struct queue *queue, struct dp_socket *place,
+                        const struct stream_local *from);
+/* The listener has a place again, for one that waits; it has none any more, for nobody. */
+void stream_local_resume(struct queue *queue, struct dp_socket *listener);
+void stream_local_refuse_all(struct queue *queue, struct dp_socket *listener);
+/* Who listens to this address here; NULL: nobody. */
+struct dp_socket *stream_local_listener(const struct queue *queue, uint32_t ip_be32,
+                                        uint16_t port_be16);
+/* False: the tail cannot be. */
+bool stream_local_tail(struct queue *queue, struct dp_socket *socket, uint32_t tail, bool urgent);
+void stream_local_consumed(struct queue *queue, struct dp_socket *socket);
+void stream_local_limit(struct queue *queue, struct dp_socket *socket);
+enum rs_status stream_local_shutdown(struct queue *queue, struct dp_socket *socket, uint32_t how);
+/* Not connected yet: as if CONNECT had not come. */
+void stream_local_forget(struct queue *queue, struct dp_socket *socket);
+/* The socket has become an orphan: tcp_close, tcp_abort. */
+void stream_local_leave(struct queue *queue, struct dp_socket *socket, bool abort,
+                        uint64_t linger_ns);
+void stream_local_abort(struct queue *queue, struct dp_socket *socket);
+/* Turns of those with news. Returns how many. */
+uint32_t stream_local_run(struct queue *queue);
+void stream_local_heartbeat(struct queue *queue);
 
 /* ---- stream_control.c ---- */
 

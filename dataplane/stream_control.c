@@ -61,18 +61,23 @@ void stream_bound(struct dp_socket *socket, const struct rs_addr *local)
 /* Written before the reply that makes it valid. */
 void stream_describe(const struct queue *queue, struct dp_socket *socket)
 {
+    const struct stream_local *ends = &socket->stream->local;
+    struct rs_addr local = ends->own, peer = ends->other;
     struct tcp_info info;
-    tcp_get_info(queue->stack, socket->stream->conn, &info);
-    *socket->desc =
-        (struct rs_socket_desc){.local = rs_addr_v4(info.local_be32, info.local_port_be16),
-                                .peer = rs_addr_v4(info.peer_be32, info.peer_port_be16),
-                                .generation = socket->generation,
-                                .home_queue_idx = queue->idx,
-                                .type = RS_SOCK_STREAM,
-                                .send = socket->send_ring};
+    if (!ends->on) {
+        tcp_get_info(queue->stack, socket->stream->conn, &info);
+        local = rs_addr_v4(info.local_be32, info.local_port_be16);
+        peer = rs_addr_v4(info.peer_be32, info.peer_port_be16);
+    }
+    *socket->desc = (struct rs_socket_desc){.local = local,
+                                            .peer = peer,
+                                            .generation = socket->generation,
+                                            .home_queue_idx = queue->idx,
+                                            .type = RS_SOCK_STREAM,
+                                            .send = socket->send_ring};
     socket->desc->recv[queue->idx] = socket->recv_ring;
-    stream_name(&socket->local_name, info.local_be32, info.local_port_be16);
-    stream_name(&socket->peer_name, info.peer_be32, info.peer_port_be16);
+    stream_name(&socket->local_name, local.ip.v4_be32, local.port_be16);
+    stream_name(&socket->peer_name, peer.ip.v4_be32, peer.port_be16);
 }
 
 struct tcp_rings stream_tcp_rings(const struct queue *queue, struct dp_socket *socket)
@@ -103,6 +108,9 @@ enum rs_status stream_rings(struct queue *queue, struct dp_socket *socket,
                                           .settings = &stream->settings,
                                           .owner = socket};
     stream_clear_state(socket);
+    if (stack_is_own_address(queue->stack, peer->ip.v4_be32)) {
+        return stream_local_connect(queue, socket, peer);
+    }
     enum rs_status status = tcp_connect(queue->stack, &args, &stream->conn);
     if (status != RS_OK) {
         stream->conn = NULL;
@@ -171,6 +179,9 @@ static enum outcome stream_shutdown(struct queue *queue, struct dp_socket *socke
     if (op.how == 0 || (op.how & ~(uint32_t)(RS_SHUTDOWN_RECV | RS_SHUTDOWN_SEND)) != 0) {
         return stream_answer(queue, reply, RS_INVALID);
     }
+    if (stream->phase == STREAM_CONNECTED && stream->local.on) {
+        return stream_answer(queue, reply, stream_local_shutdown(queue, socket, op.how));
+    }
     if (stream->phase != STREAM_CONNECTED || stream->conn == NULL) {
         return stream_answer(queue, reply, RS_NOT_CONNECTED);
     }
@@ -204,6 +215,15 @@ void stream_leave(struct queue *queue, struct dp_socket *socket, bool abort, uin
     }
 }
 
+/* A socket without a connection: what there is of it on this queue's lists. */
+static void stream_end_idle(struct queue *queue, struct dp_socket *socket)
+{
+    if (socket->stream->local.on) {
+        stream_local_forget(queue, socket);
+    }
+    stream_listen_end(queue, socket);
+}
+
 static enum outcome stream_close(struct queue *queue, struct dp_socket *socket,
                                  const struct rs_request *request, struct message_reply *reply)
 {
@@ -213,11 +233,17 @@ static enum outcome stream_close(struct queue *queue, struct dp_socket *socket,
     if (!deliver_may_close(queue) || stream->places_coming != 0) {
         return OUTCOME_LATER;
     }
+    if (stream->phase == STREAM_CONNECTED && stream->local.on) {
+        stream_take_level(queue, socket);
+        stream_orphan(queue, socket);
+        stream_local_leave(queue, socket, op.abort != 0, op.linger_ms * STREAM_NS_PER_MS);
+        return stream_answer(queue, reply, RS_OK);
+    }
     if (stream->conn == NULL) {
         if (!request_may_forward(queue, socket->part)) {
             return OUTCOME_LATER;
         }
-        stream_listen_end(queue, socket);
+        stream_end_idle(queue, socket);
         return request_close_now(queue, socket, reply) ? OUTCOME_DONE : OUTCOME_LATER;
     }
     stream_take_level(queue, socket);
@@ -233,10 +259,15 @@ void stream_session_ends(struct queue *queue, struct dp_socket *socket, bool abo
     if (socket->orphan) {
         if (aborts && stream->conn != NULL) {
             tcp_abort(queue->stack, stream->conn);
+        } else if (aborts && stream->local.on) {
+            stream_local_abort(queue, socket);
         }
+    } else if (stream->phase == STREAM_CONNECTED && stream->local.on) {
+        stream_orphan(queue, socket);
+        stream_local_leave(queue, socket, true, 0);
     } else if (stream->conn == NULL) {
         if (stream->places_coming == 0) {
-            stream_listen_end(queue, socket);
+            stream_end_idle(queue, socket);
             (void)request_close_now(queue, socket, &nobody);
         }
     } else if (deliver_may_close(queue)) {
@@ -262,6 +293,9 @@ static enum rs_status stream_option_limit(struct queue *queue, struct dp_socket 
     struct dp_stream *stream = socket->stream;
     stream->recv_limit_bytes = value != 0 ? value : 1;
     stream_listen_limit(stream);
+    if (stream->local.on) {
+        stream_local_limit(queue, socket);
+    }
     if (stream->conn != NULL && !stream->leaving) {
         tcp_set_recv_limit(queue->stack, stream->conn, stream->recv_limit_bytes);
         stream_consumed(queue, socket);

@@ -60,7 +60,14 @@ static enum rs_status stream_listen_begin(struct queue *queue, struct dp_socket 
                                              .owner = part};
     stream->place_bytes = 1u << ARENA_ORDER_MIN; /* at least; more when the rings are there */
     stream_listen_limit(stream);
-    enum rs_status status = tcp_listen(queue->stack, &stream->listener);
+    const struct dp_socket *found =
+        stream_local_listener(queue, local->ip.v4_be32, local->port_be16);
+    if (found != NULL && found->stream->listener.local_be32 == local->ip.v4_be32) {
+        return RS_ADDR_IN_USE;
+    }
+    /* Without a wire there are local connections only. */
+    bool wire = queue->config->stack.tcp.connections_max != 0;
+    enum rs_status status = wire ? tcp_listen(queue->stack, &stream->listener) : RS_OK;
     if (status == RS_OK) {
         stream->phase = STREAM_LISTENING;
         stream->listen_next = queue->listeners;
@@ -147,6 +154,7 @@ void stream_part_unlisten(struct queue *queue, struct dp_socket *part)
         return;
     }
     tcp_listener_close(queue->stack, &stream->listener);
+    stream_local_refuse_all(queue, part);
     struct dp_socket **link = &queue->listeners;
     while (*link != part) {
         link = &(*link)->stream->listen_next;
@@ -167,7 +175,11 @@ void stream_place(struct queue *queue, const struct message *message)
         place->stream->place_next = stream->places;
         stream->places = place;
         stream->places_count++;
-        tcp_listener_resume(queue->stack, &stream->listener);
+        if (stream->local_waiting != NULL) {
+            stream_local_resume(queue, message->socket);
+        } else {
+            tcp_listener_resume(queue->stack, &stream->listener);
+        }
     }
 }
 
@@ -200,7 +212,10 @@ void stream_taken(struct queue *queue, struct dp_socket *socket)
 {
     struct dp_stream *stream = socket->stream;
     stream->waits = false;
-    if (stream->conn != NULL && !stream->leaving) {
+    if (stream->local.on) {
+        stream->local.recv_head = &socket->client->recv_head[queue->idx];
+        stream_local_consumed(queue, socket);
+    } else if (stream->conn != NULL && !stream->leaving) {
         tcp_set_recv_head(stream->conn, &socket->client->recv_head[queue->idx]);
         stream_consumed(queue, socket);
     }
@@ -236,8 +251,12 @@ void stream_listen_end(struct queue *queue, struct dp_socket *part)
         struct dp_socket *socket = stream_accepted(part, stream->accept_seen);
         tcp_backlog_release(stream->listener.backlog);
         if (socket != NULL && socket->stream->waits) {
-            stream_leave(queue, socket, true, 0);
             stream_orphan(queue, socket);
+            if (socket->stream->local.on) {
+                stream_local_leave(queue, socket, true, 0);
+            } else {
+                stream_leave(queue, socket, true, 0);
+            }
         }
     }
     stream_part_unlisten(queue, part);
@@ -294,11 +313,9 @@ static bool stream_accept_record(struct queue *queue, struct dp_socket *part,
     return true;
 }
 
-bool stream_upcall_accept(void *context, struct tcp_listener *listener, struct tcp_conn *conn,
-                          struct tcp_rings *rings, void **owner)
+bool stream_accept_place(struct queue *queue, struct dp_socket *part, struct tcp_conn *conn,
+                         const struct stream_local *from)
 {
-    struct queue *queue = context;
-    struct dp_socket *part = listener->owner;
     struct dp_socket *place = part->stream->places;
     struct dp_stream *stream = place->stream; /* there is one: stream_upcall_room said so */
     request_opened(place);
@@ -306,21 +323,37 @@ bool stream_upcall_accept(void *context, struct tcp_listener *listener, struct t
     stream->waits = true;
     stream->settings = part->stream->settings;
     stream->recv_limit_bytes = part->stream->recv_limit_bytes;
+    if (from != NULL) {
+        stream_local_place(queue, place, from);
+    }
     stream_describe(queue, place);
     stream_connected(place);
     if (!stream_accept_record(queue, part, place)) {
         stream->conn = NULL;
+        stream->local.on = false;
         place->part->sockets[place->idx] = NULL;
         place->part->open_sockets--;
         return false;
     }
     part->stream->places = stream->place_next;
     part->stream->places_count--;
-    *rings = stream_tcp_rings(queue, place);
-    *owner = place;
     stream_ask_place(queue, part, part->stream->places_wanted);
     if (!part->session->never_sleeps) {
         deliver_touch(queue, part, RS_LEVEL_READABLE);
     }
+    return true;
+}
+
+bool stream_upcall_accept(void *context, struct tcp_listener *listener, struct tcp_conn *conn,
+                          struct tcp_rings *rings, void **owner)
+{
+    struct queue *queue = context;
+    struct dp_socket *part = listener->owner;
+    struct dp_socket *place = part->stream->places;
+    if (!stream_accept_place(queue, part, conn, NULL)) {
+        return false;
+    }
+    *rings = stream_tcp_rings(queue, place);
+    *owner = place;
     return true;
 }

@@ -1,0 +1,528 @@
+/*
+ * Local connections: both ends are sockets of this queue, and bytes are copied from the one's send
+ * ring to the other's receive ring, without segments. Visible to programs they behave as others:
+ * backlog, refusal, half-close, reset, urgent data, full rings, orphans. Queue thread. Called by
+ * stream*.c where a socket's connection is local, by queue.c once an iteration; calls deliver.c.
+ *
+ * A sender with news is on the queue's ready list; stream_local_run copies for each on it, bounded
+ * by its session's bytes of the iteration. A receiver whose ring is full takes its sender off the
+ * list; stream_local_consumed puts it on again.
+ *
+ * An end that is closed and has nothing left to send is gone at once; the other one keeps what it
+ * has received, and its next byte finds nobody: a reset.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "dataplane/stream.h"
+#include "rings/byteorder.h"
+#include "rings/seq.h"
+
+#define STREAM_LOCAL_PORT_FIRST 49152u /* RFC 6335, as TCP's */
+
+/* ---- ports: one local connection for each, of its connecting end ---- */
+
+static bool stream_local_port_taken(const struct queue *queue, uint32_t n)
+{
+    uint32_t port = STREAM_LOCAL_PORT_FIRST + n;
+    /* relaxed, partner: the control thread; as tcp_port_is_bound */
+    uint32_t bound =
+        atomic_load_explicit(&queue->tcp_ports[port / 32], memory_order_relaxed) >> port % 32;
+    return ((bound | queue->local_ports[n / 32] >> n % 32) & 1) != 0;
+}
+
+/* 0: none is free. Each queue has its own ones, so no two of them choose the same pair. */
+static uint16_t stream_local_port_take(struct queue *queue)
+{
+    for (uint32_t tries = 0; tries < QUEUE_LOCAL_PORTS; tries++) {
+        uint32_t n = queue->local_port_next;
+        uint32_t next = n + queue->queue_count;
+        queue->local_port_next = next < QUEUE_LOCAL_PORTS ? next : queue->idx;
+        if (!stream_local_port_taken(queue, n)) {
+            queue->local_ports[n / 32] |= 1u << n % 32;
+            return rs_be16((uint16_t)(STREAM_LOCAL_PORT_FIRST + n));
+        }
+    }
+    return 0;
+}
+
+static void stream_local_port_give(struct queue *queue, struct stream_local *local)
+{
+    if (local->port_taken) {
+        uint32_t n = rs_be16(local->own.port_be16) - STREAM_LOCAL_PORT_FIRST;
+        queue->local_ports[n / 32] &= ~(1u << n % 32);
+        local->port_taken = false;
+    }
+}
+
+/* ---- lists ---- */
+
+static void stream_local_ready(struct queue *queue, struct dp_socket *socket)
+{
+    struct stream_local *local = &socket->stream->local;
+    if (local->ready) {
+        return;
+    }
+    local->ready = true;
+    local->ready_next = NULL;
+    *queue->local_ready_last = socket;
+    queue->local_ready_last = &local->ready_next;
+}
+
+static void stream_local_unready(struct queue *queue, struct dp_socket *socket)
+{
+    struct stream_local *local = &socket->stream->local;
+    struct dp_socket **link = &queue->local_ready;
+    while (local->ready && *link != socket) {
+        link = &(*link)->stream->local.ready_next;
+    }
+    if (local->ready) {
+        *link = local->ready_next;
+        local->ready = false;
+        if (local->ready_next == NULL) {
+            queue->local_ready_last = link;
+        }
+    }
+}
+
+static void stream_local_unwait(struct dp_socket *socket)
+{
+    struct stream_local *local = &socket->stream->local;
+    if (local->waits_for != NULL) {
+        struct dp_stream *listener = local->waits_for->stream;
+        struct dp_socket **link = &listener->local_waiting;
+        while (*link != socket) {
+            link = &(*link)->stream->local.wait_next;
+        }
+        *link = local->wait_next;
+        listener->listener.held--;
+        local->waits_for = NULL;
+    }
+}
+
+/* ---- ends ---- */
+
+static void stream_local_tell(struct queue *queue, struct dp_socket *socket, uint32_t happened)
+{
+    if (!socket->session->never_sleeps && !socket->orphan) {
+        deliver_touch(queue, socket, happened);
+    }
+}
+
+/* Nothing comes or goes here any more. An orphan's place goes back. */
+static void stream_local_part(struct queue *queue, struct dp_socket *socket)
+{
+    struct stream_local *local = &socket->stream->local;
+    stream_local_unwait(socket);
+    stream_local_unready(queue, socket);
+    stream_local_port_give(queue, local);
+    if (local->orphan_link != NULL) {
+        *local->orphan_link = local->orphan_next;
+        if (local->orphan_next != NULL) {
+            local->orphan_next->stream->local.orphan_link = local->orphan_link;
+        }
+        local->orphan_link = NULL;
+    }
+    if (local->peer != NULL) {
+        local->peer->stream->local.peer = NULL;
+        local->peer = NULL;
+    }
+    local->over = true;
+    socket->stream->notify_waits = false;
+    if (socket->orphan) {
+        stream_give_back(queue, socket);
+    }
+}
+
+/* The other end is told of a reset; both are over. */
+static void stream_local_fail(struct queue *queue, struct dp_socket *socket, enum rs_status error)
+{
+    if (socket->stream->local.over) {
+        return;
+    }
+    stream_local_part(queue, socket);
+    if (!socket->orphan) {
+        stream_local_tell(queue, socket, stream_failed(socket, error));
+    }
+}
+
+static void stream_local_reset_peer(struct queue *queue, struct dp_socket *socket)
+{
+    struct dp_socket *peer = socket->stream->local.peer;
+    if (peer != NULL) {
+        stream_local_fail(queue, peer, RS_CONN_RESET);
+    }
+}
+
+/* ---- copying ---- */
+
+/* The window of the receiving end: what it is told of in recv_notify while its sender waits. */
+static void stream_local_notify(struct queue *queue, struct dp_socket *to, bool waits)
+{
+    struct dp_stream *stream = to->stream;
+    const struct stream_writer *recv = &stream->local.recv;
+    uint32_t notify = waits ? recv->tail - recv->limit_bytes / 2 : recv->tail + RS_RING_MAX_BYTES;
+    if (waits || stream->notify_waits) {
+        stream->notify_waits = waits;
+        stream_store_notify(queue, to, notify);
+    }
+}
+
+/* Loads the receiver's index. False: it cannot be. */
+static bool stream_local_refresh(struct queue *queue, struct dp_socket *to)
+{
+    struct stream_local *local = &to->stream->local;
+    if (stream_writer_refresh(&local->recv, local->recv_head, RS_POISONED) == RS_OK) {
+        return true;
+    }
+    request_poison(queue, to->session, "recv_head outside the receive ring");
+    return false;
+}
+
+/* Up to max_bytes of what is sent and has room. Returns how many. */
+static uint32_t stream_local_copy(struct dp_socket *from, struct dp_socket *to, uint32_t max_bytes)
+{
+    struct stream_reader *send = &from->stream->local.send;
+    struct stream_writer *recv = &to->stream->local.recv;
+    uint32_t total = 0;
+    for (uint32_t got = 1; got != 0 && total < max_bytes; total += got) {
+        struct stream_const_region source[2];
+        struct stream_region target[2];
+        (void)stream_reader_regions(send, 0, max_bytes - total, source);
+        got = stream_writer_regions(recv, 0, source[0].len_bytes, target);
+        memcpy(target[0].base, source[0].base, target[0].len_bytes);
+        memcpy(target[1].base, source[0].base + target[0].len_bytes, target[1].len_bytes);
+        stream_writer_commit(recv, got);
+        stream_reader_consume(send, got);
+    }
+    if (total != 0) {
+        stream_writer_publish(recv, &to->state->recv_tail);
+        stream_reader_publish(send, &from->state->send_head);
+    }
+    return total;
+}
+
+/* All is sent: the end behind it, and the place of an orphan. */
+static void stream_local_drained(struct queue *queue, struct dp_socket *from)
+{
+    struct stream_local *local = &from->stream->local;
+    if (local->shut && !local->ended && local->peer != NULL) {
+        local->ended = true;
+        stream_add_level(local->peer, RS_LEVEL_END);
+        stream_local_tell(queue, local->peer, RS_LEVEL_END | RS_LEVEL_READABLE);
+    }
+    if (from->orphan && !local->over) {
+        stream_local_part(queue, from);
+    }
+}
+
+/* One sender's turn. True: it has more to do in the next iteration. */
+static bool stream_local_turn(struct queue *queue, struct dp_socket *from)
+{
+    struct stream_local *local = &from->stream->local;
+    struct session_part *part = from->part;
+    struct dp_socket *to = local->peer;
+    if (local->over || part->poison_status == RS_POISONED) {
+        return false;
+    }
+    bool unsent = stream_reader_ready(&local->send) != 0;
+    if (unsent && (to == NULL || to->orphan || to->stream->local.recv_shut)) {
+        if (to != NULL) { /* nobody will read it */
+            stream_local_fail(queue, to, RS_CONN_ABORTED);
+        }
+        stream_local_fail(queue, from, RS_CONN_RESET);
+        return false;
+    }
+    request_budget_refill(queue, part);
+    if (unsent && part->bytes_left <= 0) {
+        return true;
+    }
+    if (unsent) {
+        if (!stream_local_refresh(queue, to)) {
+            return false;
+        }
+        uint32_t got = stream_local_copy(from, to, (uint32_t)part->bytes_left);
+        part->bytes_left -= got;
+        unsent = stream_reader_ready(&local->send) != 0;
+        stream_local_notify(queue, to, unsent && stream_writer_room(&to->stream->local.recv) == 0);
+        if (got != 0) {
+            stream_local_tell(queue, to, RS_LEVEL_READABLE);
+            stream_local_tell(queue, from, RS_LEVEL_WRITABLE);
+        }
+    }
+    if (!unsent) {
+        stream_local_drained(queue, from);
+        return false;
+    }
+    return stream_writer_room(&to->stream->local.recv) != 0;
+}
+
+uint32_t stream_local_run(struct queue *queue)
+{
+    const struct dp_socket *again = NULL; /* the first that is on the list again: all had a turn */
+    uint32_t count = 0;
+    while (queue->local_ready != again && count < QUEUE_LOCAL_TURNS) {
+        struct dp_socket *socket = queue->local_ready;
+        if (socket == NULL) {
+            break;
+        }
+        stream_local_unready(queue, socket);
+        if (stream_local_turn(queue, socket)) {
+            stream_local_ready(queue, socket);
+            again = again != NULL ? again : socket;
+        }
+        count++;
+    }
+    return count;
+}
+
+/* ---- what programs do ---- */
+
+bool stream_local_tail(struct queue *queue, struct dp_socket *socket, uint32_t tail, bool urgent)
+{
+    struct stream_local *local = &socket->stream->local;
+    if (local->over || local->shut || socket->stream->phase != STREAM_CONNECTED) {
+        return true; /* its bytes go nowhere */
+    }
+    if (!stream_reader_take_tail(&local->send, tail)) {
+        return false;
+    }
+    if (urgent && local->peer != NULL && !local->peer->orphan) {
+        stream_urgent(local->peer, tail); /* positions are the same at both ends */
+        stream_local_tell(queue, local->peer, RS_LEVEL_READABLE);
+    }
+    stream_local_ready(queue, socket);
+    return true;
+}
+
+void stream_local_consumed(struct queue *queue, struct dp_socket *socket)
+{
+    struct stream_local *local = &socket->stream->local;
+    if (local->over || !stream_local_refresh(queue, socket)) {
+        return;
+    }
+    if (local->peer != NULL && stream_reader_ready(&local->peer->stream->local.send) != 0) {
+        stream_local_ready(queue, local->peer);
+    }
+}
+
+void stream_local_limit(struct queue *queue, struct dp_socket *socket)
+{
+    struct stream_local *local = &socket->stream->local;
+    uint32_t limit = socket->stream->recv_limit_bytes;
+    local->recv.limit_bytes =
+        limit != 0 && limit < local->recv.size_bytes ? limit : local->recv.size_bytes;
+    stream_local_consumed(queue, socket);
+}
+
+enum rs_status stream_local_shutdown(struct queue *queue, struct dp_socket *socket, uint32_t how)
+{
+    struct stream_local *local = &socket->stream->local;
+    if (local->over) {
+        return (how & RS_SHUTDOWN_SEND) != 0 && !local->shut ? RS_NOT_CONNECTED : RS_OK;
+    }
+    if ((how & RS_SHUTDOWN_SEND) != 0 && !local->shut) {
+        stream_take_level(queue, socket);
+        local->shut = true;
+        stream_local_ready(queue, socket);
+    }
+    local->recv_shut |= (how & RS_SHUTDOWN_RECV) != 0;
+    return RS_OK;
+}
+
+void stream_local_leave(struct queue *queue, struct dp_socket *socket, bool abort,
+                        uint64_t linger_ns)
+{
+    struct stream_local *local = &socket->stream->local;
+    assert(socket->orphan);
+    bool unread =
+        !stream_local_refresh(queue, socket) || local->recv.head_cached != local->recv.tail ||
+        (local->peer != NULL && stream_reader_ready(&local->peer->stream->local.send) != 0);
+    if (local->over) {
+        stream_give_back(queue, socket);
+        return;
+    }
+    if (abort || unread) {
+        stream_local_reset_peer(queue, socket);
+        if (!local->over) {
+            stream_local_part(queue, socket);
+        }
+        return;
+    }
+    local->shut = true;
+    local->linger_until_tsc =
+        linger_ns != 0 ? queue->now_tsc + linger_ns / 1000000 * queue->heartbeat_tsc : 0;
+    local->orphan_next = queue->local_orphans;
+    local->orphan_link = &queue->local_orphans;
+    if (local->orphan_next != NULL) {
+        local->orphan_next->stream->local.orphan_link = &local->orphan_next;
+    }
+    queue->local_orphans = socket;
+    stream_local_ready(queue, socket);
+}
+
+void stream_local_abort(struct queue *queue, struct dp_socket *socket)
+{
+    if (!socket->stream->local.over) {
+        stream_local_reset_peer(queue, socket);
+    }
+    if (!socket->stream->local.over) {
+        stream_local_part(queue, socket);
+    }
+}
+
+void stream_local_heartbeat(struct queue *queue)
+{
+    struct dp_socket *socket = queue->local_orphans;
+    while (socket != NULL) {
+        struct dp_socket *next = socket->stream->local.orphan_next;
+        uint64_t until_tsc = socket->stream->local.linger_until_tsc;
+        if (until_tsc != 0 && queue->now_tsc >= until_tsc) {
+            stream_local_abort(queue, socket);
+        }
+        socket = next;
+    }
+}
+
+/* ---- connecting ---- */
+
+static void stream_local_init(const struct queue *queue, struct dp_socket *socket,
+                              const struct rs_addr *own, const struct rs_addr *other)
+{
+    struct dp_stream *stream = socket->stream;
+    struct stream_local *local = &stream->local;
+    const struct tcp_rings rings = stream_tcp_rings(queue, socket);
+    *local = (struct stream_local){
+        .on = true, .own = *own, .other = *other, .recv_head = rings.recv_head};
+    stream_reader_init(&local->send, rings.send_base, rings.send_bytes, 0);
+    uint32_t limit =
+        rings.recv_limit_bytes < rings.recv_bytes ? rings.recv_limit_bytes : rings.recv_bytes;
+    stream_writer_init(&local->recv, rings.recv_base, rings.recv_bytes, limit, 0);
+}
+
+struct dp_socket *stream_local_listener(const struct queue *queue, uint32_t ip_be32,
+                                        uint16_t port_be16)
+{
+    struct dp_socket *any = NULL;
+    for (struct dp_socket *each = queue->listeners; each != NULL;
+         each = each->stream->listen_next) {
+        const struct tcp_listener *listener = &each->stream->listener;
+        if (listener->local_port_be16 != port_be16) {
+            continue;
+        }
+        if (listener->local_be32 == ip_be32) {
+            return each;
+        }
+        any = listener->local_be32 == 0 ? each : any;
+    }
+    return any;
+}
+
+static void stream_local_refuse(struct queue *queue, struct dp_socket *socket)
+{
+    stream_local_part(queue, socket);
+    stream_local_tell(queue, socket, stream_failed(socket, RS_CONN_REFUSED));
+    socket->stream->local.on = false; /* CONNECT may come again */
+}
+
+/* Takes a place; the two are connected. */
+static void stream_local_join(struct queue *queue, struct dp_socket *socket,
+                              struct dp_socket *listener)
+{
+    struct dp_socket *place = listener->stream->places;
+    if (!stream_accept_place(queue, listener, NULL, &socket->stream->local)) {
+        tcp_backlog_release(listener->stream->listener.backlog);
+        stream_local_refuse(queue, socket);
+        return;
+    }
+    place->stream->local.peer = socket;
+    socket->stream->local.peer = place;
+    stream_connected(socket);
+    stream_local_tell(queue, socket, RS_LEVEL_CONNECTED | RS_LEVEL_WRITABLE);
+    stream_local_ready(queue, socket);
+}
+
+/* Without a place in stock it waits for one; without one in the backlog it is refused. */
+static void stream_local_try(struct queue *queue, struct dp_socket *socket,
+                             struct dp_socket *listener)
+{
+    struct tcp_listener *part = &listener->stream->listener;
+    struct stream_local *local = &socket->stream->local;
+    bool room = stream_upcall_room(queue, part);
+    if (!room && listener->part->poison_status == RS_OK) {
+        local->waits_for = listener;
+        local->wait_next = NULL;
+        struct dp_socket **link = &listener->stream->local_waiting;
+        while (*link != NULL) {
+            link = &(*link)->stream->local.wait_next;
+        }
+        *link = socket;
+        part->held++; /* as many places are asked for */
+        return;
+    }
+    if (!room || !tcp_backlog_reserve(part->backlog)) {
+        stream_local_refuse(queue, socket);
+        return;
+    }
+    stream_local_join(queue, socket, listener);
+}
+
+void stream_local_resume(struct queue *queue, struct dp_socket *listener)
+{
+    struct dp_socket *socket = listener->stream->local_waiting;
+    if (socket != NULL) {
+        stream_local_unwait(socket);
+        stream_local_try(queue, socket, listener);
+    }
+}
+
+void stream_local_refuse_all(struct queue *queue, struct dp_socket *listener)
+{
+    while (listener->stream->local_waiting != NULL) {
+        struct dp_socket *socket = listener->stream->local_waiting;
+        stream_local_unwait(socket);
+        stream_local_refuse(queue, socket);
+    }
+}
+
+void stream_local_forget(struct queue *queue, struct dp_socket *socket)
+{
+    stream_local_part(queue, socket);
+    socket->stream->local.on = false;
+}
+
+void stream_local_place(const struct queue *queue, struct dp_socket *place,
+                        const struct stream_local *from)
+{
+    stream_local_init(queue, place, &from->other, &from->own);
+}
+
+enum rs_status stream_local_connect(struct queue *queue, struct dp_socket *socket,
+                                    const struct rs_addr *peer)
+{
+    struct dp_stream *stream = socket->stream;
+    uint32_t own_be32 = stream->local_be32 != 0 ? stream->local_be32 : peer->ip.v4_be32;
+    struct rs_addr own = rs_addr_v4(own_be32, stream->local_port_be16);
+    bool takes = own.port_be16 == 0;
+    if (peer->port_be16 == 0) {
+        return RS_ADDR_NOT_AVAILABLE;
+    }
+    if (takes) {
+        own.port_be16 = stream_local_port_take(queue);
+    }
+    if (own.port_be16 == 0) {
+        return RS_ADDR_IN_USE;
+    }
+    const struct rs_addr other = rs_addr_v4(peer->ip.v4_be32, peer->port_be16);
+    stream_local_init(queue, socket, &own, &other);
+    stream->local.port_taken = takes;
+    stream->phase = STREAM_CONNECTING;
+    stream_describe(queue, socket);
+    struct dp_socket *listener = stream_local_listener(queue, other.ip.v4_be32, other.port_be16);
+    if (listener != NULL) {
+        stream_local_try(queue, socket, listener);
+    } else {
+        stream_local_refuse(queue, socket);
+    }
+    return RS_OK;
+}
