@@ -216,30 +216,19 @@ void stream_urgent(struct dp_socket *socket, uint32_t position)
     stream_count(&socket->state->urgent_seq);
 }
 
-static uint32_t stream_event_urgent(const struct queue *queue, struct dp_socket *socket)
-{
-    struct tcp_info info;
-    tcp_get_info(queue->stack, socket->stream->conn, &info);
-    stream_urgent(socket, info.urgent_pos);
-    return RS_LEVEL_READABLE;
-}
-
 /* Words first, then whom to tell. */
-static uint32_t stream_tell(const struct queue *queue, struct dp_socket *socket, uint32_t events)
+static uint32_t stream_tell(struct dp_socket *socket, uint32_t events)
 {
     uint32_t happened = 0;
     if ((events & TCP_EVENT_CONNECTED) != 0 && socket->stream->phase == STREAM_CONNECTING) {
         stream_connected(socket);
         happened |= RS_LEVEL_CONNECTED | RS_LEVEL_WRITABLE;
     }
-    if ((events & TCP_EVENT_READABLE) != 0) {
+    if ((events & (TCP_EVENT_READABLE | TCP_EVENT_URGENT)) != 0) {
         happened |= RS_LEVEL_READABLE;
     }
     if ((events & TCP_EVENT_WRITABLE) != 0) {
         happened |= RS_LEVEL_WRITABLE;
-    }
-    if ((events & TCP_EVENT_URGENT) != 0) {
-        happened |= stream_event_urgent(queue, socket);
     }
     if ((events & TCP_EVENT_END) != 0) {
         stream_add_level(socket, RS_LEVEL_END);
@@ -277,7 +266,7 @@ void stream_upcall_event(void *context, struct tcp_conn *conn, uint32_t events)
         stream_gone(queue, socket);
         return;
     }
-    uint32_t happened = stream_tell(queue, socket, events);
+    uint32_t happened = stream_tell(socket, events);
     stream_set_notify(queue, socket);
     if (happened != 0 && !socket->session->never_sleeps) {
         deliver_touch(queue, socket, happened);

@@ -38,6 +38,8 @@ static void stream_clear_state(struct dp_socket *socket)
 
 void stream_opened(struct dp_socket *socket)
 {
+    /* An accepted socket's program has seen no mark yet, so it begins with none. */
+    atomic_store_explicit(&socket->state->urgent_seq, 0, memory_order_relaxed);
     stream_clear_state(socket);
 }
 
@@ -91,6 +93,8 @@ struct tcp_rings stream_tcp_rings(const struct queue *queue, struct dp_socket *s
         .recv_limit_bytes = limit_bytes != 0 ? limit_bytes : socket->recv_ring.size_bytes,
         .send_head = &socket->state->send_head,
         .recv_tail = &socket->state->recv_tail,
+        .urgent_pos = &socket->state->urgent_pos,
+        .urgent_seq = &socket->state->urgent_seq,
         .recv_head = socket->stream->waits ? &socket->stream->no_head
                                            : &socket->client->recv_head[queue->idx]};
 }
@@ -179,11 +183,12 @@ static enum outcome stream_shutdown(struct queue *queue, struct dp_socket *socke
     if (op.how == 0 || (op.how & ~(uint32_t)(RS_SHUTDOWN_RECV | RS_SHUTDOWN_SEND)) != 0) {
         return stream_answer(queue, reply, RS_INVALID);
     }
-    if (stream->phase == STREAM_CONNECTED && stream->local.on) {
-        return stream_answer(queue, reply, stream_local_shutdown(queue, socket, op.how));
-    }
-    if (stream->phase != STREAM_CONNECTED || stream->conn == NULL) {
+    if (stream->phase != STREAM_CONNECTED || (stream->conn == NULL && !stream->local.on)) {
         return stream_answer(queue, reply, RS_NOT_CONNECTED);
+    }
+    deliver_touch(queue, socket, RS_LEVEL_READABLE | RS_LEVEL_WRITABLE); /* other threads of it */
+    if (stream->local.on) {
+        return stream_answer(queue, reply, stream_local_shutdown(queue, socket, op.how));
     }
     if ((op.how & RS_SHUTDOWN_SEND) != 0) {
         status = stream_shutdown_send(queue, socket);

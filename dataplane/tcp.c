@@ -229,6 +229,8 @@ void tcp_conn_set_rings(struct tcp_conn *conn, const struct tcp_rings *rings)
     conn->send_head_word = rings->send_head;
     conn->recv_tail_word = rings->recv_tail;
     conn->recv_head_word = rings->recv_head;
+    conn->urgent_pos_word = rings->urgent_pos;
+    conn->urgent_seq_word = rings->urgent_seq;
 }
 
 /* ---- flow table ---- */

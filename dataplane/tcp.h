@@ -102,6 +102,9 @@ struct tcp_rings {
     rs_atomic_u32 *send_head;        /* stored: all before it is acknowledged */
     rs_atomic_u32 *recv_tail;        /* stored: all before it may be read */
     const rs_atomic_u32 *recv_head;  /* loaded: all before it is consumed */
+    /* Stored before the recv_tail that passes the byte: the position after it, then a count of such
+     * marks. NULL: nobody wants to know but by TCP_EVENT_URGENT. */
+    rs_atomic_u32 *urgent_pos, *urgent_seq;
 };
 
 /* What stack_upcalls.tcp_event tells, several at a time. */

@@ -337,6 +337,12 @@ static void tcp_urgent_step(struct stack *stack, struct tcp_conn *conn,
     conn->rcv_up_pos = up - conn->irs - 1;
     conn->features |= TCP_FEATURE_URGENT_IN;
     conn->events |= TCP_EVENT_URGENT;
+    if (conn->urgent_seq_word != NULL) {
+        uint32_t marks = atomic_load_explicit(conn->urgent_seq_word, memory_order_relaxed);
+        atomic_store_explicit(conn->urgent_pos_word, conn->rcv_up_pos, memory_order_relaxed);
+        /* release: the position first; partner is the client's acquire */
+        atomic_store_explicit(conn->urgent_seq_word, marks + 1, memory_order_release);
+    }
     tcp_ready(stack, conn);
 }
 

@@ -240,8 +240,9 @@ struct tcp_conn {
     /* the rest */
     struct tcp_conn *blocked_next;
     uint32_t irs;
-    uint32_t rcv_up;                             /* urgent data of the peer */
-    uint32_t rcv_up_pos;                         /* as ring position */
+    uint32_t rcv_up;                                  /* urgent data of the peer */
+    uint32_t rcv_up_pos;                              /* as ring position */
+    rs_atomic_u32 *urgent_pos_word, *urgent_seq_word; /* or NULL */
     uint32_t peer_fin_seq;                       /* of a FIN that came ahead of a gap or in order */
     uint16_t mss_peer;                           /* what the peer offered */
     uint32_t recent_ranges[TCP_SACK_MAX_BLOCKS]; /* start of those that changed last, for SACK;

@@ -426,6 +426,10 @@ bool stream_rig_stop(void)
         struct counters_sums sums;
         clean &= counters_balance(stack_counters(queue->stack), &sums);
         clean &= tcp_connection_count(queue->stack) == 0 && queue->streams_gone == NULL;
+        clean &= queue->listeners == NULL && queue->local_ready == NULL;
+        for (uint32_t n = 0; n < QUEUE_LOCAL_PORTS / 32; n++) {
+            clean &= queue->local_ports[n] == 0;
+        }
     }
     char file[128];
     (void)snprintf(file, sizeof(file), "%s/%s.lock", rig.folder, rig.instance);
