@@ -194,7 +194,7 @@ void stream_bound(struct dp_socket *socket, const struct rs_addr *local);
 enum rs_status stream_rings(struct queue *queue, struct dp_socket *socket,
                             const struct rs_addr *peer);
 /* The session ends. aborts: connections are reset, whatever the program did before; else those that
- * it had closed go on. The socket stays for now if it has a connection, or for want of room. */
+ * it had closed go on. The socket stays while it has a connection, or for want of room. */
 void stream_session_ends(struct queue *queue, struct dp_socket *socket, bool aborts);
 
 #endif
