@@ -310,6 +310,8 @@ static void fill_rings(struct client_socket *socket)
     assert_int_equal(status, RS_WOULD_BLOCK);
 }
 
+static uint32_t interrupted;
+
 static void wake_once(const struct wake *wake, uint32_t round)
 {
     struct client_socket *ends[2];
@@ -325,10 +327,10 @@ static void wake_once(const struct wake *wake, uint32_t round)
     }
     event_happen(ends, wake->event);
     os_thread_join(&sleeper.thread);
-    if (wake->status == RS_INTERRUPTED && sleeper.status == RS_NOT_SOCKET) {
-        assert_true(round < 20); /* later it had ample time to get inside */
-    } else {
+    /* On a loaded machine it may come when the socket is closed already; not each time. */
+    if (wake->status != RS_INTERRUPTED || sleeper.status != RS_NOT_SOCKET) {
         assert_int_equal(sleeper.status, wake->status);
+        interrupted += wake->status == RS_INTERRUPTED;
     }
     if (wake->call == CALL_POLL) {
         assert_int_equal(sleeper.item.ready, wake->ready);
@@ -352,6 +354,7 @@ static void test_wakes(void **state)
             wake_once(&wakes[i], round);
         }
     }
+    assert_true(interrupted > 0);
     end();
 }
 
@@ -379,8 +382,7 @@ static void test_accept_wakes(void **state)
         sleeper_start(&accepter, listener, CALL_ACCEPT, 0, round);
         ok(client_socket_close(listener));
         os_thread_join(&accepter.thread);
-        assert_true(accepter.status == RS_INTERRUPTED ||
-                    (round < 20 && accepter.status == RS_NOT_SOCKET));
+        assert_true(accepter.status == RS_INTERRUPTED || accepter.status == RS_NOT_SOCKET);
         listener = stream_make_listener(&listener_addr);
     }
     end();
