@@ -142,12 +142,13 @@ RS_CHECK_RESULT enum rs_status client_shutdown(struct client_socket *socket, uin
  * READABLE: a receive, or accept, does not block. WRITABLE: nor does a send; of a stream only once
  * it is connected. ERROR: an error waits; of a stream: the attempt to connect failed, or the
  * connection is over. Streams also: CONNECTED, END (the peer has sent its last byte), URGENT (an
- * urgent byte waits to be read out of band).
+ * urgent byte waits to be read out of band), FAILED (the attempt to connect failed).
  */
 #define CLIENT_POLL_URGENT 0x10000u
+#define CLIENT_POLL_FAILED 0x20000u
 struct client_poll {
     struct client_socket *socket; /* NULL: skipped */
-    uint32_t want;                /* RS_LEVEL_*, CLIENT_POLL_URGENT */
+    uint32_t want;                /* RS_LEVEL_*, CLIENT_POLL_* */
     uint32_t ready;               /* out */
 };
 /* Waits until one is ready or timeout_ns passed (0: only look, UINT64_MAX: for ever). *ready_count
@@ -186,6 +187,9 @@ RS_CHECK_RESULT enum rs_status client_member(struct client_socket *socket,
                                              const struct rs_op_member *op);
 /* Streams: true when no bytes lie before an urgent mark (SIOCATMARK). */
 RS_CHECK_RESULT enum rs_status client_at_mark(struct client_socket *socket, bool *at_mark);
+/* Streams: bytes were sent that the peer has not acknowledged and still may. A look, without
+ * waiting. */
+bool client_unacknowledged(const struct client_socket *socket);
 /* The pending asynchronous error (SO_ERROR): returned and cleared for this socket; RS_OK when none.
  */
 enum rs_status client_take_error(struct client_socket *socket);

@@ -508,7 +508,7 @@ bool client_recv_ready(
     const struct client_socket *socket); /* a record, an unseen error, or the end of the socket */
 bool client_send_ready(
     const struct client_socket *socket); /* room for what the newest send wanted, or the end */
-/* RS_LEVEL_* and CLIENT_POLL_URGENT of a stream socket. */
+/* RS_LEVEL_* and CLIENT_POLL_* of a stream socket. */
 uint32_t client_stream_ready(const struct client_socket *socket, enum client_socket_phase phase);
 bool client_urgent_ready(const struct client_socket *socket); /* an urgent byte has arrived */
 /* Room for so many bytes, or for a fair part of the send buffer: worth a send. */

@@ -88,8 +88,8 @@ static bool poll_wait_ready(void *context)
  */
 static uint32_t poll_events(uint32_t want)
 {
-    return (want & ~CLIENT_POLL_URGENT) | RS_LEVEL_ERROR | RS_LEVEL_END | RS_LEVEL_CONNECTED |
-           ((want & CLIENT_POLL_URGENT) != 0 ? RS_LEVEL_READABLE : 0u);
+    return (want & ~(CLIENT_POLL_URGENT | CLIENT_POLL_FAILED)) | RS_LEVEL_ERROR | RS_LEVEL_END |
+           RS_LEVEL_CONNECTED | ((want & CLIENT_POLL_URGENT) != 0 ? RS_LEVEL_READABLE : 0u);
 }
 
 static void poll_wait_arm(void *context, uint32_t channel_idx)

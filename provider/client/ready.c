@@ -131,7 +131,7 @@ static uint32_t ready_connection(const struct client_socket *socket)
 {
     uint32_t level = client_stream_level(socket);
     if ((level & RS_LEVEL_CONNECTED) == 0) {
-        return level & RS_LEVEL_ERROR;
+        return (level & RS_LEVEL_ERROR) != 0 ? RS_LEVEL_ERROR | CLIENT_POLL_FAILED : 0;
     }
     uint32_t ready = level & (RS_LEVEL_CONNECTED | RS_LEVEL_END | RS_LEVEL_ERROR);
     uint32_t shut = atomic_load_explicit(&socket->shut, memory_order_relaxed);
@@ -159,6 +159,17 @@ uint32_t client_stream_ready(const struct client_socket *socket, enum client_soc
         }
     }
     return 0;
+}
+
+bool client_unacknowledged(const struct client_socket *socket)
+{
+    if (!client_is_stream(socket) || client_socket_phase(socket) != CLIENT_STREAM_ACTIVE) {
+        return false;
+    }
+    uint32_t level = client_stream_level(socket);
+    return (level & (RS_LEVEL_CONNECTED | RS_LEVEL_ERROR)) == RS_LEVEL_CONNECTED &&
+           atomic_load_explicit(&socket->state->send_head, memory_order_relaxed) !=
+               atomic_load_explicit(&socket->send_tail, memory_order_relaxed);
 }
 
 /* ---- arming

@@ -31,8 +31,11 @@ struct host_provider {
 int host_load(const WCHAR *path, struct host_provider *out);
 /* WSPStartup with our upcalls. Returns what it returned. */
 int host_startup(struct host_provider *provider, WORD version);
-/* The catalog entry our provider is started as. */
+/* The catalog id of the entry our provider is started as, its first; the others follow. */
 #define HOST_CATALOG_ID 1001u
+/* The entry that serves the triple, as ws2_32 hands it to WSPSocket; when none does, the first: the
+ * provider says what is wrong. */
+WSAPROTOCOL_INFOW host_catalog_entry(int family, int type, int protocol);
 
 /* ---- upcalls (upcalls.c) ---- */
 

@@ -47,10 +47,19 @@ int host_load(const WCHAR *path, struct host_provider *out)
         return ERROR_PROC_NOT_FOUND;
     }
     memcpy(&out->startup, &startup, sizeof(startup));
-    out->info = spi_catalog_entries[0];
-    out->info.dwCatalogEntryId = HOST_CATALOG_ID;
+    out->info = host_catalog_entry(FROM_PROTOCOL_INFO, 0, 0);
     host_set_provider_path(out->path);
     return 0;
+}
+
+WSAPROTOCOL_INFOW host_catalog_entry(int family, int type, int protocol)
+{
+    const WSAPROTOCOL_INFOW *found =
+        spi_catalog_find(family == AF_UNSPEC ? AF_INET : family, type, protocol);
+    WSAPROTOCOL_INFOW entry = found != NULL ? *found : spi_catalog_entries[0];
+    entry.dwCatalogEntryId =
+        HOST_CATALOG_ID + (found != NULL ? (DWORD)(found - spi_catalog_entries) : 0u);
+    return entry;
 }
 
 int host_startup(struct host_provider *provider, WORD version)

@@ -16,7 +16,7 @@ SOCKET WSAAPI WSASocketW(int family, int type, int protocol, LPWSAPROTOCOL_INFOW
     if (table == NULL) {
         return INVALID_SOCKET;
     }
-    WSAPROTOCOL_INFOW ours = *winsock_protocol();
+    WSAPROTOCOL_INFOW ours = host_catalog_entry(family, type, protocol);
     return winsock_socket_result(table->lpWSPSocket(family, type, protocol,
                                                     info != NULL ? info : &ours, group, flags,
                                                     &error),
@@ -107,7 +107,7 @@ SOCKET WSAAPI WSAJoinLeaf(SOCKET s, const struct sockaddr *name, int name_bytes,
                                  error);
 }
 
-/* ---- streams' calls: the provider says what it thinks of them ---- */
+/* ---- streams' calls ---- */
 
 int WSAAPI listen(SOCKET s, int backlog)
 {
@@ -140,6 +140,22 @@ int WSAAPI shutdown(SOCKET s, int how)
     int error = 0;
     return table == NULL ? SOCKET_ERROR
                          : winsock_result(table->lpWSPShutdown(s, how, &error), error);
+}
+
+int WSAAPI WSASendDisconnect(SOCKET s, LPWSABUF data)
+{
+    const WSPPROC_TABLE *table = winsock_table();
+    int error = 0;
+    return table == NULL ? SOCKET_ERROR
+                         : winsock_result(table->lpWSPSendDisconnect(s, data, &error), error);
+}
+
+int WSAAPI WSARecvDisconnect(SOCKET s, LPWSABUF data)
+{
+    const WSPPROC_TABLE *table = winsock_table();
+    int error = 0;
+    return table == NULL ? SOCKET_ERROR
+                         : winsock_result(table->lpWSPRecvDisconnect(s, data, &error), error);
 }
 
 /* ---- options, control ---- */

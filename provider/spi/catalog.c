@@ -5,12 +5,20 @@
 
 #include "rings/layout.h"
 
-/* Flags as a base provider of UDP without installable-file-system handles has them. */
+#define PROVIDER_ID                                        \
+    {                                                      \
+        0x6f2c41d8, 0x9a37, 0x4b5e,                        \
+        {                                                  \
+            0x8d, 0x12, 0x52, 0x49, 0x4e, 0x47, 0x53, 0x4b \
+        }                                                  \
+    }
+
+/* Flags as base providers without installable-file-system handles have them. */
 const WSAPROTOCOL_INFOW spi_catalog_entries[] = {
     {.dwServiceFlags1 =
          XP1_CONNECTIONLESS | XP1_MESSAGE_ORIENTED | XP1_SUPPORT_BROADCAST | XP1_SUPPORT_MULTIPOINT,
      .dwProviderFlags = PFL_MATCHES_PROTOCOL_ZERO,
-     .ProviderId = {0x6f2c41d8, 0x9a37, 0x4b5e, {0x8d, 0x12, 0x52, 0x49, 0x4e, 0x47, 0x53, 0x4b}},
+     .ProviderId = PROVIDER_ID,
      .ProtocolChain = {.ChainLen = BASE_PROTOCOL},
      .iVersion = 2,
      .iAddressFamily = AF_INET,
@@ -22,6 +30,21 @@ const WSAPROTOCOL_INFOW spi_catalog_entries[] = {
      .iSecurityScheme = SECURITY_PROTOCOL_NONE,
      .dwMessageSize = RS_DGRAM_MAX_BYTES,
      .szProtocol = L"Ringsock UDP/IPv4"},
+    {.dwServiceFlags1 =
+         XP1_GUARANTEED_DELIVERY | XP1_GUARANTEED_ORDER | XP1_GRACEFUL_CLOSE | XP1_EXPEDITED_DATA,
+     .dwProviderFlags = PFL_MATCHES_PROTOCOL_ZERO,
+     .ProviderId = PROVIDER_ID,
+     .ProtocolChain = {.ChainLen = BASE_PROTOCOL},
+     .iVersion = 2,
+     .iAddressFamily = AF_INET,
+     .iMaxSockAddr = sizeof(SOCKADDR_IN),
+     .iMinSockAddr = sizeof(SOCKADDR_IN),
+     .iSocketType = SOCK_STREAM,
+     .iProtocol = IPPROTO_TCP,
+     .iNetworkByteOrder = BIGENDIAN,
+     .iSecurityScheme = SECURITY_PROTOCOL_NONE,
+     .dwMessageSize = 0, /* the size of a message means nothing here */
+     .szProtocol = L"Ringsock TCP/IPv4"},
 };
 const unsigned spi_catalog_count = sizeof(spi_catalog_entries) / sizeof(spi_catalog_entries[0]);
 

@@ -50,6 +50,10 @@ struct spi_socket *spi_socket_new(void)
         atomic_store_explicit(&socket->handle, (uintptr_t)INVALID_SOCKET, memory_order_relaxed);
         atomic_store_explicit(&socket->hints, 0, memory_order_relaxed);
         atomic_store_explicit(&socket->leaf, 0, memory_order_relaxed);
+        atomic_store_explicit(&socket->listening, false, memory_order_relaxed);
+        atomic_store_explicit(&socket->linger_s, 0, memory_order_relaxed);
+        atomic_store_explicit(&socket->connect_ms, 0, memory_order_relaxed);
+        socket->deferred.closed = false;
         socket->core = NULL;
         socket->session = NULL;
         /* Release: a late reader of the record's last life finds this one whole. */
@@ -131,6 +135,7 @@ struct spi_socket *spi_handle_remove(SOCKET s)
 enum rs_status spi_socket_close(struct spi_socket *socket, SOCKET s)
 {
     INT ignored = 0;
+    spi_accept_close(socket);
     enum rs_status status = client_socket_close(socket->core);
     /* The slot is empty already, so the system may give the same value to the next socket. */
     (void)spi_upcalls.lpWPUCloseSocketHandle(s, &ignored);

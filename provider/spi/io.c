@@ -54,15 +54,16 @@ static int vector_take(struct io_vector *vector, const WSABUF *buffers, DWORD co
 
 /* ---- send ---- */
 
-/* Urgent data and partial messages do not exist for datagrams (WSAEOPNOTSUPP); MSG_DONTROUTE may be
- * ignored by a provider. */
-static bool send_flags_ok(DWORD flags)
+/* Partial messages exist neither for datagrams nor in a stream, urgent data only in a stream
+ * (WSAEOPNOTSUPP); MSG_DONTROUTE may be ignored by a provider. */
+static bool send_flags_ok(const struct spi_socket *socket, DWORD flags)
 {
-    return (flags & ~(DWORD)MSG_DONTROUTE) == 0;
+    DWORD known = MSG_DONTROUTE | (socket->stream ? MSG_OOB : 0);
+    return (flags & ~known) == 0;
 }
 
 static int send_checked(struct spi_socket *socket, const WSABUF *buffers, DWORD count, LPDWORD sent,
-                        const struct rs_addr *to)
+                        DWORD flags, const struct rs_addr *to)
 {
     struct io_vector vector;
     size_t sent_bytes = 0;
@@ -80,7 +81,8 @@ static int send_checked(struct spi_socket *socket, const WSABUF *buffers, DWORD 
         to = &leaf;
     }
     enum rs_status status =
-        client_send(socket->core, vector.items, vector.count, 0, to, &sent_bytes);
+        client_send(socket->core, vector.items, vector.count,
+                    (flags & MSG_OOB) != 0 ? CLIENT_MSG_OOB : 0, to, &sent_bytes);
     vector_drop(&vector);
     if (status != RS_OK) {
         /* Winsock has one word for "no address given and none connected". */
@@ -110,13 +112,14 @@ int WSPAPI spi_send_to(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD s
     }
     struct rs_addr addr;
     int code = 0;
-    if (!send_flags_ok(flags) || spi_is_overlapped(socket, overlapped, routine != NULL)) {
+    to = socket->stream ? NULL : to; /* documented as ignored */
+    if (!send_flags_ok(socket, flags) || spi_is_overlapped(socket, overlapped, routine != NULL)) {
         code = WSAEOPNOTSUPP;
     } else if (to != NULL) {
         code = spi_sockaddr_read(to, to_bytes, &addr);
     }
     if (code == 0) {
-        code = send_checked(socket, buffers, buffer_count, sent, to != NULL ? &addr : NULL);
+        code = send_checked(socket, buffers, buffer_count, sent, flags, to != NULL ? &addr : NULL);
     }
     spi_socket_put(socket);
     return code == 0 ? 0 : spi_fail(error, code);
@@ -132,7 +135,7 @@ struct recv_out {
 };
 
 /* Before anything is taken from the ring: a datagram must not be lost to a bad pointer. */
-static int recv_check(const struct recv_out *out)
+static int recv_check(const struct spi_socket *socket, const struct recv_out *out)
 {
     if (!spi_can_write(out->received, sizeof(*out->received)) ||
         !spi_can_write(out->flags, sizeof(*out->flags))) {
@@ -144,11 +147,18 @@ static int recv_check(const struct recv_out *out)
             return code;
         }
     }
-    /* MSG_OOB and MSG_WAITALL are for streams; MSG_PUSH_IMMEDIATE is a hint about streams, and
-     * MSG_PARTIAL allows what a datagram never does. */
-    return (*out->flags & ~(DWORD)(MSG_PEEK | MSG_PARTIAL | MSG_PUSH_IMMEDIATE)) != 0
-               ? WSAEOPNOTSUPP
-               : 0;
+    /* MSG_OOB and MSG_WAITALL are for streams; MSG_PUSH_IMMEDIATE is a hint about streams, which
+     * never wait for more than there is; and MSG_PARTIAL allows what neither does. */
+    DWORD known =
+        MSG_PEEK | MSG_PARTIAL | MSG_PUSH_IMMEDIATE | (socket->stream ? MSG_OOB | MSG_WAITALL : 0);
+    return (*out->flags & ~known) != 0 ? WSAEOPNOTSUPP : 0;
+}
+
+static uint32_t recv_flags(DWORD flags)
+{
+    return ((flags & MSG_PEEK) != 0 ? CLIENT_MSG_PEEK : 0u) |
+           ((flags & MSG_OOB) != 0 ? CLIENT_MSG_OOB : 0u) |
+           ((flags & MSG_WAITALL) != 0 ? CLIENT_MSG_WAITALL : 0u);
 }
 
 static int recv_checked(struct spi_socket *socket, const WSABUF *buffers, DWORD count,
@@ -161,9 +171,8 @@ static int recv_checked(struct spi_socket *socket, const WSABUF *buffers, DWORD 
     if (code != 0) {
         return code;
     }
-    uint32_t flags = (*out->flags & MSG_PEEK) != 0 ? CLIENT_MSG_PEEK : 0;
-    enum rs_status status =
-        client_recv(socket->core, vector.items, vector.count, flags, &info, &received_bytes);
+    enum rs_status status = client_recv(socket->core, vector.items, vector.count,
+                                        recv_flags(*out->flags), &info, &received_bytes);
     vector_drop(&vector);
     if (status != RS_OK && status != RS_MESSAGE_SIZE) {
         return spi_wsa_error(status);
@@ -195,10 +204,13 @@ int WSPAPI spi_recv_from(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD
     if (socket == NULL) {
         return spi_fail(error, WSAENOTSOCK);
     }
-    const struct recv_out out = {
-        .received = received, .flags = flags, .from = from, .from_bytes = from_bytes};
-    int code =
-        spi_is_overlapped(socket, overlapped, routine != NULL) ? WSAEOPNOTSUPP : recv_check(&out);
+    /* The address of a stream's peer is documented as not given here. */
+    const struct recv_out out = {.received = received,
+                                 .flags = flags,
+                                 .from = socket->stream ? NULL : from,
+                                 .from_bytes = from_bytes};
+    int code = spi_is_overlapped(socket, overlapped, routine != NULL) ? WSAEOPNOTSUPP
+                                                                      : recv_check(socket, &out);
     if (code == 0) {
         code = recv_checked(socket, buffers, buffer_count, &out);
     }

@@ -1,7 +1,7 @@
 /*
  * WSPIoctl. A command Ringsock does not carry out says WSAEOPNOTSUPP, never silent success; one
- * that only streams have says WSAEINVAL (documented: not applicable to the type of socket). Any
- * thread.
+ * that the other type of socket has says WSAEINVAL (documented: not applicable to the type of
+ * socket). Any thread.
  */
 #include <string.h>
 
@@ -49,13 +49,43 @@ static int ioctl_scope(struct ioctl_call *call)
     return code != 0 ? code : spi_option_set(call->socket, RS_OPT_MCAST_TTL, word);
 }
 
-/* For a datagram socket the size of the first datagram that waits. */
+/* For a datagram socket the size of the first datagram that waits; for a stream what one receive
+ * can take. */
 static int ioctl_readable(struct ioctl_call *call)
 {
     uint32_t next_bytes;
     int code = spi_wsa_error(client_readable_bytes(call->socket->core, &next_bytes, NULL));
     DWORD word = next_bytes;
     return code != 0 ? code : ioctl_out(call, &word, sizeof(word));
+}
+
+static int ioctl_at_mark(struct ioctl_call *call)
+{
+    bool at_mark;
+    int code = spi_wsa_error(client_at_mark(call->socket->core, &at_mark));
+    DWORD word = at_mark;
+    return code != 0 ? code : ioctl_out(call, &word, sizeof(word));
+}
+
+/* Its page: WSAENOPROTOOPT for a datagram socket. The times count only when it is switched on. */
+static int ioctl_keepalive(struct ioctl_call *call)
+{
+    struct tcp_keepalive vals;
+    if (!call->socket->stream) {
+        return WSAENOPROTOOPT;
+    }
+    if (call->in_bytes < sizeof(vals) || !spi_can_read(call->in, sizeof(vals))) {
+        return WSAEFAULT;
+    }
+    memcpy(&vals, call->in, sizeof(vals));
+    int code = 0;
+    if (vals.onoff != 0) {
+        code = spi_option_set(call->socket, RS_OPT_KEEP_IDLE_MS, vals.keepalivetime);
+        code = code != 0
+                   ? code
+                   : spi_option_set(call->socket, RS_OPT_KEEP_INTERVAL_MS, vals.keepaliveinterval);
+    }
+    return code != 0 ? code : spi_option_set(call->socket, RS_OPT_KEEPALIVE, vals.onoff != 0);
 }
 
 static int ioctl_broadcast_address(struct ioctl_call *call)
@@ -65,15 +95,34 @@ static int ioctl_broadcast_address(struct ioctl_call *call)
     return ioctl_out(call, &in, sizeof(in));
 }
 
+static bool ioctl_of_other_type(const struct ioctl_call *call, DWORD code)
+{
+    switch (code) {
+    case (DWORD)SIOCATMARK:
+        return !call->socket->stream;
+    case SIO_UDP_CONNRESET:
+    case SIO_MULTIPOINT_LOOPBACK:
+    case SIO_MULTICAST_SCOPE:
+        return call->socket->stream;
+    default:
+        return false;
+    }
+}
+
 static int ioctl_run(struct ioctl_call *call, DWORD code)
 {
+    if (ioctl_of_other_type(call, code)) {
+        return WSAEINVAL;
+    }
     switch (code) {
     case (DWORD)FIONBIO:
         return ioctl_set_bool(call, CLIENT_OPT_NONBLOCKING);
     case (DWORD)FIONREAD:
         return ioctl_readable(call);
     case (DWORD)SIOCATMARK:
-        return WSAEINVAL;
+        return ioctl_at_mark(call);
+    case SIO_KEEPALIVE_VALS:
+        return ioctl_keepalive(call);
     case SIO_UDP_CONNRESET:
         return ioctl_set_bool(call, RS_OPT_CONNRESET);
     case SIO_MULTIPOINT_LOOPBACK:

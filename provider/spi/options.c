@@ -32,6 +32,9 @@ static const struct option_row option_rows[] = {
     {SOL_SOCKET, SO_SNDBUF, OPTION_DWORD, RS_OPT_SNDBUF},
     {SOL_SOCKET, SO_RCVTIMEO, OPTION_DWORD, CLIENT_OPT_RECV_TIMEOUT_MS},
     {SOL_SOCKET, SO_SNDTIMEO, OPTION_DWORD, CLIENT_OPT_SEND_TIMEOUT_MS},
+    {SOL_SOCKET, SO_KEEPALIVE, OPTION_BOOL, RS_OPT_KEEPALIVE},
+    {SOL_SOCKET, SO_OOBINLINE, OPTION_BOOL, CLIENT_OPT_OOB_INLINE},
+    {IPPROTO_TCP, TCP_NODELAY, OPTION_BOOL, RS_OPT_NODELAY},
     {IPPROTO_IP, IP_TTL, OPTION_SMALL, RS_OPT_TTL},
     {IPPROTO_IP, IP_TOS, OPTION_SMALL, RS_OPT_TOS},
     {IPPROTO_IP, IP_MULTICAST_TTL, OPTION_SMALL, RS_OPT_MCAST_TTL},
@@ -39,11 +42,13 @@ static const struct option_row option_rows[] = {
     {IPPROTO_IP, IP_MULTICAST_IF, OPTION_DWORD, RS_OPT_MCAST_IF},
 };
 
-static const struct option_row *option_find(int level, int name)
+/* The core knows which of its options a type of socket has, but for one that it keeps for all. */
+static const struct option_row *option_find(const struct spi_socket *socket, int level, int name)
 {
     for (size_t i = 0; i < sizeof(option_rows) / sizeof(option_rows[0]); i++) {
         if (option_rows[i].level == level && option_rows[i].name == name) {
-            return &option_rows[i];
+            bool known = socket->stream || option_rows[i].core != CLIENT_OPT_OOB_INLINE;
+            return known ? &option_rows[i] : NULL;
         }
     }
     return NULL;
@@ -166,6 +171,9 @@ static int member_set(struct spi_socket *socket, const struct member_row *row, c
                       int value_bytes)
 {
     struct rs_op_member op = {.action = row->action};
+    if (socket->stream) {
+        return WSAENOPROTOOPT;
+    }
     if (value_bytes < (int)row->bytes || !spi_can_read(value, row->bytes)) {
         return WSAEFAULT;
     }
@@ -203,10 +211,16 @@ static int hint_set(struct spi_socket *socket, int flag, const char *value, int 
     return 0;
 }
 
+static bool level_known(int level)
+{
+    return level == SOL_SOCKET || level == IPPROTO_IP || level == IPPROTO_UDP ||
+           level == IPPROTO_TCP;
+}
+
 static int option_set(struct spi_socket *socket, int level, int name, const char *value,
                       int value_bytes)
 {
-    const struct option_row *row = option_find(level, name);
+    const struct option_row *row = option_find(socket, level, name);
     if (row != NULL) {
         uint32_t word;
         int code = option_read(row, value, value_bytes, &word);
@@ -221,8 +235,8 @@ static int option_set(struct spi_socket *socket, int level, int name, const char
             return member_set(socket, &member_rows[i], value, value_bytes);
         }
     }
-    return level == SOL_SOCKET || level == IPPROTO_IP || level == IPPROTO_UDP ? WSAENOPROTOOPT
-                                                                              : WSAEINVAL;
+    return level_known(level) ? spi_stream_option_set(socket, level, name, value, value_bytes)
+                              : WSAEINVAL;
 }
 
 int WSPAPI spi_set_sock_opt(SOCKET s, int level, int name, const char *value, int value_bytes,
@@ -239,8 +253,7 @@ int WSPAPI spi_set_sock_opt(SOCKET s, int level, int name, const char *value, in
 
 /* ---- get ---- */
 
-/* Stores an answer of bytes; a buffer that is too small is told the size it needs. */
-static int answer(char *value, LPINT value_bytes, const void *result, int bytes)
+int spi_option_answer(char *value, LPINT value_bytes, const void *result, int bytes)
 {
     if (*value_bytes < bytes) {
         *value_bytes = bytes;
@@ -256,15 +269,16 @@ static int answer(char *value, LPINT value_bytes, const void *result, int bytes)
 
 static int answer_dword(char *value, LPINT value_bytes, DWORD word)
 {
-    return answer(value, value_bytes, &word, sizeof(word));
+    return spi_option_answer(value, value_bytes, &word, sizeof(word));
 }
 
 static int protocol_get(const struct spi_socket *socket, bool wide, char *value, LPINT value_bytes)
 {
-    WSAPROTOCOL_INFOW info = *spi_catalog_find(AF_INET, SOCK_DGRAM, IPPROTO_UDP);
+    WSAPROTOCOL_INFOW info =
+        *spi_catalog_find(AF_INET, socket->stream ? SOCK_STREAM : SOCK_DGRAM, 0);
     info.dwCatalogEntryId = socket->catalog_id;
     if (wide) {
-        return answer(value, value_bytes, &info, sizeof(info));
+        return spi_option_answer(value, value_bytes, &info, sizeof(info));
     }
     WSAPROTOCOL_INFOA narrow;
     static_assert(offsetof(WSAPROTOCOL_INFOA, szProtocol) ==
@@ -274,7 +288,7 @@ static int protocol_get(const struct spi_socket *socket, bool wide, char *value,
     for (size_t i = 0; i <= WSAPROTOCOL_LEN; i++) {
         narrow.szProtocol[i] = (CHAR)info.szProtocol[i];
     }
-    return answer(value, value_bytes, &narrow, sizeof(narrow));
+    return spi_option_answer(value, value_bytes, &narrow, sizeof(narrow));
 }
 
 /* The largest datagram that can leave the host in one packet. */
@@ -290,7 +304,7 @@ static int socket_level_get(struct spi_socket *socket, int name, char *value, LP
 {
     switch (name) {
     case SO_TYPE:
-        return answer_dword(value, value_bytes, SOCK_DGRAM);
+        return answer_dword(value, value_bytes, socket->stream ? SOCK_STREAM : SOCK_DGRAM);
     case SO_ERROR:
         /* Reading clears, so a buffer that cannot hold it must not cost the error. */
         if (*value_bytes < (int)sizeof(DWORD) || !spi_can_write(value, sizeof(DWORD))) {
@@ -298,8 +312,9 @@ static int socket_level_get(struct spi_socket *socket, int name, char *value, LP
         }
         return answer_dword(value, value_bytes,
                             (DWORD)spi_wsa_error(client_take_error(socket->core)));
-    case SO_MAX_MSG_SIZE:
-        return answer_dword(value, value_bytes, message_most_bytes(socket));
+    case SO_MAX_MSG_SIZE: /* has no meaning for streams */
+        return socket->stream ? WSAENOPROTOOPT
+                              : answer_dword(value, value_bytes, message_most_bytes(socket));
     case SO_PROTOCOL_INFOW:
         return protocol_get(socket, true, value, value_bytes);
     case SO_PROTOCOL_INFOA:
@@ -310,9 +325,7 @@ static int socket_level_get(struct spi_socket *socket, int name, char *value, LP
                             (atomic_load_explicit(&socket->hints, memory_order_relaxed) &
                              (uint32_t)hint_flag(name)) != 0);
     default:
-        /* With SO_ACCEPTCONN, SO_LINGER, SO_KEEPALIVE and SO_OOBINLINE, which a datagram socket
-         * does not have. */
-        return WSAENOPROTOOPT;
+        return spi_stream_option_get(socket, SOL_SOCKET, name, value, value_bytes);
     }
 }
 
@@ -322,12 +335,13 @@ static int option_get(struct spi_socket *socket, int level, int name, char *valu
     if (!spi_can_write(value_bytes, sizeof(*value_bytes))) {
         return WSAEFAULT;
     }
-    const struct option_row *row = option_find(level, name);
+    const struct option_row *row = option_find(socket, level, name);
     if (row == NULL) {
         if (level == SOL_SOCKET) {
             return socket_level_get(socket, name, value, value_bytes);
         }
-        return level == IPPROTO_IP || level == IPPROTO_UDP ? WSAENOPROTOOPT : WSAEINVAL;
+        return level_known(level) ? spi_stream_option_get(socket, level, name, value, value_bytes)
+                                  : WSAEINVAL;
     }
     uint32_t word;
     enum rs_status status = client_get_option(socket->core, row->core, &word);
@@ -336,7 +350,7 @@ static int option_get(struct spi_socket *socket, int level, int name, char *valu
     }
     if (row->kind == OPTION_SMALL && *value_bytes >= 1 && *value_bytes < (int)sizeof(word)) {
         unsigned char byte = (unsigned char)word;
-        return answer(value, value_bytes, &byte, sizeof(byte));
+        return spi_option_answer(value, value_bytes, &byte, sizeof(byte));
     }
     return answer_dword(value, value_bytes, word);
 }

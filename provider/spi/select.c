@@ -3,7 +3,8 @@
  * the order read, write, except, and the sets are rewritten from what is ready. Any thread; no
  * system call while the core spins, no allocation up to SELECT_LOCAL entries.
  *
- * A datagram socket is never exceptional: there is no urgent data and no connect that fails later.
+ * Exceptional are a connect that failed, and an urgent byte that is not inline. A datagram socket
+ * never is.
  */
 #include <mimalloc.h>
 #include <stddef.h>
@@ -21,7 +22,7 @@ struct select_call {
     struct client_poll *items;
     struct spi_socket **sockets; /* per item, with a reference */
     struct spi_session *session; /* of the first live socket; holds through its socket */
-    bool other_session;          /* sockets of a dead attach: ready, for their error */
+    bool immediate;              /* some are ready, whatever the core says: no waiting */
     struct client_poll local_items[SELECT_LOCAL];
     struct spi_socket *local_sockets[SELECT_LOCAL];
 };
@@ -70,7 +71,8 @@ static int select_room(struct select_call *call)
 
 static int select_hold(struct select_call *call)
 {
-    static const uint32_t wants[SETS] = {RS_LEVEL_READABLE, RS_LEVEL_WRITABLE, 0};
+    static const uint32_t wants[SETS] = {RS_LEVEL_READABLE, RS_LEVEL_WRITABLE,
+                                         CLIENT_POLL_FAILED | CLIENT_POLL_URGENT};
     for (unsigned i = 0; i < SETS; i++) {
         for (uint32_t k = 0; k < call->counts[i]; k++) {
             struct spi_socket *socket = spi_socket_get(call->sets[i]->fd_array[k]);
@@ -78,8 +80,11 @@ static int select_hold(struct select_call *call)
                 return WSAENOTSOCK;
             }
             call->sockets[call->held] = socket;
+            /* A connection that a condition function put off is the core's no more. */
+            bool waits = i == 0 && spi_accept_waits(socket);
             call->items[call->held] =
-                (struct client_poll){.socket = socket->core, .want = wants[i]};
+                (struct client_poll){.socket = waits ? NULL : socket->core, .want = wants[i]};
+            call->immediate = call->immediate || waits;
             call->held++;
         }
     }
@@ -100,7 +105,7 @@ static void select_split(struct select_call *call)
     for (uint32_t i = 0; i < call->held; i++) {
         if (call->sockets[i]->session != call->session) {
             call->items[i].socket = NULL;
-            call->other_session = true;
+            call->immediate = true;
         }
     }
 }
@@ -132,7 +137,7 @@ static int select_wait(struct select_call *call, uint64_t timeout_ns, int *ready
     uint32_t ready_count = 0;
     select_split(call);
     enum rs_status status = client_poll(call->session->client, call->items, call->held,
-                                        call->other_session ? 0 : timeout_ns, &ready_count);
+                                        call->immediate ? 0 : timeout_ns, &ready_count);
     if (status == RS_INTERRUPTED) {
         return WSAENOTSOCK; /* one of them was closed meanwhile */
     }
@@ -173,7 +178,7 @@ int WSPAPI spi_select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *excep
     call.sets[2] = exceptfds;
     call.counts[0] = call.counts[1] = call.counts[2] = 0;
     call.held = 0;
-    call.other_session = false;
+    call.immediate = false;
     int code = spi_started() ? select_timeout(timeout, &timeout_ns) : WSANOTINITIALISED;
     code = code == 0 ? select_count(&call) : code;
     code = code == 0 ? select_room(&call) : code;

@@ -61,6 +61,11 @@ enum rs_status spi_session_get(struct spi_session **out)
     return status;
 }
 
+void spi_session_hold(struct spi_session *session)
+{
+    atomic_fetch_add_explicit(&session->refs, 1, memory_order_relaxed);
+}
+
 void spi_session_put(struct spi_session *session)
 {
     /* Acquire and release, partner the other puts: the last sees what all did. */

@@ -49,14 +49,19 @@ static int wish_check(struct socket_wish *wish)
     if (wish->type == 0 && wish->protocol == 0) {
         return WSAESOCKTNOSUPPORT;
     }
-    if (spi_catalog_find(wish->family, wish->type, wish->protocol) == NULL) {
-        return wish->protocol == IPPROTO_TCP ? WSAEPROTOTYPE : WSAEPROTONOSUPPORT;
+    const WSAPROTOCOL_INFOW *entry = spi_catalog_find(wish->family, wish->type, wish->protocol);
+    if (entry == NULL) {
+        return spi_catalog_find(wish->family, 0, wish->protocol) != NULL ? WSAEPROTOTYPE
+                                                                         : WSAEPROTONOSUPPORT;
     }
+    wish->type = entry->iSocketType;
     if ((wish->flags & WSA_FLAG_REGISTERED_IO) != 0) {
         return WSAEOPNOTSUPP;
     }
-    /* IP multicast has no roots, neither in the control nor in the data plane. */
-    return (wish->flags & ~(DWORD)(FLAGS_LEAF | FLAGS_HARMLESS)) != 0 ? WSAEINVAL : 0;
+    /* IP multicast has no roots, neither in the control nor in the data plane; TCP no multipoint.
+     */
+    DWORD flags = FLAGS_HARMLESS | (wish->type == SOCK_DGRAM ? FLAGS_LEAF : 0u);
+    return (wish->flags & ~flags) != 0 ? WSAEINVAL : 0;
 }
 
 /* Everything of the record but the handle. */
@@ -65,12 +70,14 @@ static int socket_attach(struct spi_socket *socket, const struct socket_wish *wi
     socket->catalog_id = wish->catalog_id;
     socket->overlapped = (wish->flags & WSA_FLAG_OVERLAPPED) != 0;
     socket->multipoint = (wish->flags & FLAGS_LEAF) != 0;
+    socket->stream = wish->type == SOCK_STREAM;
     enum rs_status status = spi_session_get(&socket->session);
     if (status != RS_OK) {
         return spi_wsa_error(status);
     }
     struct client_socket *core = NULL;
-    status = client_socket_create(socket->session->client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, &core);
+    status = client_socket_create(socket->session->client, RS_FAMILY_IPV4,
+                                  socket->stream ? RS_SOCK_STREAM : RS_SOCK_DGRAM, &core);
     if (status != RS_OK) {
         return spi_wsa_error(status);
     }
@@ -79,7 +86,7 @@ static int socket_attach(struct spi_socket *socket, const struct socket_wish *wi
     return 0;
 }
 
-static int socket_publish(struct spi_socket *socket, SOCKET *out)
+int spi_socket_publish(struct spi_socket *socket, SOCKET *out)
 {
     INT error = WSAENOBUFS;
     SOCKET s = spi_upcalls.lpWPUCreateSocketHandle(socket->catalog_id, (DWORD_PTR)socket, &error);
@@ -114,7 +121,7 @@ SOCKET WSPAPI spi_socket_entry(int family, int type, int protocol, LPWSAPROTOCOL
     }
     code = socket_attach(socket, &wish);
     if (code == 0) {
-        code = socket_publish(socket, &s);
+        code = spi_socket_publish(socket, &s);
         if (code != 0) {
             (void)!client_socket_close(socket->core);
         }
@@ -147,36 +154,79 @@ int WSPAPI spi_bind(SOCKET s, const struct sockaddr *name, int name_bytes, LPINT
 }
 
 /* An address of AF_UNSPEC, or all zero, dissolves a datagram socket's peer. */
-static int connect_read(const struct sockaddr *name, int name_bytes, struct rs_addr *peer)
+static int connect_dgram(struct spi_socket *socket, const struct sockaddr *name, int name_bytes)
 {
-    int code = spi_sockaddr_read(name, name_bytes, peer);
-    if (code == WSAEAFNOSUPPORT && name->sa_family == AF_UNSPEC) {
-        *peer = (struct rs_addr){.family = RS_FAMILY_NONE};
-        return 0;
-    }
-    if (code == 0 && (peer->ip.v4_be32 == 0) != (peer->port_be16 == 0)) {
-        return WSAEADDRNOTAVAIL;
-    }
-    return code;
-}
-
-int WSPAPI spi_connect(SOCKET s, const struct sockaddr *name, int name_bytes, LPWSABUF caller_data,
-                       LPWSABUF callee_data, LPQOS socket_qos, LPQOS group_qos, LPINT error)
-{
-    /* Connect data and quality of service: UDP carries neither, and they are documented as ignored
-     * then. */
-    (void)caller_data, (void)callee_data, (void)socket_qos, (void)group_qos;
-    struct spi_socket *socket = spi_socket_get(s);
-    if (socket == NULL) {
-        return spi_fail(error, WSAENOTSOCK);
-    }
     struct rs_addr peer;
-    int code = connect_read(name, name_bytes, &peer);
+    int code = spi_sockaddr_read(name, name_bytes, &peer);
+    if (code == WSAEAFNOSUPPORT && name->sa_family == AF_UNSPEC) {
+        peer = (struct rs_addr){.family = RS_FAMILY_NONE};
+        code = 0;
+    } else if (code == 0 && (peer.ip.v4_be32 == 0) != (peer.port_be16 == 0)) {
+        code = WSAEADDRNOTAVAIL;
+    }
     if (code == 0) {
         code = spi_wsa_error(client_connect(socket->core, &peer));
     }
     if (code == 0) {
         atomic_store_explicit(&socket->leaf, 0, memory_order_relaxed);
+    }
+    return code;
+}
+
+/* WSAEINVAL is documented for a listening socket only; an address that no connection can have, as a
+ * group's or a broadcast's, is WSAEADDRNOTAVAIL. */
+static int connect_stream(struct spi_socket *socket, const struct sockaddr *name, int name_bytes)
+{
+    struct rs_addr peer;
+    int code = spi_sockaddr_read(name, name_bytes, &peer);
+    if (code != 0) {
+        return code;
+    }
+    uint64_t when_ms = GetTickCount64();
+    enum rs_status status = client_connect(socket->core, &peer);
+    if (status == RS_INVALID && !atomic_load_explicit(&socket->listening, memory_order_relaxed)) {
+        return WSAEADDRNOTAVAIL;
+    }
+    if (status == RS_OK || status == RS_WOULD_BLOCK) {
+        when_ms = status == RS_OK ? GetTickCount64() : when_ms;
+        atomic_store_explicit(&socket->connect_ms, when_ms, memory_order_relaxed);
+    }
+    return spi_wsa_error(status);
+}
+
+/* TCP carries no user data in its handshake (WSAConnect's page: WSAEPROTONOSUPPORT). What would
+ * come back is none. */
+static int connect_data(const WSABUF *caller_data, WSABUF *callee_data)
+{
+    if ((caller_data != NULL && !spi_can_read(caller_data, sizeof(*caller_data))) ||
+        (callee_data != NULL && !spi_can_write(callee_data, sizeof(*callee_data)))) {
+        return WSAEFAULT;
+    }
+    if (caller_data != NULL && caller_data->len != 0) {
+        return WSAEPROTONOSUPPORT;
+    }
+    if (callee_data != NULL) {
+        callee_data->len = 0;
+    }
+    return 0;
+}
+
+int WSPAPI spi_connect(SOCKET s, const struct sockaddr *name, int name_bytes, LPWSABUF caller_data,
+                       LPWSABUF callee_data, LPQOS socket_qos, LPQOS group_qos, LPINT error)
+{
+    /* Quality of service is documented as ignored where there is none; so are connect data of a
+     * datagram socket. */
+    (void)socket_qos, (void)group_qos;
+    struct spi_socket *socket = spi_socket_get(s);
+    if (socket == NULL) {
+        return spi_fail(error, WSAENOTSOCK);
+    }
+    int code;
+    if (socket->stream) {
+        code = connect_data(caller_data, callee_data);
+        code = code == 0 ? connect_stream(socket, name, name_bytes) : code;
+    } else {
+        code = connect_dgram(socket, name, name_bytes);
     }
     spi_socket_put(socket);
     return code == 0 ? 0 : spi_fail(error, code);
@@ -234,8 +284,63 @@ int WSPAPI spi_shutdown(SOCKET s, int how, LPINT error)
     return code == 0 ? 0 : spi_fail(error, code);
 }
 
+/* TCP carries no data with a FIN: WSAENOPROTOOPT is documented then. */
+static int disconnect_data(const WSABUF *data)
+{
+    if (data == NULL) {
+        return 0;
+    }
+    return spi_can_read(data, sizeof(*data)) ? WSAENOPROTOOPT : WSAEFAULT;
+}
+
+static int disconnect(SOCKET s, const WSABUF *data, uint32_t how, LPINT error)
+{
+    struct spi_socket *socket = spi_socket_get(s);
+    if (socket == NULL) {
+        return spi_fail(error, WSAENOTSOCK);
+    }
+    int code = disconnect_data(data);
+    if (code == 0) {
+        code = spi_wsa_error(client_shutdown(socket->core, how));
+    }
+    spi_socket_put(socket);
+    return code == 0 ? 0 : spi_fail(error, code);
+}
+
+int WSPAPI spi_send_disconnect(SOCKET s, LPWSABUF data, LPINT error)
+{
+    return disconnect(s, data, CLIENT_SHUT_SEND, error);
+}
+
+int WSPAPI spi_recv_disconnect(SOCKET s, LPWSABUF data, LPINT error)
+{
+    return disconnect(s, data, CLIENT_SHUT_RECV, error);
+}
+
+/* closesocket's page: a non-blocking socket with a linger time that would have to wait stays open
+ * and says WSAEWOULDBLOCK. */
+static bool close_would_block(SOCKET s)
+{
+    struct spi_socket *socket = spi_socket_get(s);
+    if (socket == NULL) {
+        return false;
+    }
+    uint32_t nonblocking = 0;
+    uint32_t linger_ms = CLIENT_LINGER_OFF;
+    bool waits = socket->stream &&
+                 client_get_option(socket->core, CLIENT_OPT_NONBLOCKING, &nonblocking) == RS_OK &&
+                 client_get_option(socket->core, CLIENT_OPT_LINGER_MS, &linger_ms) == RS_OK &&
+                 nonblocking != 0 && linger_ms != 0 && linger_ms != CLIENT_LINGER_OFF &&
+                 client_unacknowledged(socket->core);
+    spi_socket_put(socket);
+    return waits;
+}
+
 int WSPAPI spi_close(SOCKET s, LPINT error)
 {
+    if (close_would_block(s)) {
+        return spi_fail(error, WSAEWOULDBLOCK);
+    }
     struct spi_socket *socket = spi_handle_remove(s);
     if (socket == NULL) {
         return spi_fail(error, WSAENOTSOCK);

@@ -32,11 +32,19 @@ struct spi_session {
 /* The current attach, made when there is none or the dataplane of the old one is gone; the caller
  * gets a reference. Errors as client_open; why goes to the debugger's output. */
 RS_CHECK_RESULT enum rs_status spi_session_get(struct spi_session **out);
+void spi_session_hold(struct spi_session *session); /* one more, of a session that is held */
 void spi_session_put(struct spi_session *session);
 /* Forgets the current attach: WSPCleanup. */
 void spi_session_drop_current(void);
 
 /* ---- sockets (handle.c) ---- */
+
+/* Connections that a condition function put off (accept.c). Each is linked by its user word. */
+struct spi_deferred {
+    SRWLOCK lock;
+    struct client_socket *_Atomic first; /* changed under lock; partner: WSPSelect looks */
+    bool closed;                         /* under lock: nobody will accept any more */
+};
 
 /* Type-stable: a record is reused, never freed, so a thread that is late reads a record, not freed
  * memory, and sees by the handle that it is another's. */
@@ -49,8 +57,14 @@ struct spi_socket {
     DWORD catalog_id;
     bool overlapped;        /* WSA_FLAG_OVERLAPPED */
     bool multipoint;        /* WSA_FLAG_MULTIPOINT_*_LEAF */
+    bool stream;            /* SOCK_STREAM */
     _Atomic uint32_t hints; /* SPI_HINT_*: options without effect that read back as set */
     _Atomic uint64_t leaf;  /* WSPJoinLeaf's send destination: ip_be32 << 16 | port_be16; 0 none */
+    /* streams */
+    _Atomic bool listening;
+    _Atomic uint32_t linger_s;    /* l_linger, also while l_onoff is 0 */
+    _Atomic uint64_t connect_ms;  /* when it was connected, by GetTickCount64 */
+    struct spi_deferred deferred; /* of a listening one */
 };
 
 enum { SPI_HINT_DEBUG = 1, SPI_HINT_DONTROUTE = 2 };
@@ -69,6 +83,9 @@ void spi_socket_put(struct spi_socket *socket);
 struct spi_socket *spi_handle_remove(SOCKET s);
 /* Closes a socket that spi_handle_remove returned: calls inside end, the handle goes back. */
 enum rs_status spi_socket_close(struct spi_socket *socket, SOCKET s);
+/* socket.c: gives a record that is filled in its handle and shows it to all. 0 or the error; the
+ * record stays the caller's then. */
+int spi_socket_publish(struct spi_socket *socket, SOCKET *out);
 /* WSPCleanup: all that are left. */
 void spi_sockets_close_all(void);
 
@@ -123,6 +140,11 @@ int WSPAPI spi_bind(SOCKET s, const struct sockaddr *name, int name_bytes, LPINT
 int WSPAPI spi_connect(SOCKET s, const struct sockaddr *name, int name_bytes, LPWSABUF caller_data,
                        LPWSABUF callee_data, LPQOS socket_qos, LPQOS group_qos, LPINT error);
 int WSPAPI spi_close(SOCKET s, LPINT error);
+int WSPAPI spi_listen(SOCKET s, int backlog, LPINT error);
+SOCKET WSPAPI spi_accept(SOCKET s, struct sockaddr *addr, LPINT addr_bytes,
+                         LPCONDITIONPROC condition, DWORD_PTR callback_data, LPINT error);
+int WSPAPI spi_send_disconnect(SOCKET s, LPWSABUF data, LPINT error);
+int WSPAPI spi_recv_disconnect(SOCKET s, LPWSABUF data, LPINT error);
 int WSPAPI spi_shutdown(SOCKET s, int how, LPINT error);
 int WSPAPI spi_get_sock_name(SOCKET s, struct sockaddr *name, LPINT name_bytes, LPINT error);
 int WSPAPI spi_get_peer_name(SOCKET s, struct sockaddr *name, LPINT name_bytes, LPINT error);
@@ -159,7 +181,18 @@ INT WSPAPI spi_address_to_string(LPSOCKADDR address, DWORD address_bytes, LPWSAP
 INT WSPAPI spi_string_to_address(LPWSTR string, INT family, LPWSAPROTOCOL_INFOW info,
                                  LPSOCKADDR address, LPINT address_bytes, LPINT error);
 
-/* options.c, for ioctl.c and socket.c */
+/* options.c, for ioctl.c, options_stream.c */
 int spi_option_set(struct spi_socket *socket, uint32_t option, uint32_t value);
+/* Stores an answer of bytes; a buffer that is too small is told the size it needs. */
+int spi_option_answer(char *value, LPINT value_bytes, const void *result, int bytes);
+/* options_stream.c: options that only streams have. WSAENOPROTOOPT: none of them. */
+int spi_stream_option_set(struct spi_socket *socket, int level, int name, const char *value,
+                          int value_bytes);
+int spi_stream_option_get(struct spi_socket *socket, int level, int name, char *value,
+                          LPINT value_bytes);
+/* accept.c, for select.c and handle.c: a connection waits that was put off; no other will be, those
+ * that were are reset. */
+bool spi_accept_waits(const struct spi_socket *listener);
+void spi_accept_close(struct spi_socket *listener);
 
 #endif

@@ -15,14 +15,6 @@ static int later_on_socket(SOCKET s, LPINT error)
     return spi_fail(error, WSAEOPNOTSUPP);
 }
 
-static SOCKET WSPAPI later_accept(SOCKET s, struct sockaddr *addr, LPINT addr_bytes,
-                                  LPCONDITIONPROC condition, DWORD_PTR callback_data, LPINT error)
-{
-    (void)addr, (void)addr_bytes, (void)condition, (void)callback_data;
-    (void)later_on_socket(s, error);
-    return INVALID_SOCKET;
-}
-
 static int WSPAPI later_async_select(SOCKET s, HWND window, unsigned int message, long events,
                                      LPINT error)
 {
@@ -71,29 +63,10 @@ static WINBOOL WSPAPI later_get_qos_by_name(SOCKET s, LPWSABUF name, LPQOS qos, 
     return FALSE;
 }
 
-/* For a datagram socket WSAEOPNOTSUPP is the documented answer, and so it stays. */
-static int WSPAPI later_listen(SOCKET s, int backlog, LPINT error)
-{
-    (void)backlog;
-    return later_on_socket(s, error);
-}
-
-static int WSPAPI later_recv_disconnect(SOCKET s, LPWSABUF data, LPINT error)
-{
-    (void)data;
-    return later_on_socket(s, error);
-}
-
-static int WSPAPI later_send_disconnect(SOCKET s, LPWSABUF data, LPINT error)
-{
-    (void)data;
-    return later_on_socket(s, error);
-}
-
 void spi_table_fill(LPWSPPROC_TABLE table)
 {
     *table = (WSPPROC_TABLE){
-        .lpWSPAccept = later_accept,
+        .lpWSPAccept = spi_accept,
         .lpWSPAddressToString = spi_address_to_string,
         .lpWSPAsyncSelect = later_async_select,
         .lpWSPBind = spi_bind,
@@ -111,13 +84,13 @@ void spi_table_fill(LPWSPPROC_TABLE table)
         .lpWSPGetQOSByName = later_get_qos_by_name,
         .lpWSPIoctl = spi_ioctl,
         .lpWSPJoinLeaf = spi_join_leaf,
-        .lpWSPListen = later_listen,
+        .lpWSPListen = spi_listen,
         .lpWSPRecv = spi_recv,
-        .lpWSPRecvDisconnect = later_recv_disconnect,
+        .lpWSPRecvDisconnect = spi_recv_disconnect,
         .lpWSPRecvFrom = spi_recv_from,
         .lpWSPSelect = spi_select,
         .lpWSPSend = spi_send,
-        .lpWSPSendDisconnect = later_send_disconnect,
+        .lpWSPSendDisconnect = spi_send_disconnect,
         .lpWSPSendTo = spi_send_to,
         .lpWSPSetSockOpt = spi_set_sock_opt,
         .lpWSPShutdown = spi_shutdown,

@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "provider/spi/tcp_names.h"
 #include "tests/spi/spi_test.h"
 
 static int set_raw(SOCKET s, int level, int name, const void *value, int bytes)
@@ -135,7 +136,8 @@ CASE(WSPSetSockOpt, set_stream, "options that only streams have are WSAENOPROTOO
     FAILS(WSAENOPROTOOPT, set_raw(s, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)));
     FAILS(WSAENOPROTOOPT, spi_set_dword(s, SOL_SOCKET, SO_KEEPALIVE, 1));
     FAILS(WSAENOPROTOOPT, spi_set_dword(s, SOL_SOCKET, SO_OOBINLINE, 1));
-    FAILS(WSAEINVAL, spi_set_dword(s, IPPROTO_TCP, TCP_NODELAY, 1));
+    FAILS(WSAENOPROTOOPT, spi_set_dword(s, IPPROTO_TCP, TCP_NODELAY, 1));
+    FAILS(WSAENOPROTOOPT, spi_set_dword(s, IPPROTO_TCP, TCP_KEEPIDLE, 60));
 }
 
 CASE(WSPSetSockOpt, set_read_only, "what can only be read is WSAENOPROTOOPT")
@@ -519,10 +521,17 @@ CASE(WSPIoctl, ioctl_stream, "SIOCATMARK, a command of streams, is WSAEINVAL")
     FAILS(WSAEINVAL, ioctl_out(spi_udp(), (DWORD)SIOCATMARK, &value, sizeof(value), &returned));
 }
 
+CASE(WSPIoctl, ioctl_keepalive_dgram, "SIO_KEEPALIVE_VALS on a datagram socket is WSAENOPROTOOPT")
+{
+    struct tcp_keepalive vals = {.onoff = 1, .keepalivetime = 1000, .keepaliveinterval = 1000};
+    DWORD returned = 0;
+    FAILS(WSAENOPROTOOPT, TABLE->lpWSPIoctl(spi_udp(), SIO_KEEPALIVE_VALS, &vals, sizeof(vals),
+                                            NULL, 0, &returned, NULL, NULL, NULL, &spi_error));
+}
+
 CASE(WSPIoctl, ioctl_unsupported, "commands that are known and not carried out are WSAEOPNOTSUPP")
 {
-    static const DWORD codes[] = {SIO_KEEPALIVE_VALS,
-                                  SIO_GET_EXTENSION_FUNCTION_POINTER,
+    static const DWORD codes[] = {SIO_GET_EXTENSION_FUNCTION_POINTER,
                                   SIO_ROUTING_INTERFACE_QUERY,
                                   SIO_ADDRESS_LIST_QUERY,
                                   SIO_FLUSH,

@@ -497,3 +497,33 @@ CASE(WSPJoinLeaf, leaf_fault, "an address that cannot be read is WSAEFAULT")
     assert_true(join(leaf(), spi_bad_pointer(), JL_BOTH) == INVALID_SOCKET);
     assert_int_equal(spi_error, WSAEFAULT);
 }
+
+/* ---- calls of streams on a datagram socket ---- */
+
+CASE(WSPListen, listen_dgram, "a datagram socket is WSAEOPNOTSUPP")
+{
+    FAILS(WSAEOPNOTSUPP, TABLE->lpWSPListen(spi_bound(NULL), 1, &spi_error));
+}
+
+CASE(WSPAccept, accept_dgram, "a datagram socket is WSAEOPNOTSUPP")
+{
+    FAILS(WSAEOPNOTSUPP, (int)TABLE->lpWSPAccept(spi_bound(NULL), NULL, NULL, NULL, 0, &spi_error));
+}
+
+CASE(WSPSendDisconnect, disconnect_dgram, "a datagram socket sends no more")
+{
+    SOCKADDR_IN at;
+    SOCKET s = spi_bound(&at);
+    OK(TABLE->lpWSPSendDisconnect(s, NULL, &spi_error));
+    FAILS(WSAESHUTDOWN, spi_send_to_one(s, "x", 1, &at));
+}
+
+CASE(WSPRecvDisconnect, recv_disconnect_dgram, "a datagram socket receives no more")
+{
+    SOCKET s = spi_bound(NULL);
+    char byte;
+    DWORD flags = 0;
+    DWORD got = 0;
+    OK(TABLE->lpWSPRecvDisconnect(s, NULL, &spi_error));
+    FAILS(WSAESHUTDOWN, spi_recv_one(s, &byte, 1, &flags, &got));
+}

@@ -157,7 +157,6 @@ CASE(WSPSocket, socket_family, "an address family it does not serve is WSAEAFNOS
 
 CASE(WSPSocket, socket_type, "a socket type it does not serve is WSAESOCKTNOSUPPORT")
 {
-    refused(WSAESOCKTNOSUPPORT, AF_INET, SOCK_STREAM, IPPROTO_TCP, 0);
     refused(WSAESOCKTNOSUPPORT, AF_INET, SOCK_RAW, IPPROTO_ICMP, 0);
     refused(WSAESOCKTNOSUPPORT, AF_INET, 4711, 0, 0);
 }
@@ -165,17 +164,25 @@ CASE(WSPSocket, socket_type, "a socket type it does not serve is WSAESOCKTNOSUPP
 CASE(WSPSocket, socket_prototype, "a protocol of another type is WSAEPROTOTYPE")
 {
     refused(WSAEPROTOTYPE, AF_INET, SOCK_DGRAM, IPPROTO_TCP, 0);
+    refused(WSAEPROTOTYPE, AF_INET, SOCK_STREAM, IPPROTO_UDP, 0);
 }
 
 CASE(WSPSocket, socket_protocol, "an unknown protocol is WSAEPROTONOSUPPORT")
 {
     refused(WSAEPROTONOSUPPORT, AF_INET, SOCK_DGRAM, 99, 0);
+    refused(WSAEPROTONOSUPPORT, AF_INET, SOCK_STREAM, IPPROTO_ICMP, 0);
 }
 
 CASE(WSPSocket, socket_root, "a multipoint root, which IP has none of, is WSAEINVAL")
 {
     refused(WSAEINVAL, AF_INET, SOCK_DGRAM, IPPROTO_UDP, WSA_FLAG_MULTIPOINT_C_ROOT);
     refused(WSAEINVAL, AF_INET, SOCK_DGRAM, IPPROTO_UDP, WSA_FLAG_MULTIPOINT_D_ROOT);
+}
+
+CASE(WSPSocket, socket_stream_leaf, "a multipoint leaf of TCP is WSAEINVAL")
+{
+    refused(WSAEINVAL, AF_INET, SOCK_STREAM, IPPROTO_TCP, WSA_FLAG_MULTIPOINT_C_LEAF);
+    refused(WSAEINVAL, AF_INET, SOCK_STREAM, IPPROTO_TCP, WSA_FLAG_MULTIPOINT_D_LEAF);
 }
 
 CASE(WSPSocket, socket_flags, "an unknown flag is WSAEINVAL")
@@ -210,6 +217,7 @@ CASE(WSPSocket, socket_net_down, "without a dataplane it is WSAENETDOWN, and not
 {
     unsigned handles = host_handle_count();
     refused(WSAENETDOWN, AF_INET, SOCK_DGRAM, IPPROTO_UDP, WSA_FLAG_OVERLAPPED);
+    refused(WSAENETDOWN, AF_INET, SOCK_STREAM, IPPROTO_TCP, WSA_FLAG_OVERLAPPED);
     assert_int_equal(host_handle_count(), handles);
 }
 

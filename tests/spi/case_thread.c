@@ -255,7 +255,6 @@ CASE(threads, many_threads, "more threads than channels: 40, each with its own s
         (void)s;                                                             \
     }
 
-LATER(WSPAccept, (int)TABLE->lpWSPAccept(s, NULL, NULL, NULL, 0, &spi_error))
 LATER(WSPAsyncSelect, TABLE->lpWSPAsyncSelect(s, NULL, 0, FD_READ, &spi_error))
 LATER(WSPCancelBlockingCall, TABLE->lpWSPCancelBlockingCall(&spi_error))
 LATER(WSPDuplicateSocket, TABLE->lpWSPDuplicateSocket(s, 1, NULL, &spi_error))
@@ -264,6 +263,3 @@ LATER(WSPEventSelect, TABLE->lpWSPEventSelect(s, NULL, FD_READ, &spi_error))
 LATER(WSPGetOverlappedResult,
       TABLE->lpWSPGetOverlappedResult(s, NULL, NULL, FALSE, NULL, &spi_error) - 1)
 LATER(WSPGetQOSByName, TABLE->lpWSPGetQOSByName(s, NULL, NULL, &spi_error) - 1)
-LATER(WSPListen, TABLE->lpWSPListen(s, 1, &spi_error))
-LATER(WSPRecvDisconnect, TABLE->lpWSPRecvDisconnect(s, NULL, &spi_error))
-LATER(WSPSendDisconnect, TABLE->lpWSPSendDisconnect(s, NULL, &spi_error))

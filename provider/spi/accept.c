@@ -1,0 +1,218 @@
+/*
+ * Listening and accepting. The condition function is asked behind the core's accept, in the
+ * caller's thread and with no lock held; a connection that it puts off waits in the listener's
+ * record, before those that the core still has. Any thread; slow paths.
+ */
+#include "provider/spi/spi.h"
+
+/* listen's page: SOMAXCONN is the provider's largest reasonable backlog; SOMAXCONN_HINT(n), which
+ * is -n, asks for 200 to 65535. */
+#define BACKLOG_REASONABLE 1024u
+#define BACKLOG_HINT_LEAST 200u
+#define BACKLOG_MOST       65535u
+
+/* ---- listen ---- */
+
+/* A value that is not legal becomes the nearest one that is. */
+static uint32_t listen_backlog(int backlog)
+{
+    if (backlog >= SOMAXCONN) {
+        return BACKLOG_REASONABLE;
+    }
+    if (backlog < 0) {
+        uint32_t hint = 0u - (uint32_t)backlog;
+        hint = hint < BACKLOG_HINT_LEAST ? BACKLOG_HINT_LEAST : hint;
+        return hint < BACKLOG_MOST ? hint : BACKLOG_MOST;
+    }
+    return (uint32_t)backlog < BACKLOG_MOST ? (uint32_t)backlog : BACKLOG_MOST;
+}
+
+int WSPAPI spi_listen(SOCKET s, int backlog, LPINT error)
+{
+    struct spi_socket *socket = spi_socket_get(s);
+    if (socket == NULL) {
+        return spi_fail(error, WSAENOTSOCK);
+    }
+    enum rs_status status = client_listen(socket->core, listen_backlog(backlog));
+    if (status == RS_OK) {
+        atomic_store_explicit(&socket->listening, true, memory_order_relaxed);
+    }
+    spi_socket_put(socket);
+    return status == RS_OK ? 0 : spi_fail_status(error, status);
+}
+
+/* ---- connections that were put off ---- */
+
+bool spi_accept_waits(const struct spi_socket *listener)
+{
+    return atomic_load_explicit(&listener->deferred.first, memory_order_relaxed) != NULL;
+}
+
+static struct client_socket *deferred_take(struct spi_deferred *deferred)
+{
+    if (atomic_load_explicit(&deferred->first, memory_order_relaxed) == NULL) {
+        return NULL;
+    }
+    AcquireSRWLockExclusive(&deferred->lock);
+    struct client_socket *core = atomic_load_explicit(&deferred->first, memory_order_relaxed);
+    if (core != NULL) {
+        atomic_store_explicit(&deferred->first, client_socket_user(core), memory_order_relaxed);
+    }
+    ReleaseSRWLockExclusive(&deferred->lock);
+    return core;
+}
+
+static void accept_reset(struct client_socket *core)
+{
+    (void)!client_set_option(core, CLIENT_OPT_LINGER_MS, 0);
+    (void)!client_socket_close(core);
+}
+
+/* It was the oldest, and is again. */
+static void deferred_give(struct spi_deferred *deferred, struct client_socket *core)
+{
+    AcquireSRWLockExclusive(&deferred->lock);
+    bool closed = deferred->closed;
+    if (!closed) {
+        client_socket_set_user(core, atomic_load_explicit(&deferred->first, memory_order_relaxed));
+        atomic_store_explicit(&deferred->first, core, memory_order_relaxed);
+    }
+    ReleaseSRWLockExclusive(&deferred->lock);
+    if (closed) {
+        accept_reset(core);
+    }
+}
+
+void spi_accept_close(struct spi_socket *listener)
+{
+    AcquireSRWLockExclusive(&listener->deferred.lock);
+    listener->deferred.closed = true;
+    ReleaseSRWLockExclusive(&listener->deferred.lock);
+    struct client_socket *core;
+    while ((core = deferred_take(&listener->deferred)) != NULL) {
+        accept_reset(core);
+    }
+}
+
+/* ---- accept ---- */
+
+struct accept_call {
+    struct spi_socket *listener;
+    LPCONDITIONPROC condition; /* NULL: every connection is welcome */
+    DWORD_PTR callback_data;
+};
+
+/* Asks the program. 0: accepted; else the error, and the connection is put off or reset. */
+static int accept_ask(const struct accept_call *call, struct client_socket *core)
+{
+    struct rs_addr peer = rs_addr_v4(0, 0);
+    struct rs_addr local = rs_addr_v4(0, 0);
+    SOCKADDR_IN caller, callee;
+    INT caller_bytes = sizeof(caller);
+    INT callee_bytes = sizeof(callee);
+    GROUP group = 0;
+    /* TCP's handshake carries no user data, either way. */
+    WSABUF caller_data = {0};
+    WSABUF callee_data = {0};
+    (void)!client_peer_addr(core, &peer);
+    (void)!client_local_addr(core, &local);
+    spi_sockaddr_write(&peer, (struct sockaddr *)&caller, &caller_bytes);
+    spi_sockaddr_write(&local, (struct sockaddr *)&callee, &callee_bytes);
+    WSABUF caller_id = {.len = sizeof(caller), .buf = (char *)&caller};
+    WSABUF callee_id = {.len = sizeof(callee), .buf = (char *)&callee};
+    switch (call->condition(&caller_id, &caller_data, NULL, NULL, &callee_id, &callee_data, &group,
+                            call->callback_data)) {
+    case CF_ACCEPT:
+        return 0;
+    case CF_REJECT:
+        accept_reset(core);
+        return WSAECONNREFUSED;
+    case CF_DEFER:
+        deferred_give(&call->listener->deferred, core);
+        return WSATRY_AGAIN;
+    default: /* documented as WSAEINVAL; the connection is nobody's fault */
+        deferred_give(&call->listener->deferred, core);
+        return WSAEINVAL;
+    }
+}
+
+/* The new socket has the properties of the listening one; those that the core knows it has already.
+ */
+static int accept_publish(const struct spi_socket *listener, struct client_socket *core,
+                          SOCKET *out)
+{
+    struct spi_socket *socket = spi_socket_new();
+    if (socket == NULL) {
+        return WSAENOBUFS;
+    }
+    socket->catalog_id = listener->catalog_id;
+    socket->overlapped = listener->overlapped;
+    socket->multipoint = false;
+    socket->stream = true;
+    atomic_store_explicit(&socket->hints,
+                          atomic_load_explicit(&listener->hints, memory_order_relaxed),
+                          memory_order_relaxed);
+    atomic_store_explicit(&socket->linger_s,
+                          atomic_load_explicit(&listener->linger_s, memory_order_relaxed),
+                          memory_order_relaxed);
+    atomic_store_explicit(&socket->connect_ms, GetTickCount64(), memory_order_relaxed);
+    spi_session_hold(listener->session);
+    socket->session = listener->session;
+    client_socket_ref(core); /* the record's, until its last put */
+    socket->core = core;
+    int code = spi_socket_publish(socket, out);
+    if (code != 0) {
+        spi_socket_put(socket);
+    }
+    return code;
+}
+
+static int accept_one(const struct accept_call *call, SOCKET *out, struct rs_addr *peer)
+{
+    struct client_socket *core = deferred_take(&call->listener->deferred);
+    if (core == NULL) {
+        enum rs_status status = client_accept(call->listener->core, &core, NULL);
+        if (status != RS_OK) {
+            return spi_wsa_error(status);
+        }
+    }
+    int code = call->condition != NULL ? accept_ask(call, core) : 0;
+    if (code != 0) {
+        return code;
+    }
+    *peer = rs_addr_v4(0, 0);
+    (void)!client_peer_addr(core, peer);
+    code = accept_publish(call->listener, core, out);
+    if (code != 0) { /* no handle for it now: it goes on waiting */
+        deferred_give(&call->listener->deferred, core);
+    }
+    return code;
+}
+
+SOCKET WSPAPI spi_accept(SOCKET s, struct sockaddr *addr, LPINT addr_bytes,
+                         LPCONDITIONPROC condition, DWORD_PTR callback_data, LPINT error)
+{
+    SOCKET accepted = INVALID_SOCKET;
+    struct rs_addr peer;
+    struct accept_call call = {
+        .listener = spi_socket_get(s), .condition = condition, .callback_data = callback_data};
+    if (call.listener == NULL) {
+        (void)spi_fail(error, WSAENOTSOCK);
+        return INVALID_SOCKET;
+    }
+    /* Without one of the two no address is given. */
+    bool named = addr != NULL && addr_bytes != NULL;
+    int code = named ? spi_sockaddr_room(addr, addr_bytes) : 0;
+    if (code == 0) {
+        code = accept_one(&call, &accepted, &peer);
+    }
+    spi_socket_put(call.listener);
+    if (code != 0) {
+        (void)spi_fail(error, code);
+        return INVALID_SOCKET;
+    }
+    if (named) {
+        spi_sockaddr_write(&peer, addr, addr_bytes);
+    }
+    return accepted;
+}
