@@ -36,16 +36,26 @@ void spi_case_add(const char *function, const char *rule, spi_case_run run)
 
 /* ---- sockets ---- */
 
-SOCKET spi_new(DWORD flags)
+void spi_keep(SOCKET s)
 {
-    SOCKET s =
-        TABLE->lpWSPSocket(AF_INET, SOCK_DGRAM, IPPROTO_UDP, &provider.info, 0, flags, &spi_error);
+    assert_true(socket_count < SOCKETS_MAX);
+    sockets[socket_count++] = s;
+}
+
+SOCKET spi_new_of(int type, int protocol, DWORD flags)
+{
+    WSAPROTOCOL_INFOW info = host_catalog_entry(AF_INET, type, protocol);
+    SOCKET s = TABLE->lpWSPSocket(AF_INET, type, protocol, &info, 0, flags, &spi_error);
     if (s == INVALID_SOCKET) {
         fail_msg("WSPSocket failed with error %d", spi_error);
     }
-    assert_true(socket_count < SOCKETS_MAX);
-    sockets[socket_count++] = s;
+    spi_keep(s);
     return s;
+}
+
+SOCKET spi_new(DWORD flags)
+{
+    return spi_new_of(SOCK_DGRAM, IPPROTO_UDP, flags);
 }
 
 SOCKET spi_udp(void)
@@ -271,7 +281,7 @@ static unsigned run_all(void)
 
 int main(int argc, char **argv)
 {
-    int status = host_load(NULL, &provider);
+    int status = spi_load(&provider);
     if (argc > 1) {
         keep_only(argv[1]);
     }
@@ -289,5 +299,6 @@ int main(int argc, char **argv)
         print_error("WSPCleanup: error %d, %u handles left\n", spi_error, host_handle_count());
         return 1;
     }
+    spi_unload();
     return failed != 0;
 }

@@ -35,6 +35,12 @@ void spi_case_add(const char *function, const char *rule, spi_case_run run);
     }                                                            \
     static void id(void **state __attribute__((unused)))
 
+/* ---- the provider: provider_dll.c or provider_fake.c ---- */
+
+/* Loads, does not start it. 0 or an error. */
+int spi_load(struct host_provider *out);
+void spi_unload(void); /* behind the last WSPCleanup */
+
 /* ---- calls ---- */
 
 extern struct host_provider provider; /* loaded; started while cases run */
@@ -62,7 +68,9 @@ extern int spi_error;
 
 /* ---- sockets; closed at the end of the case ---- */
 
-SOCKET spi_new(DWORD flags);       /* as WSASocketW makes it, nothing set */
+SOCKET spi_new(DWORD flags); /* UDP, as WSASocketW makes it, nothing set */
+SOCKET spi_new_of(int type, int protocol, DWORD flags);
+void spi_keep(SOCKET s);           /* one that the case got elsewhere */
 SOCKET spi_udp(void);              /* overlapped flag, receives time out after 5 s */
 SOCKET spi_bound(SOCKADDR_IN *at); /* on 127.0.0.1, its address in *at */
 void spi_forget(SOCKET s);         /* the case closed it itself */

@@ -38,9 +38,11 @@ static void fake_layout(struct fake *fake, struct rs_session_config *session)
     fake->sizes[2] = (uint64_t)config->limit_sockets * config->recv_ring_bytes;
     fake->sizes[3] = (uint64_t)config->limit_sockets * config->send_ring_bytes;
     for (int i = 0; i < 4; i++) {
-        fake->extents[i] = aligned_alloc(RS_PAGE_BYTES, fake->sizes[i]);
-        CHECK(fake->extents[i] != NULL);
-        memset(fake->extents[i], 0, fake->sizes[i]);
+        fake->blocks[i] = calloc(1, fake->sizes[i] + RS_PAGE_BYTES);
+        CHECK(fake->blocks[i] != NULL);
+        /* Not aligned_alloc: MinGW has none. */
+        fake->extents[i] =
+            fake->blocks[i] + (RS_PAGE_BYTES - (uintptr_t)fake->blocks[i] % RS_PAGE_BYTES);
     }
     const struct rs_region_info *regions = fake->plan.regions;
 #define REGION(kind) (void *)(fake->extents[regions[kind].ref.extent_idx] + regions[kind].ref.off)
@@ -586,7 +588,7 @@ void fake_destroy(struct fake *fake)
         }
     }
     for (int i = 0; i < 4; i++) {
-        free(fake->extents[i]);
+        free(fake->blocks[i]);
     }
     os_mutex_destroy(&fake->mutex);
     free(fake->sockets);

@@ -54,7 +54,8 @@ struct fake_socket {
 struct fake {
     struct fake_config config;
     struct rs_session_plan plan;
-    uint8_t *extents[4];
+    uint8_t *extents[4]; /* page-aligned, in blocks */
+    uint8_t *blocks[4];
     uint64_t sizes[4];
     struct rs_session_header *header;
     struct rs_socket_state *states;

@@ -1,0 +1,264 @@
+/*
+ * Cases of the ends of a connection: shutdown, disconnect, close and lingering.
+ */
+#include "tests/spi/stream_kit.h"
+
+/* ---- WSPShutdown ---- */
+
+CASE(WSPShutdown, tcp_unconnected, "a stream without a connection is WSAENOTCONN")
+{
+    SOCKADDR_IN at;
+    FAILS(WSAENOTCONN, TABLE->lpWSPShutdown(stream_new(), SD_SEND, &spi_error));
+    FAILS(WSAENOTCONN, TABLE->lpWSPShutdown(stream_bound(&at), SD_RECEIVE, &spi_error));
+    FAILS(WSAENOTCONN, TABLE->lpWSPShutdown(stream_listener(&at), SD_BOTH, &spi_error));
+}
+
+CASE(WSPShutdown, tcp_how, "an unknown way is WSAEINVAL")
+{
+    struct stream_pair pair = stream_connected();
+    FAILS(WSAEINVAL, TABLE->lpWSPShutdown(pair.client, 3, &spi_error));
+}
+
+CASE(WSPShutdown, tcp_send,
+     "SD_SEND: the peer reads all and then the end; the other way goes on")
+{
+    struct stream_pair pair = stream_connected();
+    DWORD sent;
+    stream_send(pair.client, "last words");
+    OK(TABLE->lpWSPShutdown(pair.client, SD_SEND, &spi_error));
+    FAILS(WSAESHUTDOWN, spi_send_one(pair.client, "x", 1, 0, &sent));
+    stream_expect(pair.server, "last words");
+    stream_expect_end(pair.server);
+    stream_expect_end(pair.server);
+    stream_send(pair.server, "answer");
+    stream_expect(pair.client, "answer");
+}
+
+CASE(WSPShutdown, tcp_recv, "SD_RECEIVE: receiving is WSAESHUTDOWN, sending goes on")
+{
+    struct stream_pair pair = stream_connected();
+    char byte;
+    DWORD got;
+    OK(TABLE->lpWSPShutdown(pair.client, SD_RECEIVE, &spi_error));
+    FAILS(WSAESHUTDOWN, stream_recv(pair.client, &byte, 1, 0, &got));
+    stream_send(pair.client, "out");
+    stream_expect(pair.server, "out");
+}
+
+CASE(WSPShutdown, tcp_recv_data, "data that arrives after SD_RECEIVE resets the connection")
+{
+    struct stream_pair pair = stream_connected();
+    char byte;
+    DWORD got;
+    OK(TABLE->lpWSPShutdown(pair.client, SD_RECEIVE, &spi_error));
+    stream_send(pair.server, "unwelcome");
+    FAILS(WSAECONNRESET, stream_recv(pair.server, &byte, 1, 0, &got));
+}
+
+CASE(WSPShutdown, tcp_both, "SD_BOTH ends both ways, twice is as good as once")
+{
+    struct stream_pair pair = stream_connected();
+    char byte;
+    DWORD got;
+    OK(TABLE->lpWSPShutdown(pair.client, SD_BOTH, &spi_error));
+    OK(TABLE->lpWSPShutdown(pair.client, SD_SEND, &spi_error));
+    FAILS(WSAESHUTDOWN, stream_recv(pair.client, &byte, 1, 0, &got));
+    FAILS(WSAESHUTDOWN, spi_send_one(pair.client, "x", 1, 0, &got));
+    stream_expect_end(pair.server);
+}
+
+CASE(WSPShutdown, tcp_over, "a connection that was reset is WSAECONNRESET")
+{
+    struct stream_pair pair = stream_connected();
+    char byte;
+    DWORD got;
+    stream_abort(pair.server);
+    FAILS(WSAECONNRESET, stream_recv(pair.client, &byte, 1, 0, &got));
+    FAILS(WSAECONNRESET, TABLE->lpWSPShutdown(pair.client, SD_SEND, &spi_error));
+}
+
+/* ---- WSPSendDisconnect, WSPRecvDisconnect ---- */
+
+CASE(WSPSendDisconnect, disconnect_send, "the peer reads the end, sending is WSAESHUTDOWN")
+{
+    struct stream_pair pair = stream_connected();
+    DWORD sent;
+    stream_send(pair.client, "bye");
+    OK(TABLE->lpWSPSendDisconnect(pair.client, NULL, &spi_error));
+    FAILS(WSAESHUTDOWN, spi_send_one(pair.client, "x", 1, 0, &sent));
+    stream_expect(pair.server, "bye");
+    stream_expect_end(pair.server);
+}
+
+CASE(WSPSendDisconnect, disconnect_send_data, "data, which TCP has not for it, are WSAENOPROTOOPT")
+{
+    struct stream_pair pair = stream_connected();
+    WSABUF data = {.len = 4, .buf = "data"};
+    FAILS(WSAENOPROTOOPT, TABLE->lpWSPSendDisconnect(pair.client, &data, &spi_error));
+    FAILS(WSAEFAULT, TABLE->lpWSPSendDisconnect(pair.client, spi_bad_pointer(), &spi_error));
+    stream_send(pair.client, "open");
+    stream_expect(pair.server, "open");
+}
+
+CASE(WSPSendDisconnect, disconnect_send_state, "without a connection it is WSAENOTCONN")
+{
+    FAILS(WSAENOTCONN, TABLE->lpWSPSendDisconnect(stream_new(), NULL, &spi_error));
+}
+
+CASE(WSPSendDisconnect, disconnect_send_linger, "it does not wait, whatever SO_LINGER says")
+{
+    struct stream_pair pair = stream_connected();
+    OK(stream_linger(pair.client, 1, 60));
+    size_t bytes = stream_fill(pair.client);
+    OK(TABLE->lpWSPSendDisconnect(pair.client, NULL, &spi_error));
+    stream_drain(pair.server, bytes);
+    stream_expect_end(pair.server);
+}
+
+CASE(WSPRecvDisconnect, disconnect_recv, "receiving is WSAESHUTDOWN, sending goes on")
+{
+    struct stream_pair pair = stream_connected();
+    char byte;
+    DWORD got;
+    OK(TABLE->lpWSPRecvDisconnect(pair.client, NULL, &spi_error));
+    FAILS(WSAESHUTDOWN, stream_recv(pair.client, &byte, 1, 0, &got));
+    stream_send(pair.client, "out");
+    stream_expect(pair.server, "out");
+}
+
+CASE(WSPRecvDisconnect, disconnect_recv_data, "a place for data is WSAENOPROTOOPT")
+{
+    struct stream_pair pair = stream_connected();
+    char place[4];
+    WSABUF data = {.len = sizeof(place), .buf = place};
+    FAILS(WSAENOPROTOOPT, TABLE->lpWSPRecvDisconnect(pair.client, &data, &spi_error));
+    FAILS(WSAEFAULT, TABLE->lpWSPRecvDisconnect(pair.client, spi_bad_pointer(), &spi_error));
+    stream_send(pair.server, "open");
+    stream_expect(pair.client, "open");
+}
+
+CASE(WSPRecvDisconnect, disconnect_recv_state, "without a connection it is WSAENOTCONN")
+{
+    FAILS(WSAENOTCONN, TABLE->lpWSPRecvDisconnect(stream_new(), NULL, &spi_error));
+}
+
+/* ---- WSPCloseSocket ---- */
+
+CASE(WSPCloseSocket, tcp_close_sends, "what was sent before the close arrives, then the end")
+{
+    struct stream_pair pair = stream_connected();
+    stream_send(pair.client, "parting");
+    stream_close(pair.client);
+    stream_expect(pair.server, "parting");
+    stream_expect_end(pair.server);
+}
+
+CASE(WSPCloseSocket, tcp_close_full, "also what the peer had no room for when it was closed")
+{
+    struct stream_pair pair = stream_connected();
+    size_t bytes = stream_fill(pair.client);
+    stream_close(pair.client);
+    stream_drain(pair.server, bytes);
+    stream_expect_end(pair.server);
+}
+
+CASE(WSPCloseSocket, tcp_close_unread, "closing with data unread resets the connection")
+{
+    struct stream_pair pair = stream_connected();
+    char byte;
+    DWORD got;
+    stream_send(pair.server, "unread");
+    stream_await(pair.client, READ);
+    stream_close(pair.client);
+    FAILS(WSAECONNRESET, stream_recv(pair.server, &byte, 1, 0, &got));
+}
+
+CASE(WSPCloseSocket, tcp_close_send, "sending to a closed peer is WSAECONNRESET in the end")
+{
+    struct stream_pair pair = stream_connected();
+    DWORD sent;
+    stream_close(pair.server);
+    stream_expect_end(pair.client);
+    for (unsigned i = 0; i < 5000 && spi_send_one(pair.client, "x", 1, 0, &sent) == 0; i++) {
+        Sleep(1); /* the reset is an answer to the first byte */
+    }
+    FAILS(WSAECONNRESET, spi_send_one(pair.client, "x", 1, 0, &sent));
+}
+
+CASE(WSPCloseSocket, tcp_linger_0, "SO_LINGER with 0 seconds resets: WSAECONNRESET at the peer")
+{
+    struct stream_pair pair = stream_connected();
+    char byte;
+    DWORD got;
+    stream_abort(pair.client);
+    FAILS(WSAECONNRESET, stream_recv(pair.server, &byte, 1, 0, &got));
+    FAILS(WSAECONNRESET, spi_send_one(pair.server, "x", 1, 0, &got));
+}
+
+CASE(WSPCloseSocket, tcp_linger_done, "SO_LINGER with nothing left to send does not wait")
+{
+    struct stream_pair pair = stream_connected();
+    OK(stream_linger(pair.client, 1, 60));
+    stream_send(pair.client, "read");
+    stream_expect(pair.server, "read");
+    stream_close(pair.client);
+    stream_expect_end(pair.server);
+}
+
+CASE(WSPCloseSocket, tcp_linger_time, "SO_LINGER waits its time for the peer, then resets")
+{
+    struct stream_pair pair = stream_connected();
+    DWORD value = 0;
+    DWORD returned;
+    (void)stream_fill(pair.client);
+    OK(TABLE->lpWSPIoctl(pair.client, (DWORD)FIONBIO, &value, sizeof(value), NULL, 0, &returned,
+                         NULL, NULL, NULL, &spi_error));
+    OK(stream_linger(pair.client, 1, 1));
+    ULONGLONG begin = GetTickCount64();
+    stream_close(pair.client);
+    assert_in_range(GetTickCount64() - begin, 900, 5000);
+}
+
+CASE(WSPCloseSocket, tcp_linger_nonblocking,
+     "a non-blocking socket that would have to wait is WSAEWOULDBLOCK, and stays open")
+{
+    struct stream_pair pair = stream_connected();
+    OK(stream_linger(pair.client, 1, 60));
+    size_t bytes = stream_fill(pair.client);
+    FAILS(WSAEWOULDBLOCK, TABLE->lpWSPCloseSocket(pair.client, &spi_error));
+    FAILS(WSAEWOULDBLOCK, TABLE->lpWSPCloseSocket(pair.client, &spi_error));
+    stream_drain(pair.server, bytes);
+    stream_await(pair.client, WRITE);
+    for (unsigned i = 0; i < 5000 && TABLE->lpWSPCloseSocket(pair.client, &spi_error) != 0; i++) {
+        assert_int_equal(spi_error, WSAEWOULDBLOCK);
+        Sleep(1); /* the peer's last acknowledgement is under way */
+    }
+    FAILS(WSAENOTSOCK, TABLE->lpWSPCloseSocket(pair.client, &spi_error));
+    spi_forget(pair.client);
+    stream_expect_end(pair.server);
+}
+
+static DWORD WINAPI receive_one(void *context)
+{
+    char byte;
+    WSABUF buffer = {.len = 1, .buf = &byte};
+    DWORD got;
+    DWORD flags = 0;
+    int error = 0;
+    int result =
+        TABLE->lpWSPRecv(*(SOCKET *)context, &buffer, 1, &got, &flags, NULL, NULL, NULL, &error);
+    return result == 0 ? 0 : (DWORD)error;
+}
+
+CASE(WSPCloseSocket, tcp_close_blocked, "a receive of another thread ends with WSAEINTR")
+{
+    struct stream_pair pair = stream_connected();
+    DWORD error = 0;
+    HANDLE thread = CreateThread(NULL, 0, receive_one, &pair.client, 0, NULL);
+    Sleep(50);
+    stream_close(pair.client);
+    assert_int_equal(WaitForSingleObject(thread, 10000), WAIT_OBJECT_0);
+    GetExitCodeThread(thread, &error);
+    CloseHandle(thread);
+    assert_true(error == WSAEINTR || error == WSAENOTSOCK);
+}

@@ -1,0 +1,392 @@
+/*
+ * Cases of sending and receiving on connections.
+ */
+#include <string.h>
+
+#include "tests/spi/stream_kit.h"
+
+static int recv_vector(SOCKET s, WSABUF *buffers, DWORD count, DWORD flags, DWORD *received)
+{
+    *received = 0;
+    return TABLE->lpWSPRecv(s, buffers, count, received, &flags, NULL, NULL, NULL, &spi_error);
+}
+
+/* Waits until so many bytes can be read in one receive. */
+static void await_bytes(SOCKET s, DWORD bytes)
+{
+    DWORD there = 0;
+    for (unsigned i = 0; i < 5000 && (there = stream_ioctl_dword(s, (DWORD)FIONREAD)) < bytes;
+         i++) {
+        Sleep(1);
+    }
+    assert_int_equal(there, bytes);
+}
+
+/* ---- WSPSend ---- */
+
+CASE(WSPSend, tcp_vector, "several buffers go out as one piece of the stream")
+{
+    struct stream_pair pair = stream_connected();
+    WSABUF buffers[] = {{3, "one"}, {0, NULL}, {2, "tw"}, {6, "othree"}};
+    DWORD sent = 0;
+    OK(TABLE->lpWSPSend(pair.client, buffers, 4, &sent, 0, NULL, NULL, NULL, &spi_error));
+    assert_int_equal(sent, 11);
+    stream_expect(pair.server, "onetwothree");
+}
+
+CASE(WSPSend, tcp_send_state, "without a connection it is WSAENOTCONN")
+{
+    SOCKADDR_IN at;
+    SOCKADDR_IN silent = stream_silent();
+    DWORD sent;
+    FAILS(WSAENOTCONN, spi_send_one(stream_new(), "x", 1, 0, &sent));
+    FAILS(WSAENOTCONN, spi_send_one(stream_bound(&at), "x", 1, 0, &sent));
+    FAILS(WSAENOTCONN, spi_send_one(stream_listener(&at), "x", 1, 0, &sent));
+    SOCKET s = stream_new();
+    spi_nonblocking(s);
+    FAILS(WSAEWOULDBLOCK, spi_connect_to(s, &silent));
+    FAILS(WSAENOTCONN, spi_send_one(s, "x", 1, 0, &sent));
+}
+
+CASE(WSPSend, tcp_send_nothing, "0 bytes: success, and the peer sees nothing of it")
+{
+    struct stream_pair pair = stream_connected();
+    DWORD sent = 77;
+    OK(spi_send_one(pair.client, "", 0, 0, &sent));
+    assert_int_equal(sent, 0);
+    stream_send(pair.client, "x");
+    stream_expect(pair.server, "x");
+}
+
+CASE(WSPSend, tcp_send_fault, "memory that cannot be read is WSAEFAULT, and nothing is sent")
+{
+    struct stream_pair pair = stream_connected();
+    WSABUF buffers[] = {{3, "one"}, {4, spi_bad_pointer()}};
+    DWORD sent = 0;
+    FAILS(WSAEFAULT,
+          TABLE->lpWSPSend(pair.client, buffers, 2, &sent, 0, NULL, NULL, NULL, &spi_error));
+    FAILS(WSAEFAULT, TABLE->lpWSPSend(pair.client, spi_bad_pointer(), 1, &sent, 0, NULL, NULL, NULL,
+                                      &spi_error));
+    FAILS(WSAEFAULT, spi_send_one(pair.client, "x", 1, 0, NULL));
+    stream_send(pair.client, "only");
+    stream_expect(pair.server, "only");
+}
+
+CASE(WSPSend, tcp_send_flags,
+     "MSG_PARTIAL and unknown flags are WSAEOPNOTSUPP, MSG_DONTROUTE is ignored")
+{
+    struct stream_pair pair = stream_connected();
+    DWORD sent;
+    FAILS(WSAEOPNOTSUPP, spi_send_one(pair.client, "x", 1, MSG_PARTIAL, &sent));
+    FAILS(WSAEOPNOTSUPP, spi_send_one(pair.client, "x", 1, 0x40000000, &sent));
+    OK(spi_send_one(pair.client, "y", 1, MSG_DONTROUTE, &sent));
+    stream_expect(pair.server, "y");
+}
+
+CASE(WSPSend, tcp_send_full,
+     "non-blocking: a part, then WSAEWOULDBLOCK; room again when it was read")
+{
+    struct stream_pair pair = stream_connected();
+    size_t bytes = stream_fill(pair.client);
+    assert_int_equal(stream_select(pair.client, WRITE, 0), 0);
+    stream_drain(pair.server, bytes);
+    stream_await(pair.client, WRITE);
+    stream_send(pair.client, "more");
+    stream_expect(pair.server, "more");
+}
+
+CASE(WSPSend, tcp_send_timeout, "SO_SNDTIMEO bounds a blocking send: WSAETIMEDOUT")
+{
+    struct stream_pair pair = stream_connected();
+    static char block[1 << 22];
+    DWORD sent;
+    OK(spi_set_dword(pair.client, SOL_SOCKET, SO_SNDTIMEO, 100));
+    FAILS(WSAETIMEDOUT, spi_send_one(pair.client, block, sizeof(block), 0, &sent));
+}
+
+static DWORD WINAPI send_block(void *context)
+{
+    static char block[1 << 22];
+    WSABUF buffer = {.len = sizeof(block), .buf = block};
+    DWORD sent = 0;
+    int error = 0;
+    (void)TABLE->lpWSPSend(*(SOCKET *)context, &buffer, 1, &sent, 0, NULL, NULL, NULL, &error);
+    return sent;
+}
+
+CASE(WSPSend, tcp_send_all,
+     "a blocking send returns when all is taken, however little room there is")
+{
+    struct stream_pair pair = stream_connected();
+    static char block[65536];
+    DWORD sent = 0;
+    HANDLE thread = CreateThread(NULL, 0, send_block, &pair.client, 0, NULL);
+    for (DWORD done = 0; done < 1u << 22;) {
+        DWORD got;
+        OK(stream_recv(pair.server, block, sizeof(block), 0, &got));
+        assert_int_not_equal(got, 0);
+        done += got;
+    }
+    assert_int_equal(WaitForSingleObject(thread, 10000), WAIT_OBJECT_0);
+    GetExitCodeThread(thread, &sent);
+    CloseHandle(thread);
+    assert_int_equal(sent, 1u << 22);
+}
+
+CASE(WSPSendTo, tcp_sendto, "the address is ignored on a connection, also an unreadable one")
+{
+    struct stream_pair pair = stream_connected();
+    SOCKADDR_IN elsewhere = spi_at("198.51.100.1", 9);
+    OK(spi_send_to_one(pair.client, "here", 4, &elsewhere));
+    OK(spi_send_to_one(pair.client, "too", 3, spi_bad_pointer()));
+    stream_expect(pair.server, "heretoo");
+}
+
+CASE(WSPSendTo, tcp_sendto_state, "an address does not connect: WSAENOTCONN")
+{
+    SOCKADDR_IN at;
+    (void)stream_listener(&at);
+    FAILS(WSAENOTCONN, spi_send_to_one(stream_new(), "x", 1, &at));
+}
+
+/* ---- WSPRecv ---- */
+
+CASE(WSPRecv, tcp_recv_vector, "several buffers are filled in order")
+{
+    struct stream_pair pair = stream_connected();
+    char a[3], b[1], c[8];
+    WSABUF buffers[] = {{sizeof(a), a}, {0, NULL}, {sizeof(b), b}, {sizeof(c), c}};
+    DWORD got;
+    stream_send(pair.client, "abcdefg");
+    await_bytes(pair.server, 7);
+    OK(recv_vector(pair.server, buffers, 4, 0, &got));
+    assert_int_equal(got, 7);
+    assert_memory_equal(a, "abc", 3);
+    assert_memory_equal(b, "d", 1);
+    assert_memory_equal(c, "efg", 3);
+}
+
+CASE(WSPRecv, tcp_recv_part, "a small buffer leaves the rest; the flags come back as 0")
+{
+    struct stream_pair pair = stream_connected();
+    char text[3];
+    DWORD flags = MSG_PARTIAL | MSG_PUSH_IMMEDIATE;
+    DWORD got = 0;
+    stream_send(pair.client, "abcdefg");
+    await_bytes(pair.server, 7);
+    OK(spi_recv_one(pair.server, text, 3, &flags, &got));
+    assert_int_equal(got, 3);
+    assert_int_equal(flags, 0);
+    stream_expect(pair.server, "defg");
+}
+
+CASE(WSPRecv, tcp_recv_state, "without a connection it is WSAENOTCONN")
+{
+    SOCKADDR_IN at;
+    char byte;
+    DWORD got;
+    FAILS(WSAENOTCONN, stream_recv(stream_new(), &byte, 1, 0, &got));
+    FAILS(WSAENOTCONN, stream_recv(stream_bound(&at), &byte, 1, 0, &got));
+    FAILS(WSAENOTCONN, stream_recv(stream_listener(&at), &byte, 1, 0, &got));
+}
+
+CASE(WSPRecv, tcp_recv_nonblocking, "nothing there: WSAEWOULDBLOCK")
+{
+    struct stream_pair pair = stream_connected();
+    char byte;
+    DWORD got;
+    spi_nonblocking(pair.server);
+    FAILS(WSAEWOULDBLOCK, stream_recv(pair.server, &byte, 1, 0, &got));
+}
+
+CASE(WSPRecv, tcp_recv_timeout, "SO_RCVTIMEO bounds a blocking receive: WSAETIMEDOUT")
+{
+    struct stream_pair pair = stream_connected();
+    char byte;
+    DWORD got;
+    OK(spi_set_dword(pair.server, SOL_SOCKET, SO_RCVTIMEO, 50));
+    FAILS(WSAETIMEDOUT, stream_recv(pair.server, &byte, 1, 0, &got));
+    stream_send(pair.client, "x");
+    stream_expect(pair.server, "x");
+}
+
+CASE(WSPRecv, tcp_recv_fault, "memory that cannot be written is WSAEFAULT, and nothing is lost")
+{
+    struct stream_pair pair = stream_connected();
+    DWORD flags = 0;
+    DWORD got;
+    char byte;
+    stream_send(pair.client, "kept");
+    FAILS(WSAEFAULT, spi_recv_one(pair.server, spi_bad_pointer(), 4, &flags, &got));
+    FAILS(WSAEFAULT, spi_recv_one(pair.server, spi_read_only_page(), 4, &flags, &got));
+    FAILS(WSAEFAULT, spi_recv_one(pair.server, &byte, 1, NULL, &got));
+    FAILS(WSAEFAULT, spi_recv_one(pair.server, &byte, 1, &flags, NULL));
+    stream_expect(pair.server, "kept");
+}
+
+CASE(WSPRecv, tcp_recv_peek, "MSG_PEEK reads without taking")
+{
+    struct stream_pair pair = stream_connected();
+    char text[4];
+    DWORD got;
+    stream_send(pair.client, "peek");
+    await_bytes(pair.server, 4);
+    for (unsigned i = 0; i < 2; i++) {
+        OK(stream_recv(pair.server, text, 4, MSG_PEEK, &got));
+        assert_int_equal(got, 4);
+        assert_memory_equal(text, "peek", 4);
+    }
+    stream_expect(pair.server, "peek");
+}
+
+CASE(WSPRecv, tcp_recv_zero, "0 bytes of room wait for data and take none")
+{
+    struct stream_pair pair = stream_connected();
+    char byte;
+    DWORD got = 77;
+    OK(spi_set_dword(pair.server, SOL_SOCKET, SO_RCVTIMEO, 50));
+    FAILS(WSAETIMEDOUT, stream_recv(pair.server, &byte, 0, 0, &got));
+    stream_send(pair.client, "x");
+    OK(stream_recv(pair.server, &byte, 0, 0, &got));
+    assert_int_equal(got, 0);
+    stream_expect(pair.server, "x");
+}
+
+static DWORD WINAPI send_halves(void *context)
+{
+    SOCKET s = *(SOCKET *)context;
+    DWORD sent;
+    int error;
+    WSABUF first = {5, "first"}, second = {6, "second"};
+    (void)TABLE->lpWSPSend(s, &first, 1, &sent, 0, NULL, NULL, NULL, &error);
+    Sleep(50); /* not a rule of the test: the receiver has the first part by then */
+    return (DWORD)TABLE->lpWSPSend(s, &second, 1, &sent, 0, NULL, NULL, NULL, &error);
+}
+
+CASE(WSPRecv, tcp_recv_waitall, "MSG_WAITALL fills the buffers")
+{
+    struct stream_pair pair = stream_connected();
+    char text[11];
+    DWORD got;
+    HANDLE thread = CreateThread(NULL, 0, send_halves, &pair.client, 0, NULL);
+    OK(stream_recv(pair.server, text, sizeof(text), MSG_WAITALL, &got));
+    assert_int_equal(got, sizeof(text));
+    assert_memory_equal(text, "firstsecond", sizeof(text));
+    WaitForSingleObject(thread, INFINITE);
+    CloseHandle(thread);
+}
+
+CASE(WSPRecv, tcp_recv_waitall_end, "MSG_WAITALL gives less at the end of the stream")
+{
+    struct stream_pair pair = stream_connected();
+    char text[100];
+    DWORD got;
+    stream_send(pair.client, "short");
+    stream_close(pair.client);
+    OK(stream_recv(pair.server, text, sizeof(text), MSG_WAITALL, &got));
+    assert_int_equal(got, 5);
+}
+
+CASE(WSPRecv, tcp_recv_waitall_with,
+     "MSG_WAITALL with PEEK, OOB or without blocking: WSAEOPNOTSUPP")
+{
+    struct stream_pair pair = stream_connected();
+    char text[4];
+    DWORD got;
+    FAILS(WSAEOPNOTSUPP, stream_recv(pair.server, text, 4, MSG_WAITALL | MSG_PEEK, &got));
+    FAILS(WSAEOPNOTSUPP, stream_recv(pair.server, text, 4, MSG_WAITALL | MSG_OOB, &got));
+    spi_nonblocking(pair.server);
+    FAILS(WSAEOPNOTSUPP, stream_recv(pair.server, text, 4, MSG_WAITALL, &got));
+}
+
+CASE(WSPRecv, tcp_recv_flags, "unknown flags are WSAEOPNOTSUPP")
+{
+    struct stream_pair pair = stream_connected();
+    char text[4];
+    DWORD got;
+    FAILS(WSAEOPNOTSUPP, stream_recv(pair.server, text, 4, MSG_DONTROUTE, &got));
+    FAILS(WSAEOPNOTSUPP, stream_recv(pair.server, text, 4, 0x40000000, &got));
+}
+
+CASE(WSPRecv, tcp_recv_before_reset, "an orderly end is 0 bytes, again and again")
+{
+    struct stream_pair pair = stream_connected();
+    stream_close(pair.client);
+    stream_expect_end(pair.server);
+    stream_expect_end(pair.server);
+}
+
+CASE(WSPRecvFrom, tcp_recvfrom, "the address is not given, its pointers are not looked at")
+{
+    struct stream_pair pair = stream_connected();
+    char text[4];
+    WSABUF buffer = {.len = 4, .buf = text};
+    SOCKADDR_IN from;
+    DWORD got = 0;
+    DWORD flags = 0;
+    memset(&from, 0x5a, sizeof(from));
+    stream_send(pair.client, "from");
+    await_bytes(pair.server, 4);
+    OK(TABLE->lpWSPRecvFrom(pair.server, &buffer, 1, &got, &flags, (struct sockaddr *)&from, NULL,
+                            NULL, NULL, NULL, &spi_error));
+    assert_int_equal(got, 4);
+    assert_int_equal(from.sin_family, 0x5a5a);
+}
+
+/* ---- urgent data ---- */
+
+CASE(WSPSend, tcp_oob, "MSG_OOB: the last byte is urgent, read apart from the others")
+{
+    struct stream_pair pair = stream_connected();
+    char text[8];
+    DWORD sent = 0;
+    DWORD got;
+    OK(spi_send_one(pair.client, "ab!", 3, MSG_OOB, &sent));
+    stream_send(pair.client, "cd");
+    stream_await(pair.server, EXCEPT);
+    OK(stream_recv(pair.server, text, sizeof(text), MSG_OOB, &got));
+    assert_int_equal(got, 1);
+    assert_int_equal(text[0], '!');
+    assert_int_equal(stream_select(pair.server, EXCEPT, 0), 0);
+    stream_expect(pair.server, "abcd");
+}
+
+CASE(WSPRecv, tcp_oob_none, "MSG_OOB without an urgent byte: WSAEWOULDBLOCK when non-blocking")
+{
+    struct stream_pair pair = stream_connected();
+    char byte;
+    DWORD got;
+    spi_nonblocking(pair.server);
+    FAILS(WSAEWOULDBLOCK, stream_recv(pair.server, &byte, 1, MSG_OOB, &got));
+}
+
+CASE(WSPRecv, tcp_oob_inline, "SO_OOBINLINE: the byte stays in the stream, MSG_OOB is WSAEINVAL")
+{
+    struct stream_pair pair = stream_connected();
+    char byte;
+    DWORD sent = 0;
+    DWORD got;
+    OK(spi_set_dword(pair.server, SOL_SOCKET, SO_OOBINLINE, 1));
+    OK(spi_send_one(pair.client, "ab!", 3, MSG_OOB, &sent));
+    FAILS(WSAEINVAL, stream_recv(pair.server, &byte, 1, MSG_OOB, &got));
+    stream_expect(pair.server, "ab!");
+    assert_int_equal(stream_select(pair.server, EXCEPT, 0), 0);
+}
+
+CASE(WSPIoctl, tcp_mark, "SIOCATMARK: FALSE while bytes lie before the mark, a read stops there")
+{
+    struct stream_pair pair = stream_connected();
+    char text[8];
+    DWORD sent = 0;
+    DWORD got;
+    assert_int_equal(stream_ioctl_dword(pair.server, (DWORD)SIOCATMARK), 1);
+    OK(spi_set_dword(pair.server, SOL_SOCKET, SO_OOBINLINE, 1));
+    OK(spi_send_one(pair.client, "ab!", 3, MSG_OOB, &sent));
+    stream_send(pair.client, "cd");
+    await_bytes(pair.server, 2);
+    assert_int_equal(stream_ioctl_dword(pair.server, (DWORD)SIOCATMARK), 0);
+    OK(stream_recv(pair.server, text, sizeof(text), 0, &got));
+    assert_int_equal(got, 2);
+    assert_int_equal(stream_ioctl_dword(pair.server, (DWORD)SIOCATMARK), 1);
+    stream_expect(pair.server, "!cd");
+}

@@ -1,0 +1,54 @@
+/*
+ * spi_test.h's provider: the DLL's own code linked into the test, attached to the fake dataplane
+ * (tests/support) instead of ringsockd: what client_open finds is the fake. Streams only need both
+ * ends in one process.
+ */
+#include "provider/spi/catalog.h"
+#include "provider/spi/spi.h"
+#include "tests/spi/stream_kit.h"
+#include "tests/support/check.h"
+#include "tests/support/fake_dataplane.h"
+
+static struct fake *fake;
+
+enum rs_status __wrap_client_open(const struct client_config *config, struct client **out);
+
+enum rs_status __wrap_client_open(const struct client_config *config, struct client **out)
+{
+    struct client_link link = fake_link(fake);
+    return client_open_link(config, &link, out);
+}
+
+int __wrap_dup(int handle);
+
+/* The fake gives the client a copy of an event's handle, as POSIX copies one. */
+int __wrap_dup(int handle)
+{
+    HANDLE copy = NULL;
+    CHECK(DuplicateHandle(GetCurrentProcess(), (HANDLE)(intptr_t)handle, GetCurrentProcess(), &copy,
+                          0, FALSE, DUPLICATE_SAME_ACCESS));
+    return (int)(intptr_t)copy;
+}
+
+int spi_load(struct host_provider *out)
+{
+    struct fake_config config = fake_defaults;
+    config.limit_sockets = 128;
+    fake = fake_create(&config);
+    spi_probe_init();
+    *out = (struct host_provider){.startup = WSPStartup,
+                                  .info = host_catalog_entry(AF_INET, SOCK_STREAM, IPPROTO_TCP)};
+    return 0;
+}
+
+void spi_unload(void)
+{
+    fake_destroy(fake);
+}
+
+SOCKADDR_IN stream_silent(void)
+{
+    SOCKADDR_IN in = spi_at("0.0.0.0", 9);
+    in.sin_addr.s_addr = FAKE_SILENT_BE32;
+    return in;
+}

@@ -1,0 +1,203 @@
+/* stream_kit.h. */
+#include <string.h>
+
+#include "tests/spi/stream_kit.h"
+
+#define WAIT_MS 5000u
+
+SOCKET stream_new(void)
+{
+    SOCKET s = spi_new_of(SOCK_STREAM, IPPROTO_TCP, WSA_FLAG_OVERLAPPED);
+    OK(spi_set_dword(s, SOL_SOCKET, SO_RCVTIMEO, WAIT_MS));
+    return s;
+}
+
+SOCKET stream_bound(SOCKADDR_IN *at)
+{
+    SOCKET s = stream_new();
+    SOCKADDR_IN any = spi_at("127.0.0.1", 0);
+    OK(spi_bind_at(s, &any));
+    *at = spi_name(s);
+    return s;
+}
+
+SOCKET stream_listener(SOCKADDR_IN *at)
+{
+    SOCKET s = stream_bound(at);
+    OK(TABLE->lpWSPListen(s, 8, &spi_error));
+    return s;
+}
+
+SOCKET stream_accept_if(SOCKET listener, LPCONDITIONPROC condition, DWORD_PTR data)
+{
+    stream_await(listener, READ);
+    SOCKET s = TABLE->lpWSPAccept(listener, NULL, NULL, condition, data, &spi_error);
+    if (s != INVALID_SOCKET) {
+        spi_keep(s);
+    }
+    return s;
+}
+
+SOCKET stream_accept(SOCKET listener)
+{
+    SOCKET s = stream_accept_if(listener, NULL, 0);
+    if (s == INVALID_SOCKET) {
+        fail_msg("WSPAccept failed with error %d", spi_error);
+    }
+    return s;
+}
+
+struct stream_pair stream_connected(void)
+{
+    struct stream_pair pair;
+    pair.listener = stream_listener(&pair.at);
+    pair.client = stream_new();
+    OK(spi_connect_to(pair.client, &pair.at));
+    pair.server = stream_accept(pair.listener);
+    return pair;
+}
+
+/* ---- bytes ---- */
+
+void stream_send(SOCKET s, const char *text)
+{
+    DWORD sent = 0;
+    OK(spi_send_one(s, text, (DWORD)strlen(text), 0, &sent));
+    assert_int_equal(sent, strlen(text));
+}
+
+int stream_recv(SOCKET s, void *data, DWORD length_bytes, DWORD flags, DWORD *received)
+{
+    *received = 0;
+    return spi_recv_one(s, data, length_bytes, &flags, received);
+}
+
+void stream_expect(SOCKET s, const char *text)
+{
+    char got[256];
+    DWORD length = (DWORD)strlen(text);
+    for (DWORD done = 0; done < length;) {
+        DWORD part;
+        OK(stream_recv(s, got + done, length - done, 0, &part));
+        assert_int_not_equal(part, 0);
+        done += part;
+    }
+    assert_memory_equal(got, text, length);
+}
+
+void stream_expect_end(SOCKET s)
+{
+    char byte;
+    DWORD got;
+    OK(stream_recv(s, &byte, 1, 0, &got));
+    assert_int_equal(got, 0);
+}
+
+#define PATTERN_BYTES 4096u
+
+static void pattern_fill(unsigned char *block, size_t position, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        block[i] = (unsigned char)((position + i) * 31u >> 3);
+    }
+}
+
+size_t stream_fill(SOCKET s)
+{
+    unsigned char block[PATTERN_BYTES];
+    size_t total = 0;
+    DWORD sent;
+    spi_nonblocking(s);
+    do {
+        pattern_fill(block, total, sizeof(block));
+        sent = 0;
+        if (spi_send_one(s, block, sizeof(block), 0, &sent) != 0) {
+            assert_int_equal(spi_error, WSAEWOULDBLOCK);
+            return total;
+        }
+        total += sent;
+    } while (total < (size_t)1 << 26);
+    fail_msg("64 MiB went to a peer that does not read");
+    return 0;
+}
+
+void stream_drain(SOCKET s, size_t bytes)
+{
+    unsigned char block[PATTERN_BYTES], expected[PATTERN_BYTES];
+    for (size_t done = 0; done < bytes;) {
+        DWORD got;
+        OK(stream_recv(s, block, sizeof(block), 0, &got));
+        assert_int_not_equal(got, 0);
+        pattern_fill(expected, done, got);
+        assert_memory_equal(block, expected, got);
+        done += got;
+    }
+}
+
+/* ---- readiness ---- */
+
+unsigned stream_select(SOCKET s, unsigned asked, unsigned wait_ms)
+{
+    fd_set sets[3];
+    fd_set *asked_sets[3];
+    unsigned ready = 0;
+    unsigned count = 0;
+    struct timeval most = {.tv_sec = (long)(wait_ms / 1000),
+                           .tv_usec = (long)(wait_ms % 1000) * 1000};
+    for (unsigned i = 0; i < 3; i++) {
+        sets[i] = (fd_set){.fd_count = 1, .fd_array = {s}};
+        asked_sets[i] = (asked & 1u << i) != 0 ? &sets[i] : NULL;
+    }
+    int result =
+        TABLE->lpWSPSelect(0, asked_sets[0], asked_sets[1], asked_sets[2], &most, &spi_error);
+    if (result == SOCKET_ERROR) {
+        fail_msg("WSPSelect failed with error %d", spi_error);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        if (asked_sets[i] != NULL && sets[i].fd_count != 0) {
+            ready |= 1u << i;
+            count++;
+        }
+    }
+    assert_int_equal(result, count);
+    return ready;
+}
+
+void stream_await(SOCKET s, unsigned asked)
+{
+    unsigned ready = stream_select(s, asked, WAIT_MS);
+    if (ready != asked) {
+        fail_msg("within %u ms %u became ready, waited for %u", WAIT_MS, ready, asked);
+    }
+}
+
+DWORD stream_ioctl_dword(SOCKET s, DWORD code)
+{
+    DWORD value = 0xdeadbeef;
+    DWORD returned = 0;
+    OK(TABLE->lpWSPIoctl(s, code, NULL, 0, &value, sizeof(value), &returned, NULL, NULL, NULL,
+                         &spi_error));
+    assert_int_equal(returned, sizeof(value));
+    return value;
+}
+
+/* ---- ends ---- */
+
+void stream_close(SOCKET s)
+{
+    OK(TABLE->lpWSPCloseSocket(s, &spi_error));
+    spi_forget(s);
+}
+
+int stream_linger(SOCKET s, u_short on, u_short seconds)
+{
+    struct linger linger = {.l_onoff = on, .l_linger = seconds};
+    return TABLE->lpWSPSetSockOpt(s, SOL_SOCKET, SO_LINGER, (const char *)&linger, sizeof(linger),
+                                  &spi_error);
+}
+
+void stream_abort(SOCKET s)
+{
+    OK(stream_linger(s, 1, 0));
+    stream_close(s);
+}
