@@ -19,8 +19,7 @@ CASE(WSPShutdown, tcp_how, "an unknown way is WSAEINVAL")
     FAILS(WSAEINVAL, TABLE->lpWSPShutdown(pair.client, 3, &spi_error));
 }
 
-CASE(WSPShutdown, tcp_send,
-     "SD_SEND: the peer reads all and then the end; the other way goes on")
+CASE(WSPShutdown, tcp_send, "SD_SEND: the peer reads all and then the end; the other way goes on")
 {
     struct stream_pair pair = stream_connected();
     DWORD sent;

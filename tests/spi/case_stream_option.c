@@ -22,8 +22,7 @@ static void starts(int level, int name, DWORD value)
     assert_int_equal(spi_get_dword(spi_new_of(SOCK_STREAM, IPPROTO_TCP, 0), level, name), value);
 }
 
-CASE(WSPSetSockOpt, tcp_bools,
-     "TCP_NODELAY, SO_KEEPALIVE, SO_OOBINLINE: FALSE, read back as set")
+CASE(WSPSetSockOpt, tcp_bools, "TCP_NODELAY, SO_KEEPALIVE, SO_OOBINLINE: FALSE, read back as set")
 {
     static const int options[][2] = {
         {IPPROTO_TCP, TCP_NODELAY}, {SOL_SOCKET, SO_KEEPALIVE}, {SOL_SOCKET, SO_OOBINLINE}};
@@ -68,8 +67,7 @@ CASE(WSPSetSockOpt, tcp_keepalive_range,
     FAILS(WSAEFAULT, TABLE->lpWSPSetSockOpt(s, IPPROTO_TCP, TCP_KEEPCNT, "x", 1, &spi_error));
 }
 
-CASE(WSPSetSockOpt, tcp_maxrt,
-     "TCP_MAXRT in seconds, TCP_MAXRTMS the same in ms; -1 is for ever")
+CASE(WSPSetSockOpt, tcp_maxrt, "TCP_MAXRT in seconds, TCP_MAXRTMS the same in ms; -1 is for ever")
 {
     SOCKET s = stream_new();
     keeps(IPPROTO_TCP, TCP_MAXRT, 12);
@@ -116,8 +114,7 @@ CASE(WSPSetSockOpt, tcp_linger_fault, "SO_LINGER cut short, or unreadable, is WS
     assert_int_equal(bytes, sizeof(linger));
 }
 
-CASE(WSPSetSockOpt, tcp_dgram_options,
-     "options that only datagram sockets have are WSAENOPROTOOPT")
+CASE(WSPSetSockOpt, tcp_dgram_options, "options that only datagram sockets have are WSAENOPROTOOPT")
 {
     SOCKET s = stream_new();
     struct ip_mreq mreq = {.imr_multiaddr.s_addr = 0x070707efu};
@@ -142,8 +139,7 @@ CASE(WSPGetSockOpt, tcp_acceptconn, "SO_ACCEPTCONN is TRUE on a listening socket
     assert_int_equal(spi_get_dword(pair.server, SOL_SOCKET, SO_ACCEPTCONN), 0);
 }
 
-CASE(WSPGetSockOpt, tcp_connect_time,
-     "SO_CONNECT_TIME: seconds, 0xffffffff without a connection")
+CASE(WSPGetSockOpt, tcp_connect_time, "SO_CONNECT_TIME: seconds, 0xffffffff without a connection")
 {
     SOCKADDR_IN at;
     assert_int_equal(spi_get_dword(stream_new(), SOL_SOCKET, SO_CONNECT_TIME), 0xffffffffu);
@@ -166,8 +162,7 @@ CASE(WSPGetSockOpt, tcp_max_msg, "SO_MAX_MSG_SIZE, which streams have not, is WS
 
 /* ---- WSPIoctl ---- */
 
-CASE(WSPIoctl, tcp_readable_bytes,
-     "FIONREAD: what one receive can take, 0 when there is nothing")
+CASE(WSPIoctl, tcp_readable_bytes, "FIONREAD: what one receive can take, 0 when there is nothing")
 {
     struct stream_pair pair = stream_connected();
     assert_int_equal(stream_ioctl_dword(stream_new(), (DWORD)FIONREAD), 0);

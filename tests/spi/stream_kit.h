@@ -29,8 +29,8 @@ void stream_expect(SOCKET s, const char *text);
 void stream_expect_end(SOCKET s);
 /* Receives at most length_bytes with these flags; the call's result. */
 int stream_recv(SOCKET s, void *data, DWORD length_bytes, DWORD flags, DWORD *received);
-/* Fills the way to a peer that does not read: until WSAEWOULDBLOCK on a non-blocking socket.
- * Returns the bytes sent. */
+/* Fills the way to a peer that does not read; the socket becomes non-blocking. Returns the bytes
+ * sent: the peer's buffer has some of them, ours the others. */
 size_t stream_fill(SOCKET s);
 /* Reads so many bytes of stream_fill's pattern. */
 void stream_drain(SOCKET s, size_t bytes);
