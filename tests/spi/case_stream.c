@@ -276,8 +276,8 @@ CASE(WSPConnect, tcp_closed, "a socket closed while it connects ends the call wi
     HANDLE thread = CreateThread(NULL, 0, connect_silent, &s, 0, NULL);
     /* It is under way when it has a name. */
     int bytes = sizeof(silent);
-    for (unsigned i = 0;
-         i < 5000 && TABLE->lpWSPGetSockName(s, (struct sockaddr *)&silent, &bytes, &spi_error) != 0;
+    for (unsigned i = 0; i < 5000 && TABLE->lpWSPGetSockName(s, (struct sockaddr *)&silent, &bytes,
+                                                             &spi_error) != 0;
          i++) {
         Sleep(1);
     }
