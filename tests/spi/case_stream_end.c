@@ -261,3 +261,88 @@ CASE(WSPCloseSocket, tcp_close_blocked, "a receive of another thread ends with W
     CloseHandle(thread);
     assert_true(error == WSAEINTR || error == WSAENOTSOCK);
 }
+
+/* ---- many ---- */
+
+CASE(WSPCloseSocket, tcp_many, "1000 connections opened, used and closed leave nothing behind")
+{
+    SOCKADDR_IN at;
+    SOCKET listener = stream_listener(&at);
+    unsigned handles = host_handle_count();
+    for (unsigned i = 0; i < 1000; i++) {
+        SOCKET client = stream_new();
+        OK(spi_connect_to(client, &at));
+        SOCKET server = stream_accept(listener);
+        stream_send(client, "ping");
+        stream_expect(server, "ping");
+        stream_send(server, "pong");
+        stream_expect(client, "pong");
+        if (i % 3 == 0) {
+            stream_abort(client);
+        } else {
+            stream_close(client);
+            stream_expect_end(server);
+        }
+        stream_close(server);
+    }
+    assert_int_equal(host_handle_count(), handles);
+}
+
+struct echo {
+    SOCKET s;
+    unsigned count;
+    int error;
+};
+
+/* Sends back what comes, until the end. */
+static DWORD WINAPI echo_thread(void *context)
+{
+    struct echo *echo = context;
+    char block[512];
+    for (;;) {
+        WSABUF buffer = {.len = sizeof(block), .buf = block};
+        DWORD got = 0;
+        DWORD flags = 0;
+        if (TABLE->lpWSPRecv(echo->s, &buffer, 1, &got, &flags, NULL, NULL, NULL, &echo->error) !=
+                0 ||
+            got == 0) {
+            return 0;
+        }
+        buffer.len = got;
+        echo->count += got;
+        if (TABLE->lpWSPSend(echo->s, &buffer, 1, &got, 0, NULL, NULL, NULL, &echo->error) != 0) {
+            return 0;
+        }
+    }
+}
+
+CASE(threads, tcp_echo, "six connections at a time, a thread each at the other end")
+{
+    enum { CONNECTIONS = 6, ROUNDS = 200 };
+    static struct echo echoes[CONNECTIONS];
+    HANDLE threads[CONNECTIONS];
+    SOCKET clients[CONNECTIONS];
+    SOCKADDR_IN at;
+    SOCKET listener = stream_listener(&at);
+    for (unsigned i = 0; i < CONNECTIONS; i++) {
+        clients[i] = stream_new();
+        OK(spi_connect_to(clients[i], &at));
+        echoes[i] = (struct echo){.s = stream_accept(listener)};
+        threads[i] = CreateThread(NULL, 0, echo_thread, &echoes[i], 0, NULL);
+    }
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < CONNECTIONS; i++) {
+            stream_send(clients[i], "round");
+        }
+        for (unsigned i = 0; i < CONNECTIONS; i++) {
+            stream_expect(clients[i], "round");
+        }
+    }
+    for (unsigned i = 0; i < CONNECTIONS; i++) {
+        OK(TABLE->lpWSPShutdown(clients[i], SD_SEND, &spi_error));
+        assert_int_equal(WaitForSingleObject(threads[i], 10000), WAIT_OBJECT_0);
+        CloseHandle(threads[i]);
+        assert_int_equal(echoes[i].error, 0);
+        assert_int_equal(echoes[i].count, ROUNDS * 5);
+    }
+}

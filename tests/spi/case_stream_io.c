@@ -37,15 +37,21 @@ CASE(WSPSend, tcp_vector, "several buffers go out as one piece of the stream")
 CASE(WSPSend, tcp_send_state, "without a connection it is WSAENOTCONN")
 {
     SOCKADDR_IN at;
-    SOCKADDR_IN silent = stream_silent();
     DWORD sent;
     FAILS(WSAENOTCONN, spi_send_one(stream_new(), "x", 1, 0, &sent));
     FAILS(WSAENOTCONN, spi_send_one(stream_bound(&at), "x", 1, 0, &sent));
     FAILS(WSAENOTCONN, spi_send_one(stream_listener(&at), "x", 1, 0, &sent));
+}
+
+CASE(WSPSend, tcp_connecting_send, "while it connects it is WSAENOTCONN, and so is receiving")
+{
+    SOCKADDR_IN silent = stream_silent();
     SOCKET s = stream_new();
+    DWORD count;
     spi_nonblocking(s);
     FAILS(WSAEWOULDBLOCK, spi_connect_to(s, &silent));
-    FAILS(WSAENOTCONN, spi_send_one(s, "x", 1, 0, &sent));
+    FAILS(WSAENOTCONN, spi_send_one(s, "x", 1, 0, &count));
+    FAILS(WSAENOTCONN, stream_recv(s, &(char){0}, 1, 0, &count));
 }
 
 CASE(WSPSend, tcp_send_nothing, "0 bytes: success, and the peer sees nothing of it")

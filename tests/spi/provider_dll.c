@@ -8,8 +8,9 @@ int spi_load(struct host_provider *out)
 
 void spi_unload(void) {}
 
-/* On the wire of the loopback NIC that tests/spi/run starts, and nobody's. */
+/* The loopback NIC that tests/spi/run starts reaches nobody else. */
 SOCKADDR_IN stream_silent(void)
 {
-    return spi_at("10.77.0.99", 9);
+    skip();
+    return spi_at("0.0.0.0", 0);
 }

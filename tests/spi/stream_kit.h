@@ -7,7 +7,8 @@
 
 #include "tests/spi/spi_test.h"
 
-/* An address that answers nothing: connecting stays under way. */
+/* An address that answers nothing: connecting stays under way. Where there is none the case ends
+ * here, as skipped. */
 SOCKADDR_IN stream_silent(void);
 
 SOCKET stream_new(void);                 /* receives time out after 5 s */
