@@ -97,8 +97,9 @@ enum {
 /*
  * Streams: bytes from several buffers; `to` is not looked at. A blocking call sends all of them,
  * one that does not block what there is room for. *sent_bytes counts also when a call fails behind
- * a part. RS_NOT_CONNECTED; RS_SHUTDOWN; RS_CONN_RESET and whatever else ended the connection, each
- * time; RS_WOULD_BLOCK, RS_TIMED_OUT, RS_INTERRUPTED, RS_DATAPLANE_GONE, RS_POISONED.
+ * a part. RS_NOT_CONNECTED; RS_SHUTDOWN; RS_CONN_RESET, RS_CONN_ABORTED (the peer was silent too
+ * long) and whatever else ended the connection, each time; RS_WOULD_BLOCK, RS_TIMED_OUT,
+ * RS_INTERRUPTED, RS_DATAPLANE_GONE, RS_POISONED.
  *
  * Datagrams: one from several buffers. to NULL: the peer. Binds an unbound socket when `to` is
  * given. Blocking sockets wait (spin, then sleep) for room up to the send time-out. RS_WOULD_BLOCK,

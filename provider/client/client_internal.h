@@ -482,6 +482,11 @@ RS_CHECK_RESULT enum rs_status client_stream_shutdown(struct client_socket *sock
 struct rs_op_close client_stream_linger(struct client_socket *socket);
 /* SO_SNDBUF of a ring: at least RS_RING_MIN_BYTES, a limit below it would only cost slots. */
 uint32_t client_stream_send_limit(uint32_t wanted_bytes, uint32_t ring_bytes);
+/* The reason why a connection ended, as its program hears it: RS_TIMED_OUT means its own call's. */
+static inline enum rs_status client_stream_lost(enum rs_status code)
+{
+    return code == RS_TIMED_OUT ? RS_CONN_ABORTED : code;
+}
 /* What a call on a connection without data or room finds: RS_NOT_CONNECTED, or why it is over;
  * RS_WOULD_BLOCK: neither. */
 enum rs_status client_stream_state(const struct client_socket *socket, uint32_t level);

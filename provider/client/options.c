@@ -212,8 +212,9 @@ enum rs_status client_take_error(struct client_socket *socket)
 {
     enum client_socket_phase phase = client_socket_phase(socket);
     if (phase == CLIENT_STREAM_ACTIVE) {
-        return (client_stream_level(socket) & RS_LEVEL_ERROR) != 0 ? client_error_take(socket)
-                                                                   : RS_OK;
+        uint32_t level = client_stream_level(socket);
+        enum rs_status status = (level & RS_LEVEL_ERROR) != 0 ? client_error_take(socket) : RS_OK;
+        return (level & RS_LEVEL_CONNECTED) != 0 ? client_stream_lost(status) : status;
     }
     return phase == CLIENT_SOCKET_LIVE ? client_error_take(socket) : RS_OK;
 }

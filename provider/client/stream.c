@@ -22,7 +22,8 @@ enum rs_status client_stream_state(const struct client_socket *socket, uint32_t 
         return RS_WOULD_BLOCK;
     }
     uint32_t code = atomic_load_explicit(&socket->state->error_code, memory_order_relaxed);
-    return code != RS_OK && code < RS_STATUS_COUNT ? (enum rs_status)code : RS_CORRUPT;
+    return code != RS_OK && code < RS_STATUS_COUNT ? client_stream_lost((enum rs_status)code)
+                                                   : RS_CORRUPT;
 }
 
 /* ---- rings ------------------------------------------------------------------------------------

@@ -3,19 +3,18 @@
  * (tests/support) instead of ringsockd: what client_open finds is the fake. Streams only need both
  * ends in one process.
  */
-#include "provider/spi/catalog.h"
+#include "tests/spi/provider_fake.h"
 #include "provider/spi/spi.h"
 #include "tests/spi/stream_kit.h"
 #include "tests/support/check.h"
-#include "tests/support/fake_dataplane.h"
 
-static struct fake *fake;
+struct fake *spi_fake;
 
 enum rs_status __wrap_client_open(const struct client_config *config, struct client **out);
 
 enum rs_status __wrap_client_open(const struct client_config *config, struct client **out)
 {
-    struct client_link link = fake_link(fake);
+    struct client_link link = fake_link(spi_fake);
     return client_open_link(config, &link, out);
 }
 
@@ -34,7 +33,7 @@ int spi_load(struct host_provider *out)
 {
     struct fake_config config = fake_defaults;
     config.limit_sockets = 128;
-    fake = fake_create(&config);
+    spi_fake = fake_create(&config);
     spi_probe_init();
     *out = (struct host_provider){.startup = WSPStartup,
                                   .info = host_catalog_entry(AF_INET, SOCK_STREAM, IPPROTO_TCP)};
@@ -43,7 +42,7 @@ int spi_load(struct host_provider *out)
 
 void spi_unload(void)
 {
-    fake_destroy(fake);
+    fake_destroy(spi_fake);
 }
 
 SOCKADDR_IN stream_silent(void)

@@ -1,0 +1,94 @@
+/*
+ * Cases of connections that end by no program's doing. Only the fake dataplane can be told to.
+ */
+#include "tests/spi/provider_fake.h"
+#include "tests/spi/stream_kit.h"
+
+/* A connection's client, lost for this reason. */
+static SOCKET lost(enum rs_status why)
+{
+    struct stream_pair pair = stream_connected();
+    fake_stream_error(spi_fake, spi_name(pair.client).sin_port, why);
+    stream_await(pair.client, READ);
+    return pair.client;
+}
+
+static void says(int code, enum rs_status why)
+{
+    SOCKET s = lost(why);
+    char byte;
+    DWORD count;
+    for (unsigned i = 0; i < 2; i++) {
+        FAILS(code, stream_recv(s, &byte, 1, 0, &count));
+        FAILS(code, spi_send_one(s, "x", 1, 0, &count));
+    }
+    assert_int_equal(spi_get_dword(lost(why), SOL_SOCKET, SO_ERROR), code);
+}
+
+CASE(WSPRecv, lost_silent,
+     "a peer that acknowledges nothing any more is WSAECONNABORTED, each time")
+{
+    says(WSAECONNABORTED, RS_TIMED_OUT);
+}
+
+CASE(WSPRecv, lost_keepalive, "a peer that answers no keep-alive probe is WSAENETRESET")
+{
+    says(WSAENETRESET, RS_NET_RESET);
+}
+
+CASE(WSPRecv, lost_reset, "a reset is WSAECONNRESET, and SO_ERROR says it once")
+{
+    says(WSAECONNRESET, RS_CONN_RESET);
+    SOCKET s = lost(RS_CONN_RESET);
+    assert_int_equal(spi_get_dword(s, SOL_SOCKET, SO_ERROR), WSAECONNRESET);
+    assert_int_equal(spi_get_dword(s, SOL_SOCKET, SO_ERROR), 0);
+}
+
+CASE(WSPRecv, lost_after_data, "what arrived before is read first")
+{
+    struct stream_pair pair = stream_connected();
+    char byte;
+    DWORD got;
+    stream_send(pair.server, "before");
+    stream_await(pair.client, READ);
+    fake_stream_error(spi_fake, spi_name(pair.client).sin_port, RS_CONN_RESET);
+    stream_expect(pair.client, "before");
+    FAILS(WSAECONNRESET, stream_recv(pair.client, &byte, 1, 0, &got));
+}
+
+/* ---- connects ---- */
+
+static void attempt_fails(int code, enum rs_status why)
+{
+    SOCKET s = stream_new();
+    SOCKADDR_IN silent = stream_silent();
+    spi_nonblocking(s);
+    FAILS(WSAEWOULDBLOCK, spi_connect_to(s, &silent));
+    fake_stream_error(spi_fake, spi_name(s).sin_port, why);
+    assert_int_equal(stream_select(s, READ | WRITE | EXCEPT, 5000), EXCEPT);
+    assert_int_equal(spi_get_dword(s, SOL_SOCKET, SO_ERROR), code);
+}
+
+CASE(WSPConnect, lost_attempt, "silence is WSAETIMEDOUT, no way there WSAEHOSTUNREACH")
+{
+    attempt_fails(WSAETIMEDOUT, RS_TIMED_OUT);
+    attempt_fails(WSAEHOSTUNREACH, RS_HOST_UNREACHABLE);
+}
+
+static DWORD WINAPI lose_later(void *context)
+{
+    Sleep(50); /* not a rule of the test: lets the other thread fall asleep first */
+    fake_stream_error(spi_fake, *(uint16_t *)context, RS_TIMED_OUT);
+    return 0;
+}
+
+CASE(WSPConnect, lost_blocking, "a blocking connect that nobody answers is WSAETIMEDOUT")
+{
+    SOCKADDR_IN from;
+    SOCKADDR_IN silent = stream_silent();
+    SOCKET s = stream_bound(&from);
+    HANDLE thread = CreateThread(NULL, 0, lose_later, &from.sin_port, 0, NULL);
+    FAILS(WSAETIMEDOUT, spi_connect_to(s, &silent));
+    WaitForSingleObject(thread, INFINITE);
+    CloseHandle(thread);
+}

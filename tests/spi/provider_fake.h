@@ -1,0 +1,10 @@
+/* The fake dataplane behind provider_fake.c, for cases that tell it what to do. */
+#ifndef RINGSOCK_TESTS_SPI_PROVIDER_FAKE_H
+#define RINGSOCK_TESTS_SPI_PROVIDER_FAKE_H
+
+#include "tests/spi/spi_test.h"
+#include "tests/support/fake_dataplane.h"
+
+extern struct fake *spi_fake;
+
+#endif
