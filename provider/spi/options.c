@@ -171,9 +171,6 @@ static int member_set(struct spi_socket *socket, const struct member_row *row, c
                       int value_bytes)
 {
     struct rs_op_member op = {.action = row->action};
-    if (socket->stream) {
-        return WSAENOPROTOOPT;
-    }
     if (value_bytes < (int)row->bytes || !spi_can_read(value, row->bytes)) {
         return WSAEFAULT;
     }

@@ -173,14 +173,18 @@ static int connect_dgram(struct spi_socket *socket, const struct sockaddr *name,
     return code;
 }
 
-/* WSAEINVAL is documented for a listening socket only; an address that no connection can have, as a
- * group's or a broadcast's, is WSAEADDRNOTAVAIL. */
+/* WSAEINVAL is documented for a listening socket only; an address that no connection can have is
+ * WSAEADDRNOTAVAIL: a group's, a broadcast's; which of them are a network's, the dataplane knows.
+ */
 static int connect_stream(struct spi_socket *socket, const struct sockaddr *name, int name_bytes)
 {
     struct rs_addr peer;
     int code = spi_sockaddr_read(name, name_bytes, &peer);
     if (code != 0) {
         return code;
+    }
+    if (spi_is_multicast(peer.ip.v4_be32) || peer.ip.v4_be32 == INADDR_BROADCAST) {
+        return WSAEADDRNOTAVAIL;
     }
     uint64_t when_ms = GetTickCount64();
     enum rs_status status = client_connect(socket->core, &peer);

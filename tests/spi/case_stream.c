@@ -202,6 +202,20 @@ CASE(WSPConnect, tcp_no_address, "address 0, port 0 or both are WSAEADDRNOTAVAIL
     FAILS(WSAEADDRNOTAVAIL, spi_connect_to(stream_new(), &nothing));
 }
 
+CASE(WSPConnect, tcp_group, "a group's and the broadcast address are WSAEADDRNOTAVAIL")
+{
+    SOCKADDR_IN group = spi_at("239.7.7.7", 9);
+    SOCKADDR_IN broadcast = spi_at("255.255.255.255", 9);
+    FAILS(WSAEADDRNOTAVAIL, spi_connect_to(stream_new(), &group));
+    FAILS(WSAEADDRNOTAVAIL, spi_connect_to(stream_new(), &broadcast));
+}
+
+CASE(WSPConnect, tcp_broadcast, "a network's broadcast address is WSAEADDRNOTAVAIL")
+{
+    SOCKADDR_IN broadcast = stream_broadcast();
+    FAILS(WSAEADDRNOTAVAIL, spi_connect_to(stream_new(), &broadcast));
+}
+
 CASE(WSPConnect, tcp_family, "another family, also AF_UNSPEC, is WSAEAFNOSUPPORT")
 {
     SOCKADDR_IN at = spi_at("127.0.0.1", 9);

@@ -14,3 +14,8 @@ SOCKADDR_IN stream_silent(void)
     skip();
     return spi_at("0.0.0.0", 0);
 }
+
+SOCKADDR_IN stream_broadcast(void)
+{
+    return spi_at("10.77.0.255", 9);
+}

@@ -51,3 +51,10 @@ SOCKADDR_IN stream_silent(void)
     in.sin_addr.s_addr = FAKE_SILENT_BE32;
     return in;
 }
+
+/* The fake looks at ports only. */
+SOCKADDR_IN stream_broadcast(void)
+{
+    skip();
+    return spi_at("0.0.0.0", 0);
+}

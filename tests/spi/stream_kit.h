@@ -11,6 +11,9 @@
  * here, as skipped. */
 SOCKADDR_IN stream_silent(void);
 
+/* The broadcast address of a network there is. Where there is none likewise. */
+SOCKADDR_IN stream_broadcast(void);
+
 SOCKET stream_new(void);                 /* receives time out after 5 s */
 SOCKET stream_bound(SOCKADDR_IN *at);    /* on 127.0.0.1: nobody listens there */
 SOCKET stream_listener(SOCKADDR_IN *at); /* backlog of 8 */
