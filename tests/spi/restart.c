@@ -1,6 +1,7 @@
 /*
- * What a program meets when its dataplane dies and another takes its place: old sockets fail with
- * WSAENETDOWN, WSPSocket too while there is none, then new sockets work beside the old ones.
+ * What a program meets when its dataplane dies and another takes its place: old sockets and
+ * connections fail with WSAENETDOWN, WSPSocket too while there is none, then new ones work beside
+ * the old ones.
  * tests/spi/run kills and starts the dataplane when this program says so on its output.
  */
 #include <stdio.h>
@@ -15,9 +16,14 @@
 static struct host_provider provider;
 #define TABLE (&provider.table)
 
+static SOCKET open_typed(int type, int protocol, int *error)
+{
+    return TABLE->lpWSPSocket(AF_INET, type, protocol, &provider.info, 0, 0, error);
+}
+
 static SOCKET open_socket(int *error)
 {
-    return TABLE->lpWSPSocket(AF_INET, SOCK_DGRAM, IPPROTO_UDP, &provider.info, 0, 0, error);
+    return open_typed(SOCK_DGRAM, IPPROTO_UDP, error);
 }
 
 static SOCKADDR_IN bind_socket(SOCKET s)
@@ -59,6 +65,63 @@ static void set_receive_timeout(SOCKET s, DWORD timeout_ms)
                                  sizeof(timeout_ms), &error) == 0);
 }
 
+/* ---- streams ---- */
+
+struct connection {
+    SOCKET listener, client, server;
+    SOCKADDR_IN at;
+};
+
+/* 0 or the error. */
+static int connect_one(SOCKET s, const SOCKADDR_IN *to)
+{
+    int error = 0;
+    return TABLE->lpWSPConnect(s, (const struct sockaddr *)to, sizeof(*to), NULL, NULL, NULL, NULL,
+                               &error) == 0
+               ? 0
+               : error;
+}
+
+static struct connection connection_open(void)
+{
+    int error = 0;
+    struct connection made = {.listener = open_typed(SOCK_STREAM, IPPROTO_TCP, &error),
+                              .client = open_typed(SOCK_STREAM, IPPROTO_TCP, &error)};
+    CHECK(made.listener != INVALID_SOCKET && made.client != INVALID_SOCKET);
+    made.at = bind_socket(made.listener);
+    CHECK(TABLE->lpWSPListen(made.listener, 4, &error) == 0);
+    CHECK(connect_one(made.client, &made.at) == 0);
+    made.server = TABLE->lpWSPAccept(made.listener, NULL, NULL, NULL, 0, &error);
+    CHECK(made.server != INVALID_SOCKET);
+    set_receive_timeout(made.server, MOST_MS);
+    return made;
+}
+
+static void connection_works(const struct connection *connection)
+{
+    CHECK(send_one(connection->client, &connection->at) == 0);
+    CHECK(recv_one(connection->server) == 0);
+}
+
+static void connection_is_down(const struct connection *connection)
+{
+    int error = 0;
+    CHECK(send_one(connection->client, &connection->at) == WSAENETDOWN);
+    CHECK(recv_one(connection->server) == WSAENETDOWN);
+    CHECK(TABLE->lpWSPAccept(connection->listener, NULL, NULL, NULL, 0, &error) == INVALID_SOCKET);
+    CHECK(error == WSAENETDOWN);
+    CHECK(TABLE->lpWSPShutdown(connection->client, SD_SEND, &error) == SOCKET_ERROR);
+    CHECK(error == WSAENETDOWN);
+}
+
+static void connection_close(const struct connection *connection)
+{
+    int error = 0;
+    CHECK(TABLE->lpWSPCloseSocket(connection->client, &error) == 0);
+    CHECK(TABLE->lpWSPCloseSocket(connection->server, &error) == 0);
+    CHECK(TABLE->lpWSPCloseSocket(connection->listener, &error) == 0);
+}
+
 static void say(const char *line)
 {
     puts(line);
@@ -92,10 +155,13 @@ int main(void)
     set_receive_timeout(old, MOST_MS);
     CHECK(send_one(old, &old_at) == 0);
     CHECK(recv_one(old) == 0);
+    struct connection old_connection = connection_open();
+    connection_works(&old_connection);
 
     say("kill the dataplane");
     CHECK(recv_one(old) == WSAENETDOWN); /* it waits for a datagram while the dataplane dies */
     CHECK(send_one(old, &old_at) == WSAENETDOWN);
+    connection_is_down(&old_connection);
     CHECK(open_socket(&error) == INVALID_SOCKET);
     CHECK(error == WSAENETDOWN);
 
@@ -106,6 +172,9 @@ int main(void)
     CHECK(send_one(fresh, &fresh_at) == 0);
     CHECK(recv_one(fresh) == 0);
     CHECK(recv_one(old) == WSAENETDOWN);
+    struct connection fresh_connection = connection_open();
+    connection_works(&fresh_connection);
+    connection_is_down(&old_connection);
 
     /* In one set, the dead one is ready, for its error; the live one is not. */
     fd_set set = {.fd_count = 2, .fd_array = {old, fresh}};
@@ -113,6 +182,8 @@ int main(void)
     CHECK(TABLE->lpWSPSelect(0, &set, NULL, NULL, &timeout, &error) == 1);
     CHECK(set.fd_count == 1 && set.fd_array[0] == old);
 
+    connection_close(&old_connection);
+    connection_close(&fresh_connection);
     CHECK(TABLE->lpWSPCloseSocket(old, &error) == 0);
     CHECK(TABLE->lpWSPCloseSocket(fresh, &error) == 0);
     CHECK(TABLE->lpWSPCleanup(&error) == 0);
