@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "dataplane/stream.h"
 #include "rings/byteorder.h"
 #include "tests/fuzz/request_world.h"
 
@@ -220,7 +221,11 @@ static void fill_payload(struct input *in, struct rs_request *request)
 {
     struct rs_addr addr =
         rs_addr_v4(addresses[take(in) & 7], rs_be16((uint16_t)(PORTS_FIRST + (take(in) & 3))));
-    struct rs_op_open open = {.family = RS_FAMILY_IPV4, .type = RS_SOCK_DGRAM};
+    /* A bit that means little else, so that old inputs still mean what they did. */
+    bool stream = (request->len_bytes & 1) != 0;
+    struct rs_op_open open = {.family = RS_FAMILY_IPV4,
+                              .type = stream ? RS_SOCK_STREAM : RS_SOCK_DGRAM};
+    struct rs_op_listen listen;
     struct rs_op_option option;
     struct rs_op_member member;
     switch (request->op) {
@@ -237,6 +242,16 @@ static void fill_payload(struct input *in, struct rs_request *request)
         option = (struct rs_op_option){.option = take(in) % (RS_OPT_COUNT + 1),
                                        .value = take_word(in, 0)};
         memcpy(request->payload, &option, sizeof(option));
+        break;
+    case RS_OP_LISTEN:
+        listen = (struct rs_op_listen){.backlog = take(in) & 7};
+        memcpy(request->payload, &listen, sizeof(listen));
+        break;
+    case RS_OP_SHUTDOWN:
+        request->payload[0] = take(in) & 7;
+        break;
+    case RS_OP_CLOSE:
+        request->payload[0] = stream; /* abort */
         break;
     case RS_OP_MEMBER:
         member = (struct rs_op_member){.action = take(in) & 7,
@@ -270,8 +285,9 @@ static void step_slot(struct attack *attack, struct input *in)
         const struct dp_socket *home = record->parts[record->home_queue_idx];
         request.socket_idx = record->idx;
         request.generation = record->generation;
-        if (request.op == RS_OP_POST) {
-            request.arg = take_word(in, home->send.tail);
+        if (request.op == RS_OP_POST || request.op == RS_OP_URGENT) {
+            request.arg = take_word(in, home->stream != NULL ? home->stream->local.send.tail_cached
+                                                             : home->send.tail);
         }
     }
     fill_payload(in, &request);
@@ -295,7 +311,7 @@ static void step_socket(struct attack *attack, struct input *in)
     struct rs_request request = {
         .op = RS_OP_OPEN, .socket_idx = RS_NO_INDEX, .arg = 1, .serial = ++attack->serial};
     request.payload[0] = RS_FAMILY_IPV4;
-    request.payload[1] = RS_SOCK_DGRAM;
+    request.payload[1] = (which & 4) != 0 ? RS_SOCK_STREAM : RS_SOCK_DGRAM;
     uint32_t free_before = session->free_socket_count;
     uint32_t idx = free_before > 0 ? session->free_sockets[free_before - 1] : 0;
     slot_publish(attack, session, which & 1, &request);
@@ -314,6 +330,13 @@ static void step_socket(struct attack *attack, struct input *in)
     request.serial = ++attack->serial;
     memcpy(request.payload, &local, sizeof(local));
     slot_publish(attack, session, which & 1, &request);
+    if ((which & 6) == 6) {
+        request.op = RS_OP_LISTEN;
+        request.serial = ++attack->serial;
+        memset(request.payload, 0, sizeof(request.payload));
+        request.payload[0] = 4;
+        slot_publish(attack, session, which & 1, &request);
+    }
     for (uint32_t i = 0; i < 3; i++) {
         world_poll(attack->world);
         world_round(attack->world);

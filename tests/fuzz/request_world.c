@@ -9,6 +9,7 @@
 #include "dataplane/log.h"
 #include "dataplane/nic_loopback.h"
 #include "dataplane/stack_internal.h"
+#include "dataplane/stream.h"
 #include "rings/byteorder.h"
 
 #define WORLDS_MAX     2u
@@ -380,6 +381,12 @@ void world_check_empty(struct world *world)
             free_memberships++;
         }
         MUST(free_memberships == 64);
+    }
+    MUST(ports_count(world->control->tcp_ports) == 0);
+    for (uint32_t i = 0; i < world->queue_count; i++) {
+        const struct queue *queue = world->control->queues[i];
+        MUST(queue->listeners == NULL && queue->local_ready == NULL);
+        MUST(queue->local_orphans == NULL && queue->streams_gone == NULL);
     }
     for (uint32_t i = 0; i < PORT_COUNT; i++) {
         struct ports_entry entry = {0};
