@@ -38,7 +38,7 @@ static void fake_layout(struct fake *fake, struct rs_session_config *session)
     fake->sizes[2] = (uint64_t)config->limit_sockets * config->recv_ring_bytes;
     fake->sizes[3] = (uint64_t)config->limit_sockets * config->send_ring_bytes;
     for (int i = 0; i < 4; i++) {
-        fake->blocks[i] = calloc(1, fake->sizes[i] + RS_PAGE_BYTES);
+        fake->blocks[i] = calloc(1, (size_t)fake->sizes[i] + RS_PAGE_BYTES);
         CHECK(fake->blocks[i] != NULL);
         /* Not aligned_alloc: MinGW has none. */
         fake->extents[i] =
