@@ -300,6 +300,50 @@ static void step_slot(struct attack *attack, struct input *in)
     slot_publish(attack, session, what >> 4 & (WORLD_CHANNELS - 1), &request);
 }
 
+static void step_rounds(struct attack *attack)
+{
+    for (uint32_t i = 0; i < 3; i++) {
+        world_poll(attack->world);
+        world_round(attack->world);
+    }
+    world_poll(attack->world);
+}
+
+/* A stream socket that connects to this port, and its first bytes. */
+static void step_connect(struct attack *attack, uint32_t channel_idx, uint16_t port_be16)
+{
+    struct dp_session *session = session_of(attack);
+    if (session == NULL || session->free_socket_count == 0) {
+        return;
+    }
+    struct rs_request request = {
+        .op = RS_OP_OPEN, .socket_idx = RS_NO_INDEX, .arg = 1, .serial = ++attack->serial};
+    request.payload[0] = RS_FAMILY_IPV4;
+    request.payload[1] = RS_SOCK_STREAM;
+    uint32_t idx = session->free_sockets[session->free_socket_count - 1];
+    slot_publish(attack, session, channel_idx, &request);
+    step_rounds(attack);
+    session = session_of(attack);
+    if (session == NULL || session->records[idx] == NULL) {
+        return;
+    }
+    const struct rs_addr peer = rs_addr_v4(rs_be32(0x7f000001u), port_be16);
+    request.op = RS_OP_CONNECT;
+    request.socket_idx = idx;
+    request.generation = session->records[idx]->generation;
+    request.serial = ++attack->serial;
+    memcpy(request.payload, &peer, sizeof(peer));
+    slot_publish(attack, session, channel_idx, &request);
+    step_rounds(attack);
+    mapped_send(attack);
+    session = session_of(attack);
+    if (session != NULL) {
+        request.op = RS_OP_POST;
+        request.arg = 100;
+        slot_publish(attack, session, channel_idx, &request);
+    }
+}
+
 /* The usual life of a socket, so that inputs get far quickly. */
 static void step_socket(struct attack *attack, struct input *in)
 {
@@ -343,6 +387,9 @@ static void step_socket(struct attack *attack, struct input *in)
     }
     if ((which & 8) == 0) {
         mapped_send(attack);
+    }
+    if ((which & 6) == 6) {
+        step_connect(attack, which & 1, local.port_be16);
     }
 }
 
