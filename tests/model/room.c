@@ -175,7 +175,7 @@ int main(int argc, char **argv)
 #ifdef __SANITIZE_THREAD__
     return 77; /* coroutines on one thread: nothing for TSan, and it does not know them */
 #endif
-    total = argc > 1 && strcmp(argv[1], "deep") == 0 ? 10 : 7;
+    total = argc > 1 && strcmp(argv[1], "deep") == 0 ? 10 : 6;
     start = UINT32_MAX - 5;
     bool ok = run("a client that waits for bytes", RIGHT, 0);
     ok = run("  the client does not fence", RIGHT, 1) && ok;
