@@ -335,7 +335,7 @@ static bool close_would_block(SOCKET s)
                  client_get_option(socket->core, CLIENT_OPT_NONBLOCKING, &nonblocking) == RS_OK &&
                  client_get_option(socket->core, CLIENT_OPT_LINGER_MS, &linger_ms) == RS_OK &&
                  nonblocking != 0 && linger_ms != 0 && linger_ms != CLIENT_LINGER_OFF &&
-                 client_unacknowledged(socket->core);
+                 client_unacknowledged(socket->core) && client_alive(socket->session->client);
     spi_socket_put(socket);
     return waits;
 }

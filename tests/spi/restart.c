@@ -114,6 +114,29 @@ static void connection_is_down(const struct connection *connection)
     CHECK(error == WSAENETDOWN);
 }
 
+/* What its client sent is not acknowledged, and close is to wait for that. */
+static void connection_fill(const struct connection *connection)
+{
+    int error = 0;
+    DWORD one = 1;
+    DWORD returned;
+    struct linger linger = {.l_onoff = 1, .l_linger = 60};
+    CHECK(TABLE->lpWSPIoctl(connection->client, (DWORD)FIONBIO, &one, sizeof(one), NULL, 0,
+                            &returned, NULL, NULL, NULL, &error) == 0);
+    CHECK(TABLE->lpWSPSetSockOpt(connection->client, SOL_SOCKET, SO_LINGER, (const char *)&linger,
+                                 sizeof(linger), &error) == 0);
+    static char block[4096];
+    WSABUF buffer = {.len = sizeof(block), .buf = block};
+    DWORD sent;
+    for (ULONGLONG end = GetTickCount64() + 200; GetTickCount64() < end;) {
+        CHECK(TABLE->lpWSPSend(connection->client, &buffer, 1, &sent, 0, NULL, NULL, NULL,
+                               &error) == 0 ||
+              error == WSAEWOULDBLOCK);
+    }
+    CHECK(TABLE->lpWSPCloseSocket(connection->client, &error) == SOCKET_ERROR);
+    CHECK(error == WSAEWOULDBLOCK);
+}
+
 static void connection_close(const struct connection *connection)
 {
     int error = 0;
@@ -157,11 +180,14 @@ int main(void)
     CHECK(recv_one(old) == 0);
     struct connection old_connection = connection_open();
     connection_works(&old_connection);
+    struct connection full = connection_open();
+    connection_fill(&full);
 
     say("kill the dataplane");
     CHECK(recv_one(old) == WSAENETDOWN); /* it waits for a datagram while the dataplane dies */
     CHECK(send_one(old, &old_at) == WSAENETDOWN);
     connection_is_down(&old_connection);
+    connection_close(&full);
     CHECK(open_socket(&error) == INVALID_SOCKET);
     CHECK(error == WSAENETDOWN);
 
