@@ -10,15 +10,17 @@
 
 struct fake *spi_fake;
 
+/* --wrap gives the names. */
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
 enum rs_status __wrap_client_open(const struct client_config *config, struct client **out);
+int __wrap_dup(int handle);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 enum rs_status __wrap_client_open(const struct client_config *config, struct client **out)
 {
     struct client_link link = fake_link(spi_fake);
     return client_open_link(config, &link, out);
 }
-
-int __wrap_dup(int handle);
 
 /* The fake gives the client a copy of an event's handle, as POSIX copies one. */
 int __wrap_dup(int handle)
