@@ -330,9 +330,9 @@ static enum outcome request_one(struct queue *queue, struct dp_channel *channel,
             }
             return OUTCOME_DONE;
         }
-    }
-    if (data && socket->stream != NULL) {
-        return stream_data(queue, channel, socket, request);
+        if (data && socket->stream != NULL) {
+            return stream_data(queue, channel, socket, request);
+        }
     }
     switch (request->op) {
     case RS_OP_SEND_INLINE:
