@@ -455,78 +455,37 @@ static void request_spread_done(struct queue *queue, const struct message *messa
     }
 }
 
-void request_message(struct queue *queue, const struct message *message)
+/* What a request of a client waited for: carried out here, then its reply may go. */
+static void request_answer(struct queue *queue, const struct message *message)
 {
-    const struct message_reply nobody = {.channel = NULL};
+    struct dp_socket *socket = message->socket;
     struct message_reply reply = message->reply;
     switch (message->kind) {
-    case CONTROL_SESSION_ADD:
-        queue_session_add(queue, message->session);
-        return;
-    case CONTROL_CHANNEL_ADD:
-        queue_channel_add(queue, message->channel);
-        return;
-    case CONTROL_CHANNEL_REMOVE:
-        message->channel->removing = true;
-        message->channel->part->removing_count++;
-        queue->removing_count++;
-        return;
-    case CONTROL_SESSION_END:
-        queue->ending[queue->ending_count++] = message->session;
-        rs_session_poison(message->session->header, RS_DATAPLANE_GONE);
-        deliver_wake_session(queue, message->session);
-        return;
-    case CONTROL_PART_ADD:
-        request_part_add(queue, message);
-        return;
-    case CONTROL_PART_LISTEN:
-        request_tell_done(queue, message, stream_part_listen(queue, message));
-        return;
-    case CONTROL_PART_UNLISTEN:
-        stream_part_unlisten(queue, message->socket);
-        request_tell_done(queue, message, RS_OK);
-        return;
-    case CONTROL_PLACE:
-        stream_place(queue, message);
-        return;
-    case CONTROL_PART_REMOVE: {
-        if (message->socket->stream != NULL) {
-            stream_listen_end(queue, message->socket);
-        }
-        bool removed = request_close_now(queue, message->socket, &nobody);
-        assert(removed); /* as in request_tell_done */
-        (void)removed;
-        return;
-    }
-    case CONTROL_SPREAD:
-        request_tell_done(queue, message, request_apply(queue, message->socket, message));
-        return;
     case CONTROL_OPENED:
-        if (message->socket != NULL) {
-            request_opened(message->socket);
+        if (socket != NULL) {
+            request_opened(socket);
         }
         break;
     case CONTROL_BOUND:
-        message->socket->with_control = false;
-        if (reply.status == RS_OK && message->socket->stream != NULL) {
-            stream_bound(message->socket, &message->body.bind.addr);
+        socket->with_control = false;
+        if (reply.status == RS_OK && socket->stream != NULL) {
+            stream_bound(socket, &message->body.bind.addr);
         } else if (reply.status == RS_OK) {
-            reply.status =
-                (uint32_t)request_bound(queue, message->socket, &message->body.bind.addr);
+            reply.status = (uint32_t)request_bound(queue, socket, &message->body.bind.addr);
         }
         break;
     case CONTROL_SPREAD_DONE:
-        message->socket->with_control = false;
+        socket->with_control = false;
         request_spread_done(queue, message);
         break;
     case CONTROL_RINGS:
-        message->socket->with_control = false;
+        socket->with_control = false;
         if (reply.status == RS_OK) {
-            reply.status = (uint32_t)stream_rings(queue, message->socket, &message->body.addr);
+            reply.status = (uint32_t)stream_rings(queue, socket, &message->body.addr);
         }
         break;
     case CONTROL_LISTENED:
-        message->socket->with_control = false;
+        socket->with_control = false;
         reply.status = (uint32_t)stream_listened(queue, message);
         break;
     case CONTROL_CLOSED:
@@ -537,4 +496,59 @@ void request_message(struct queue *queue, const struct message *message)
     reply.channel->pending_control--;
     queue_part(queue, message->session)->pending_control--;
     deliver_reply(queue, &reply);
+}
+
+static void request_part_remove(struct queue *queue, struct dp_socket *part)
+{
+    const struct message_reply nobody = {.channel = NULL};
+    if (part->stream != NULL) {
+        stream_listen_end(queue, part);
+    }
+    bool removed = request_close_now(queue, part, &nobody);
+    assert(removed); /* as in request_tell_done */
+    (void)removed;
+}
+
+void request_message(struct queue *queue, const struct message *message)
+{
+    switch (message->kind) {
+    case CONTROL_SESSION_ADD:
+        queue_session_add(queue, message->session);
+        break;
+    case CONTROL_CHANNEL_ADD:
+        queue_channel_add(queue, message->channel);
+        break;
+    case CONTROL_CHANNEL_REMOVE:
+        message->channel->removing = true;
+        message->channel->part->removing_count++;
+        queue->removing_count++;
+        break;
+    case CONTROL_SESSION_END:
+        queue->ending[queue->ending_count++] = message->session;
+        rs_session_poison(message->session->header, RS_DATAPLANE_GONE);
+        deliver_wake_session(queue, message->session);
+        break;
+    case CONTROL_PART_ADD:
+        request_part_add(queue, message);
+        break;
+    case CONTROL_PART_LISTEN:
+        request_tell_done(queue, message, stream_part_listen(queue, message));
+        break;
+    case CONTROL_PART_UNLISTEN:
+        stream_part_unlisten(queue, message->socket);
+        request_tell_done(queue, message, RS_OK);
+        break;
+    case CONTROL_PLACE:
+        stream_place(queue, message);
+        break;
+    case CONTROL_PART_REMOVE:
+        request_part_remove(queue, message->socket);
+        break;
+    case CONTROL_SPREAD:
+        request_tell_done(queue, message, request_apply(queue, message->socket, message));
+        break;
+    default:
+        request_answer(queue, message);
+        break;
+    }
 }
