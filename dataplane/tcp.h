@@ -228,9 +228,7 @@ void tcp_abort(struct stack *stack, struct tcp_conn *conn);
 
 /* Before several calls for different connections: lets their cache misses overlap. */
 void tcp_prefetch(const struct tcp_conn *conn);
-void *tcp_owner(const struct tcp_conn *conn); /* until TCP_EVENT_GONE, that included */
-/* For accepted connections, whose owner comes later. */
-void tcp_set_owner(struct tcp_conn *conn, void *owner);
+void *tcp_owner(const struct tcp_conn *conn);          /* until TCP_EVENT_GONE, that included */
 enum rs_status tcp_error(const struct tcp_conn *conn); /* RS_OK, or why it is over */
 void tcp_get_info(const struct stack *stack, const struct tcp_conn *conn, struct tcp_info *out);
 uint32_t tcp_connection_count(const struct stack *stack); /* closed but not yet free included */

@@ -266,11 +266,6 @@ void *tcp_owner(const struct tcp_conn *conn)
     return conn->owner;
 }
 
-void tcp_set_owner(struct tcp_conn *conn, void *owner)
-{
-    conn->owner = owner;
-}
-
 enum rs_status tcp_error(const struct tcp_conn *conn)
 {
     return (enum rs_status)conn->error;
