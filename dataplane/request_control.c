@@ -362,6 +362,7 @@ enum outcome request_control(struct queue *queue, struct dp_channel *channel,
         return request_change(queue, socket, request, &reply);
     case RS_OP_LISTEN:
     case RS_OP_SHUTDOWN:
+    case RS_OP_TCP_INFO:
         reply.status = RS_NOT_SUPPORTED;
         deliver_reply(queue, &reply);
         return OUTCOME_DONE;

@@ -21,7 +21,7 @@
 struct session_plan {
     struct rs_session_config header;
     struct rs_session_plan tables;
-    struct rs_ref requests, hints, replies; /* of channel 0; the others follow */
+    struct rs_ref requests, hints, replies, info; /* of channel 0; the others follow */
     uint64_t extent_bytes[2];
 };
 
@@ -33,12 +33,14 @@ static RS_CHECK_RESULT enum rs_status session_plan_make(struct session_plan *pla
     }
     uint64_t channels = plan->header.limit_channels;
     uint64_t replies_bytes = channels * RS_REPLY_CELLS * sizeof(struct rs_reply);
+    uint64_t info_bytes = channels * RS_REPLY_CELLS * sizeof(struct rs_tcp_info);
     uint64_t hints_bytes = channels * SESSION_HINT_SLOTS * sizeof(struct rs_hint);
     uint64_t requests_bytes = channels * plan->tables.request_slots * sizeof(struct rs_request);
     plan->replies = (struct rs_ref){0, plan->tables.dp_bytes};
-    plan->hints = (struct rs_ref){0, plan->tables.dp_bytes + (uint32_t)replies_bytes};
+    plan->info = (struct rs_ref){0, plan->replies.off + (uint32_t)replies_bytes};
+    plan->hints = (struct rs_ref){0, plan->info.off + (uint32_t)info_bytes};
     plan->requests = (struct rs_ref){1, plan->tables.cl_bytes};
-    plan->extent_bytes[0] = plan->tables.dp_bytes + replies_bytes + hints_bytes;
+    plan->extent_bytes[0] = plan->hints.off + hints_bytes;
     plan->extent_bytes[1] = plan->tables.cl_bytes + requests_bytes;
     for (uint32_t i = 0; i < 2; i++) {
         uint64_t page_mask = RS_PAGE_BYTES - 1;
@@ -195,12 +197,15 @@ static void session_channels_place(struct dp_session *session, const struct sess
         state->hints.off += i * SESSION_HINT_SLOTS * (uint32_t)sizeof(struct rs_hint);
         state->replies = plan->replies;
         state->replies.off += i * RS_REPLY_CELLS * (uint32_t)sizeof(struct rs_reply);
+        state->info = plan->info;
+        state->info.off += i * RS_REPLY_CELLS * (uint32_t)sizeof(struct rs_tcp_info);
         channel->session = session;
         channel->idx = i;
         atomic_store_explicit(&channel->queue_idx, RS_NO_INDEX, memory_order_relaxed);
         channel->event.handle = -1;
         channel->client = &session->channel_clients[i];
         channel->replies = session_pointer(session, state->replies);
+        channel->info = session_pointer(session, state->info);
         slot_consumer_init(&channel->requests, session_pointer(session, state->requests),
                            plan->tables.request_slots, state, 0);
         hint_producer_init(&channel->hints, session_pointer(session, state->hints),

@@ -65,6 +65,7 @@ struct dp_channel {
     struct slot_consumer requests;
     struct hint_producer hints;
     struct rs_reply *replies;
+    struct rs_tcp_info *info;               /* for each reply cell */
     const struct rs_channel_client *client; /* untrusted */
     struct wakeup_signaller wakeup;
     struct dp_channel

@@ -188,9 +188,11 @@ static void stream_count(rs_atomic_u32 *word)
                           memory_order_release);
 }
 
-void stream_connected(struct dp_socket *socket)
+void stream_connected(const struct queue *queue, struct dp_socket *socket)
 {
     socket->stream->phase = STREAM_CONNECTED;
+    /* relaxed: level, or the accept record, comes after it with a release */
+    atomic_store_explicit(&socket->state->connected_tsc, queue->now_tsc, memory_order_relaxed);
     stream_count(&socket->state->connect_seq);
     stream_add_level(socket, RS_LEVEL_CONNECTED);
 }
@@ -217,11 +219,11 @@ void stream_urgent(struct dp_socket *socket, uint32_t position)
 }
 
 /* Words first, then whom to tell. */
-static uint32_t stream_tell(struct dp_socket *socket, uint32_t events)
+static uint32_t stream_tell(const struct queue *queue, struct dp_socket *socket, uint32_t events)
 {
     uint32_t happened = 0;
     if ((events & TCP_EVENT_CONNECTED) != 0 && socket->stream->phase == STREAM_CONNECTING) {
-        stream_connected(socket);
+        stream_connected(queue, socket);
         happened |= RS_LEVEL_CONNECTED | RS_LEVEL_WRITABLE;
     }
     if ((events & (TCP_EVENT_READABLE | TCP_EVENT_URGENT)) != 0) {
@@ -266,7 +268,7 @@ void stream_upcall_event(void *context, struct tcp_conn *conn, uint32_t events)
         stream_gone(queue, socket);
         return;
     }
-    uint32_t happened = stream_tell(socket, events);
+    uint32_t happened = stream_tell(queue, socket, events);
     stream_set_notify(queue, socket);
     if (happened != 0 && !socket->session->never_sleeps) {
         deliver_touch(queue, socket, happened);

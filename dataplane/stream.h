@@ -103,8 +103,8 @@ uint32_t stream_failed(struct dp_socket *socket, enum rs_status error);
 void stream_urgent(struct dp_socket *socket, uint32_t position);
 /* recv_notify, looked at again behind the fence when notify_waits. */
 void stream_store_notify(struct queue *queue, struct dp_socket *socket, uint32_t notify);
-/* level and connect_seq say that it is connected. */
-void stream_connected(struct dp_socket *socket);
+/* level, connect_seq and connected_tsc say that it is connected. */
+void stream_connected(const struct queue *queue, struct dp_socket *socket);
 /* Its place goes back to the control thread when there is room (stream_settle). */
 void stream_give_back(struct queue *queue, struct dp_socket *socket);
 /* What TCP tells (stack_upcalls.tcp_event). */

@@ -34,6 +34,7 @@ static void stream_clear_state(struct dp_socket *socket)
     atomic_store_explicit(&state->send_head, 0, memory_order_relaxed);
     atomic_store_explicit(&state->recv_tail, 0, memory_order_relaxed);
     atomic_store_explicit(&state->recv_notify, stream->notify, memory_order_relaxed);
+    atomic_store_explicit(&state->connected_tsc, 0, memory_order_relaxed);
 }
 
 void stream_opened(struct dp_socket *socket)
@@ -416,6 +417,8 @@ enum outcome stream_control(struct queue *queue, struct dp_socket *socket,
         return stream_change(queue, socket, request, reply);
     case RS_OP_MEMBER:
         return stream_answer(queue, reply, RS_BAD_OPTION);
+    case RS_OP_TCP_INFO:
+        return stream_answer(queue, reply, RS_NOT_SUPPORTED);
     default:
         assert(request->op == RS_OP_LISTEN);
         return stream_listen(queue, socket, request, reply);

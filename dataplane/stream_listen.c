@@ -327,7 +327,7 @@ bool stream_accept_place(struct queue *queue, struct dp_socket *part, struct tcp
         stream_local_place(queue, place, from);
     }
     stream_describe(queue, place);
-    stream_connected(place);
+    stream_connected(queue, place);
     if (!stream_accept_record(queue, part, place)) {
         stream->conn = NULL;
         stream->local.on = false;

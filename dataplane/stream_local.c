@@ -437,7 +437,7 @@ static void stream_local_join(struct queue *queue, struct dp_socket *socket,
     }
     place->stream->local.peer = socket;
     socket->stream->local.peer = place;
-    stream_connected(socket);
+    stream_connected(queue, socket);
     stream_local_tell(queue, socket, RS_LEVEL_CONNECTED | RS_LEVEL_WRITABLE);
     stream_local_ready(queue, socket);
 }

@@ -23,7 +23,7 @@
 #include "rings/status.h"
 
 #define RS_MAGIC          0x4b434f53474e4952ull /* "RINGSOCK" read as little-endian */
-#define RS_LAYOUT_VERSION 3u
+#define RS_LAYOUT_VERSION 4u
 
 #define RS_LINE_BYTES     64u
 #define RS_PAGE_BYTES     4096u
@@ -151,7 +151,8 @@ struct rs_channel_state {
     struct rs_ref requests; /* cl: struct rs_request[request_slots] */
     struct rs_ref hints;    /* dp: struct rs_hint[hint_slots] */
     struct rs_ref replies;  /* dp: struct rs_reply[RS_REPLY_CELLS] */
-    uint8_t reserved1[32];
+    struct rs_ref info;     /* dp: struct rs_tcp_info[RS_REPLY_CELLS]; see RS_OP_TCP_INFO */
+    uint8_t reserved1[24];
 };
 static_assert(sizeof(struct rs_channel_state) == 2 * RS_LINE_BYTES, "layout: rs_channel_state");
 static_assert(offsetof(struct rs_channel_state, generation) == RS_LINE_BYTES,
@@ -183,6 +184,8 @@ enum rs_op {
     RS_OP_SHUTDOWN,    /* control: struct rs_op_shutdown */
     RS_OP_URGENT,      /* data: as POST, and the last byte before arg is urgent */
     RS_OP_CONSUMED,    /* data: recv_head has passed the state line's recv_notify */
+    RS_OP_TCP_INFO,    /* control: when the reply says RS_OK, struct rs_tcp_info is in the channel's
+                          info[], in the place of the reply cell */
     RS_OP_COUNT
 };
 
@@ -280,6 +283,63 @@ struct rs_accept {
 };
 static_assert(sizeof(struct rs_accept) == 16, "layout: rs_accept");
 
+enum rs_tcp_state {
+    RS_TCP_CLOSED = 0, /* over */
+    RS_TCP_SYN_SENT,
+    RS_TCP_SYN_RECEIVED,
+    RS_TCP_ESTABLISHED,
+    RS_TCP_FIN_WAIT_1,
+    RS_TCP_FIN_WAIT_2,
+    RS_TCP_CLOSE_WAIT,
+    RS_TCP_CLOSING,
+    RS_TCP_LAST_ACK,
+    RS_TCP_TIME_WAIT,
+    RS_TCP_LISTEN,
+    RS_TCP_STATE_COUNT
+};
+
+/* What keeps a connection from sending more (RFC 4898: tcpEStatsPerfSndLim*). */
+enum rs_tcp_limit {
+    RS_TCP_LIMIT_RECEIVER = 0, /* the peer's window is full */
+    RS_TCP_LIMIT_CONGESTION,   /* the congestion window is, or a time-out is being repaired */
+    RS_TCP_LIMIT_SENDER,       /* the program has no more to send, or Nagle waits for it */
+    RS_TCP_LIMIT_COUNT
+};
+
+struct rs_tcp_limited {
+    uint64_t sent_bytes;  /* while in this state */
+    uint32_t transitions; /* into this state */
+    uint32_t time_ms;     /* spent in it */
+};
+static_assert(sizeof(struct rs_tcp_limited) == 16, "layout: rs_tcp_limited");
+
+/*
+ * The answer to TCP_INFO, too long for a reply cell. dp, written before the reply's serial; a
+ * cell's place is not written again before the client has given the cell back. 32-bit counts stop
+ * at their maximum, but for retransmitted and reordered bytes, which wrap.
+ */
+struct rs_tcp_info {
+    uint32_t state; /* enum rs_tcp_state */
+    uint32_t mss_bytes;
+    uint64_t connected_ms; /* since the handshake was complete; 0 before */
+    uint64_t sent_bytes;   /* first transmissions and retransmissions, payload */
+    uint64_t received_bytes;
+    uint32_t timestamps; /* 1: in use */
+    uint32_t rtt_us, rtt_min_us;
+    uint32_t in_flight_bytes; /* sent, not acknowledged */
+    uint32_t cwnd_bytes, send_window_bytes, recv_window_bytes;
+    uint32_t recv_buffer_bytes;   /* SO_RCVBUF as it counts */
+    uint32_t reordered_bytes;     /* received ahead of a gap */
+    uint32_t retransmitted_bytes; /* SYNs apart */
+    uint32_t fast_retransmits;    /* loss recoveries entered by ACKs, not by a time-out */
+    uint32_t dup_acks;            /* received */
+    uint32_t timeout_episodes;    /* time-outs in a row count as one */
+    uint32_t syn_retransmits;
+    struct rs_tcp_limited limited[RS_TCP_LIMIT_COUNT];
+    uint8_t reserved[56];
+};
+static_assert(sizeof(struct rs_tcp_info) == 3 * RS_LINE_BYTES, "layout: rs_tcp_info");
+
 /* Options the dataplane has to know. Values are 32-bit. */
 enum rs_option {
     RS_OPT_NONE = 0,
@@ -355,7 +415,8 @@ struct rs_socket_state {
      * (RS_OP_CONSUMED): the peer waits for room. Stored before recv_tail. */
     rs_atomic_u32 recv_notify;
     rs_atomic_u32 urgent_pos; /* stream: position after the urgent byte; before urgent_seq */
-    uint8_t reserved[8];
+    /* stream: when the handshake was complete; before RS_LEVEL_CONNECTED, or the accept record */
+    rs_atomic_u64 connected_tsc;
 };
 static_assert(sizeof(struct rs_socket_state) == RS_LINE_BYTES, "layout: rs_socket_state");
 

@@ -22,6 +22,7 @@ static enum rs_status channel_set_up(struct client *client, uint32_t channel_idx
     struct rs_ref requests_ref = state->requests;
     struct rs_ref hints_ref = state->hints;
     struct rs_ref replies_ref = state->replies;
+    struct rs_ref info_ref = state->info;
     rs_fence_copied();
     if (generation == 0 || state_queue_idx != queue_idx) {
         return RS_CORRUPT;
@@ -29,6 +30,7 @@ static enum rs_status channel_set_up(struct client *client, uint32_t channel_idx
     void *requests = NULL;
     void *hints = NULL;
     void *replies = NULL;
+    void *info = NULL;
     enum rs_status status = client_resolve(
         client, requests_ref, (uint64_t)client->request_slots * sizeof(struct rs_request),
         RS_EXTENT_CL, &requests);
@@ -41,6 +43,10 @@ static enum rs_status channel_set_up(struct client *client, uint32_t channel_idx
         status = client_resolve(client, replies_ref, RS_REPLY_CELLS * sizeof(struct rs_reply),
                                 RS_EXTENT_DP, &replies);
     }
+    if (status == RS_OK) {
+        status = client_resolve(client, info_ref, RS_REPLY_CELLS * sizeof(struct rs_tcp_info),
+                                RS_EXTENT_DP, &info);
+    }
     if (status != RS_OK) {
         return status;
     }
@@ -52,6 +58,7 @@ static enum rs_status channel_set_up(struct client *client, uint32_t channel_idx
     hint_consumer_init(&channel->hints, hints, client->hint_slots, state, shared,
                        atomic_load_explicit(&shared->hint_head, memory_order_relaxed));
     reply_waiter_init(&channel->replies, replies);
+    channel->info = info;
     /* Release, partner client_socket_move: the dataplane gives an index out again only when it has
      * consumed every post of the opening before. That it answered the close says less: it also
      * answers, with a refusal, when the session is ending and posts still wait. */

@@ -94,6 +94,7 @@ struct client_channel {
     /* The owner thread's; for a common channel whoever holds lock. */
     struct post_channel post;
     struct reply_waiter replies;
+    const struct rs_tcp_info *info; /* dp: of each reply cell */
     uint32_t queue_idx;
     /* Set at attach, the same in all openings. */
     struct client *client;

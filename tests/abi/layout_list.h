@@ -72,6 +72,7 @@
     FIELD(rs_channel_state, requests)                   \
     FIELD(rs_channel_state, hints)                      \
     FIELD(rs_channel_state, replies)                    \
+    FIELD(rs_channel_state, info)                       \
     FIELD(rs_channel_state, reserved1)                  \
     STRUCT(rs_channel_client)                           \
     FIELD(rs_channel_client, need_wakeup)               \
@@ -126,6 +127,32 @@
     FIELD(rs_accept, local_be32)                        \
     FIELD(rs_accept, local_port_be16)                   \
     FIELD(rs_accept, reserved)                          \
+    STRUCT(rs_tcp_limited)                              \
+    FIELD(rs_tcp_limited, sent_bytes)                   \
+    FIELD(rs_tcp_limited, transitions)                  \
+    FIELD(rs_tcp_limited, time_ms)                      \
+    STRUCT(rs_tcp_info)                                 \
+    FIELD(rs_tcp_info, state)                           \
+    FIELD(rs_tcp_info, mss_bytes)                       \
+    FIELD(rs_tcp_info, connected_ms)                    \
+    FIELD(rs_tcp_info, sent_bytes)                      \
+    FIELD(rs_tcp_info, received_bytes)                  \
+    FIELD(rs_tcp_info, timestamps)                      \
+    FIELD(rs_tcp_info, rtt_us)                          \
+    FIELD(rs_tcp_info, rtt_min_us)                      \
+    FIELD(rs_tcp_info, in_flight_bytes)                 \
+    FIELD(rs_tcp_info, cwnd_bytes)                      \
+    FIELD(rs_tcp_info, send_window_bytes)               \
+    FIELD(rs_tcp_info, recv_window_bytes)               \
+    FIELD(rs_tcp_info, recv_buffer_bytes)               \
+    FIELD(rs_tcp_info, reordered_bytes)                 \
+    FIELD(rs_tcp_info, retransmitted_bytes)             \
+    FIELD(rs_tcp_info, fast_retransmits)                \
+    FIELD(rs_tcp_info, dup_acks)                        \
+    FIELD(rs_tcp_info, timeout_episodes)                \
+    FIELD(rs_tcp_info, syn_retransmits)                 \
+    FIELD(rs_tcp_info, limited)                         \
+    FIELD(rs_tcp_info, reserved)                        \
     STRUCT(rs_op_member)                                \
     FIELD(rs_op_member, action)                         \
     FIELD(rs_op_member, group_be32)                     \
@@ -146,7 +173,7 @@
     FIELD(rs_socket_state, mode)                        \
     FIELD(rs_socket_state, recv_notify)                 \
     FIELD(rs_socket_state, urgent_pos)                  \
-    FIELD(rs_socket_state, reserved)                    \
+    FIELD(rs_socket_state, connected_tsc)               \
     STRUCT(rs_ring_ref)                                 \
     FIELD(rs_ring_ref, ref)                             \
     FIELD(rs_ring_ref, size_bytes)                      \
@@ -273,10 +300,25 @@
     CONSTANT(RS_OP_SHUTDOWN)                            \
     CONSTANT(RS_OP_URGENT)                              \
     CONSTANT(RS_OP_CONSUMED)                            \
+    CONSTANT(RS_OP_TCP_INFO)                            \
     CONSTANT(RS_SHUTDOWN_RECV)                          \
     CONSTANT(RS_SHUTDOWN_SEND)                          \
     CONSTANT(RS_SOCK_DGRAM)                             \
     CONSTANT(RS_SOCK_STREAM)                            \
+    CONSTANT(RS_TCP_CLOSED)                             \
+    CONSTANT(RS_TCP_SYN_SENT)                           \
+    CONSTANT(RS_TCP_SYN_RECEIVED)                       \
+    CONSTANT(RS_TCP_ESTABLISHED)                        \
+    CONSTANT(RS_TCP_FIN_WAIT_1)                         \
+    CONSTANT(RS_TCP_FIN_WAIT_2)                         \
+    CONSTANT(RS_TCP_CLOSE_WAIT)                         \
+    CONSTANT(RS_TCP_CLOSING)                            \
+    CONSTANT(RS_TCP_LAST_ACK)                           \
+    CONSTANT(RS_TCP_TIME_WAIT)                          \
+    CONSTANT(RS_TCP_LISTEN)                             \
+    CONSTANT(RS_TCP_LIMIT_RECEIVER)                     \
+    CONSTANT(RS_TCP_LIMIT_CONGESTION)                   \
+    CONSTANT(RS_TCP_LIMIT_SENDER)                       \
     CONSTANT(RS_OPT_NONE)                               \
     CONSTANT(RS_OPT_RCVBUF)                             \
     CONSTANT(RS_OPT_SNDBUF)                             \

@@ -28,8 +28,10 @@ static void fake_layout(struct fake *fake, struct rs_session_config *session)
     fake->replies_off =
         fake->hints_off + config->limit_channels * HINT_SLOTS * (uint32_t)sizeof(struct rs_hint);
     fake->requests_off = fake->plan.cl_bytes;
-    fake->sizes[0] = rs_align_up(fake->replies_off + config->limit_channels * RS_REPLY_CELLS *
-                                                         (uint32_t)sizeof(struct rs_reply),
+    fake->info_off = fake->replies_off +
+                     config->limit_channels * RS_REPLY_CELLS * (uint32_t)sizeof(struct rs_reply);
+    fake->sizes[0] = rs_align_up(fake->info_off + config->limit_channels * RS_REPLY_CELLS *
+                                                      (uint32_t)sizeof(struct rs_tcp_info),
                                  RS_PAGE_BYTES);
     fake->sizes[1] =
         rs_align_up(fake->requests_off + config->limit_channels * fake->plan.request_slots *
@@ -441,7 +443,11 @@ static enum rs_status fake_channel_open(struct fake *fake, struct rs_ctl_answer 
     state->queue_idx = 0;
     state->requests = (struct rs_ref){.extent_idx = 1, .off = requests_off};
     state->hints = (struct rs_ref){.extent_idx = 0, .off = hints_off};
+    uint32_t info_off =
+        fake->info_off + idx * RS_REPLY_CELLS * (uint32_t)sizeof(struct rs_tcp_info);
     state->replies = (struct rs_ref){.extent_idx = 0, .off = replies_off};
+    state->info = (struct rs_ref){.extent_idx = 0, .off = info_off};
+    channel->info = (void *)(fake->extents[0] + info_off);
     channel->replies = (void *)(fake->extents[0] + replies_off);
     slot_consumer_init(&channel->requests, (void *)(fake->extents[1] + requests_off),
                        fake->plan.request_slots, state, channel->requests.head);

@@ -12,6 +12,7 @@ struct fake_channel {
     struct slot_consumer requests;
     struct hint_producer hints;
     struct rs_reply *replies;
+    struct rs_tcp_info *info;
     struct wakeup_signaller wakeup;
     struct os_event event;
 };
@@ -64,7 +65,7 @@ struct fake {
     struct rs_channel_state *channel_states;
     struct rs_channel_client *channel_clients;
     struct rs_queue_state *queue;
-    uint32_t hints_off, replies_off, requests_off;
+    uint32_t hints_off, replies_off, info_off, requests_off;
     struct fake_channel channels[RS_CHANNELS_MAX];
     struct fake_socket *sockets;
     struct os_mutex mutex;

@@ -240,6 +240,8 @@ static void stream_established(struct fake *fake, struct fake_socket *socket,
 {
     socket->stream.phase = FAKE_STREAM_CONNECTED;
     socket->stream.other = other;
+    atomic_store_explicit(&stream_state(fake, socket)->connected_tsc, os_tsc(),
+                          memory_order_relaxed);
     atomic_store_explicit(&stream_state(fake, socket)->connect_seq, ++socket->stream.connects,
                           memory_order_relaxed);
     stream_level(fake, socket, RS_LEVEL_CONNECTED, RS_LEVEL_CONNECTED | RS_LEVEL_WRITABLE);
@@ -382,6 +384,8 @@ enum rs_status fake_stream_control(struct fake *fake, struct fake_socket *socket
         return stream_close(fake, socket, request);
     case RS_OP_SHUTDOWN:
         return stream_shutdown(fake, socket, request);
+    case RS_OP_TCP_INFO:
+        return RS_NOT_SUPPORTED;
     default:
         return RS_OK;
     }
