@@ -14,6 +14,20 @@
 /* The timeout of a connection whose handshake gave no sample. */
 #define TCP_RTO_UNSAMPLED_NS (3 * STACK_NS_PER_S)
 
+#define TCP_STATE_SAME(name) \
+    static_assert((int)TCP_##name == (int)RS_TCP_##name, "enum rs_tcp_state: " #name)
+TCP_STATE_SAME(CLOSED);
+TCP_STATE_SAME(SYN_SENT);
+TCP_STATE_SAME(SYN_RECEIVED);
+TCP_STATE_SAME(ESTABLISHED);
+TCP_STATE_SAME(FIN_WAIT_1);
+TCP_STATE_SAME(FIN_WAIT_2);
+TCP_STATE_SAME(CLOSE_WAIT);
+TCP_STATE_SAME(CLOSING);
+TCP_STATE_SAME(LAST_ACK);
+TCP_STATE_SAME(TIME_WAIT);
+TCP_STATE_SAME(LISTEN);
+
 const char *tcp_state_name(enum tcp_state state)
 {
     static const char *const names[TCP_STATE_COUNT] = {[TCP_CLOSED] = "CLOSED",
@@ -293,6 +307,8 @@ void tcp_set_state(struct stack *stack, struct tcp_conn *conn, enum tcp_state st
     conn->flow.state = (uint8_t)state;
     if (state == TCP_ESTABLISHED && conn->connected_ns == 0) {
         conn->connected_ns = stack->now_ns;
+        conn->flow.limit = RS_TCP_LIMIT_SENDER;
+        tcp_limits_begin(&conn->limits, stack->now_ns);
         conn->events |= TCP_EVENT_CONNECTED;
         if (conn->loss.srtt_ns == 0) { /* RFC 6298 5.7, and as Linux without a SYN lost */
             uint64_t rto_ns = conn->loss.rto_ns;
@@ -308,6 +324,7 @@ void tcp_set_state(struct stack *stack, struct tcp_conn *conn, enum tcp_state st
 /* No segment, no timer, no record any more. */
 static void tcp_stop(struct stack *stack, struct tcp_conn *conn)
 {
+    conn->over_ns = stack->now_ns;
     tcp_flow_remove(stack, &conn->flow);
     tcp_loss_forget(stack, conn);
     tcp_receive_forget(stack, conn);

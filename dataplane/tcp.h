@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/tcp_limit.h"
 #include "rings/layout.h"
 #include "rings/status.h"
 
@@ -22,19 +23,19 @@ struct stack;
 struct tcp_conn;
 struct tcp_request;
 
-enum tcp_state {
-    TCP_CLOSED, /* over; the owner may still read what lies in the receive ring */
-    TCP_SYN_SENT,
-    TCP_SYN_RECEIVED,
-    TCP_ESTABLISHED,
-    TCP_FIN_WAIT_1,
-    TCP_FIN_WAIT_2,
-    TCP_CLOSE_WAIT,
-    TCP_CLOSING,
-    TCP_LAST_ACK,
-    TCP_TIME_WAIT,
-    TCP_LISTEN, /* of no connection: for texts and reports */
-    TCP_STATE_COUNT
+enum tcp_state {             /* as enum rs_tcp_state */
+                 TCP_CLOSED, /* over; the owner may still read what lies in the receive ring */
+                 TCP_SYN_SENT,
+                 TCP_SYN_RECEIVED,
+                 TCP_ESTABLISHED,
+                 TCP_FIN_WAIT_1,
+                 TCP_FIN_WAIT_2,
+                 TCP_CLOSE_WAIT,
+                 TCP_CLOSING,
+                 TCP_LAST_ACK,
+                 TCP_TIME_WAIT,
+                 TCP_LISTEN, /* of no connection: for texts and reports */
+                 TCP_STATE_COUNT
 };
 
 const char *tcp_state_name(enum tcp_state state); /* "ESTABLISHED"; "?" for any other value */
@@ -163,15 +164,20 @@ struct tcp_info {
     uint16_t local_port_be16, peer_port_be16;
     uint32_t mss_bytes;
     uint32_t cwnd_bytes, ssthresh_bytes, in_flight_bytes, snd_wnd_bytes, rcv_wnd_bytes;
+    uint32_t recv_limit_bytes;
     uint32_t unsent_bytes, unacked_bytes, unread_bytes, ahead_bytes; /* ahead: behind a gap */
     uint64_t rtt_ns, rtt_var_ns, rtt_min_ns, rto_ns;
-    uint64_t sent_bytes, received_bytes, retransmitted_bytes;
+    uint64_t sent_bytes; /* for the first time */
+    uint64_t received_bytes, retransmitted_bytes, reordered_bytes;
     uint32_t retransmits, timeouts, fast_recoveries, undos, duplicate_segments;
-    uint32_t urgent_pos; /* ring position of the newest urgent mark received */
+    uint32_t dup_acks, timeout_episodes, syn_retransmits;
+    struct tcp_limits limits; /* in ns; retransmissions count as sent */
+    uint32_t urgent_pos;      /* ring position of the newest urgent mark received */
     bool timestamps, sack, window_scaling, ecn;
     uint8_t send_wscale, recv_wscale;
     const char *congestion;
     uint64_t connected_ns; /* the clock of stack_set_now; 0: not yet */
+    uint64_t lifetime_ns;  /* from then until now, or until it was over */
 };
 
 /*

@@ -295,8 +295,9 @@ void tcp_ack_input(struct stack *stack, struct tcp_conn *conn, const struct tcp_
     }
     if (rs_seq_before(conn->snd_una, segment->ack)) {
         take_ack(stack, conn, &ack);
-    } else if (ack.duplicate && loss->dup_acks < UINT8_MAX) {
-        loss->dup_acks++;
+    } else if (ack.duplicate) {
+        loss->dup_acks = (uint8_t)(loss->dup_acks + (loss->dup_acks < UINT8_MAX));
+        conn->dup_acks++;
     }
     /* Duplicates of what is acknowledged already may undo a reduction, or tell about a probe. */
     if (had_data || ack.dsack || loss->tlp_outstanding) {

@@ -293,6 +293,28 @@ static void tcp_info_flow(const struct tcp_conn *conn, struct tcp_info *out)
     out->connected_ns = conn->connected_ns;
 }
 
+static void tcp_info_counts(const struct tcp_conn *conn, uint64_t now_ns, struct tcp_info *out)
+{
+    out->sent_bytes = conn->sent_bytes;
+    out->received_bytes = conn->received_bytes;
+    out->retransmitted_bytes = conn->retransmitted_bytes;
+    out->reordered_bytes = conn->reordered_bytes;
+    out->retransmits = conn->retransmits;
+    out->timeouts = conn->timeouts;
+    out->fast_recoveries = conn->fast_recoveries;
+    out->undos = conn->undos;
+    out->duplicate_segments = conn->duplicate_segments;
+    out->dup_acks = conn->dup_acks;
+    out->timeout_episodes = conn->timeout_episodes;
+    out->syn_retransmits = conn->syn_retransmits;
+    if (conn->connected_ns != 0) {
+        uint64_t until_ns = conn->over_ns != 0 ? conn->over_ns : now_ns;
+        out->lifetime_ns = until_ns - conn->connected_ns;
+        out->limits = tcp_limits_now(&conn->limits, (enum rs_tcp_limit)conn->flow.limit, until_ns,
+                                     conn->sent_bytes + conn->retransmitted_bytes);
+    }
+}
+
 void tcp_get_info(const struct stack *stack, const struct tcp_conn *conn, struct tcp_info *out)
 {
     memset(out, 0, sizeof(*out));
@@ -302,6 +324,7 @@ void tcp_get_info(const struct stack *stack, const struct tcp_conn *conn, struct
     out->ssthresh_bytes = conn->congestion.ssthresh_bytes;
     out->in_flight_bytes = tcp_in_flight(conn);
     out->snd_wnd_bytes = conn->snd_wnd;
+    out->recv_limit_bytes = conn->recv_limit_bytes;
     if (rs_seq_before(conn->rcv_nxt, conn->rcv_adv)) { /* a FIN may lie behind the window's end */
         out->rcv_wnd_bytes = rs_seq_distance(conn->rcv_nxt, conn->rcv_adv);
     }
@@ -319,13 +342,6 @@ void tcp_get_info(const struct stack *stack, const struct tcp_conn *conn, struct
     out->rtt_var_ns = conn->loss.rttvar_ns;
     out->rtt_min_ns = conn->loss.rtt_min_ns;
     out->rto_ns = tcp_rto_ns(conn);
-    out->sent_bytes = conn->sent_bytes;
-    out->received_bytes = conn->received_bytes;
-    out->retransmitted_bytes = conn->retransmitted_bytes;
-    out->retransmits = conn->retransmits;
-    out->timeouts = conn->timeouts;
-    out->fast_recoveries = conn->fast_recoveries;
-    out->undos = conn->undos;
-    out->duplicate_segments = conn->duplicate_segments;
     out->urgent_pos = conn->rcv_up_pos;
+    tcp_info_counts(conn, stack->now_ns, out);
 }

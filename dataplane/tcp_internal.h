@@ -45,7 +45,8 @@ struct tcp_flow { /* first member of tcp_conn, tcp_request, tcp_time_wait */
     uint8_t state; /* enum tcp_state */
     bool in_table;
     uint8_t ttl, tos;
-    uint8_t reserved[3];
+    uint8_t limit; /* of a connection: enum rs_tcp_limit, what holds it back now */
+    uint8_t reserved[2];
 };
 static_assert(sizeof(struct tcp_flow) == 32, "half a line");
 
@@ -248,11 +249,13 @@ struct tcp_conn {
     uint32_t recent_ranges[TCP_SACK_MAX_BLOCKS]; /* start of those that changed last, for SACK;
                                                     newest first */
     uint32_t error;                              /* enum rs_status */
-    uint64_t challenge_ns; /* when the next challenge ACK is allowed (RFC 5961) */
-    uint64_t connected_ns;
+    uint64_t challenge_ns;          /* when the next challenge ACK is allowed (RFC 5961) */
+    uint64_t connected_ns, over_ns; /* 0: not yet */
     uint64_t syn_sent_ns;
-    uint64_t retransmitted_bytes;
+    uint64_t retransmitted_bytes, reordered_bytes;
     uint32_t retransmits, timeouts, fast_recoveries, undos, duplicate_segments;
+    uint32_t dup_acks, timeout_episodes, syn_retransmits;
+    struct tcp_limits limits; /* ns */
     struct tcp_conn *free_next;
 };
 static_assert(offsetof(struct tcp_conn, recv) == 64 && offsetof(struct tcp_conn, send) == 128 &&

@@ -375,13 +375,31 @@ bool tcp_retransmit(struct stack *stack, struct tcp_conn *conn, uint32_t sent_id
     TCP_TRACE(stack, &conn->flow, tcp_retransmit, start, bytes);
     STACK_COUNT(stack, tcp_retransmits);
     conn->retransmits++;
-    conn->retransmitted_bytes += bytes;
+    conn->retransmitted_bytes += payload_bytes;
     conn->last_sent_ns = stack->now_ns;
     if (first) {
         conn->rto_base_ns = stack->now_ns;
     }
     tcp_sent_again(stack, conn, sent_idx, bytes);
     return true;
+}
+
+/* ---- what holds it back ---- */
+
+static void tcp_limit_change(const struct stack *stack, struct tcp_conn *conn, uint8_t limit)
+{
+    tcp_limits_change(&conn->limits, (enum rs_tcp_limit)conn->flow.limit, (enum rs_tcp_limit)limit,
+                      stack->now_ns, conn->sent_bytes + conn->retransmitted_bytes);
+    conn->flow.limit = limit;
+}
+
+/* Until a timeout is repaired it is congestion, whatever else would hold it back. */
+static void tcp_limited(const struct stack *stack, struct tcp_conn *conn, enum rs_tcp_limit by)
+{
+    uint8_t limit = (uint8_t)(conn->loss.state == TCP_LOSS_TIMEOUT ? RS_TCP_LIMIT_CONGESTION : by);
+    if (conn->flow.limit != limit) {
+        tcp_limit_change(stack, conn, limit);
+    }
 }
 
 /* What recovery asks for, as the congestion window allows. False: blocked, or no more allowed. */
@@ -394,13 +412,18 @@ static bool tcp_output_lost(struct stack *stack, struct tcp_conn *conn, uint32_t
         /* Behind a window that shrank only the first segment is tried. */
         uint32_t edge = conn->snd_una + conn->snd_wnd;
         if (sent->start != conn->snd_una && rs_seq_before(edge, sent->start + bytes)) {
+            tcp_limited(stack, conn, RS_TCP_LIMIT_RECEIVER);
             return false;
         }
         if (*budget_bytes < bytes) {
             tcp_ready(stack, conn);
             return false;
         }
-        if (tcp_loss_allowance(stack, conn) < bytes || !tcp_retransmit(stack, conn, idx, bytes)) {
+        if (tcp_loss_allowance(stack, conn) < bytes) {
+            tcp_limited(stack, conn, RS_TCP_LIMIT_CONGESTION);
+            return false;
+        }
+        if (!tcp_retransmit(stack, conn, idx, bytes)) {
             return false;
         }
         *budget_bytes -= bytes;
@@ -481,18 +504,21 @@ static bool tcp_send_new(struct stack *stack, struct tcp_conn *conn, uint32_t by
 }
 
 /* How much the next segment carries: a full one, several where the NIC cuts them, or less. 0: it
- * must wait. */
-static uint32_t tcp_next_bytes(struct stack *stack, struct tcp_conn *conn, uint32_t budget_bytes)
+ * must wait, for *limit. */
+static uint32_t tcp_next_bytes(struct stack *stack, struct tcp_conn *conn, uint32_t budget_bytes,
+                               enum rs_tcp_limit *limit)
 {
     uint32_t unsent = tcp_unsent(conn);
     uint32_t max = tcp_payload_max(conn);
     uint32_t bytes = tcp_min_u32(unsent, tcp_window_left(conn));
     uint32_t one = tcp_min_u32(bytes, max);
     if (one == 0 || (one < max && !tcp_small_may_leave(conn, one, unsent))) {
+        *limit = one < unsent ? RS_TCP_LIMIT_RECEIVER : RS_TCP_LIMIT_SENDER;
         return 0;
     }
     uint32_t allowance = tcp_loss_allowance(stack, conn);
     if (allowance < one) {
+        *limit = RS_TCP_LIMIT_CONGESTION;
         /* The window counts bytes: what is left of it may be less than a segment. */
         return conn->snd_una == conn->snd_nxt && allowance > 0 ? allowance : 0;
     }
@@ -518,9 +544,11 @@ static void tcp_output_new(struct stack *stack, struct tcp_conn *conn, uint32_t 
             tcp_ready(stack, conn);
             return;
         }
-        uint32_t bytes = unsent > 0 ? tcp_next_bytes(stack, conn, *budget_bytes) : 0;
+        enum rs_tcp_limit limit = RS_TCP_LIMIT_SENDER;
+        uint32_t bytes = unsent > 0 ? tcp_next_bytes(stack, conn, *budget_bytes, &limit) : 0;
         bool fin = tcp_fin_due(conn) && bytes == unsent && tcp_window_left(conn) > bytes;
         if (bytes == 0 && !fin) {
+            tcp_limited(stack, conn, limit);
             return;
         }
         bool sent = tcp_send_new(stack, conn, bytes, fin);
@@ -530,6 +558,9 @@ static void tcp_output_new(struct stack *stack, struct tcp_conn *conn, uint32_t 
             sent = tcp_send_new(stack, conn, bytes, false);
         }
         if (!sent || fin) {
+            if (sent) {
+                tcp_limited(stack, conn, RS_TCP_LIMIT_SENDER);
+            }
             return;
         }
         *budget_bytes -= tcp_min_u32(bytes, *budget_bytes);
@@ -569,6 +600,8 @@ void tcp_output(struct stack *stack, struct tcp_conn *conn)
             tcp_output_new(stack, conn, &budget_bytes);
         }
         tcp_rearm_retransmit(stack, conn);
+    } else if (conn->flow.limit != RS_TCP_LIMIT_SENDER) {
+        tcp_limit_change(stack, conn, RS_TCP_LIMIT_SENDER);
     }
     if (conn->ack_now != 0 && !tcp_has(conn, TCP_FEATURE_BLOCKED)) {
         tcp_send_ack(stack, conn);

@@ -326,8 +326,8 @@ static void tcp_receive_ahead(struct stack *stack, struct tcp_conn *conn, uint32
                               const uint8_t *data, uint32_t len_bytes)
 {
     uint32_t got = tcp_receive_place(conn, seq, data, len_bytes);
-    if (got > 0) {
-        (void)tcp_range_add(stack, conn, seq, seq + got);
+    if (got > 0 && tcp_range_add(stack, conn, seq, seq + got)) {
+        conn->reordered_bytes += got;
     }
     STACK_COUNT(stack, tcp_out_of_order);
     conn->quick_acks = TCP_QUICK_ACKS;

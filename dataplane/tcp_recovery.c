@@ -426,6 +426,7 @@ void tcp_loss_timeout(struct stack *stack, struct tcp_conn *conn)
                   (loss->state == TCP_LOSS_TIMEOUT && loss->backoff == 0) ||
                   !rs_seq_before(conn->snd_una, loss->recovery_point);
     loss->frto = fresh || loss->backoff > 0 ? 1 : 0;
+    conn->timeout_episodes += loss->backoff == 0;
     loss->backoff = (uint8_t)(loss->backoff + (loss->backoff < UINT8_MAX));
     conn->timeouts++;
     STACK_COUNT(stack, tcp_timeouts);

@@ -221,6 +221,7 @@ static void tcp_request_hand_over(struct stack *stack, const struct tcp_request 
         conn->features |= TCP_FEATURE_SACK;
         options.present |= TCP_OPTION_SACK_OK;
     }
+    conn->syn_retransmits = request->tries;
     conn->loss.backoff = request->tries; /* which tcp_take_options wants to know */
     tcp_take_options(stack, conn, &options);
     conn->loss.backoff = 0;

@@ -145,6 +145,7 @@ static void tcp_syn_timeout(struct stack *stack, struct tcp_conn *conn)
         return;
     }
     conn->loss.backoff++;
+    conn->syn_retransmits++;
     tcp_send_syn(stack, conn);
 }
 
