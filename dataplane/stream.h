@@ -6,6 +6,7 @@
  *   stream_control.c  CONNECT, SHUTDOWN, CLOSE, options; messages of the control thread
  *   stream_listen.c   LISTEN and what comes of it
  *   stream_local.c    connections between two sockets here, without segments
+ *   stream_info.c     what a connection tells about itself
  *
  * A listening socket has a part on every queue (as a bound datagram socket has), with a receive
  * ring of accept records and a stock of places: sockets with rings, made by the control thread
@@ -46,7 +47,11 @@ struct stream_local {
     struct dp_socket *ready_next;                 /* queue's list */
     struct dp_socket *orphan_next, **orphan_link; /* so */
     uint64_t linger_until_tsc;                    /* 0: no limit */
-    struct dp_socket *waits_for;                  /* a listener without places */
+    uint64_t sent_bytes, received_bytes;
+    uint64_t over_tsc;           /* 0: not yet */
+    uint8_t limit;               /* enum rs_tcp_limit, what holds the sender back now */
+    struct tcp_limits limits;    /* TSC */
+    struct dp_socket *waits_for; /* a listener without places */
     struct dp_socket *wait_next;
 };
 
@@ -167,6 +172,12 @@ void stream_local_abort(struct queue *queue, struct dp_socket *socket);
 /* Turns of those with news. Returns how many. */
 uint32_t stream_local_run(struct queue *queue);
 void stream_local_heartbeat(struct queue *queue);
+
+/* ---- stream_info.c ---- */
+
+/* As of now. RS_NOT_CONNECTED: there is no connection, nor one that begins. */
+RS_CHECK_RESULT enum rs_status stream_info(const struct queue *queue,
+                                           const struct dp_socket *socket, struct rs_tcp_info *out);
 
 /* ---- stream_control.c ---- */
 

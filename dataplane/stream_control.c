@@ -418,7 +418,8 @@ enum outcome stream_control(struct queue *queue, struct dp_socket *socket,
     case RS_OP_MEMBER:
         return stream_answer(queue, reply, RS_BAD_OPTION);
     case RS_OP_TCP_INFO:
-        return stream_answer(queue, reply, RS_NOT_SUPPORTED);
+        return stream_answer(queue, reply,
+                             stream_info(queue, socket, &reply->channel->info[reply->cell_idx]));
     default:
         assert(request->op == RS_OP_LISTEN);
         return stream_listen(queue, socket, request, reply);

@@ -109,6 +109,17 @@ static void stream_local_tell(struct queue *queue, struct dp_socket *socket, uin
     }
 }
 
+/* For reports and TCP_INFO. */
+static void stream_local_limited(const struct queue *queue, struct stream_local *local,
+                                 enum rs_tcp_limit by)
+{
+    if (local->limit != by) {
+        tcp_limits_change(&local->limits, (enum rs_tcp_limit)local->limit, by, queue->now_tsc,
+                          local->sent_bytes);
+        local->limit = (uint8_t)by;
+    }
+}
+
 /* Nothing comes or goes here any more. An orphan's place goes back. */
 static void stream_local_part(struct queue *queue, struct dp_socket *socket)
 {
@@ -128,6 +139,7 @@ static void stream_local_part(struct queue *queue, struct dp_socket *socket)
         local->peer = NULL;
     }
     local->over = true;
+    local->over_tsc = queue->now_tsc;
     socket->stream->notify_waits = false;
     if (socket->orphan) {
         stream_give_back(queue, socket);
@@ -196,6 +208,8 @@ static uint32_t stream_local_copy(struct dp_socket *from, struct dp_socket *to, 
         stream_reader_consume(send, got);
     }
     if (total != 0) {
+        from->stream->local.sent_bytes += total;
+        to->stream->local.received_bytes += total;
         stream_writer_publish(recv, &to->state->recv_tail);
         stream_reader_publish(send, &from->state->send_head);
     }
@@ -251,10 +265,15 @@ static bool stream_local_turn(struct queue *queue, struct dp_socket *from)
         }
     }
     if (!unsent) {
+        stream_local_limited(queue, local, RS_TCP_LIMIT_SENDER);
         stream_local_drained(queue, from);
         return false;
     }
-    return stream_writer_room(&to->stream->local.recv) != 0;
+    if (stream_writer_room(&to->stream->local.recv) == 0) {
+        stream_local_limited(queue, local, RS_TCP_LIMIT_RECEIVER);
+        return false;
+    }
+    return true;
 }
 
 uint32_t stream_local_run(struct queue *queue)
@@ -392,8 +411,12 @@ static void stream_local_init(const struct queue *queue, struct dp_socket *socke
     struct dp_stream *stream = socket->stream;
     struct stream_local *local = &stream->local;
     const struct tcp_rings rings = stream_tcp_rings(queue, socket);
-    *local = (struct stream_local){
-        .on = true, .own = *own, .other = *other, .recv_head = rings.recv_head};
+    *local = (struct stream_local){.on = true,
+                                   .own = *own,
+                                   .other = *other,
+                                   .recv_head = rings.recv_head,
+                                   .limit = RS_TCP_LIMIT_SENDER};
+    tcp_limits_begin(&local->limits, queue->now_tsc);
     stream_reader_init(&local->send, rings.send_base, rings.send_bytes, 0);
     uint32_t limit =
         rings.recv_limit_bytes < rings.recv_bytes ? rings.recv_limit_bytes : rings.recv_bytes;

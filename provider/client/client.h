@@ -188,6 +188,13 @@ RS_CHECK_RESULT enum rs_status client_member(struct client_socket *socket,
                                              const struct rs_op_member *op);
 /* Streams: true when no bytes lie before an urgent mark (SIOCATMARK). */
 RS_CHECK_RESULT enum rs_status client_at_mark(struct client_socket *socket, bool *at_mark);
+/* Streams: what the connection, or the attempt to connect, tells about itself; asks the dataplane.
+ * RS_NOT_CONNECTED: there is none, or the attempt failed; RS_NOT_SUPPORTED: a datagram socket. */
+RS_CHECK_RESULT enum rs_status client_tcp_info(struct client_socket *socket,
+                                               struct rs_tcp_info *info);
+/* Streams: how long ago the handshake was complete, also when the connection is over since. A look.
+ * RS_NOT_CONNECTED: it never was. */
+RS_CHECK_RESULT enum rs_status client_connected_ns(struct client_socket *socket, uint64_t *ns);
 /* Streams: bytes were sent that the peer has not acknowledged and still may. A look, without
  * waiting. */
 bool client_unacknowledged(const struct client_socket *socket);

@@ -530,6 +530,9 @@ void client_socket_disarm(struct client_socket *socket, uint32_t channel_idx);
  * RS_POISONED, RS_NO_BUFFERS (no channel). */
 RS_CHECK_RESULT enum rs_status client_request(struct client_socket *socket, enum rs_op op,
                                               const void *payload, uint32_t payload_bytes);
+/* TCP_INFO of a socket that has a connection. The same errors, and the dataplane's. */
+RS_CHECK_RESULT enum rs_status client_request_info(struct client_socket *socket,
+                                                   struct rs_tcp_info *info);
 /* OPEN of a socket that will live on this queue. The same errors. */
 RS_CHECK_RESULT enum rs_status client_request_open(struct client *client, uint32_t queue_idx,
                                                    const struct rs_op_open *open,

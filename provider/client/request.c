@@ -81,6 +81,7 @@ struct request {
     uint32_t payload_bytes;
     enum rs_op op;
     uint32_t cell_idx;
+    struct rs_tcp_info *info; /* where the answer to TCP_INFO goes; NULL: none is expected */
 };
 
 /* Channel entered, send_lock held when there is a socket. False: no cell or slot free now, ask
@@ -188,6 +189,9 @@ static enum rs_status request_run(struct client *client, struct request *request
         .ready = request_answered, .context = request, .queue_idx = queue_idx};
     status = client_wait(client, &condition, UINT64_MAX);
     client_channel_enter(channel);
+    if (status == RS_OK && request->info != NULL) { /* the cell's, so before it is given back */
+        memcpy(request->info, &channel->info[request->cell_idx], sizeof(*request->info));
+    }
     if (status == RS_OK) {
         status = reply_cell_read(&channel->replies, request->cell_idx, reply, reply_bytes);
     } else {
@@ -202,6 +206,12 @@ enum rs_status client_request(struct client_socket *socket, enum rs_op op, const
 {
     struct request request = {
         .socket = socket, .payload = payload, .payload_bytes = payload_bytes, .op = op};
+    return request_run(socket->client, &request, socket->home_queue_idx, NULL, 0);
+}
+
+enum rs_status client_request_info(struct client_socket *socket, struct rs_tcp_info *info)
+{
+    struct request request = {.socket = socket, .op = RS_OP_TCP_INFO, .info = info};
     return request_run(socket->client, &request, socket->home_queue_idx, NULL, 0);
 }
 

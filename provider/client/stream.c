@@ -194,6 +194,40 @@ enum rs_status client_stream_connect(struct client_socket *socket, const struct 
     return status;
 }
 
+/* ---- what it tells about itself ---------------------------------------------------------------
+ */
+
+enum rs_status client_tcp_info(struct client_socket *socket, struct rs_tcp_info *info)
+{
+    os_mutex_lock(&socket->control_mutex);
+    enum client_socket_phase phase = client_socket_phase(socket);
+    enum rs_status status = RS_NOT_SOCKET;
+    if (phase == CLIENT_STREAM_ACTIVE) {
+        status = client_request_info(socket, info);
+    } else if (client_phase_open(phase)) {
+        status = client_is_stream(socket) ? RS_NOT_CONNECTED : RS_NOT_SUPPORTED;
+    }
+    os_mutex_unlock(&socket->control_mutex);
+    return status == RS_OK && info->state >= RS_TCP_STATE_COUNT ? RS_CORRUPT : status;
+}
+
+enum rs_status client_connected_ns(struct client_socket *socket, uint64_t *ns)
+{
+    uint64_t since_tsc = 0;
+    os_mutex_lock(&socket->control_mutex);
+    bool connected = client_socket_phase(socket) == CLIENT_STREAM_ACTIVE &&
+                     (client_stream_level(socket) & RS_LEVEL_CONNECTED) != 0;
+    if (connected) { /* relaxed: client_stream_level is an acquire */
+        since_tsc = atomic_load_explicit(&socket->state->connected_tsc, memory_order_relaxed);
+    }
+    os_mutex_unlock(&socket->control_mutex);
+    uint64_t now_tsc = os_tsc();
+    *ns = now_tsc > since_tsc
+              ? rs_clock_interval_ns(&socket->client->view.clock, now_tsc - since_tsc)
+              : 0; /* two processors' clocks */
+    return connected ? RS_OK : RS_NOT_CONNECTED;
+}
+
 /* ---- shutdown, close --------------------------------------------------------------------------
  */
 

@@ -271,6 +271,67 @@ static void test_options(void **state)
     assert_int_equal(client_accept(datagrams, &ends[1], NULL), RS_NOT_SUPPORTED);
 }
 
+static void test_info(void **state)
+{
+    (void)state;
+    struct rs_addr to;
+    struct client_socket *ends[2], *datagrams = NULL;
+    struct rs_tcp_info info;
+    uint64_t ns;
+    struct client_socket *listener = stream_make_listener(&to);
+    struct client_socket *socket = stream_make();
+    assert_int_equal(client_tcp_info(socket, &info), RS_NOT_CONNECTED);
+    assert_int_equal(client_connected_ns(socket, &ns), RS_NOT_CONNECTED);
+    assert_int_equal(client_tcp_info(listener, &info), RS_NOT_CONNECTED);
+    assert_int_equal(client_connected_ns(listener, &ns), RS_NOT_CONNECTED);
+    ok(client_socket_create(stream_client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, &datagrams));
+    assert_int_equal(client_tcp_info(datagrams, &info), RS_NOT_SUPPORTED);
+    stream_make_pair(listener, &to, ends);
+    stream_send_all(ends[0], "hello", 5);
+    stream_expect(ends[1], "hello");
+    for (int i = 0; i < 2; i++) {
+        memset(&info, 0xff, sizeof(info));
+        ok(client_tcp_info(ends[i], &info));
+        assert_int_equal(info.state, RS_TCP_ESTABLISHED);
+        assert_int_equal(info.sent_bytes, i == 0 ? 5 : 0);
+        assert_int_equal(info.received_bytes, i == 0 ? 0 : 5);
+        assert_int_not_equal(info.mss_bytes, 0);
+        assert_true(info.connected_ms < 60000);
+        assert_int_equal(info.recv_buffer_bytes, rig_defaults.recv_ring_bytes);
+    }
+    ok(client_socket_close(ends[0]));
+    assert_int_equal(client_tcp_info(ends[0], &info), RS_NOT_SOCKET);
+}
+
+/* From the handshake on, whenever the program looks: a connection waits to be accepted meanwhile.
+ */
+static void test_connected_ns(void **state)
+{
+    (void)state;
+    struct rs_addr to;
+    struct client_socket *server = NULL;
+    uint64_t client_ns, server_ns;
+    struct client_socket *listener = stream_make_listener(&to);
+    struct client_socket *socket = stream_make();
+    stream_set(socket, CLIENT_OPT_NONBLOCKING, 1);
+    assert_int_equal(client_connect(socket, &to), RS_WOULD_BLOCK);
+    assert_int_equal(stream_poll(socket, RS_LEVEL_WRITABLE, STREAM_WAIT_NS), RS_LEVEL_WRITABLE);
+    uint64_t seen_tsc = os_tsc();
+    const uint64_t hz = os_tsc_hz();
+    while (os_tsc() - seen_tsc < hz / 10) {
+        os_yield();
+    }
+    ok(client_accept(listener, &server, NULL));
+    ok(client_connected_ns(socket, &client_ns));
+    ok(client_connected_ns(server, &server_ns));
+    assert_true(client_ns >= 99000000 && client_ns < STREAM_WAIT_NS);
+    assert_true(server_ns >= 99000000 && server_ns < STREAM_WAIT_NS);
+    ok(client_socket_close(socket));
+    assert_int_equal(stream_poll(server, RS_LEVEL_END, STREAM_WAIT_NS), RS_LEVEL_END);
+    ok(client_connected_ns(server, &client_ns)); /* it goes on */
+    assert_true(client_ns >= server_ns);
+}
+
 static void test_send_buffer(void **state)
 {
     (void)state;
@@ -457,6 +518,8 @@ int client_cases_stream_ends(void)
         CASE(test_linger),
         CASE(test_listener_closes),
         CASE(test_options),
+        CASE(test_info),
+        CASE(test_connected_ns),
         CASE(test_send_buffer),
         CASE(test_reuse),
         CASE(test_urgent),

@@ -223,8 +223,9 @@ static enum rs_status fake_bind(struct fake *fake, struct fake_socket *socket,
     return RS_OK;
 }
 
+/* info: the place of the request's reply cell. */
 static enum rs_status fake_control(struct fake *fake, const struct rs_request *request,
-                                   struct rs_open_reply *reply)
+                                   struct rs_open_reply *reply, struct rs_tcp_info *info)
 {
     if (request->op == RS_OP_NOP) {
         return RS_OK;
@@ -241,6 +242,9 @@ static enum rs_status fake_control(struct fake *fake, const struct rs_request *r
     }
     if (request->op == RS_OP_BIND) {
         return fake_bind(fake, socket, request);
+    }
+    if (socket->type == RS_SOCK_STREAM && request->op == RS_OP_TCP_INFO) {
+        return fake_stream_info(fake, socket, info);
     }
     if (socket->type == RS_SOCK_STREAM) {
         return fake_stream_control(fake, socket, request);
@@ -316,7 +320,9 @@ static uint32_t fake_consume(struct fake *fake, uint32_t channel_idx)
             fake_data(fake, channel_idx, channel->requests.head, &request);
         } else {
             struct rs_open_reply reply = {0};
-            enum rs_status status = fake_control(fake, &request, &reply);
+            CHECK(request.arg < RS_REPLY_CELLS);
+            enum rs_status status =
+                fake_control(fake, &request, &reply, &channel->info[request.arg]);
             channel->wake = true;
             CHECK(reply_write(channel->replies, request.arg, request.serial, status, &reply,
                               sizeof(reply)) == RS_OK);

@@ -12,6 +12,7 @@
 #include "provider/client/client_internal.h"
 
 #define FAKE_SILENT_BE32 0x0100000au /* 10.0.0.1 */
+#define FAKE_MSS         1234u       /* of any connection, as TCP_INFO has it */
 
 struct fake_config {
     uint32_t limit_sockets, limit_channels;

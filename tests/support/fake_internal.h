@@ -93,6 +93,8 @@ static inline uint32_t fake_idx(const struct fake *fake, const struct fake_socke
 /* fake_stream.c */
 enum rs_status fake_stream_control(struct fake *fake, struct fake_socket *socket,
                                    const struct rs_request *request);
+enum rs_status fake_stream_info(struct fake *fake, const struct fake_socket *socket,
+                                struct rs_tcp_info *info);
 void fake_stream_tail(struct fake *fake, struct fake_socket *socket, uint32_t tail, bool urgent);
 void fake_stream_consumed(struct fake *fake, struct fake_socket *socket);
 void fake_stream_fail(struct fake *fake, struct fake_socket *socket, enum rs_status error);

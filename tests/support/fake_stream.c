@@ -372,6 +372,30 @@ static enum rs_status stream_shutdown(struct fake *fake, struct fake_socket *soc
     return RS_OK;
 }
 
+/* Enough to tell one connection, and one field, from another. */
+enum rs_status fake_stream_info(struct fake *fake, const struct fake_socket *socket,
+                                struct rs_tcp_info *info)
+{
+    const struct fake_stream *stream = &socket->stream;
+    uint64_t since_tsc =
+        atomic_load_explicit(&stream_state(fake, socket)->connected_tsc, memory_order_relaxed);
+    if (stream->phase != FAKE_STREAM_CONNECTING && stream->phase != FAKE_STREAM_CONNECTED) {
+        return RS_NOT_CONNECTED;
+    }
+    bool connected = stream->phase == FAKE_STREAM_CONNECTED;
+    *info = (struct rs_tcp_info){.state = connected ? RS_TCP_ESTABLISHED : RS_TCP_SYN_SENT,
+                                 .mss_bytes = FAKE_MSS,
+                                 .connected_ms =
+                                     connected ? (os_tsc() - since_tsc) / (os_tsc_hz() / 1000) : 0,
+                                 .sent_bytes = stream->out.head,
+                                 .received_bytes = stream->in.tail,
+                                 .recv_buffer_bytes = stream->in.limit_bytes};
+    for (uint32_t i = 0; i < RS_TCP_LIMIT_COUNT; i++) {
+        info->limited[i] = (struct rs_tcp_limited){.transitions = i + 1};
+    }
+    return RS_OK;
+}
+
 enum rs_status fake_stream_control(struct fake *fake, struct fake_socket *socket,
                                    const struct rs_request *request)
 {
@@ -384,8 +408,6 @@ enum rs_status fake_stream_control(struct fake *fake, struct fake_socket *socket
         return stream_close(fake, socket, request);
     case RS_OP_SHUTDOWN:
         return stream_shutdown(fake, socket, request);
-    case RS_OP_TCP_INFO:
-        return RS_NOT_SUPPORTED;
     default:
         return RS_OK;
     }

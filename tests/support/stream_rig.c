@@ -476,7 +476,9 @@ static const struct rs_reply *program_request(struct rig_program *program, uint3
     slot->serial = ++program->serial;
     slot->len_bytes = (uint8_t)payload_bytes;
     memset(slot->payload, 0, sizeof(slot->payload));
-    memcpy(slot->payload, payload, payload_bytes);
+    if (payload_bytes != 0) {
+        memcpy(slot->payload, payload, payload_bytes);
+    }
     (void)slot_producer_publish(&program->producers[queue_idx]);
     struct reply_wait wait = {reply, program->serial};
     rig_until(reply_came, &wait, "the answer to a request");
@@ -572,6 +574,14 @@ enum rs_status rig_connect(struct rig_socket *socket, const char *address)
     if (status == RS_OK) {
         rig_map(socket);
     }
+    return status;
+}
+
+enum rs_status rig_info(struct rig_socket *socket, struct rs_tcp_info *info)
+{
+    enum rs_status status = rig_request(socket->program, socket, RS_OP_TCP_INFO, NULL, 0);
+    *info =
+        socket->program->channels[socket->queue_idx]->info[0]; /* of the cell rig_request uses */
     return status;
 }
 

@@ -94,6 +94,7 @@ enum rs_status rig_option(struct rig_socket *socket, enum rs_option option, uint
 enum rs_status rig_bind(struct rig_socket *socket, const char *address); /* "10.0.0.1:80" */
 /* CONNECT; on RS_OK the rings are mapped. */
 enum rs_status rig_connect(struct rig_socket *socket, const char *address);
+enum rs_status rig_info(struct rig_socket *socket, struct rs_tcp_info *info); /* TCP_INFO */
 enum rs_status rig_shutdown(struct rig_socket *socket, uint32_t how);
 enum rs_status rig_close(struct rig_socket *socket, bool abort, uint32_t linger_ms);
 enum rs_status rig_listen(struct rig_socket *socket, uint32_t backlog);

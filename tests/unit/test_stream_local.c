@@ -445,6 +445,59 @@ static void with_itself_on_another_queue(void **state)
     }
 }
 
+/* What is true without segments; and who holds the sender back. */
+static void it_tells_about_itself(void **state)
+{
+    static uint8_t data[RIG_RING + 1000];
+    struct rs_tcp_info info;
+    struct pair pair = joined("127.0.0.1:80");
+    (void)state;
+    assert_int_equal(rig_write(&pair.a, data, RIG_RING), RIG_RING);
+    rig_turns(20);
+    assert_int_equal(rig_write(&pair.a, data, 1000), 1000);
+    rig_turns(20);
+    assert_int_equal(rig_info(&pair.a, &info), RS_OK);
+    assert_int_equal(info.state, RS_TCP_ESTABLISHED);
+    assert_int_equal(info.sent_bytes, RIG_RING);
+    assert_int_equal(info.cwnd_bytes, RIG_RING);
+    assert_int_equal(info.send_window_bytes, 0);
+    assert_int_equal(info.recv_window_bytes, RIG_RING);
+    assert_int_equal(info.rtt_us + info.in_flight_bytes + info.retransmitted_bytes, 0);
+    assert_int_equal(info.limited[RS_TCP_LIMIT_SENDER].sent_bytes, RIG_RING);
+    assert_int_equal(info.limited[RS_TCP_LIMIT_RECEIVER].transitions, 1);
+    assert_int_equal(rig_info(&pair.b, &info), RS_OK);
+    assert_int_equal(info.received_bytes, RIG_RING);
+    assert_int_equal(info.recv_window_bytes, 0);
+    assert_int_equal(info.send_window_bytes, RIG_RING);
+    assert_int_equal(info.recv_buffer_bytes, RIG_RING);
+    for (uint32_t got = 0; got < sizeof(data);) {
+        got += rig_read(&pair.b, data, sizeof(data) - got);
+        rig_turn();
+    }
+    rig_turns(20);
+    assert_int_equal(rig_info(&pair.a, &info), RS_OK);
+    assert_int_equal(info.sent_bytes, sizeof(data));
+    assert_int_equal(info.limited[RS_TCP_LIMIT_RECEIVER].sent_bytes, 1000);
+    assert_int_equal(info.limited[RS_TCP_LIMIT_SENDER].transitions, 1);
+    assert_int_equal(rig_shutdown(&pair.a, RS_SHUTDOWN_SEND), RS_OK);
+    rig_until_level(&pair.b, RS_LEVEL_END);
+    assert_int_equal(rig_info(&pair.a, &info), RS_OK);
+    assert_int_equal(info.state, RS_TCP_FIN_WAIT_2);
+    assert_int_equal(rig_info(&pair.b, &info), RS_OK);
+    assert_int_equal(info.state, RS_TCP_CLOSE_WAIT);
+    assert_int_equal(rig_close(&pair.b, true, 0), RS_OK);
+    rig_until_level(&pair.a, RS_LEVEL_ERROR);
+    assert_int_equal(rig_info(&pair.a, &info), RS_OK);
+    assert_int_equal(info.state, RS_TCP_CLOSED);
+    uint64_t lived_ms = info.connected_ms;
+    for (uint64_t from_tsc = os_tsc(); os_tsc() - from_tsc < os_tsc_hz() / 100;) { /* 10 ms */
+        rig_turn();
+    }
+    assert_int_equal(rig_info(&pair.a, &info), RS_OK);
+    assert_int_equal(info.connected_ms, lived_ms);
+    assert_int_equal(rig_close(&pair.a, true, 0), RS_OK);
+}
+
 static void bad_words_are_poison(void **state)
 {
     struct pair pair = joined("127.0.0.1:80");
@@ -494,6 +547,7 @@ int main(void)
         ONE(receive_limit),
         ONE(with_itself_on_another_queue),
         TWO(with_itself_on_another_queue),
+        ONE(it_tells_about_itself),
         ONE(bad_words_are_poison),
         ONE(bad_heads_are_poison),
     };

@@ -44,6 +44,11 @@ static uint32_t word(const rs_atomic_u32 *at)
     return atomic_load_explicit(at, memory_order_acquire);
 }
 
+static uint64_t word64(const rs_atomic_u64 *at)
+{
+    return atomic_load_explicit(at, memory_order_acquire);
+}
+
 static void fill(uint8_t *data, uint32_t len_bytes, uint32_t from)
 {
     for (uint32_t i = 0; i < len_bytes; i++) {
@@ -427,6 +432,60 @@ static void options_are_checked(void **state)
     until_free(&socket);
 }
 
+/* ---- what a connection tells about itself ---- */
+
+static void a_connection_tells_about_itself(void **state)
+{
+    struct rs_tcp_info info;
+    struct rig_peer *peer;
+    (void)state;
+    struct rig_socket socket = rig_open(&program);
+    assert_int_equal(rig_info(&socket, &info), RS_NOT_CONNECTED);
+    assert_int_equal(word64(&socket.state->connected_tsc), 0);
+    assert_int_equal(rig_close(&socket, true, 0), RS_OK);
+    until_free(&socket);
+    uint64_t before_tsc = os_tsc();
+    socket = connected(&peer);
+    uint64_t since_tsc = word64(&socket.state->connected_tsc);
+    assert_true(since_tsc >= before_tsc && since_tsc <= os_tsc());
+    assert_int_equal(rig_write(&socket, "hello", 5), 5);
+    assert_int_equal(rig_peer_write(peer, "abc", 3), 3);
+    uint8_t data[8];
+    for (uint32_t got = 0; got < 3;) {
+        got += rig_read(&socket, data, sizeof(data));
+        rig_turn();
+    }
+    rig_turns(200);
+    assert_int_equal(rig_info(&socket, &info), RS_OK);
+    assert_int_equal(info.state, RS_TCP_ESTABLISHED);
+    assert_int_equal(info.sent_bytes, 5 + info.retransmitted_bytes);
+    assert_int_equal(info.received_bytes, 3);
+    assert_int_equal(info.recv_buffer_bytes, RIG_RING);
+    assert_int_equal(info.timestamps, 1);
+    assert_true(info.mss_bytes > 1000 && info.cwnd_bytes >= info.mss_bytes);
+    assert_true(info.rtt_us > 0 && info.rtt_min_us > 0);
+    assert_int_equal(info.limited[RS_TCP_LIMIT_SENDER].sent_bytes, info.sent_bytes);
+    assert_int_equal(rig_peer_read(peer, data, sizeof(data)), 5);
+    rig_peer_close(peer);
+    rig_until_level(&socket, RS_LEVEL_END);
+    assert_int_equal(rig_info(&socket, &info), RS_OK);
+    assert_int_equal(info.state, RS_TCP_CLOSE_WAIT);
+    assert_int_equal(rig_close(&socket, true, 0), RS_OK);
+    until_free(&socket);
+    struct rig_socket again = rig_open(&program);
+    assert_int_equal(again.idx, socket.idx);
+    assert_int_equal(word64(&again.state->connected_tsc), 0);
+    rig_wire_down(true);
+    assert_int_equal(rig_connect(&again, SERVER), RS_OK);
+    assert_int_equal(rig_info(&again, &info), RS_OK);
+    assert_int_equal(info.state, RS_TCP_SYN_SENT);
+    assert_int_equal(info.connected_ms, 0);
+    assert_int_equal(word64(&again.state->connected_tsc), 0);
+    rig_wire_down(false);
+    assert_int_equal(rig_close(&again, true, 0), RS_OK);
+    until_free(&again);
+}
+
 static bool urgent_came(void *context)
 {
     const struct rig_socket *socket = context;
@@ -631,6 +690,7 @@ int main(void)
         CASE(connects_that_cannot_be),
         CASE(bound_ports_are_tcps_own),
         CASE(options_are_checked),
+        CASE(a_connection_tells_about_itself),
         CASE(urgent_data),
         CASE(a_tail_outside_the_ring_is_poison),
         CASE(a_head_outside_the_ring_is_poison),

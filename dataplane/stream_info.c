@@ -1,0 +1,130 @@
+/*
+ * What a connection tells about itself (struct rs_tcp_info), be it TCP's or a local one; see
+ * stream.h. Queue thread. Called for RS_OP_TCP_INFO and for reports; calls tcp_get_info.
+ *
+ * A local connection has no segments: nothing is lost, sent again, under way or measured, and what
+ * bounds a sender is the room in the other end's receive ring.
+ */
+#include <string.h>
+
+#include "dataplane/stream.h"
+
+#define INFO_NS_PER_US 1000u
+#define INFO_NS_PER_MS 1000000u
+/* Of a local connection: what Windows' loopback has, 65,535 less headers. */
+#define INFO_LOCAL_MSS 65495u
+
+static uint32_t info_word(uint64_t value)
+{
+    return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
+}
+
+/* ---- TCP's ---- */
+
+static void info_of_conn(const struct stack *stack, const struct tcp_conn *conn,
+                         struct rs_tcp_info *out)
+{
+    struct tcp_info info;
+    tcp_get_info(stack, conn, &info);
+    *out = (struct rs_tcp_info){.state = (uint32_t)info.state,
+                                .mss_bytes = info.mss_bytes,
+                                .connected_ms = info.lifetime_ns / INFO_NS_PER_MS,
+                                .sent_bytes = info.sent_bytes + info.retransmitted_bytes,
+                                .received_bytes = info.received_bytes,
+                                .timestamps = info.timestamps,
+                                .rtt_us = info_word(info.rtt_ns / INFO_NS_PER_US),
+                                .rtt_min_us = info_word(info.rtt_min_ns / INFO_NS_PER_US),
+                                .in_flight_bytes = info.unacked_bytes,
+                                .cwnd_bytes = info.cwnd_bytes,
+                                .send_window_bytes = info.snd_wnd_bytes,
+                                .recv_window_bytes = info.rcv_wnd_bytes,
+                                .recv_buffer_bytes = info.recv_limit_bytes,
+                                .reordered_bytes = (uint32_t)info.reordered_bytes,
+                                .retransmitted_bytes = (uint32_t)info.retransmitted_bytes,
+                                .fast_retransmits = info.fast_recoveries,
+                                .dup_acks = info.dup_acks,
+                                .timeout_episodes = info.timeout_episodes,
+                                .syn_retransmits = info.syn_retransmits};
+    for (unsigned i = 0; i < RS_TCP_LIMIT_COUNT; i++) {
+        out->limited[i] =
+            (struct rs_tcp_limited){.sent_bytes = info.limits.sent_bytes[i],
+                                    .transitions = info.limits.transitions[i],
+                                    .time_ms = info_word(info.limits.time[i] / INFO_NS_PER_MS)};
+    }
+}
+
+/* ---- local ones ---- */
+
+/* As if its ends were acknowledged at once. */
+static enum rs_tcp_state info_local_state(const struct dp_socket *socket)
+{
+    const struct stream_local *local = &socket->stream->local;
+    bool peer_ended = (socket->stream->level & RS_LEVEL_END) != 0;
+    if (local->over) {
+        return RS_TCP_CLOSED;
+    }
+    if (socket->stream->phase == STREAM_CONNECTING) {
+        return RS_TCP_SYN_SENT;
+    }
+    if (!local->shut) {
+        return peer_ended ? RS_TCP_CLOSE_WAIT : RS_TCP_ESTABLISHED;
+    }
+    if (!local->ended) {
+        return peer_ended ? RS_TCP_LAST_ACK : RS_TCP_FIN_WAIT_1;
+    }
+    return peer_ended ? RS_TCP_CLOSED : RS_TCP_FIN_WAIT_2;
+}
+
+static uint64_t info_local_ms(const struct queue *queue, uint64_t ticks)
+{
+    return rs_clock_interval_ns(&queue->clock, ticks) / INFO_NS_PER_MS;
+}
+
+static void info_of_local(const struct queue *queue, const struct dp_socket *socket,
+                          struct rs_tcp_info *out)
+{
+    const struct stream_local *local = &socket->stream->local;
+    const struct stream_writer *recv = &local->recv;
+    const struct dp_socket *peer = local->peer;
+    /* relaxed: our own word */
+    uint64_t since_tsc = atomic_load_explicit(&socket->state->connected_tsc, memory_order_relaxed);
+    uint64_t until_tsc = local->over_tsc != 0 ? local->over_tsc : queue->now_tsc;
+    uint32_t room = peer != NULL ? stream_writer_room(&peer->stream->local.recv) : 0;
+    *out =
+        (struct rs_tcp_info){.state = (uint32_t)info_local_state(socket),
+                             .mss_bytes = INFO_LOCAL_MSS,
+                             .sent_bytes = local->sent_bytes,
+                             .received_bytes = local->received_bytes,
+                             .cwnd_bytes = peer != NULL ? peer->stream->local.recv.limit_bytes : 0,
+                             .send_window_bytes = room,
+                             .recv_window_bytes = stream_writer_room(recv),
+                             .recv_buffer_bytes = recv->limit_bytes};
+    if (since_tsc == 0) {
+        return;
+    }
+    const struct tcp_limits limits = tcp_limits_now(&local->limits, (enum rs_tcp_limit)local->limit,
+                                                    until_tsc, local->sent_bytes);
+    out->connected_ms = info_local_ms(queue, until_tsc - since_tsc);
+    for (unsigned i = 0; i < RS_TCP_LIMIT_COUNT; i++) {
+        out->limited[i] =
+            (struct rs_tcp_limited){.sent_bytes = limits.sent_bytes[i],
+                                    .transitions = limits.transitions[i],
+                                    .time_ms = info_word(info_local_ms(queue, limits.time[i]))};
+    }
+}
+
+enum rs_status stream_info(const struct queue *queue, const struct dp_socket *socket,
+                           struct rs_tcp_info *out)
+{
+    const struct dp_stream *stream = socket->stream;
+    bool has = stream->phase == STREAM_CONNECTING || stream->phase == STREAM_CONNECTED;
+    if (has && stream->local.on) {
+        info_of_local(queue, socket, out);
+        return RS_OK;
+    }
+    if (!has || stream->conn == NULL) {
+        return RS_NOT_CONNECTED;
+    }
+    info_of_conn(queue->stack, stream->conn, out);
+    return RS_OK;
+}
