@@ -20,6 +20,9 @@ target_compile_options(
             -fno-common)
 if(NOT WIN32)
   target_compile_definitions(ringsock_flags INTERFACE _GNU_SOURCE)
+else()
+  # NTDDI_WIN10_RS5: the headers have TCP_INFO_v1 from there on.
+  target_compile_definitions(ringsock_flags INTERFACE NTDDI_VERSION=0x0A000006)
 endif()
 
 # -O2 -g without NDEBUG: an assert guards our own invariants and the hot path has none that costs.

@@ -155,7 +155,6 @@ static int accept_publish(const struct spi_socket *listener, struct client_socke
     atomic_store_explicit(&socket->linger_s,
                           atomic_load_explicit(&listener->linger_s, memory_order_relaxed),
                           memory_order_relaxed);
-    atomic_store_explicit(&socket->connect_ms, GetTickCount64(), memory_order_relaxed);
     spi_session_hold(listener->session);
     socket->session = listener->session;
     client_socket_ref(core); /* the record's, until its last put */

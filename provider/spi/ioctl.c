@@ -88,6 +88,81 @@ static int ioctl_keepalive(struct ioctl_call *call)
     return code != 0 ? code : spi_option_set(call->socket, RS_OPT_KEEPALIVE, vals.onoff != 0);
 }
 
+static UCHAR ioctl_byte(uint32_t value)
+{
+    return value < UINT8_MAX ? (UCHAR)value : UINT8_MAX;
+}
+
+/* TCP_INFO_v1; v0 is its beginning. */
+static_assert(offsetof(TCP_INFO_v1, SndLimTransRwin) == sizeof(TCP_INFO_v0), "v0 begins v1");
+static TCP_INFO_v1 ioctl_tcp_info_fill(const struct rs_tcp_info *info)
+{
+    static const TCPSTATE states[RS_TCP_STATE_COUNT] = {
+        [RS_TCP_CLOSED] = TCPSTATE_CLOSED,         [RS_TCP_SYN_SENT] = TCPSTATE_SYN_SENT,
+        [RS_TCP_SYN_RECEIVED] = TCPSTATE_SYN_RCVD, [RS_TCP_ESTABLISHED] = TCPSTATE_ESTABLISHED,
+        [RS_TCP_FIN_WAIT_1] = TCPSTATE_FIN_WAIT_1, [RS_TCP_FIN_WAIT_2] = TCPSTATE_FIN_WAIT_2,
+        [RS_TCP_CLOSE_WAIT] = TCPSTATE_CLOSE_WAIT, [RS_TCP_CLOSING] = TCPSTATE_CLOSING,
+        [RS_TCP_LAST_ACK] = TCPSTATE_LAST_ACK,     [RS_TCP_TIME_WAIT] = TCPSTATE_TIME_WAIT,
+        [RS_TCP_LISTEN] = TCPSTATE_LISTEN,
+    };
+    const struct rs_tcp_limited *receiver = &info->limited[RS_TCP_LIMIT_RECEIVER];
+    const struct rs_tcp_limited *congestion = &info->limited[RS_TCP_LIMIT_CONGESTION];
+    const struct rs_tcp_limited *sender = &info->limited[RS_TCP_LIMIT_SENDER];
+    return (TCP_INFO_v1){.State = states[info->state],
+                         .Mss = info->mss_bytes,
+                         .ConnectionTimeMs = info->connected_ms,
+                         .TimestampsEnabled = info->timestamps != 0,
+                         .RttUs = info->rtt_us,
+                         .MinRttUs = info->rtt_min_us,
+                         .BytesInFlight = info->in_flight_bytes,
+                         .Cwnd = info->cwnd_bytes,
+                         .SndWnd = info->send_window_bytes,
+                         .RcvWnd = info->recv_window_bytes,
+                         .RcvBuf = info->recv_buffer_bytes,
+                         .BytesOut = info->sent_bytes,
+                         .BytesIn = info->received_bytes,
+                         .BytesReordered = info->reordered_bytes,
+                         .BytesRetrans = info->retransmitted_bytes,
+                         .FastRetrans = info->fast_retransmits,
+                         .DupAcksIn = info->dup_acks,
+                         .TimeoutEpisodes = info->timeout_episodes,
+                         .SynRetrans = ioctl_byte(info->syn_retransmits),
+                         .SndLimTransRwin = receiver->transitions,
+                         .SndLimTimeRwin = receiver->time_ms,
+                         .SndLimBytesRwin = receiver->sent_bytes,
+                         .SndLimTransCwnd = congestion->transitions,
+                         .SndLimTimeCwnd = congestion->time_ms,
+                         .SndLimBytesCwnd = congestion->sent_bytes,
+                         .SndLimTransSnd = sender->transitions,
+                         .SndLimTimeSnd = sender->time_ms,
+                         .SndLimBytesSnd = sender->sent_bytes};
+}
+
+/* Its page: WSAEMSGSIZE for an input buffer that is no DWORD; else WSAEINVAL: another version, an
+ * output buffer that is too small, a socket that has no connection. */
+static int ioctl_tcp_info(struct ioctl_call *call)
+{
+    DWORD version;
+    struct rs_tcp_info info;
+    if (call->in == NULL || call->in_bytes != sizeof(version)) {
+        return WSAEMSGSIZE;
+    }
+    int code = ioctl_in(call, &version);
+    if (code != 0) {
+        return code;
+    }
+    DWORD bytes = version == 0 ? sizeof(TCP_INFO_v0) : sizeof(TCP_INFO_v1);
+    if (version > 1 || call->out_bytes < bytes) {
+        return WSAEINVAL;
+    }
+    enum rs_status status = client_tcp_info(call->socket->core, &info);
+    if (status != RS_OK) {
+        return status == RS_NOT_CONNECTED ? WSAEINVAL : spi_wsa_error(status);
+    }
+    const TCP_INFO_v1 all = ioctl_tcp_info_fill(&info);
+    return ioctl_out(call, &all, bytes);
+}
+
 static int ioctl_broadcast_address(struct ioctl_call *call)
 {
     SOCKADDR_IN in = {.sin_family = AF_INET};
@@ -99,6 +174,7 @@ static bool ioctl_of_other_type(const struct ioctl_call *call, DWORD code)
 {
     switch (code) {
     case (DWORD)SIOCATMARK:
+    case SIO_TCP_INFO:
         return !call->socket->stream;
     case SIO_UDP_CONNRESET:
     case SIO_MULTIPOINT_LOOPBACK:
@@ -123,6 +199,8 @@ static int ioctl_run(struct ioctl_call *call, DWORD code)
         return ioctl_at_mark(call);
     case SIO_KEEPALIVE_VALS:
         return ioctl_keepalive(call);
+    case SIO_TCP_INFO:
+        return ioctl_tcp_info(call);
     case SIO_UDP_CONNRESET:
         return ioctl_set_bool(call, RS_OPT_CONNRESET);
     case SIO_MULTIPOINT_LOOPBACK:

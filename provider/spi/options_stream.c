@@ -8,6 +8,7 @@
 #include "provider/spi/tcp_names.h"
 
 #define MS_PER_S 1000u
+#define NS_PER_S 1000000000u
 
 /* ---- words with a unit ---- */
 
@@ -118,12 +119,8 @@ static int linger_get(struct spi_socket *socket, int name, char *value, LPINT va
 /* Whole seconds; 0xffffffff when there is no connection. */
 static DWORD connect_time_s(struct spi_socket *socket)
 {
-    struct rs_addr peer;
-    if (client_peer_addr(socket->core, &peer) != RS_OK) {
-        return UINT32_MAX;
-    }
-    uint64_t since_ms = atomic_load_explicit(&socket->connect_ms, memory_order_relaxed);
-    return (DWORD)((GetTickCount64() - since_ms) / MS_PER_S);
+    uint64_t ns;
+    return client_connected_ns(socket->core, &ns) == RS_OK ? (DWORD)(ns / NS_PER_S) : UINT32_MAX;
 }
 
 static int socket_level_get(struct spi_socket *socket, int name, char *value, LPINT value_bytes)

@@ -186,14 +186,9 @@ static int connect_stream(struct spi_socket *socket, const struct sockaddr *name
     if (spi_is_multicast(peer.ip.v4_be32) || peer.ip.v4_be32 == INADDR_BROADCAST) {
         return WSAEADDRNOTAVAIL;
     }
-    uint64_t when_ms = GetTickCount64();
     enum rs_status status = client_connect(socket->core, &peer);
     if (status == RS_INVALID && !atomic_load_explicit(&socket->listening, memory_order_relaxed)) {
         return WSAEADDRNOTAVAIL;
-    }
-    if (status == RS_OK || status == RS_WOULD_BLOCK) {
-        when_ms = status == RS_OK ? GetTickCount64() : when_ms;
-        atomic_store_explicit(&socket->connect_ms, when_ms, memory_order_relaxed);
     }
     return spi_wsa_error(status);
 }

@@ -63,7 +63,6 @@ struct spi_socket {
     /* streams */
     _Atomic bool listening;
     _Atomic uint32_t linger_s;    /* l_linger, also while l_onoff is 0 */
-    _Atomic uint64_t connect_ms;  /* when it was connected, by GetTickCount64 */
     struct spi_deferred deferred; /* of a listening one */
 };
 
