@@ -107,6 +107,7 @@ struct message {
             struct rs_addr local;
             struct tcp_settings settings; /* of its connections */
             uint32_t recv_limit_bytes;    /* so */
+            uint32_t send_limit_bytes;    /* so */
             struct tcp_backlog *backlog;  /* of all parts */
             uint32_t places;              /* for each queue; that many CONTROL_PLACE follow */
         } listen;

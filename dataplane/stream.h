@@ -44,6 +44,12 @@ struct stream_local {
     struct stream_reader send;
     struct stream_writer recv;
     const rs_atomic_u32 *recv_head;
+    /* Within one session: whose send ring is read as this end's receive ring, and who reads this
+     * one's so. A socket that is lent keeps its place. */
+    struct dp_socket *lender, *borrower;
+    bool may_lend;  /* its CONNECT is not answered yet, so its descriptor may still change */
+    bool kept;      /* over and an orphan, but lent */
+    uint32_t freed; /* send_head, when the send ring is lent */
     struct dp_socket *ready_next;                 /* queue's list */
     struct dp_socket *orphan_next, **orphan_link; /* so */
     uint64_t linger_until_tsc;                    /* 0: no limit */
@@ -70,6 +76,7 @@ struct dp_stream {
     uint32_t send_tail; /* the newest that TCP was told */
     struct tcp_settings settings;
     uint32_t recv_limit_bytes;   /* SO_RCVBUF; 0: the whole ring */
+    uint32_t send_limit_bytes;   /* SO_SNDBUF; 0: the whole ring */
     struct dp_socket *gone_next; /* queue's list of orphans whose connection is gone */
     /* of one that came by a listener */
     bool waits; /* for the program to accept it: recv_head is no_head, not the client's */
@@ -142,7 +149,7 @@ bool stream_upcall_accept(void *context, struct tcp_listener *listener, struct t
 /* A connection takes the first place in stock: by `conn`, or to the other end `from` of a local
  * one. False: the session is poisoned. */
 bool stream_accept_place(struct queue *queue, struct dp_socket *part, struct tcp_conn *conn,
-                         const struct stream_local *from);
+                         struct dp_socket *from);
 
 /* ---- stream_local.c ---- */
 
@@ -150,8 +157,9 @@ bool stream_accept_place(struct queue *queue, struct dp_socket *part, struct tcp
 enum rs_status stream_local_connect(struct queue *queue, struct dp_socket *socket,
                                     const struct rs_addr *peer);
 /* The accepted end of a connection from there. */
-void stream_local_place(const struct queue *queue, struct dp_socket *place,
-                        const struct stream_local *from);
+void stream_local_place(const struct queue *queue, struct dp_socket *place, struct dp_socket *from);
+/* That place was not taken after all. */
+void stream_local_untake(struct dp_socket *place);
 /* The listener has a place again, for one that waits; it has none any more, for nobody. */
 void stream_local_resume(struct queue *queue, struct dp_socket *listener);
 void stream_local_refuse_all(struct queue *queue, struct dp_socket *listener);
@@ -161,6 +169,7 @@ struct dp_socket *stream_local_listener(const struct queue *queue, uint32_t ip_b
 /* False: the tail cannot be. */
 bool stream_local_tail(struct queue *queue, struct dp_socket *socket, uint32_t tail, bool urgent);
 void stream_local_consumed(struct queue *queue, struct dp_socket *socket);
+/* SO_RCVBUF or SO_SNDBUF changed. */
 void stream_local_limit(struct queue *queue, struct dp_socket *socket);
 enum rs_status stream_local_shutdown(struct queue *queue, struct dp_socket *socket, uint32_t how);
 /* Not connected yet: as if CONNECT had not come. */

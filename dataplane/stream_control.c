@@ -79,6 +79,10 @@ void stream_describe(const struct queue *queue, struct dp_socket *socket)
                                             .type = RS_SOCK_STREAM,
                                             .send = socket->send_ring};
     socket->desc->recv[queue->idx] = socket->recv_ring;
+    if (ends->on && ends->lender != NULL) {
+        socket->desc->recv[queue->idx] = ends->lender->send_ring;
+        socket->desc->flags = RS_DESC_RECV_SHARED;
+    }
     stream_name(&socket->local_name, local.ip.v4_be32, local.port_be16);
     stream_name(&socket->peer_name, peer.ip.v4_be32, peer.port_be16);
 }
@@ -357,8 +361,12 @@ enum rs_status stream_option(struct queue *queue, struct dp_socket *socket,
     switch (op->option) {
     case RS_OPT_RCVBUF:
         return stream_option_limit(queue, socket, op->value);
-    case RS_OPT_SNDBUF:
-        return RS_OK; /* the client's own limit; the ring bounds it here */
+    case RS_OPT_SNDBUF: /* the client's own limit; here, when room is worth telling of */
+        stream->send_limit_bytes = op->value != 0 ? op->value : 1;
+        if (stream->local.on) {
+            stream_local_limit(queue, socket);
+        }
+        return RS_OK;
     case RS_OPT_REUSEADDR:
         return stream_option_flag(&socket->reuse, op->value, !stream->bound);
     case RS_OPT_EXCLUSIVEADDR:

@@ -50,6 +50,7 @@ static enum rs_status stream_listen_begin(struct queue *queue, struct dp_socket 
     const struct rs_addr *local = &message->body.listen.local;
     stream->settings = message->body.listen.settings;
     stream->recv_limit_bytes = message->body.listen.recv_limit_bytes;
+    stream->send_limit_bytes = message->body.listen.send_limit_bytes;
     stream->local_be32 = local->ip.v4_be32;
     stream->local_port_be16 = local->port_be16;
     stream->listener = (struct tcp_listener){.local_be32 = local->ip.v4_be32,
@@ -111,6 +112,7 @@ enum outcome stream_listen(struct queue *queue, struct dp_socket *socket,
     message.body.listen.local = rs_addr_v4(stream->local_be32, stream->local_port_be16);
     message.body.listen.settings = stream->settings;
     message.body.listen.recv_limit_bytes = stream->recv_limit_bytes;
+    message.body.listen.send_limit_bytes = stream->send_limit_bytes;
     message.body.listen.backlog = &stream->backlog;
     stream_set_backlog(socket, op->backlog);
     enum rs_status status = stream_listen_begin(queue, socket, &message);
@@ -314,7 +316,7 @@ static bool stream_accept_record(struct queue *queue, struct dp_socket *part,
 }
 
 bool stream_accept_place(struct queue *queue, struct dp_socket *part, struct tcp_conn *conn,
-                         const struct stream_local *from)
+                         struct dp_socket *from)
 {
     struct dp_socket *place = part->stream->places;
     struct dp_stream *stream = place->stream; /* there is one: stream_upcall_room said so */
@@ -323,6 +325,7 @@ bool stream_accept_place(struct queue *queue, struct dp_socket *part, struct tcp
     stream->waits = true;
     stream->settings = part->stream->settings;
     stream->recv_limit_bytes = part->stream->recv_limit_bytes;
+    stream->send_limit_bytes = part->stream->send_limit_bytes;
     if (from != NULL) {
         stream_local_place(queue, place, from);
     }
@@ -330,7 +333,7 @@ bool stream_accept_place(struct queue *queue, struct dp_socket *part, struct tcp
     stream_connected(queue, place);
     if (!stream_accept_record(queue, part, place)) {
         stream->conn = NULL;
-        stream->local.on = false;
+        stream_local_untake(place);
         place->part->sockets[place->idx] = NULL;
         place->part->open_sockets--;
         return false;

@@ -10,6 +10,12 @@
  *
  * An end that is closed and has nothing left to send is gone at once; the other one keeps what it
  * has received, and its next byte finds nobody: a reset.
+ *
+ * Where both ends are one program's nothing is copied: an end's receive ring is the other one's
+ * send ring, which the program has mapped anyway, and bytes do not travel to this processor and
+ * back. recv_tail follows what is posted, send_head what is read: told when half of SO_SNDBUF is
+ * unread, so that a reader has to say something (recv_notify) once in so many bytes. Who is over
+ * keeps its place while the other end may still read there.
  */
 #include <assert.h>
 #include <string.h>
@@ -100,6 +106,49 @@ static void stream_local_unwait(struct dp_socket *socket)
     }
 }
 
+/* ---- one program's two ends ---- */
+
+static void stream_local_lend(struct dp_socket *lender, struct dp_socket *borrower)
+{
+    lender->stream->local.borrower = borrower;
+    borrower->stream->local.lender = lender;
+    stream_writer_init(&borrower->stream->local.recv, lender->send_base,
+                       lender->send_ring.size_bytes, lender->send_ring.size_bytes, 0);
+}
+
+/* A program that asked for a receive buffer of a size gets it, if the other end's ring is not as
+ * good. */
+static bool stream_local_may_borrow(const struct dp_socket *reader, const struct dp_socket *writer)
+{
+    uint32_t limit_bytes = reader->stream->recv_limit_bytes;
+    return limit_bytes == 0 || (limit_bytes >= writer->send_ring.size_bytes &&
+                                reader->recv_ring.size_bytes <= writer->send_ring.size_bytes);
+}
+
+/* Gives the place back, or keeps it while it is lent. */
+static void stream_local_give_back(struct queue *queue, struct dp_socket *socket)
+{
+    struct stream_local *local = &socket->stream->local;
+    local->kept = local->borrower != NULL;
+    if (!local->kept) {
+        stream_give_back(queue, socket);
+    }
+}
+
+/* The reader has read all, or is closed. */
+static void stream_local_return(struct queue *queue, struct dp_socket *borrower)
+{
+    struct dp_socket *lender = borrower->stream->local.lender;
+    if (lender == NULL) {
+        return;
+    }
+    borrower->stream->local.lender = NULL;
+    lender->stream->local.borrower = NULL;
+    if (lender->stream->local.kept) {
+        stream_local_give_back(queue, lender);
+    }
+}
+
 /* ---- ends ---- */
 
 static void stream_local_tell(struct queue *queue, struct dp_socket *socket, uint32_t happened)
@@ -142,7 +191,7 @@ static void stream_local_part(struct queue *queue, struct dp_socket *socket)
     local->over_tsc = queue->now_tsc;
     socket->stream->notify_waits = false;
     if (socket->orphan) {
-        stream_give_back(queue, socket);
+        stream_local_give_back(queue, socket);
     }
 }
 
@@ -168,27 +217,68 @@ static void stream_local_reset_peer(struct queue *queue, struct dp_socket *socke
 
 /* ---- copying ---- */
 
-/* The window of the receiving end: what it is told of in recv_notify while its sender waits. */
-static void stream_local_notify(struct queue *queue, struct dp_socket *to, bool waits)
+/* The window of the receiving end: while its sender waits it is to tell when no more than
+ * unread_bytes are left. */
+static void stream_local_notify(struct queue *queue, struct dp_socket *to, bool waits,
+                                uint32_t unread_bytes)
 {
     struct dp_stream *stream = to->stream;
     const struct stream_writer *recv = &stream->local.recv;
-    uint32_t notify = waits ? recv->tail - recv->limit_bytes / 2 : recv->tail + RS_RING_MAX_BYTES;
+    uint32_t notify = waits ? recv->tail - unread_bytes : recv->tail + RS_RING_MAX_BYTES;
     if (waits || stream->notify_waits) {
         stream->notify_waits = waits;
         stream_store_notify(queue, to, notify);
     }
 }
 
-/* Loads the receiver's index. False: it cannot be. */
+/* Loads the receiver's index; in a shared ring that is the room there. False: it cannot be. */
 static bool stream_local_refresh(struct queue *queue, struct dp_socket *to)
 {
     struct stream_local *local = &to->stream->local;
-    if (stream_writer_refresh(&local->recv, local->recv_head, RS_POISONED) == RS_OK) {
-        return true;
+    struct dp_socket *lender = local->lender;
+    if (stream_writer_refresh(&local->recv, local->recv_head, RS_POISONED) != RS_OK) {
+        request_poison(queue, to->session, "recv_head outside the receive ring");
+        return false;
     }
-    request_poison(queue, to->session, "recv_head outside the receive ring");
-    return false;
+    if (lender != NULL && lender->stream->local.freed != local->recv.head_cached) {
+        lender->stream->local.freed = local->recv.head_cached;
+        /* release, partner stream_writer_refresh of the sender: the reader is done with them */
+        atomic_store_explicit(&lender->state->send_head, local->recv.head_cached,
+                              memory_order_release);
+        stream_local_tell(queue, lender, RS_LEVEL_WRITABLE);
+    }
+    return true;
+}
+
+/* A shared ring: the sender may want room once half of what it may have unread is. */
+static void stream_local_watch(struct queue *queue, const struct dp_socket *from,
+                               struct dp_socket *to)
+{
+    const struct stream_writer *recv = &to->stream->local.recv;
+    uint32_t limit_bytes = from->stream->send_limit_bytes;
+    if (limit_bytes == 0 || limit_bytes > recv->size_bytes) {
+        limit_bytes = recv->size_bytes;
+    }
+    uint32_t unread_max = (limit_bytes > RS_RING_MIN_BYTES ? limit_bytes : RS_RING_MIN_BYTES) / 2;
+    if (rs_seq_distance(recv->head_cached, recv->tail) > unread_max &&
+        !stream_local_refresh(queue, to)) {
+        return;
+    }
+    stream_local_notify(queue, to, rs_seq_distance(recv->head_cached, recv->tail) > unread_max,
+                        unread_max);
+}
+
+/* The sender's ring is the receiver's: what is posted may be read. */
+static void stream_local_hand_over(struct dp_socket *from, struct dp_socket *to)
+{
+    struct stream_reader *send = &from->stream->local.send;
+    struct stream_writer *recv = &to->stream->local.recv;
+    uint32_t ready = stream_reader_ready(send);
+    uint32_t room = stream_writer_room(recv);
+    uint32_t total = ready < room ? ready : room;
+    stream_writer_commit(recv, total);
+    stream_reader_consume(send, total);
+    stream_writer_publish(recv, &to->state->recv_tail);
 }
 
 /* Up to max_bytes of what is sent and has room. Returns how many. */
@@ -226,8 +316,39 @@ static void stream_local_drained(struct queue *queue, struct dp_socket *from)
         stream_local_tell(queue, local->peer, RS_LEVEL_END | RS_LEVEL_READABLE);
     }
     if (from->orphan && !local->over) {
+        if (local->borrower != NULL) { /* its reader is to tell when it has read all */
+            stream_local_notify(queue, local->borrower, true, 0);
+        }
         stream_local_part(queue, from);
     }
+}
+
+/* Moves bytes to the other end. False: the session is poisoned. */
+static bool stream_local_move(struct queue *queue, struct dp_socket *from, struct dp_socket *to)
+{
+    struct session_part *part = from->part;
+    const struct stream_reader *send = &from->stream->local.send;
+    const struct stream_writer *recv = &to->stream->local.recv;
+    uint32_t tail = recv->tail;
+    if (stream_writer_room(recv) < stream_reader_ready(send) && !stream_local_refresh(queue, to)) {
+        return false;
+    }
+    if (to->stream->local.lender != NULL) {
+        stream_local_hand_over(from, to);
+        stream_local_watch(queue, from, to);
+    } else {
+        part->bytes_left -= stream_local_copy(from, to, (uint32_t)part->bytes_left);
+        stream_local_notify(queue, to,
+                            stream_reader_ready(send) != 0 && stream_writer_room(recv) == 0,
+                            recv->limit_bytes / 2);
+        if (recv->tail != tail) {
+            stream_local_tell(queue, from, RS_LEVEL_WRITABLE);
+        }
+    }
+    if (recv->tail != tail) {
+        stream_local_tell(queue, to, RS_LEVEL_READABLE);
+    }
+    return part->poison_status != RS_POISONED;
 }
 
 /* One sender's turn. True: it has more to do in the next iteration. */
@@ -252,17 +373,10 @@ static bool stream_local_turn(struct queue *queue, struct dp_socket *from)
         return true;
     }
     if (unsent) {
-        if (!stream_local_refresh(queue, to)) {
+        if (!stream_local_move(queue, from, to)) {
             return false;
         }
-        uint32_t got = stream_local_copy(from, to, (uint32_t)part->bytes_left);
-        part->bytes_left -= got;
         unsent = stream_reader_ready(&local->send) != 0;
-        stream_local_notify(queue, to, unsent && stream_writer_room(&to->stream->local.recv) == 0);
-        if (got != 0) {
-            stream_local_tell(queue, to, RS_LEVEL_READABLE);
-            stream_local_tell(queue, from, RS_LEVEL_WRITABLE);
-        }
     }
     if (!unsent) {
         stream_local_limited(queue, local, RS_TCP_LIMIT_SENDER);
@@ -320,6 +434,15 @@ void stream_local_consumed(struct queue *queue, struct dp_socket *socket)
     if (local->over || !stream_local_refresh(queue, socket)) {
         return;
     }
+    if (local->lender != NULL && local->lender->stream->local.kept) {
+        if (local->recv.head_cached == local->recv.tail) {
+            stream_local_return(queue, socket);
+        }
+        return;
+    }
+    if (local->lender != NULL) {
+        stream_local_watch(queue, local->lender, socket);
+    }
     if (local->peer != NULL && stream_reader_ready(&local->peer->stream->local.send) != 0) {
         stream_local_ready(queue, local->peer);
     }
@@ -329,9 +452,14 @@ void stream_local_limit(struct queue *queue, struct dp_socket *socket)
 {
     struct stream_local *local = &socket->stream->local;
     uint32_t limit = socket->stream->recv_limit_bytes;
-    local->recv.limit_bytes =
-        limit != 0 && limit < local->recv.size_bytes ? limit : local->recv.size_bytes;
+    if (local->lender == NULL) {
+        local->recv.limit_bytes =
+            limit != 0 && limit < local->recv.size_bytes ? limit : local->recv.size_bytes;
+    }
     stream_local_consumed(queue, socket);
+    if (local->borrower != NULL && !local->over) {
+        stream_local_watch(queue, socket, local->borrower);
+    }
 }
 
 enum rs_status stream_local_shutdown(struct queue *queue, struct dp_socket *socket, uint32_t how)
@@ -357,8 +485,9 @@ void stream_local_leave(struct queue *queue, struct dp_socket *socket, bool abor
     bool unread =
         !stream_local_refresh(queue, socket) || local->recv.head_cached != local->recv.tail ||
         (local->peer != NULL && stream_reader_ready(&local->peer->stream->local.send) != 0);
+    stream_local_return(queue, socket);
     if (local->over) {
-        stream_give_back(queue, socket);
+        stream_local_give_back(queue, socket);
         return;
     }
     if (abort || unread) {
@@ -453,7 +582,7 @@ static void stream_local_join(struct queue *queue, struct dp_socket *socket,
                               struct dp_socket *listener)
 {
     struct dp_socket *place = listener->stream->places;
-    if (!stream_accept_place(queue, listener, NULL, &socket->stream->local)) {
+    if (!stream_accept_place(queue, listener, NULL, socket)) {
         tcp_backlog_release(listener->stream->listener.backlog);
         stream_local_refuse(queue, socket);
         return;
@@ -514,10 +643,25 @@ void stream_local_forget(struct queue *queue, struct dp_socket *socket)
     socket->stream->local.on = false;
 }
 
-void stream_local_place(const struct queue *queue, struct dp_socket *place,
-                        const struct stream_local *from)
+void stream_local_place(const struct queue *queue, struct dp_socket *place, struct dp_socket *from)
 {
-    stream_local_init(queue, place, &from->other, &from->own);
+    const struct stream_local *local = &from->stream->local;
+    stream_local_init(queue, place, &local->other, &local->own);
+    if (local->may_lend && from->session == place->session &&
+        stream_local_may_borrow(place, from) && stream_local_may_borrow(from, place)) {
+        stream_local_lend(from, place);
+        stream_local_lend(place, from);
+    }
+}
+
+void stream_local_untake(struct dp_socket *place)
+{
+    struct stream_local *local = &place->stream->local;
+    local->on = false;
+    if (local->lender != NULL) {
+        local->lender->stream->local.lender = local->lender->stream->local.borrower = NULL;
+        local->lender = local->borrower = NULL;
+    }
 }
 
 enum rs_status stream_local_connect(struct queue *queue, struct dp_socket *socket,
@@ -539,6 +683,7 @@ enum rs_status stream_local_connect(struct queue *queue, struct dp_socket *socke
     const struct rs_addr other = rs_addr_v4(peer->ip.v4_be32, peer->port_be16);
     stream_local_init(queue, socket, &own, &other);
     stream->local.port_taken = takes;
+    stream->local.may_lend = true;
     stream->phase = STREAM_CONNECTING;
     stream_describe(queue, socket);
     struct dp_socket *listener = stream_local_listener(queue, other.ip.v4_be32, other.port_be16);
@@ -546,6 +691,10 @@ enum rs_status stream_local_connect(struct queue *queue, struct dp_socket *socke
         stream_local_try(queue, socket, listener);
     } else {
         stream_local_refuse(queue, socket);
+    }
+    stream->local.may_lend = false;
+    if (stream->local.lender != NULL) {
+        stream_describe(queue, socket);
     }
     return RS_OK;
 }

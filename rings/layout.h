@@ -447,13 +447,17 @@ struct rs_socket_desc {
     struct rs_addr peer;
     uint32_t generation;
     uint32_t home_queue_idx;
-    uint32_t type; /* enum rs_socket_type */
-    uint32_t reserved;
+    uint32_t type;                          /* enum rs_socket_type */
+    uint32_t flags;                         /* RS_DESC_* */
     struct rs_ring_ref send;                /* cl */
     struct rs_ring_ref recv[RS_QUEUES_MAX]; /* dp, one per queue the socket can be hit on */
     uint8_t pad[48];
 };
 static_assert(sizeof(struct rs_socket_desc) == 256, "layout: rs_socket_desc");
+
+/* The connection's other end is a socket of this session, too: recv is that one's send ring (cl),
+ * and bytes are read where they were written. */
+#define RS_DESC_RECV_SHARED 1u
 
 /* cl, two lines: what changes with each message, and what changes only around a sleep. */
 struct rs_socket_client {

@@ -345,6 +345,7 @@ struct client_socket {
     struct post_socket post;
     /* what others may know of it without the lock; written under it */
     rs_atomic_u32 send_tail, send_limit_bytes;
+    rs_atomic_u32 ring_lent;         /* 1: the other end reads the send ring itself */
     rs_atomic_u32 send_wanted_bytes; /* what the newest send found no room for; 0: it found room */
     /* cold */
     _Alignas(RS_LINE_BYTES) client_lock arm_lock; /* serialises arm_set and arm_clear */

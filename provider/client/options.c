@@ -73,9 +73,6 @@ static uint32_t option_wire_value(enum rs_option option, uint32_t value)
 static enum rs_status option_tell(struct client_socket *socket, enum rs_option option,
                                   uint32_t value)
 {
-    if (option == RS_OPT_SNDBUF && client_is_stream(socket)) {
-        return RS_OK; /* the limit is the sender's own */
-    }
     struct rs_op_option op = {.option = (uint32_t)option,
                               .value = option_wire_value(option, value)};
     return client_request(socket, RS_OP_OPTION, &op, sizeof(op));

@@ -34,12 +34,14 @@ enum rs_status client_stream_start(struct client_socket *socket, const struct rs
 {
     struct client *client = socket->client;
     const struct rs_ring_ref *recv = &desc->recv[socket->home_queue_idx];
+    bool shared = (desc->flags & RS_DESC_RECV_SHARED) != 0;
     uint8_t *send_base = NULL;
     uint8_t *recv_base = NULL;
     os_mutex_lock(&client->slow_mutex);
     enum rs_status status = client_resolve_ring(client, &desc->send, RS_EXTENT_CL, &send_base);
     if (status == RS_OK) {
-        status = client_resolve_ring(client, recv, RS_EXTENT_DP, &recv_base);
+        status =
+            client_resolve_ring(client, recv, shared ? RS_EXTENT_CL : RS_EXTENT_DP, &recv_base);
     }
     os_mutex_unlock(&client->slow_mutex);
     if (status != RS_OK) {
@@ -56,6 +58,7 @@ enum rs_status client_stream_start(struct client_socket *socket, const struct rs
         client_stream_send_limit(client_option_value(socket, RS_OPT_SNDBUF), desc->send.size_bytes);
     stream_writer_init(&socket->out, send_base, desc->send.size_bytes, limit_bytes, 0);
     atomic_store_explicit(&socket->send_tail, 0, memory_order_relaxed);
+    atomic_store_explicit(&socket->ring_lent, shared, memory_order_relaxed);
     atomic_store_explicit(&socket->send_limit_bytes, limit_bytes, memory_order_relaxed);
     client_send_unlock(socket);
     /* Release, partner client_socket_phase: rings and words are ready before anybody sees it. */
@@ -264,9 +267,7 @@ static bool linger_wait_ready(void *context)
 {
     const struct client_socket *socket = context;
     return client_socket_phase(socket) != CLIENT_STREAM_ACTIVE ||
-           (client_stream_level(socket) & RS_LEVEL_ERROR) != 0 ||
-           atomic_load_explicit(&socket->state->send_head, memory_order_relaxed) ==
-               atomic_load_explicit(&socket->send_tail, memory_order_relaxed);
+           (client_stream_level(socket) & RS_LEVEL_ERROR) != 0 || !client_unacknowledged(socket);
 }
 
 static void linger_wait_arm(void *context, uint32_t channel_idx)

@@ -184,7 +184,7 @@
     FIELD(rs_socket_desc, generation)                   \
     FIELD(rs_socket_desc, home_queue_idx)               \
     FIELD(rs_socket_desc, type)                         \
-    FIELD(rs_socket_desc, reserved)                     \
+    FIELD(rs_socket_desc, flags)                        \
     FIELD(rs_socket_desc, send)                         \
     FIELD(rs_socket_desc, recv)                         \
     FIELD(rs_socket_desc, pad)                          \

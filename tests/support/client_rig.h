@@ -6,6 +6,7 @@
 #ifndef RINGSOCK_TESTS_SUPPORT_CLIENT_RIG_H
 #define RINGSOCK_TESTS_SUPPORT_CLIENT_RIG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "provider/client/client.h"
@@ -22,8 +23,11 @@ extern const uint32_t rig_queue_count;
 
 struct dataplane; /* dataplane/dataplane.h */
 
-/* 32 sockets, 8 channels, rings of 128 KiB, 50 us. */
+/* 32 sockets, 8 channels, receive rings of 128 KiB, 50 us. */
 extern const struct rig_spec rig_defaults;
+/* A connection inside one program is read where it was written (RS_DESC_RECV_SHARED), so it holds
+ * no more than its send ring. */
+extern const bool rig_shares_rings;
 
 void rig_start(const struct rig_spec *spec);
 /* The real one, for tests that link client_rig_dataplane.c. */

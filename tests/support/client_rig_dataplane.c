@@ -18,12 +18,19 @@
 #define RIG_QUEUES 1
 #endif
 
+/* 1: send rings as large as receive rings, else half as large, which the dataplane does not share
+ * where SO_RCVBUF was set. */
+#ifndef RIG_SHARES_RINGS
+#define RIG_SHARES_RINGS 0
+#endif
+
+const bool rig_shares_rings = RIG_SHARES_RINGS;
 const uint32_t rig_queue_count = RIG_QUEUES;
 
 const struct rig_spec rig_defaults = {.limit_sockets = 32,
                                       .limit_channels = 8,
                                       .recv_ring_bytes = 1u << 17,
-                                      .send_ring_bytes = 1u << 17,
+                                      .send_ring_bytes = RIG_SHARES_RINGS ? 1u << 17 : 1u << 16,
                                       .spin_us = 50};
 
 static struct {

@@ -7,6 +7,7 @@
 
 const uint32_t rig_queue_count = 1;
 
+const bool rig_shares_rings = false;
 const struct rig_spec rig_defaults = {.limit_sockets = 32,
                                       .limit_channels = 8,
                                       .recv_ring_bytes = 1u << 17,

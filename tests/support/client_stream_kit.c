@@ -52,6 +52,9 @@ struct client_socket *stream_make_bound(struct rs_addr *local)
 struct client_socket *stream_make_listener(struct rs_addr *local)
 {
     struct client_socket *socket = stream_make_bound(local);
+    if (!rig_shares_rings) { /* who asks for a receive buffer gets it */
+        stream_set(socket, RS_OPT_RCVBUF, rig_defaults.recv_ring_bytes);
+    }
     ok(client_listen(socket, 16));
     return socket;
 }
