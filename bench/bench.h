@@ -42,6 +42,21 @@ bench_fn bench_udp_blocking_kernel;   /* two programs, blocking, a core each */
 bench_fn bench_udp_busy_kernel;       /* two programs, polling, a core each */
 bench_fn bench_udp_messages_kernel;
 
+/* Connections: the same, and what only they have. */
+bench_fn bench_tcp_one_thread;
+bench_fn bench_tcp_two_programs;
+bench_fn bench_tcp_messages;
+bench_fn bench_tcp_bulk;        /* blocks of 64 KiB, BULK_BLOCK_BYTES */
+bench_fn bench_tcp_connections; /* opened, used once there and back, closed */
+bench_fn bench_tcp_one_thread_kernel;
+bench_fn bench_tcp_blocking_kernel;
+bench_fn bench_tcp_busy_kernel;
+bench_fn bench_tcp_messages_kernel;
+bench_fn bench_tcp_bulk_kernel;
+bench_fn bench_tcp_connections_kernel;
+
+enum { BENCH_CONNECT_BATCH = 32 }; /* connections open at a time in bench_tcp_connections */
+
 struct bench_case {
     const char *name;
     bench_fn *run;

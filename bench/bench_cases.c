@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bench/bench.h"
+#include "bench/bulk.h"
 #include "bench/child.h"
 #include "bench/process.h"
 #include "rings/os/os.h"
@@ -21,6 +22,7 @@ bool bench_context_init(struct bench_context *context, const char *argv0)
     context->program = program;
     context->dataplane = dataplane;
     context->core_far = 1;
+    bulk_prepare();
     if (os_thread_pin(context->core_far) != RS_OK || os_thread_pin(context->core_near) != RS_OK) {
         (void)snprintf(context->error, sizeof(context->error), "needs processors 0 and 1: %s",
                        os_last_error_text());
@@ -56,11 +58,19 @@ bool bench_case_measure(struct bench_context *context, const struct bench_case *
 
 int bench_child_main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "--echo-client") == 0) {
-        return child_echo_client(argc, argv);
-    }
-    if (argc > 1 && strcmp(argv[1], "--echo-kernel") == 0) {
-        return child_echo_kernel(argc, argv);
+    static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+    } children[] = {
+        {"--echo-client", child_echo_client},
+        {"--echo-kernel", child_echo_kernel},
+        {"--stream-client", child_stream_client},
+        {"--stream-kernel", child_stream_kernel},
+    };
+    for (size_t i = 0; argc > 1 && i < sizeof(children) / sizeof(children[0]); i++) {
+        if (strcmp(argv[1], children[i].name) == 0) {
+            return children[i].run(argc, argv);
+        }
     }
     return -1;
 }

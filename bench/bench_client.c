@@ -9,21 +9,13 @@
 
 #include "bench/bench.h"
 #include "bench/child.h"
-#include "bench/dataplane.h"
+#include "bench/client_kit.h"
 #include "bench/payload.h"
 #include "bench/process.h"
-#include "provider/client/client.h"
 #include "rings/byteorder.h"
 #include "rings/os/os.h"
 
-enum { CLIENT_WINDOW = 128, CLIENT_BATCH = 64, CLIENT_WARM_UP = 1000, CLIENT_TIMEOUT_MS = 5000 };
-
-static bool client_fail(struct bench_context *context, const char *call, enum rs_status status)
-{
-    (void)snprintf(context->error, sizeof(context->error), "%s: %s %s", call,
-                   rs_status_name(status), client_last_error_text());
-    return false;
-}
+enum { CLIENT_WINDOW = 128, CLIENT_BATCH = 64, CLIENT_WARM_UP = 1000 };
 
 /* ---- sockets ---- */
 
@@ -33,7 +25,7 @@ static enum rs_status client_make_socket(struct client *client, struct client_so
     const struct rs_addr any = rs_addr_v4(rs_be32(0x7f000001), 0);
     enum rs_status status = client_socket_create(client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, out);
     if (status == RS_OK) {
-        status = client_set_option(*out, CLIENT_OPT_RECV_TIMEOUT_MS, CLIENT_TIMEOUT_MS);
+        status = client_set_option(*out, CLIENT_OPT_RECV_TIMEOUT_MS, KIT_TIMEOUT_MS);
     }
     if (status == RS_OK) {
         status = client_bind(*out, &any);
@@ -53,7 +45,7 @@ static bool client_pair(struct bench_context *context, struct client *client,
     for (int i = 0; i < 2 && status == RS_OK; i++) {
         status = client_connect(sockets[i], &addrs[1 - i]);
     }
-    return status == RS_OK || client_fail(context, "a pair of UDP sockets", status);
+    return status == RS_OK || kit_fail(context, "a pair of UDP sockets", status);
 }
 
 static enum rs_status client_put(struct client_socket *socket, uint64_t seq)
@@ -131,38 +123,28 @@ static enum rs_status client_work_messages(struct client *client, struct client_
 static uint64_t client_measure(struct bench_context *context, uint64_t iterations,
                                client_work *work)
 {
-    struct bench_dataplane dataplane;
-    struct client *client = NULL;
+    struct kit kit;
     struct client_socket *sockets[2] = {NULL, NULL};
     uint64_t elapsed_ns = 0;
-    if (!bench_dataplane_start(context, BENCH_PROFILE_LATENCY, &dataplane)) {
+    if (!kit_open(context, BENCH_PROFILE_LATENCY, &kit)) {
         return 0;
     }
-    struct client_config config = {
-        .instance = dataplane.instance, .spin_us = -1, .yield_in_spin = -1};
-    enum rs_status status = client_open(&config, &client);
-    if (status != RS_OK) {
-        (void)client_fail(context, "client_open", status);
-        goto stop_dataplane;
+    if (!client_pair(context, kit.client, sockets)) {
+        goto close_kit;
     }
-    if (!client_pair(context, client, sockets)) {
-        goto close_client;
-    }
-    status = work(client, sockets, CLIENT_WARM_UP);
+    enum rs_status status = work(kit.client, sockets, CLIENT_WARM_UP);
     if (status == RS_OK) {
         uint64_t start_ns = os_monotonic_ns();
-        status = work(client, sockets, iterations);
+        status = work(kit.client, sockets, iterations);
         elapsed_ns = os_monotonic_ns() - start_ns;
     }
     if (status != RS_OK) {
-        (void)client_fail(context, "the measured loop", status);
+        (void)kit_fail(context, "the measured loop", status);
         elapsed_ns = 0;
     }
     context->verified = iterations;
-close_client:
-    client_close(client);
-stop_dataplane:
-    return bench_dataplane_stop(context, &dataplane) ? elapsed_ns : 0;
+close_kit:
+    return kit_close(context, &kit, elapsed_ns);
 }
 
 uint64_t bench_ping(struct bench_context *context, uint64_t iterations)
@@ -192,10 +174,9 @@ int child_echo_client(int argc, char **argv)
     if (argc != 5 || os_thread_pin((uint32_t)strtoul(argv[4], NULL, 10)) != RS_OK) {
         return 2;
     }
-    struct client_config config = {.instance = argv[2], .spin_us = -1, .yield_in_spin = -1};
     struct rs_addr starter =
         rs_addr_v4(rs_be32(0x7f000001), rs_be16((uint16_t)strtoul(argv[3], NULL, 10)));
-    if (client_open(&config, &client) != RS_OK) {
+    if (kit_attach(argv[2], &client) != RS_OK) {
         return 1;
     }
     struct payload payload = {{0}};
@@ -242,7 +223,7 @@ static bool client_start_echo(struct bench_context *context, const char *instanc
         status = client_connect(socket, &info.from);
     }
     if (status != RS_OK) {
-        (void)client_fail(context, "the echo program did not answer", status);
+        (void)kit_fail(context, "the echo program did not answer", status);
         (void)process_stop(echo);
         return false;
     }
@@ -263,29 +244,21 @@ static enum rs_status client_work_echo(struct client_socket *socket, uint64_t it
 
 uint64_t bench_udp_two_programs(struct bench_context *context, uint64_t iterations)
 {
-    struct bench_dataplane dataplane;
-    struct client *client = NULL;
+    struct kit kit;
     struct client_socket *socket = NULL;
     struct process echo = {.handle = -1, .output = -1};
     struct rs_addr local;
     uint64_t elapsed_ns = 0;
-    if (!bench_dataplane_start(context, BENCH_PROFILE_SHARED, &dataplane)) {
+    if (!kit_open(context, BENCH_PROFILE_SHARED, &kit)) {
         return 0;
     }
-    struct client_config config = {
-        .instance = dataplane.instance, .spin_us = -1, .yield_in_spin = -1};
-    enum rs_status status = client_open(&config, &client);
+    enum rs_status status = client_make_socket(kit.client, &socket, &local);
     if (status != RS_OK) {
-        (void)client_fail(context, "client_open", status);
-        goto stop_dataplane;
+        (void)kit_fail(context, "socket", status);
+        goto close_kit;
     }
-    status = client_make_socket(client, &socket, &local);
-    if (status != RS_OK) {
-        (void)client_fail(context, "socket", status);
-        goto close_client;
-    }
-    if (!client_start_echo(context, dataplane.instance, socket, &local, &echo)) {
-        goto close_client;
+    if (!client_start_echo(context, kit.dataplane.instance, socket, &local, &echo)) {
+        goto close_kit;
     }
     status = client_work_echo(socket, CLIENT_WARM_UP);
     if (status == RS_OK) {
@@ -294,13 +267,11 @@ uint64_t bench_udp_two_programs(struct bench_context *context, uint64_t iteratio
         elapsed_ns = os_monotonic_ns() - start_ns;
     }
     if (status != RS_OK) {
-        (void)client_fail(context, "UDP round trip between programs", status);
+        (void)kit_fail(context, "UDP round trip between programs", status);
         elapsed_ns = 0;
     }
     context->verified = iterations;
     (void)process_stop(&echo);
-close_client:
-    client_close(client);
-stop_dataplane:
-    return bench_dataplane_stop(context, &dataplane) ? elapsed_ns : 0;
+close_kit:
+    return kit_close(context, &kit, elapsed_ns);
 }

@@ -17,6 +17,11 @@ const struct bench_case bench_cases[] = {
     {"udp_one_thread", bench_udp_one_thread, 100000, false},
     {"udp_two_programs", bench_udp_two_programs, 50000, false},
     {"udp_messages", bench_udp_messages, 2000000, false},
+    {"tcp_one_thread", bench_tcp_one_thread, 100000, false},
+    {"tcp_two_programs", bench_tcp_two_programs, 50000, false},
+    {"tcp_messages", bench_tcp_messages, 2000000, false},
+    {"tcp_bulk", bench_tcp_bulk, 100000, false},
+    {"tcp_connections", bench_tcp_connections, 100000, false},
     {NULL, NULL, 0, false},
 };
 
@@ -25,4 +30,11 @@ int child_echo_kernel(int argc, char **argv)
     (void)argc;
     (void)argv;
     return 2; /* no kernel baseline here */
+}
+
+int child_stream_kernel(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    return 2;
 }

@@ -24,6 +24,12 @@ static bool dataplane_write_config(struct bench_context *context, enum bench_pro
                   "client_idle = %s\n[log]\nlevel = warning\n",
                   context->core_far, latency ? "spin" : "yield", dataplane->instance,
                   latency ? "forever" : "1000000", latency ? "spin" : "yield");
+    if (profile == BENCH_PROFILE_CROWD) {
+        (void)fprintf(out,
+                      "[limits]\nsockets = %d\nchannels = 4\nrecv_ring_bytes = 4096\n"
+                      "send_ring_bytes = 4096\n",
+                      BENCH_CROWD + 128);
+    }
     return fclose(out) == 0;
 }
 

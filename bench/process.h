@@ -20,6 +20,9 @@ bool process_start(const char *const *argv, struct process *out, char *error, si
 /* Waits at most timeout_ms for the first line of output that begins with `word`. False: it ended,
  * or the time passed. */
 bool process_wait_line(struct process *process, const char *word, uint32_t timeout_ms);
+/* The same; the number behind the word is left in *out. */
+bool process_wait_number(struct process *process, const char *word, uint32_t timeout_ms,
+                         uint32_t *out);
 /* Asks it to end, then makes it end after 2 s, and releases it. Returns its exit status, -1 when it
  * had to be made to or was ended by a signal. Harmless on one that was never started. */
 int process_stop(struct process *process);

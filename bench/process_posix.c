@@ -47,7 +47,8 @@ bool process_start(const char *const *argv, struct process *out, char *error, si
     return true;
 }
 
-bool process_wait_line(struct process *process, const char *word, uint32_t timeout_ms)
+bool process_wait_number(struct process *process, const char *word, uint32_t timeout_ms,
+                         uint32_t *out)
 {
     char line[512];
     size_t used = 0;
@@ -67,10 +68,17 @@ bool process_wait_line(struct process *process, const char *word, uint32_t timeo
         }
         line[used] = '\0';
         if (strncmp(line, word, strlen(word)) == 0) {
+            *out = (uint32_t)strtoul(line + strlen(word), NULL, 10);
             return true;
         }
         used = 0;
     }
+}
+
+bool process_wait_line(struct process *process, const char *word, uint32_t timeout_ms)
+{
+    uint32_t nothing;
+    return process_wait_number(process, word, timeout_ms, &nothing);
 }
 
 int process_stop(struct process *process)
