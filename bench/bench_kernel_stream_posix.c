@@ -128,7 +128,7 @@ static void kernel_bulk_receive(void *arg)
     }
     bulk->received = good;
     if (!good) {
-        (void)shutdown(bulk->ends[1], SHUT_RDWR); /* ends the sender, too */
+        (void)shutdown(bulk->ends[0], SHUT_RDWR); /* ends the sender, which may wait for room */
     }
 }
 
