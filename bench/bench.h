@@ -48,14 +48,21 @@ bench_fn bench_tcp_two_programs;
 bench_fn bench_tcp_messages;
 bench_fn bench_tcp_bulk;        /* blocks of 64 KiB, BULK_BLOCK_BYTES */
 bench_fn bench_tcp_connections; /* opened, used once there and back, closed */
+bench_fn bench_tcp_echo;        /* requests over thousands of connections between two programs */
 bench_fn bench_tcp_one_thread_kernel;
 bench_fn bench_tcp_blocking_kernel;
 bench_fn bench_tcp_busy_kernel;
 bench_fn bench_tcp_messages_kernel;
 bench_fn bench_tcp_bulk_kernel;
 bench_fn bench_tcp_connections_kernel;
+bench_fn bench_tcp_echo_kernel;
 
-enum { BENCH_CONNECT_BATCH = 32 }; /* connections open at a time in bench_tcp_connections */
+enum {
+    BENCH_CONNECT_BATCH = 32, /* connections open at a time in bench_tcp_connections */
+    BENCH_CROWD = 10000       /* and in bench_tcp_echo */
+};
+/* Connections of an echo bench with so many requests: a brief run shall not only connect. */
+uint32_t bench_crowd(uint64_t iterations);
 
 struct bench_case {
     const char *name;

@@ -8,7 +8,7 @@
 #include "bench/process.h"
 #include "rings/os/os.h"
 
-enum { FLOOR_ROUNDS = 20000 };
+enum { FLOOR_ROUNDS = 20000, CROWD_REQUESTS = 20 };
 
 bool bench_context_init(struct bench_context *context, const char *argv0)
 {
@@ -56,6 +56,12 @@ bool bench_case_measure(struct bench_context *context, const struct bench_case *
     return true;
 }
 
+uint32_t bench_crowd(uint64_t iterations)
+{
+    uint64_t count = iterations / CROWD_REQUESTS;
+    return count < BENCH_CROWD ? (uint32_t)count + 1 : BENCH_CROWD;
+}
+
 int bench_child_main(int argc, char **argv)
 {
     static const struct {
@@ -66,6 +72,8 @@ int bench_child_main(int argc, char **argv)
         {"--echo-kernel", child_echo_kernel},
         {"--stream-client", child_stream_client},
         {"--stream-kernel", child_stream_kernel},
+        {"--echo-server", child_echo_server},
+        {"--echo-server-kernel", child_echo_server_kernel},
     };
     for (size_t i = 0; argc > 1 && i < sizeof(children) / sizeof(children[0]); i++) {
         if (strcmp(argv[1], children[i].name) == 0) {

@@ -11,8 +11,6 @@
 #include "bench/bench.h"
 #include "bench/process.h"
 
-enum { BENCH_CROWD = 10000 };
-
 enum bench_profile {
     BENCH_PROFILE_LATENCY, /* poll loop and clients spin and never sleep */
     BENCH_PROFILE_SHARED,  /* both yield between looks: more spinners than processors */
