@@ -10,24 +10,26 @@
 const WSPPROC_TABLE *winsock_table(void);
 const WSAPROTOCOL_INFOW *winsock_protocol(void);
 
-/* Sets the calling thread's last error when result says so, and returns result. */
-static inline int winsock_result(int result, int error)
+/* Sets the calling thread's last error when result says so, and returns result. By address: the
+ * call that makes the result and sets the error is an argument too, and which of two arguments is
+ * evaluated first is not defined. */
+static inline int winsock_result(int result, const int *error)
 {
     if (result == SOCKET_ERROR) {
-        SetLastError((DWORD)error);
+        SetLastError((DWORD)*error);
     }
     return result;
 }
 
 static inline int winsock_fail(int error)
 {
-    return winsock_result(SOCKET_ERROR, error);
+    return winsock_result(SOCKET_ERROR, &error);
 }
 
-static inline SOCKET winsock_socket_result(SOCKET s, int error)
+static inline SOCKET winsock_socket_result(SOCKET s, const int *error)
 {
     if (s == INVALID_SOCKET) {
-        SetLastError((DWORD)error);
+        SetLastError((DWORD)*error);
     }
     return s;
 }

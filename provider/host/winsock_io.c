@@ -33,7 +33,7 @@ int WSAAPI WSASend(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD sent,
     int result = table->lpWSPSend(s, buffers, buffer_count, sent, flags, overlapped, routine,
                                   thread, &error);
     io_thread_done(thread);
-    return winsock_result(result, error);
+    return winsock_result(result, &error);
 }
 
 int WSAAPI WSASendTo(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD sent, DWORD flags,
@@ -50,7 +50,7 @@ int WSAAPI WSASendTo(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD sen
     int result = table->lpWSPSendTo(s, buffers, buffer_count, sent, flags, to, to_bytes, overlapped,
                                     routine, thread, &error);
     io_thread_done(thread);
-    return winsock_result(result, error);
+    return winsock_result(result, &error);
 }
 
 int WSAAPI send(SOCKET s, const char *data, int length_bytes, int flags)
@@ -93,7 +93,7 @@ int WSAAPI WSARecv(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD recei
     int result = table->lpWSPRecv(s, buffers, buffer_count, received, flags, overlapped, routine,
                                   thread, &error);
     io_thread_done(thread);
-    return winsock_result(result, error);
+    return winsock_result(result, &error);
 }
 
 int WSAAPI WSARecvFrom(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD received,
@@ -110,7 +110,7 @@ int WSAAPI WSARecvFrom(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD r
     int result = table->lpWSPRecvFrom(s, buffers, buffer_count, received, flags, from, from_bytes,
                                       overlapped, routine, thread, &error);
     io_thread_done(thread);
-    return winsock_result(result, error);
+    return winsock_result(result, &error);
 }
 
 int WSAAPI recv(SOCKET s, char *data, int length_bytes, int flags)

@@ -109,7 +109,7 @@ INT WSAAPI WSAAddressToStringW(LPSOCKADDR address, DWORD address_bytes, LPWSAPRO
                          : winsock_result(table->lpWSPAddressToString(address, address_bytes,
                                                                       info != NULL ? info : &ours,
                                                                       string, string_chars, &error),
-                                          error);
+                                          &error);
 }
 
 INT WSAAPI WSAAddressToStringA(LPSOCKADDR address, DWORD address_bytes, LPWSAPROTOCOL_INFOA info,
@@ -147,7 +147,7 @@ INT WSAAPI WSAStringToAddressW(LPWSTR string, INT family, LPWSAPROTOCOL_INFOW in
                : winsock_result(table->lpWSPStringToAddress(string, family,
                                                             info != NULL ? info : &ours, address,
                                                             address_bytes, &error),
-                                error);
+                                &error);
 }
 
 INT WSAAPI WSAStringToAddressA(LPSTR string, INT family, LPWSAPROTOCOL_INFOA info,

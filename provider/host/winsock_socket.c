@@ -20,7 +20,7 @@ SOCKET WSAAPI WSASocketW(int family, int type, int protocol, LPWSAPROTOCOL_INFOW
     return winsock_socket_result(table->lpWSPSocket(family, type, protocol,
                                                     info != NULL ? info : &ours, group, flags,
                                                     &error),
-                                 error);
+                                 &error);
 }
 
 SOCKET WSAAPI WSASocketA(int family, int type, int protocol, LPWSAPROTOCOL_INFOA info, GROUP group,
@@ -45,7 +45,8 @@ int WSAAPI closesocket(SOCKET s)
 {
     const WSPPROC_TABLE *table = winsock_table();
     int error = 0;
-    return table == NULL ? SOCKET_ERROR : winsock_result(table->lpWSPCloseSocket(s, &error), error);
+    return table == NULL ? SOCKET_ERROR
+                         : winsock_result(table->lpWSPCloseSocket(s, &error), &error);
 }
 
 /* ---- names ---- */
@@ -55,7 +56,7 @@ int WSAAPI bind(SOCKET s, const struct sockaddr *name, int name_bytes)
     const WSPPROC_TABLE *table = winsock_table();
     int error = 0;
     return table == NULL ? SOCKET_ERROR
-                         : winsock_result(table->lpWSPBind(s, name, name_bytes, &error), error);
+                         : winsock_result(table->lpWSPBind(s, name, name_bytes, &error), &error);
 }
 
 int WSAAPI WSAConnect(SOCKET s, const struct sockaddr *name, int name_bytes, LPWSABUF caller_data,
@@ -67,7 +68,7 @@ int WSAAPI WSAConnect(SOCKET s, const struct sockaddr *name, int name_bytes, LPW
                ? SOCKET_ERROR
                : winsock_result(table->lpWSPConnect(s, name, name_bytes, caller_data, callee_data,
                                                     socket_qos, group_qos, &error),
-                                error);
+                                &error);
 }
 
 int WSAAPI connect(SOCKET s, const struct sockaddr *name, int name_bytes)
@@ -81,7 +82,7 @@ int WSAAPI getsockname(SOCKET s, struct sockaddr *name, int *name_bytes)
     int error = 0;
     return table == NULL
                ? SOCKET_ERROR
-               : winsock_result(table->lpWSPGetSockName(s, name, name_bytes, &error), error);
+               : winsock_result(table->lpWSPGetSockName(s, name, name_bytes, &error), &error);
 }
 
 int WSAAPI getpeername(SOCKET s, struct sockaddr *name, int *name_bytes)
@@ -90,7 +91,7 @@ int WSAAPI getpeername(SOCKET s, struct sockaddr *name, int *name_bytes)
     int error = 0;
     return table == NULL
                ? SOCKET_ERROR
-               : winsock_result(table->lpWSPGetPeerName(s, name, name_bytes, &error), error);
+               : winsock_result(table->lpWSPGetPeerName(s, name, name_bytes, &error), &error);
 }
 
 SOCKET WSAAPI WSAJoinLeaf(SOCKET s, const struct sockaddr *name, int name_bytes,
@@ -104,7 +105,7 @@ SOCKET WSAAPI WSAJoinLeaf(SOCKET s, const struct sockaddr *name, int name_bytes,
     }
     return winsock_socket_result(table->lpWSPJoinLeaf(s, name, name_bytes, caller_data, callee_data,
                                                       socket_qos, group_qos, flags, &error),
-                                 error);
+                                 &error);
 }
 
 /* ---- streams' calls ---- */
@@ -114,7 +115,7 @@ int WSAAPI listen(SOCKET s, int backlog)
     const WSPPROC_TABLE *table = winsock_table();
     int error = 0;
     return table == NULL ? SOCKET_ERROR
-                         : winsock_result(table->lpWSPListen(s, backlog, &error), error);
+                         : winsock_result(table->lpWSPListen(s, backlog, &error), &error);
 }
 
 SOCKET WSAAPI WSAAccept(SOCKET s, struct sockaddr *addr, LPINT addr_bytes,
@@ -126,7 +127,7 @@ SOCKET WSAAPI WSAAccept(SOCKET s, struct sockaddr *addr, LPINT addr_bytes,
         return INVALID_SOCKET;
     }
     return winsock_socket_result(
-        table->lpWSPAccept(s, addr, addr_bytes, condition, callback_data, &error), error);
+        table->lpWSPAccept(s, addr, addr_bytes, condition, callback_data, &error), &error);
 }
 
 SOCKET WSAAPI accept(SOCKET s, struct sockaddr *addr, int *addr_bytes)
@@ -139,7 +140,7 @@ int WSAAPI shutdown(SOCKET s, int how)
     const WSPPROC_TABLE *table = winsock_table();
     int error = 0;
     return table == NULL ? SOCKET_ERROR
-                         : winsock_result(table->lpWSPShutdown(s, how, &error), error);
+                         : winsock_result(table->lpWSPShutdown(s, how, &error), &error);
 }
 
 int WSAAPI WSASendDisconnect(SOCKET s, LPWSABUF data)
@@ -147,7 +148,7 @@ int WSAAPI WSASendDisconnect(SOCKET s, LPWSABUF data)
     const WSPPROC_TABLE *table = winsock_table();
     int error = 0;
     return table == NULL ? SOCKET_ERROR
-                         : winsock_result(table->lpWSPSendDisconnect(s, data, &error), error);
+                         : winsock_result(table->lpWSPSendDisconnect(s, data, &error), &error);
 }
 
 int WSAAPI WSARecvDisconnect(SOCKET s, LPWSABUF data)
@@ -155,7 +156,7 @@ int WSAAPI WSARecvDisconnect(SOCKET s, LPWSABUF data)
     const WSPPROC_TABLE *table = winsock_table();
     int error = 0;
     return table == NULL ? SOCKET_ERROR
-                         : winsock_result(table->lpWSPRecvDisconnect(s, data, &error), error);
+                         : winsock_result(table->lpWSPRecvDisconnect(s, data, &error), &error);
 }
 
 /* ---- options, control ---- */
@@ -167,7 +168,7 @@ int WSAAPI getsockopt(SOCKET s, int level, int name, char *value, int *value_byt
     return table == NULL
                ? SOCKET_ERROR
                : winsock_result(table->lpWSPGetSockOpt(s, level, name, value, value_bytes, &error),
-                                error);
+                                &error);
 }
 
 int WSAAPI setsockopt(SOCKET s, int level, int name, const char *value, int value_bytes)
@@ -177,7 +178,7 @@ int WSAAPI setsockopt(SOCKET s, int level, int name, const char *value, int valu
     return table == NULL
                ? SOCKET_ERROR
                : winsock_result(table->lpWSPSetSockOpt(s, level, name, value, value_bytes, &error),
-                                error);
+                                &error);
 }
 
 int WSAAPI WSAIoctl(SOCKET s, DWORD code, LPVOID in, DWORD in_bytes, LPVOID out, DWORD out_bytes,
@@ -191,7 +192,7 @@ int WSAAPI WSAIoctl(SOCKET s, DWORD code, LPVOID in, DWORD in_bytes, LPVOID out,
                          : winsock_result(table->lpWSPIoctl(s, code, in, in_bytes, out, out_bytes,
                                                             returned_bytes, overlapped, routine,
                                                             &thread, &error),
-                                          error);
+                                          &error);
 }
 
 /* The 1.1 call has one argument for both directions; which one the command uses is in the command.
@@ -215,7 +216,7 @@ int WSAAPI select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds
     return table == NULL ? SOCKET_ERROR
                          : winsock_result(table->lpWSPSelect(nfds, readfds, writefds, exceptfds,
                                                              timeout, &error),
-                                          error);
+                                          &error);
 }
 
 /* What the FD_ISSET macro calls. */

@@ -84,7 +84,7 @@ int WSAAPI WSACleanup(void)
         }
     }
     ReleaseSRWLockExclusive(&startup_lock);
-    return winsock_result(result, error);
+    return winsock_result(result, &error);
 }
 
 int WSAAPI WSAGetLastError(void)
