@@ -1,8 +1,9 @@
 /*
- * trade_feed: the feed handler. Joins the market-data group, receives, checks every datagram
- * (sequence, size, each byte), keeps an order book, answers one update in ten with a UDP order and
- * measures how long its acknowledgement takes. Ends when the peer's end marker came and the
- * acknowledgements are in, or at a time-out. Prints a histogram; figures go to --json. One thread.
+ * trade_feed: the feed handler. Joins the market-data group, opens its order sessions (TCP), then
+ * receives, checks every datagram (sequence, size, each byte), keeps an order book, answers one
+ * update in ten with an order and measures how long its acknowledgement takes. Ends when the peer's
+ * end marker came and every order is acknowledged, or at a time-out, and closes each session in
+ * order. Prints a histogram; figures go to --json. One thread.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,20 +20,17 @@
 #define FEED_MS 1000000ull
 #define FEED_S  1000000000ull
 
-enum { FEED_MARKET = 1, FEED_ORDER = 2 }; /* bits of trade_net_wait, in its order */
-
 struct feed_config {
     const char *instance, *json, *label;
     uint32_t local_ip, peer_ip, group;
-    uint64_t peer_port, group_port, order_every, timeout_s, buffer_bytes, core;
+    uint64_t peer_port, group_port, order_every, sessions, timeout_s, buffer_bytes, core;
     bool busy;
 };
 
 struct feed {
     struct feed_config config;
     struct trade_net *net;
-    struct trade_socket *market, *order;
-    struct trade_addr peer;
+    struct trade_socket *market;
     struct book book;
     struct orders orders;
     uint32_t run_id;
@@ -41,26 +39,14 @@ struct feed {
     uint64_t *seen;               /* bit per datagram */
     uint64_t received, bytes, duplicates, corrupt, strays, reordered;
     uint32_t newest_seq;
-    bool ended, done_acked;
-    uint64_t first_ns, last_ns, deadline_ns, waits;
+    bool ended;
+    uint64_t first_ns, last_ns, deadline_ns, waits, open_ns;
     uint8_t buffer[2048];
 };
 
-/* Sends HELLO or DONE; either is repeated by its caller until it is answered. */
-static bool feed_tell(struct feed *feed, enum trade_order_type type, uint32_t value)
-{
-    struct trade_order message = {.magic = TRADE_ORDER_MAGIC,
-                                  .run_id = feed->run_id,
-                                  .type = (uint8_t)type,
-                                  .market_seq = value};
-    return trade_net_send(feed->order, &message, sizeof(message), feed->peer) != TRADE_NET_FAILED;
-}
-
+/* What the exchange said when it welcomed us. */
 static bool feed_welcome(struct feed *feed, const struct trade_order *welcome)
 {
-    if (feed->seen != NULL) {
-        return true; /* the answer to a repeated HELLO */
-    }
     feed->expected = welcome->market_seq;
     feed->seed = welcome->sent_ns;
     feed->max_bytes = welcome->quantity;
@@ -71,40 +57,7 @@ static bool feed_welcome(struct feed *feed, const struct trade_order *welcome)
     }
     feed->seen = calloc((size_t)feed->expected / 64 + 1, sizeof(uint64_t));
     return feed->seen != NULL &&
-           orders_init(&feed->orders, feed->order, feed->peer, feed->run_id,
-                       feed->expected / (uint32_t)feed->config.order_every + 1);
-}
-
-/* One message on the order socket, if there is one. False: failed. */
-static bool feed_take_order(struct feed *feed, bool *any)
-{
-    struct trade_addr from;
-    struct trade_order message;
-    int got = trade_net_recv(feed->order, feed->buffer, sizeof(feed->buffer), &from);
-    if (got == TRADE_NET_NOTHING) {
-        return true;
-    }
-    if (got == TRADE_NET_FAILED) {
-        return false;
-    }
-    *any = true;
-    uint64_t now_ns = os_monotonic_ns();
-    if ((size_t)got != sizeof(message)) {
-        feed->strays++;
-        return true;
-    }
-    memcpy(&message, feed->buffer, sizeof(message));
-    if (message.magic != TRADE_ORDER_MAGIC || message.run_id != feed->run_id ||
-        from.ip != feed->peer.ip || from.port != feed->peer.port) {
-        feed->strays++;
-    } else if (message.type == TRADE_ORDER_WELCOME) {
-        return feed_welcome(feed, &message);
-    } else if (message.type == TRADE_ORDER_ACK && feed->seen != NULL) {
-        orders_take_ack(&feed->orders, &message, now_ns);
-    } else if (message.type == TRADE_ORDER_DONE_ACK) {
-        feed->done_acked = true;
-    }
-    return true;
+           orders_make_room(&feed->orders, feed->expected / (uint32_t)feed->config.order_every + 1);
 }
 
 static bool feed_update(struct feed *feed, const struct trade_market *update, size_t bytes)
@@ -163,25 +116,47 @@ static bool feed_take_market(struct feed *feed, bool *any)
     return feed_update(feed, &update, (size_t)got);
 }
 
-/* Takes what is there on the sockets of the mask, a bounded number of each: orders first, their
- * round trip is what is measured. */
-static bool feed_drain(struct feed *feed, uint32_t ready)
+static bool feed_drain_market(struct feed *feed)
 {
     enum { BATCH = 16 };
     bool any = true;
-    uint64_t before = feed->received + feed->orders.acks;
-    for (int i = 0; (ready & FEED_ORDER) && any && i < BATCH; i++) {
-        any = false;
-        if (!feed_take_order(feed, &any)) {
-            return false;
-        }
-    }
-    any = true;
-    for (int i = 0; (ready & FEED_MARKET) && any && i < BATCH; i++) {
+    for (int i = 0; any && i < BATCH; i++) {
         any = false;
         if (!feed_take_market(feed, &any)) {
             return false;
         }
+    }
+    return true;
+}
+
+/* Waits, takes what is there: the sessions first, their round trip is what is measured; then a
+ * bounded number of datagrams. */
+static bool feed_turn(struct feed *feed, uint32_t wait_us)
+{
+    struct trade_socket *sockets[1 + TRADE_SESSIONS_MAX] = {feed->market};
+    uint32_t which[TRADE_SESSIONS_MAX];
+    bool ready[1 + TRADE_SESSIONS_MAX];
+    uint32_t count = orders_sockets(&feed->orders, sockets + 1, which);
+    uint64_t before = feed->received + feed->orders.acks;
+    memset(ready, true, sizeof(ready));
+    if (!feed->config.busy) {
+        feed->waits++;
+        if (!trade_net_wait(feed->net, sockets, 1 + count, wait_us, ready)) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (ready[1 + i] && !orders_take(&feed->orders, which[i])) {
+            return false;
+        }
+    }
+    /* Before the datagrams, which may come right behind the welcome. */
+    if (feed->seen == NULL && feed->orders.welcomed != 0 &&
+        !feed_welcome(feed, &feed->orders.welcome)) {
+        return false;
+    }
+    if ((ready[0] && !feed_drain_market(feed)) || !orders_flush(&feed->orders)) {
+        return false;
     }
     /* The repeated end marker is no progress. */
     if (feed->received + feed->orders.acks != before) {
@@ -193,66 +168,74 @@ static bool feed_drain(struct feed *feed, uint32_t ready)
     return true;
 }
 
-static bool feed_turn(struct feed *feed, uint32_t wait_us)
+/* Opens the sessions and waits until the exchange has welcomed each of them, at most for 10 s. */
+static bool feed_log_in(struct feed *feed)
 {
-    struct trade_socket *sockets[2] = {feed->market, feed->order};
-    uint32_t ready = FEED_MARKET | FEED_ORDER;
-    if (!feed->config.busy) {
-        feed->waits++;
-        if (!trade_net_wait(feed->net, sockets, 2, wait_us, &ready)) {
-            return false;
-        }
-    }
-    return feed_drain(feed, ready);
-}
-
-/* Repeats a message every 50 ms until *answered, at most for limit_ns. */
-static bool feed_until_answered(struct feed *feed, enum trade_order_type type, uint64_t limit_ns)
-{
+    const struct feed_config *config = &feed->config;
+    struct orders *orders = &feed->orders;
+    struct trade_addr peer = {.ip = config->peer_ip, .port = (uint16_t)config->peer_port};
     uint64_t start_ns = os_monotonic_ns();
-    uint64_t next_ns = start_ns;
-    for (;;) {
-        if (type == TRADE_ORDER_HELLO ? feed->seen != NULL : feed->done_acked) {
-            return true;
-        }
-        uint64_t now_ns = os_monotonic_ns();
-        if (now_ns - start_ns > limit_ns) {
-            (void)fprintf(stderr, "trade_feed: the peer did not answer %s within %llu s\n",
-                          type == TRADE_ORDER_HELLO ? "HELLO" : "DONE",
-                          (unsigned long long)(limit_ns / FEED_S));
+    if (!orders_open(orders, feed->net, peer, (uint32_t)config->sessions, feed->run_id)) {
+        return false;
+    }
+    while (orders->welcomed != orders->session_count) {
+        bool connecting = orders->connected != orders->session_count;
+        if (os_monotonic_ns() - start_ns > 10 * FEED_S) {
+            (void)fprintf(
+                stderr,
+                "trade_feed: of %u sessions %u were connected and %u welcomed within 10 s\n",
+                orders->session_count, orders->connected, orders->welcomed);
             return false;
         }
-        if (now_ns >= next_ns) {
-            if (!feed_tell(feed, type, (uint32_t)feed->received)) {
-                return false;
-            }
-            next_ns = now_ns + 50 * FEED_MS;
-        }
-        if (!feed_turn(feed, 10000)) {
+        /* Only what is connected is waited for, so the others are looked at again soon. */
+        if ((connecting && !orders_log_in(orders)) || !feed_turn(feed, connecting ? 500 : 10000)) {
             return false;
         }
     }
+    feed->open_ns = os_monotonic_ns() - start_ns;
+    return true;
 }
 
-/* The run itself: until all is in, or the end marker came and nothing more followed for 300 ms. */
+/* The run itself: until all is in, or the end marker came, no datagram followed for 300 ms and
+ * every order is acknowledged: TCP loses none, so they are waited for. */
 static bool feed_run(struct feed *feed)
 {
+    const struct orders *orders = &feed->orders;
     for (;;) {
         if (!feed_turn(feed, 10000)) {
             return false;
         }
-        bool complete = feed->received == feed->expected && feed->orders.acks == feed->orders.sent;
-        if (!feed->ended && !complete) {
-            if (os_monotonic_ns() > feed->deadline_ns) {
-                (void)fprintf(stderr, "trade_feed: no end marker before the time-out\n");
-                return false;
-            }
-            continue;
-        }
-        if (complete || os_monotonic_ns() - feed->last_ns > 300 * FEED_MS) {
+        uint64_t now_ns = os_monotonic_ns();
+        bool all = feed->received == feed->expected;
+        if (orders->acks == orders->sent &&
+            (all || (feed->ended && now_ns - feed->last_ns > 300 * FEED_MS))) {
             return true;
         }
+        if (now_ns > feed->deadline_ns) {
+            (void)fprintf(stderr, "trade_feed: time-out: %s, %" PRIu64 " orders not acknowledged\n",
+                          feed->ended ? "the end marker came" : "no end marker",
+                          orders->sent - orders->acks);
+            return false;
+        }
     }
+}
+
+/* Ends each session and waits for the exchange's end, at most for 10 s. */
+static bool feed_log_out(struct feed *feed)
+{
+    struct orders *orders = &feed->orders;
+    uint64_t start_ns = os_monotonic_ns();
+    while (orders->ended != orders->session_count) {
+        if (!orders_close(orders, (uint32_t)feed->received) || !feed_turn(feed, 1000)) {
+            return false;
+        }
+        if (os_monotonic_ns() - start_ns > 10 * FEED_S) {
+            (void)fprintf(stderr, "trade_feed: of %u sessions %u ended within 10 s\n",
+                          orders->session_count, orders->ended);
+            return false;
+        }
+    }
+    return true;
 }
 
 static void feed_json_text(FILE *out, const char *text)
@@ -277,8 +260,12 @@ static bool feed_json(struct feed *feed, bool complete)
     const struct orders *orders = &feed->orders;
     (void)fprintf(out, "{\"label\":");
     feed_json_text(out, feed->config.label);
-    (void)fprintf(out, ",\"path\":");
-    feed_json_text(out, trade_net_path(feed->net));
+    (void)fprintf(out, ",\"market_path\":");
+    feed_json_text(out, trade_net_path(feed->market));
+    if (orders->session_count != 0) {
+        (void)fprintf(out, ",\"order_path\":");
+        feed_json_text(out, trade_net_path(orders->sessions[0].stream.socket));
+    }
     uint64_t dropped = trade_net_dropped(feed->market);
     (void)fprintf(out,
                   ",\"complete\":%s,\"expected\":%" PRIu32 ",\"received\":%" PRIu64
@@ -291,13 +278,14 @@ static bool feed_json(struct feed *feed, bool complete)
         (void)fprintf(out, ",\"socket_dropped\":%" PRIu64, dropped);
     }
     (void)fprintf(out,
-                  ",\"elapsed_ns\":%" PRIu64 ",\"waits\":%" PRIu64 ",\"orders_sent\":%" PRIu64
-                  ",\"orders_not_sent\":%" PRIu64 ",\"acks\":%" PRIu64 ",\"acks_missing\":%" PRIu64
-                  ",\"duplicate_acks\":%" PRIu64 ",\"bad_acks\":%" PRIu64
-                  ",\"book_updates\":%" PRIu64 ",\"round_trip\":",
-                  feed->last_ns - feed->first_ns, feed->waits, orders->sent, orders->not_sent,
-                  orders->acks, orders->sent - orders->acks, orders->duplicate_acks,
-                  orders->bad_acks, feed->book.updates);
+                  ",\"elapsed_ns\":%" PRIu64 ",\"waits\":%" PRIu64 ",\"sessions\":%" PRIu32
+                  ",\"sessions_opened\":%" PRIu32 ",\"sessions_ended\":%" PRIu32
+                  ",\"open_ns\":%" PRIu64 ",\"orders_sent\":%" PRIu64
+                  ",\"orders_not_sent\":%" PRIu64 ",\"acks\":%" PRIu64 ",\"bad_acks\":%" PRIu64
+                  ",\"order_strays\":%" PRIu64 ",\"book_updates\":%" PRIu64 ",\"round_trip\":",
+                  feed->last_ns - feed->first_ns, feed->waits, orders->session_count,
+                  orders->welcomed, orders->ended, feed->open_ns, orders->sent, orders->not_sent,
+                  orders->acks, orders->bad_acks, orders->strays, feed->book.updates);
     histogram_json(&orders->round_trip, out);
     (void)fprintf(out, "}\n");
     return fclose(out) == 0;
@@ -307,13 +295,9 @@ static bool feed_open(struct feed *feed)
 {
     const struct feed_config *config = &feed->config;
     struct trade_addr market = {.ip = 0, .port = (uint16_t)config->group_port};
-    struct trade_addr order = {.ip = config->local_ip, .port = 0};
-    feed->peer = (struct trade_addr){.ip = config->peer_ip, .port = (uint16_t)config->peer_port};
-    uint32_t buffer_bytes = (uint32_t)config->buffer_bytes;
     return trade_net_open(config->instance, &feed->net) &&
-           trade_net_udp(feed->net, market, buffer_bytes, true, &feed->market) &&
-           trade_net_join(feed->market, config->group, config->local_ip) &&
-           trade_net_udp(feed->net, order, 0, false, &feed->order);
+           trade_net_udp(feed->net, market, (uint32_t)config->buffer_bytes, true, &feed->market) &&
+           trade_net_join(feed->market, config->group, config->local_ip);
 }
 
 static void feed_config_parse(struct feed_config *config, int argc, char **argv)
@@ -325,6 +309,7 @@ static void feed_config_parse(struct feed_config *config, int argc, char **argv)
                                    .peer_port = 7011,
                                    .group_port = 7010,
                                    .order_every = 10,
+                                   .sessions = 100,
                                    .timeout_s = 60,
                                    .buffer_bytes = 16u << 20,
                                    .core = UINT64_MAX};
@@ -339,6 +324,8 @@ static void feed_config_parse(struct feed_config *config, int argc, char **argv)
         {"--group-port", TRADE_ARG_UINT, &config->group_port, 1, 65535, "its port (7010)"},
         {"--order-every", TRADE_ARG_UINT, &config->order_every, 1, 1000000,
          "an order for every how many updates (10)"},
+        {"--sessions", TRADE_ARG_UINT, &config->sessions, 1, TRADE_SESSIONS_MAX,
+         "order sessions, TCP connections (100)"},
         {"--timeout-s", TRADE_ARG_UINT, &config->timeout_s, 1, 3600, "bound of the run (60)"},
         {"--buffer", TRADE_ARG_UINT, &config->buffer_bytes, 4096, 1u << 30,
          "receive buffer in bytes (4194304)"},
@@ -364,12 +351,9 @@ int main(int argc, char **argv)
         return 1;
     }
     feed.deadline_ns = os_monotonic_ns() + feed.config.timeout_s * FEED_S;
-    bool complete = feed_until_answered(&feed, TRADE_ORDER_HELLO, 10 * FEED_S) && feed_run(&feed);
-    if (!complete && trade_net_error()[0] != '\0') {
-        (void)fprintf(stderr, "trade_feed: %s\n", trade_net_error());
-    }
-    if (complete) {
-        complete = feed_until_answered(&feed, TRADE_ORDER_DONE, 3 * FEED_S);
+    bool complete = feed_log_in(&feed) && feed_run(&feed) && feed_log_out(&feed);
+    if (!complete && session_error()[0] != '\0') {
+        (void)fprintf(stderr, "trade_feed: %s\n", session_error());
     }
     if (feed.seen != NULL) {
         histogram_print(&feed.orders.round_trip, stdout);

@@ -1,14 +1,15 @@
 /*
- * trade_peer: the exchange. Waits for a feed handler's HELLO, multicasts numbered market data at a
- * steady rate in small bursts by the clock, acknowledges each order it gets, repeats the end marker
- * until the feed says DONE. In the demo it runs over the kernel's sockets in a network namespace of
- * its own: the peer that nobody of this project wrote the stack of. Figures go to --json. One
- * thread.
+ * trade_peer: the exchange. Waits for a feed handler's sessions (TCP) and their HELLOs, multicasts
+ * numbered market data at a steady rate in small bursts by the clock, checks and acknowledges each
+ * order, repeats the end marker until the feed says DONE, and ends each session behind the feed's
+ * own end. In the demo it runs over the kernel's sockets in a network namespace of its own: the
+ * peer that nobody of this project wrote the stack of. Figures go to --json. One thread.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/trading/session.h"
 #include "bench/trading/trade_args.h"
 #include "bench/trading/trade_net.h"
 #include "bench/trading/trade_wire.h"
@@ -24,136 +25,235 @@ struct peer_config {
     uint64_t port, group_port, count, rate, burst, seed, max_bytes, timeout_s, core;
 };
 
+struct peer_session {
+    struct session stream;
+    bool hello, done, ended;
+    uint32_t orders, last_seq; /* taken, and the number of the newest one */
+};
+
 struct peer {
     struct peer_config config;
     struct trade_net *net;
-    struct trade_socket *market, *order;
-    struct trade_addr feed;
-    uint32_t run_id; /* the feed's, from its HELLO; 0: none yet */
+    struct trade_socket *market, *listener;
+    struct peer_session sessions[TRADE_SESSIONS_MAX]; /* as they were accepted */
+    uint32_t accepted, expected, hellos, done, ended; /* sessions; expected: by the first HELLO */
+    uint32_t run_id;                                  /* the feed's, from its HELLO; 0: none yet */
     uint64_t sent, sent_bytes, retries, slips, worst_late_ns;
-    uint64_t orders, acks, acks_retried, strays;
+    uint64_t orders, bad_orders, acks, acks_retried, strays;
     uint32_t feed_received;
-    bool done;
     uint64_t start_ns, end_ns;
 };
 
-/* Sends until the socket has room, at most for a second. */
-static bool peer_send(struct trade_socket *socket, const void *data, size_t bytes,
-                      struct trade_addr to, uint64_t *retries)
+/* Counts a send that found no room. False: there was none for a second. */
+static bool peer_retry(uint64_t *retries, uint64_t *start_ns)
 {
-    for (uint64_t start_ns = 0;;) {
-        int sent = trade_net_send(socket, data, bytes, to);
-        if (sent != TRADE_NET_NOTHING) {
-            return sent == (int)bytes;
-        }
-        ++*retries;
-        uint64_t now_ns = os_monotonic_ns();
-        start_ns = start_ns == 0 ? now_ns : start_ns;
-        if (now_ns - start_ns > PEER_S) {
-            (void)fprintf(stderr, "trade_peer: no room to send for a second\n");
-            return false;
-        }
-        os_yield();
-    }
-}
-
-static bool peer_answer(struct peer *peer, struct trade_order *message, struct trade_addr from)
-{
-    switch (message->type) {
-    case TRADE_ORDER_HELLO:
-        if (peer->run_id == 0) {
-            peer->run_id = message->run_id;
-            peer->feed = from;
-        }
-        message->type = TRADE_ORDER_WELCOME;
-        message->market_seq = (uint32_t)peer->config.count;
-        message->sent_ns = peer->config.seed;
-        message->quantity = (uint32_t)peer->config.max_bytes;
-        break;
-    case TRADE_ORDER_NEW:
-        peer->orders++;
-        message->type = TRADE_ORDER_ACK;
-        break;
-    case TRADE_ORDER_DONE:
-        peer->done = true;
-        peer->feed_received = message->market_seq;
-        message->type = TRADE_ORDER_DONE_ACK;
-        break;
-    default:
-        peer->strays++;
-        return true;
-    }
-    bool ack = message->type == TRADE_ORDER_ACK;
-    if (!peer_send(peer->order, message, sizeof(*message), from, &peer->acks_retried)) {
+    uint64_t now_ns = os_monotonic_ns();
+    ++*retries;
+    *start_ns = *start_ns == 0 ? now_ns : *start_ns;
+    if (now_ns - *start_ns > PEER_S) {
+        (void)fprintf(stderr, "trade_peer: no room to send for a second\n");
         return false;
     }
-    peer->acks += ack;
+    os_yield();
     return true;
 }
 
-/* Takes and answers every order that waits. */
-static bool peer_serve(struct peer *peer)
+/* Multicasts until the socket has room. */
+static bool peer_send(struct peer *peer, const void *data, size_t bytes)
 {
-    uint8_t buffer[256];
-    struct trade_order message;
-    struct trade_addr from;
-    for (;;) {
-        int got = trade_net_recv(peer->order, buffer, sizeof(buffer), &from);
-        if (got == TRADE_NET_NOTHING) {
-            return true;
+    struct trade_addr group = {.ip = peer->config.group, .port = (uint16_t)peer->config.group_port};
+    for (uint64_t start_ns = 0;;) {
+        int sent = trade_net_send(peer->market, data, bytes, group);
+        if (sent != TRADE_NET_NOTHING) {
+            return sent == (int)bytes;
         }
-        if (got == TRADE_NET_FAILED) {
-            return false;
-        }
-        if ((size_t)got != sizeof(message)) {
-            peer->strays++;
-            continue;
-        }
-        memcpy(&message, buffer, sizeof(message));
-        if (message.magic != TRADE_ORDER_MAGIC ||
-            (peer->run_id != 0 && message.run_id != peer->run_id)) {
-            peer->strays++;
-            continue;
-        }
-        if (!peer_answer(peer, &message, from)) {
+        if (!peer_retry(&peer->retries, &start_ns)) {
             return false;
         }
     }
+}
+
+static bool peer_answer(struct peer *peer, struct peer_session *session,
+                        const struct trade_order *message)
+{
+    for (uint64_t start_ns = 0;;) {
+        int sent = session_put(&session->stream, message);
+        if (sent != TRADE_NET_NOTHING) {
+            return sent == 0;
+        }
+        if (!peer_retry(&peer->acks_retried, &start_ns)) {
+            return false;
+        }
+    }
+}
+
+static bool peer_take_hello(struct peer *peer, struct peer_session *session,
+                            struct trade_order *message)
+{
+    if (peer->run_id == 0) {
+        peer->run_id = message->run_id;
+        peer->expected = message->order_seq;
+    }
+    if (session->hello || message->run_id != peer->run_id || message->order_seq != peer->expected ||
+        message->session >= peer->expected) {
+        peer->strays++;
+        return true;
+    }
+    session->hello = true;
+    peer->hellos++;
+    message->type = TRADE_ORDER_WELCOME;
+    message->market_seq = (uint32_t)peer->config.count;
+    message->sent_ns = peer->config.seed;
+    message->quantity = (uint32_t)peer->config.max_bytes;
+    return peer_answer(peer, session, message);
+}
+
+/* An order is acknowledged if it follows the session's last one and answers something we sent. */
+static bool peer_take_order(struct peer *peer, struct peer_session *session,
+                            struct trade_order *message)
+{
+    if (message->order_seq <= session->last_seq || message->market_seq == 0 ||
+        message->market_seq > peer->sent) {
+        peer->bad_orders++;
+        return true;
+    }
+    session->last_seq = message->order_seq;
+    session->orders++;
+    peer->orders++;
+    message->type = TRADE_ORDER_ACK;
+    if (!peer_answer(peer, session, message)) {
+        return false;
+    }
+    peer->acks++;
+    return true;
+}
+
+static bool peer_take_done(struct peer *peer, struct peer_session *session,
+                           struct trade_order *message)
+{
+    if (message->order_seq != session->orders) {
+        peer->bad_orders++;
+    }
+    session->done = true;
+    peer->done++;
+    peer->feed_received = message->market_seq;
+    message->type = TRADE_ORDER_DONE_ACK;
+    message->order_seq = session->orders;
+    return peer_answer(peer, session, message);
+}
+
+static bool peer_take(struct peer *peer, struct peer_session *session, struct trade_order *message)
+{
+    if (message->magic == TRADE_ORDER_MAGIC && message->type == TRADE_ORDER_HELLO) {
+        return peer_take_hello(peer, session, message);
+    }
+    if (message->magic == TRADE_ORDER_MAGIC && message->run_id == peer->run_id && session->hello &&
+        !session->done) {
+        if (message->type == TRADE_ORDER_NEW) {
+            return peer_take_order(peer, session, message);
+        }
+        if (message->type == TRADE_ORDER_DONE) {
+            return peer_take_done(peer, session, message);
+        }
+    }
+    peer->strays++;
+    return true;
+}
+
+/* Takes and answers all that waits on a session; behind the feed's end comes ours. */
+static bool peer_serve_session(struct peer *peer, struct peer_session *session)
+{
+    struct trade_order message;
+    int got;
+    while ((got = session_take(&session->stream, &message)) == 0) {
+        if (!peer_take(peer, session, &message)) {
+            return false;
+        }
+    }
+    if (got == TRADE_NET_FAILED) {
+        return false;
+    }
+    if (session->stream.end && !session->stream.shut) {
+        if (!session->done) {
+            (void)fprintf(stderr, "trade_peer: a session ended before it said DONE\n");
+            return false;
+        }
+        if (!session_finish(&session->stream)) {
+            return false;
+        }
+        if (session->stream.shut) {
+            session->ended = true;
+            peer->ended++;
+        }
+    }
+    return true;
+}
+
+static bool peer_accept(struct peer *peer)
+{
+    while (peer->accepted < TRADE_SESSIONS_MAX) {
+        struct trade_socket *socket;
+        int got = trade_net_accept(peer->listener, &socket);
+        if (got != 0) {
+            return got == TRADE_NET_NOTHING;
+        }
+        session_init(&peer->sessions[peer->accepted++].stream, socket);
+    }
+    return true;
+}
+
+/* Waits at most that long, then serves what is there. */
+static bool peer_turn(struct peer *peer, uint32_t wait_us)
+{
+    struct trade_socket *sockets[1 + TRADE_SESSIONS_MAX] = {peer->listener};
+    uint32_t which[TRADE_SESSIONS_MAX];
+    bool ready[1 + TRADE_SESSIONS_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < peer->accepted; i++) {
+        if (!peer->sessions[i].ended) {
+            which[count++] = i;
+            sockets[count] = peer->sessions[i].stream.socket;
+        }
+    }
+    if (!trade_net_wait(peer->net, sockets, 1 + count, wait_us, ready)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct peer_session *session = &peer->sessions[which[i]];
+        if (!session_flush(&session->stream) ||
+            (ready[1 + i] && !peer_serve_session(peer, session))) {
+            return false;
+        }
+    }
+    return !ready[0] || peer_accept(peer);
 }
 
 /* Serves orders until the clock says when_ns. */
 static bool peer_serve_until(struct peer *peer, uint64_t when_ns)
 {
     for (;;) {
-        if (!peer_serve(peer)) {
-            return false;
-        }
         uint64_t now_ns = os_monotonic_ns();
-        if (now_ns >= when_ns) {
-            return true;
-        }
-        uint64_t wait_us = (when_ns - now_ns) / 1000;
-        if (wait_us > 100000) {
-            wait_us = 100000;
-        }
-        uint32_t ready;
-        if (wait_us != 0 &&
-            !trade_net_wait(peer->net, &peer->order, 1, (uint32_t)wait_us, &ready)) {
+        uint64_t wait_us = now_ns < when_ns ? (when_ns - now_ns) / 1000 : 0;
+        if (!peer_turn(peer, (uint32_t)(wait_us > 100000 ? 100000 : wait_us))) {
             return false;
+        }
+        if (os_monotonic_ns() >= when_ns) {
+            return true;
         }
     }
 }
 
+/* Until every session of a feed has said HELLO. */
 static bool peer_wait_for_feed(struct peer *peer)
 {
     uint64_t deadline_ns = os_monotonic_ns() + peer->config.timeout_s * PEER_S;
-    while (peer->run_id == 0) {
-        uint64_t now_ns = os_monotonic_ns();
-        if (now_ns > deadline_ns) {
-            (void)fprintf(stderr, "trade_peer: no feed handler said HELLO\n");
+    while (peer->hellos == 0 || peer->hellos != peer->expected) {
+        if (os_monotonic_ns() > deadline_ns) {
+            (void)fprintf(stderr, "trade_peer: of %u sessions %u said HELLO, %u were accepted\n",
+                          peer->expected, peer->hellos, peer->accepted);
             return false;
         }
-        if (!peer_serve_until(peer, now_ns + PEER_MS)) {
+        if (!peer_turn(peer, 10000)) {
             return false;
         }
     }
@@ -163,12 +263,11 @@ static bool peer_wait_for_feed(struct peer *peer)
 static bool peer_burst(struct peer *peer, uint64_t count)
 {
     uint8_t data[TRADE_MARKET_MAX_BYTES];
-    struct trade_addr group = {.ip = peer->config.group, .port = (uint16_t)peer->config.group_port};
     for (uint64_t i = 0; i < count; i++) {
         uint32_t bytes =
             trade_market_fill(peer->config.seed, peer->run_id, (uint32_t)peer->sent + 1,
                               (uint32_t)peer->config.max_bytes, data);
-        if (!peer_send(peer->market, data, bytes, group, &peer->retries)) {
+        if (!peer_send(peer, data, bytes)) {
             return false;
         }
         peer->sent++;
@@ -211,7 +310,8 @@ static bool peer_multicast(struct peer *peer)
     return true;
 }
 
-/* Repeats the end marker each 20 ms until the feed said DONE, at most for 10 s. */
+/* Repeats the end marker each 20 ms until each session has said DONE, then waits for the sessions'
+ * ends; at most for 20 s. */
 static bool peer_finish(struct peer *peer)
 {
     struct trade_market end = {.magic = TRADE_MARKET_MAGIC,
@@ -219,18 +319,18 @@ static bool peer_finish(struct peer *peer)
                                .type = TRADE_MARKET_END,
                                .len_bytes = sizeof(end),
                                .seq = (uint32_t)peer->sent};
-    struct trade_addr group = {.ip = peer->config.group, .port = (uint16_t)peer->config.group_port};
-    for (int i = 0; i < 500 && !peer->done; i++) {
-        if (!peer_send(peer->market, &end, sizeof(end), group, &peer->retries) ||
+    for (int i = 0; i < 1000 && peer->ended != peer->expected; i++) {
+        if ((peer->done != peer->expected && !peer_send(peer, &end, sizeof(end))) ||
             !peer_serve_until(peer, os_monotonic_ns() + 20 * PEER_MS)) {
             return false;
         }
     }
-    if (!peer->done) {
-        (void)fprintf(stderr, "trade_peer: the feed handler never said DONE\n");
+    if (peer->ended != peer->expected) {
+        (void)fprintf(stderr, "trade_peer: of %u sessions %u said DONE and %u ended\n",
+                      peer->expected, peer->done, peer->ended);
         return false;
     }
-    return peer_serve_until(peer, os_monotonic_ns() + 200 * PEER_MS); /* a repeated DONE */
+    return true;
 }
 
 static bool peer_json(struct peer *peer)
@@ -241,17 +341,19 @@ static bool peer_json(struct peer *peer)
         return false;
     }
     uint64_t elapsed_ns = peer->end_ns - peer->start_ns;
-    (void)fprintf(
-        out,
-        "{\"path\":\"%s\",\"sent\":%" PRIu64 ",\"sent_bytes\":%" PRIu64 ",\"elapsed_ns\":%" PRIu64
-        ",\"rate\":%.0f,\"send_retries\":%" PRIu64 ",\"slips\":%" PRIu64
-        ",\"worst_late_ns\":%" PRIu64 ",\"orders_received\":%" PRIu64 ",\"acks_sent\":%" PRIu64
-        ",\"acks_retried\":%" PRIu64 ",\"strays\":%" PRIu64 ",\"feed_received\":%" PRIu32
-        ",\"done\":%s}\n",
-        trade_net_path(peer->net), peer->sent, peer->sent_bytes, elapsed_ns,
-        elapsed_ns != 0 ? (double)peer->sent * 1e9 / (double)elapsed_ns : 0.0, peer->retries,
-        peer->slips, peer->worst_late_ns, peer->orders, peer->acks, peer->acks_retried,
-        peer->strays, peer->feed_received, peer->done ? "true" : "false");
+    (void)fprintf(out,
+                  "{\"path\":\"%s\",\"sent\":%" PRIu64 ",\"sent_bytes\":%" PRIu64
+                  ",\"elapsed_ns\":%" PRIu64 ",\"rate\":%.0f,\"send_retries\":%" PRIu64
+                  ",\"slips\":%" PRIu64 ",\"worst_late_ns\":%" PRIu64 ",\"sessions\":%" PRIu32
+                  ",\"sessions_ended\":%" PRIu32 ",\"orders_received\":%" PRIu64
+                  ",\"bad_orders\":%" PRIu64 ",\"acks_sent\":%" PRIu64 ",\"acks_retried\":%" PRIu64
+                  ",\"strays\":%" PRIu64 ",\"feed_received\":%" PRIu32 ",\"done\":%s}\n",
+                  trade_net_path(peer->market), peer->sent, peer->sent_bytes, elapsed_ns,
+                  elapsed_ns != 0 ? (double)peer->sent * 1e9 / (double)elapsed_ns : 0.0,
+                  peer->retries, peer->slips, peer->worst_late_ns, peer->hellos, peer->ended,
+                  peer->orders, peer->bad_orders, peer->acks, peer->acks_retried, peer->strays,
+                  peer->feed_received,
+                  peer->hellos != 0 && peer->ended == peer->expected ? "true" : "false");
     return fclose(out) == 0;
 }
 
@@ -261,7 +363,7 @@ static bool peer_open(struct peer *peer)
     struct trade_addr order = {.ip = config->local_ip, .port = (uint16_t)config->port};
     struct trade_addr market = {.ip = config->local_ip, .port = 0};
     return trade_net_open(config->instance, &peer->net) &&
-           trade_net_udp(peer->net, order, 1u << 20, false, &peer->order) &&
+           trade_net_listen(peer->net, order, TRADE_SESSIONS_MAX, &peer->listener) &&
            trade_net_udp(peer->net, market, 0, false, &peer->market) &&
            trade_net_multicast_from(peer->market, config->local_ip);
 }
@@ -315,8 +417,8 @@ int main(int argc, char **argv)
     (void)printf("ready\n");
     (void)fflush(stdout);
     good = peer_wait_for_feed(&peer) && peer_multicast(&peer) && peer_finish(&peer);
-    if (!good && trade_net_error()[0] != '\0') {
-        (void)fprintf(stderr, "trade_peer: %s\n", trade_net_error());
+    if (!good && session_error()[0] != '\0') {
+        (void)fprintf(stderr, "trade_peer: %s\n", session_error());
     }
     if (peer.config.json != NULL && !peer_json(&peer)) {
         good = false;

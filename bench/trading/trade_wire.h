@@ -1,8 +1,9 @@
 /*
  * What the trading programs say to each other: numbered market-data datagrams to a multicast group,
- * and 40-byte orders with their acknowledgements (40 bytes ride inside one request slot of
- * Ringsock). Fields are little-endian, as the machines are; a message is copied in and out, never
- * cast. Pure functions; any thread. Used by trade_feed and trade_peer.
+ * and 40-byte orders with their acknowledgements over TCP sessions. On each session: HELLO,
+ * WELCOME, any number of NEW and ACK, DONE, DONE_ACK; behind DONE the feed ends its side, then the
+ * peer its own. Fields are little-endian, as the machines are; a message is copied in and out,
+ * never cast. Pure functions; any thread. Used by trade_feed and trade_peer.
  */
 #ifndef RINGSOCK_BENCH_TRADING_TRADE_WIRE_H
 #define RINGSOCK_BENCH_TRADING_TRADE_WIRE_H
@@ -17,6 +18,7 @@
 #define TRADE_MARKET_MIN_BYTES 64u
 #define TRADE_MARKET_MAX_BYTES 1400u
 #define TRADE_INSTRUMENTS      16u
+#define TRADE_SESSIONS_MAX     120u
 
 enum trade_market_type { TRADE_MARKET_UPDATE = 1, TRADE_MARKET_END = 2 };
 
@@ -36,12 +38,13 @@ struct trade_market {
 static_assert(sizeof(struct trade_market) == 32, "wire: trade_market");
 
 enum trade_order_type {
-    TRADE_ORDER_HELLO = 1, /* feed to peer: I have joined, start */
+    TRADE_ORDER_HELLO = 1, /* feed to peer: I have joined; order_seq = sessions in all */
     TRADE_ORDER_WELCOME,   /* market_seq = datagrams to come, sent_ns = seed */
     TRADE_ORDER_NEW,
     TRADE_ORDER_ACK,  /* the order as it came, type changed */
-    TRADE_ORDER_DONE, /* feed to peer: market_seq = unique datagrams received */
-    TRADE_ORDER_DONE_ACK
+    TRADE_ORDER_DONE, /* market_seq = unique datagrams received, order_seq = orders of the session
+                       */
+    TRADE_ORDER_DONE_ACK /* order_seq = orders acknowledged on the session */
 };
 
 struct trade_order {
@@ -54,8 +57,8 @@ struct trade_order {
     uint32_t quantity;
     uint16_t instrument;
     uint8_t buy;
-    uint8_t type; /* enum trade_order_type */
-    uint32_t reserved;
+    uint8_t type;     /* enum trade_order_type */
+    uint32_t session; /* from 0 */
 };
 static_assert(sizeof(struct trade_order) == 40, "wire: trade_order");
 
