@@ -188,6 +188,10 @@ static int kernel_socket(const struct kernel_options *options)
     if (options->nodelay) {
         kernel_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     }
+    if (options->congestion != NULL) {
+        CHECK(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, options->congestion,
+                         (socklen_t)strlen(options->congestion)) == 0);
+    }
     if (options->local_port != 0) {
         struct sockaddr_in address = kernel_address(NULL, options->local_port);
         CHECK(bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);

@@ -56,6 +56,7 @@ struct kernel_options { /* 0: the kernel's own */
     int backlog, segment_max;
     uint16_t local_port;
     bool nodelay;
+    const char *congestion; /* "cubic"; root may choose one that others may not */
 };
 
 int kernel_listen(uint16_t port, const struct kernel_options *options);

@@ -8,7 +8,7 @@
 #   peers     folder with the programs of the kernel's side
 # and may set
 #   middle=1  a third namespace: two wires, joined by a bridge in it (namespace $wire, interfaces $wire_ours_if and $wire_peer_if)
-#   config_more  further lines of the configuration, sections included
+#   config_nic, config_queue  further lines of those sections; config_more  further sections
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 id=$$
@@ -105,6 +105,7 @@ mtu_bytes = $mtu
 ${config_nic-}
 [queue]
 idle = yield
+${config_queue-}
 [ip]
 address = $5/24
 [instance]

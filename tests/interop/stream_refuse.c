@@ -1,0 +1,3 @@
+#include "stream_rig.h"
+#include <stddef.h>
+const struct stream_case stream_cases_refuse[] = {{NULL, NULL}};
