@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -119,13 +120,14 @@ uint32_t kernel_count_open(void)
     return kernel_count_states(~((1u << KERNEL_LISTEN) | (1u << KERNEL_TIME_WAIT)));
 }
 
-/* Lines in pairs: "TcpExt: SyncookiesSent SyncookiesRecv ...", "TcpExt: 0 0 ...". */
-uint64_t kernel_counter(const char *name)
+/* Lines in pairs: "TcpExt: SyncookiesSent SyncookiesRecv ...", "TcpExt: 0 0 ...". UINT64_MAX: it is
+ * not there. */
+static uint64_t kernel_counter_of(const char *path, const char *name)
 {
     static char names[16384];
     static char values[16384];
     uint64_t found = UINT64_MAX;
-    FILE *table = fopen("/proc/self/net/netstat", "r");
+    FILE *table = fopen(path, "r");
     CHECK(table != NULL);
     while (fgets(names, sizeof(names), table) != NULL &&
            fgets(values, sizeof(values), table) != NULL) {
@@ -142,6 +144,13 @@ uint64_t kernel_counter(const char *name)
         }
     }
     (void)fclose(table);
+    return found;
+}
+
+uint64_t kernel_counter(const char *name)
+{
+    uint64_t found = kernel_counter_of("/proc/self/net/netstat", name);
+    found = found != UINT64_MAX ? found : kernel_counter_of("/proc/self/net/snmp", name);
     CHECK(found != UINT64_MAX);
     return found;
 }
@@ -258,12 +267,42 @@ void kernel_wait(int fd, bool reads, bool writes)
     CHECK(poll(&poller, 1, 1000) >= 0);
 }
 
-uint32_t kernel_retransmits(int fd)
+void kernel_send_urgent(int fd, uint8_t byte)
+{
+    CHECK(send(fd, &byte, 1, MSG_OOB | MSG_NOSIGNAL) == 1);
+}
+
+int kernel_recv_urgent(int fd)
+{
+    uint8_t byte;
+    ssize_t got = recv(fd, &byte, 1, MSG_OOB);
+    CHECK(got == 1 || errno == EINVAL || errno == EAGAIN);
+    return got == 1 ? byte : -1;
+}
+
+uint32_t kernel_unread(int fd)
+{
+    int bytes = 0;
+    CHECK(ioctl(fd, FIONREAD, &bytes) == 0);
+    return (uint32_t)bytes;
+}
+
+static struct tcp_info kernel_info(int fd)
 {
     struct tcp_info info;
     socklen_t bytes = sizeof(info);
     CHECK(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) == 0);
-    return info.tcpi_total_retrans;
+    return info;
+}
+
+uint32_t kernel_agreed(int fd)
+{
+    return kernel_info(fd).tcpi_options;
+}
+
+uint32_t kernel_retransmits(int fd)
+{
+    return kernel_info(fd).tcpi_total_retrans;
 }
 
 void kernel_shutdown_send(int fd)

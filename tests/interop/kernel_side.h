@@ -42,7 +42,7 @@ enum kernel_state {
 
 /* TCP sockets of the namespace in that state. */
 uint32_t kernel_count(enum kernel_state state);
-/* A counter of /proc/net/netstat, "TCPWinProbe". */
+/* A counter of /proc/net/netstat or /proc/net/snmp, "TCPWinProbe". */
 uint64_t kernel_counter(const char *name);
 /* All but listeners and TIME_WAITs. */
 uint32_t kernel_count_open(void);
@@ -73,6 +73,14 @@ ssize_t kernel_recv(int fd, void *data, size_t bytes);
 int kernel_error(int fd);
 /* Waits until there is something to read, or (writes) room to write, or a second has passed. */
 void kernel_wait(int fd, bool reads, bool writes);
+/* One byte of urgent data; out of band when it is received. */
+void kernel_send_urgent(int fd, uint8_t byte);
+/* -1: there is none now. */
+int kernel_recv_urgent(int fd);
+/* Bytes that have arrived and were not read. */
+uint32_t kernel_unread(int fd);
+/* TCPI_OPT_*: what the handshake agreed on. */
+uint32_t kernel_agreed(int fd);
 /* Segments that the kernel has sent again. */
 uint32_t kernel_retransmits(int fd);
 void kernel_shutdown_send(int fd);

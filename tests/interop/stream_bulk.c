@@ -2,6 +2,7 @@
  * stream_kernel bulk: many bytes each way and both ways at once, compared at both ends; whole wire
  * and lossy wire; with and without what Linux's TCP can be told to leave out.
  */
+#include <netinet/tcp.h>
 #include <stddef.h>
 
 #include "stream_rig.h"
@@ -88,15 +89,20 @@ static void bulk_loss_accepted(void)
 
 /* ---- settings of the kernel's side ---- */
 
-/* Both as connector and as listener, whole and lossy. */
-static void bulk_with(const char *setting, const char *value, const char *default_value)
+#define ALL_AGREED (TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE)
+
+/* Both as connector and as listener, whole and lossy. We ask for ECN only where the peer does. */
+static void bulk_with(const char *setting, const char *value, const char *default_value,
+                      uint32_t agreed)
 {
     const uint64_t bytes = rig.slow ? RIG_MIB : 4 * RIG_MIB;
     kernel_set(setting, value);
     struct pair pair = pair_connect("", NULL);
+    EXPECT_IS(kernel_agreed(pair.kernel), agreed & ALL_AGREED);
     bulk_each_way(&pair, bytes, 20);
     pair_close(&pair, false);
     pair = pair_accept("", NULL);
+    EXPECT_IS(kernel_agreed(pair.kernel), agreed);
     bulk_lossy(&pair, bytes / 2);
     pair_close(&pair, true);
     kernel_set(setting, default_value);
@@ -104,22 +110,22 @@ static void bulk_with(const char *setting, const char *value, const char *defaul
 
 static void bulk_no_timestamps(void)
 {
-    bulk_with("tcp_timestamps", "0", "1");
+    bulk_with("tcp_timestamps", "0", "1", ALL_AGREED & ~TCPI_OPT_TIMESTAMPS);
 }
 
 static void bulk_no_sack(void)
 {
-    bulk_with("tcp_sack", "0", "1");
+    bulk_with("tcp_sack", "0", "1", ALL_AGREED & ~TCPI_OPT_SACK);
 }
 
 static void bulk_no_scaling(void)
 {
-    bulk_with("tcp_window_scaling", "0", "1");
+    bulk_with("tcp_window_scaling", "0", "1", ALL_AGREED & ~TCPI_OPT_WSCALE);
 }
 
 static void bulk_ecn(void)
 {
-    bulk_with("tcp_ecn", "1", "2");
+    bulk_with("tcp_ecn", "1", "2", ALL_AGREED | TCPI_OPT_ECN);
 }
 
 /* None of them: as it was in 1988. */
@@ -127,7 +133,7 @@ static void bulk_bare(void)
 {
     kernel_set("tcp_timestamps", "0");
     kernel_set("tcp_window_scaling", "0");
-    bulk_with("tcp_sack", "0", "1");
+    bulk_with("tcp_sack", "0", "1", 0);
     kernel_set("tcp_window_scaling", "1");
     kernel_set("tcp_timestamps", "1");
 }

@@ -42,7 +42,8 @@ void rig_fail(const char *file, int line, const char *format, ...)
     va_start(args, format);
     (void)vprintf(format, args);
     va_end(args);
-    (void)printf("; last command: %s\n", program.command);
+    (void)printf("; last command: %s%s%s\n", program.command,
+                 program.complete ? ", answered: " : "", program.complete ? program.answer : "");
     (void)fflush(stdout);
     exit(1);
 }
@@ -168,6 +169,11 @@ const char *side_finish(void)
     FAIL("Ringsock's side says: %s", program.answer);
 }
 
+bool side_failed(void)
+{
+    return side_answered(0) && strncmp(program.answer, "ok", 2) != 0;
+}
+
 const char *side(const char *format, ...)
 {
     va_list args;
@@ -259,9 +265,17 @@ bool pair_kernel_send(struct pair *pair, uint64_t until_bytes)
     return sent > 0;
 }
 
+const uint8_t *pair_kernel_next(const struct pair *pair)
+{
+    return stream_pattern(STREAM_FROM_KERNEL + pair->to_ours);
+}
+
 bool pair_kernel_recv(struct pair *pair, uint64_t until_bytes)
 {
     static uint8_t data[STREAM_PIECE_BYTES];
+    if (pair->to_kernel == until_bytes) {
+        return false;
+    }
     ssize_t got = kernel_recv(pair->kernel, data, stream_piece(pair->to_kernel, until_bytes));
     if (got == 0 || (got < 0 && got != -EAGAIN)) {
         FAIL("the kernel's recv after %llu bytes: %s", (unsigned long long)pair->to_kernel,

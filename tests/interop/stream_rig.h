@@ -23,7 +23,8 @@ struct rig {
     bool full;    /* long runs */
     bool slow;    /* the NIC hands frames over in blocks: shorter runs */
     int peer_ns, wire_ns;
-    const char *wire_ours_if, *wire_peer_if;
+    const char *wire_ours_if, *wire_peer_if; /* the wire's ends, in its namespace */
+    const char *peer_if;                     /* the kernel's end */
     const char *case_name;
 };
 extern struct rig rig;
@@ -67,6 +68,8 @@ __attribute__((format(printf, 1, 2))) void side_begin(const char *format, ...);
 bool side_answered(uint32_t timeout_ms); /* there is an answer */
 int side_fd(void);                       /* readable when there is */
 const char *side_finish(void);
+/* It has answered, and not with "ok". */
+bool side_failed(void);
 /* One command whose answer is this. */
 __attribute__((format(printf, 2, 3))) void side_is(const char *answer, const char *format, ...);
 
@@ -88,6 +91,8 @@ void pair_transfer(struct pair *pair, uint64_t to_kernel_bytes, uint64_t to_ours
 /* What the kernel's socket does alone; false: none went. */
 bool pair_kernel_send(struct pair *pair, uint64_t until_bytes);
 bool pair_kernel_recv(struct pair *pair, uint64_t until_bytes);
+/* The next byte of the kernel's stream. */
+const uint8_t *pair_kernel_next(const struct pair *pair);
 /* Sends until the way is full. */
 void pair_kernel_fill(struct pair *pair);
 /* Both ends, in order. */
@@ -107,7 +112,15 @@ struct wire_faults {
 void wire_faulty(const struct wire_faults *faults);
 void wire_cut(void);    /* nothing passes */
 void wire_whole(void);  /* all passes, by the kernel's bridge */
+void wire_link(bool up);  /* the carrier of ringsockd's end */
 uint64_t wire_lost(void); /* by the process that forwards now */
+
+/* ---- many ---- */
+
+/* The kernel's end of so many connections: answers four bytes of each, and closes it. Held open
+ * until all are, where all_open_first. */
+void many_kernel_accept(int listener, uint32_t count, bool kernel_closes_first, bool all_open_first,
+                        uint32_t seconds);
 
 /* ---- the cases ---- */
 

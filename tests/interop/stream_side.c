@@ -400,6 +400,20 @@ static void do_lost(struct side_socket *side, char **words, uint32_t count)
     }
 }
 
+/* SECONDS: until there is something to read. */
+static void do_readable(struct side_socket *side, char **words, uint32_t count)
+{
+    (void)count;
+    const uint64_t until_ms = deadline_ms(words[0]);
+    struct net_item item = {.socket = side->socket, .want = NET_READ};
+    while (item.ready == 0) {
+        if (!in_time(until_ms, "something to read") || net_wait(&item, 1, ROUND_MS) == NET_FAILED) {
+            return;
+        }
+    }
+    side_say("ok");
+}
+
 /* What one call to send says. */
 static void do_try_send(struct side_socket *side, char **words, uint32_t count)
 {
@@ -503,6 +517,7 @@ static const struct {
                 {"fill", 1, false, do_fill},
                 {"end", 1, false, do_end},
                 {"lost", 1, false, do_lost},
+                {"readable", 1, false, do_readable},
                 {"try_send", 0, false, do_try_send},
                 {"urgent_send", 1, false, do_urgent_send},
                 {"urgent_recv", 1, false, do_urgent_recv},

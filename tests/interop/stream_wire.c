@@ -206,6 +206,16 @@ void wire_whole(void)
     wire_bridge("master bridge");
 }
 
+void wire_link(bool up)
+{
+    char command[96];
+    (void)snprintf(command, sizeof(command), "link set %s %s\n", rig.wire_ours_if,
+                   up ? "up" : "down");
+    kernel_enter(rig.wire_ns);
+    kernel_ip(command);
+    kernel_enter(rig.peer_ns);
+}
+
 uint64_t wire_lost(void)
 {
     return wire.lost != NULL ? atomic_load(wire.lost) : 0;
