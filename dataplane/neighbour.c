@@ -23,10 +23,11 @@ struct neighbour {
     struct neighbour *chain_next;
     uint32_t ip_be32;
     uint8_t mac[6];
-    uint8_t state; /* enum neighbour_state */
-    bool used;     /* since the hand passed last */
-    bool asking;   /* on the asking list */
-    uint8_t tries; /* requests sent and not answered */
+    uint8_t state;  /* enum neighbour_state */
+    bool used;      /* since the hand passed last */
+    bool asking;    /* on the asking list */
+    bool tcp_waits; /* connections wait, too: tcp_neighbour_known */
+    uint8_t tries;  /* requests sent and not answered */
     uint8_t waiting_count;
     uint64_t since_ns; /* REACHABLE, PROBING: last confirmed; DEAD: given up */
     uint64_t due_ns;   /* asking: when the answer is late */
@@ -136,6 +137,14 @@ static void neighbour_transmit(struct stack *stack, struct neighbour *entry, str
     stack_transmit(stack, pkt);
 }
 
+static void neighbour_tell_tcp(struct stack *stack, struct neighbour *entry, enum rs_status status)
+{
+    if (entry->tcp_waits) {
+        entry->tcp_waits = false;
+        tcp_neighbour_known(stack, entry->ip_be32, status);
+    }
+}
+
 static void neighbour_give_up(struct stack *stack, struct neighbour *entry)
 {
     static const uint8_t no_mac[6] = {0};
@@ -151,6 +160,7 @@ static void neighbour_give_up(struct stack *stack, struct neighbour *entry)
         tcp_report_unsent(stack, &waiting->pkt, RS_HOST_UNREACHABLE);
         stack->nic->ops->tx_free(stack->nic, &waiting->pkt);
     }
+    neighbour_tell_tcp(stack, entry, RS_HOST_UNREACHABLE);
 }
 
 /* ---- entries ---- */
@@ -223,6 +233,16 @@ bool neighbour_is_dead(const struct stack *stack, const struct neighbour *neighb
            stack->now_ns - neighbour->since_ns < NEIGHBOUR_DEAD_NS;
 }
 
+bool neighbour_has_room(const struct stack *stack, struct neighbour *neighbour)
+{
+    /* Who is not asked yet is asked by the next frame. */
+    bool waits = neighbour->state == NEIGHBOUR_INCOMPLETE && neighbour->asking &&
+                 (neighbour->waiting_count == NEIGHBOUR_QUEUE_PKTS ||
+                  stack->neighbours.waiting_free == NULL);
+    neighbour->tcp_waits |= waits;
+    return !waits;
+}
+
 void neighbour_send(struct stack *stack, struct neighbour *neighbour, struct pkt *pkt)
 {
     neighbour->used = true;
@@ -272,6 +292,7 @@ bool neighbour_learn(struct stack *stack, uint32_t ip_be32, const uint8_t mac[6]
     while ((waiting = waiting_take(stack, entry)) != NULL) {
         neighbour_transmit(stack, entry, &waiting->pkt);
     }
+    neighbour_tell_tcp(stack, entry, RS_OK);
     return true;
 }
 

@@ -54,6 +54,10 @@ struct neighbour *neighbour_get_kept(struct stack *stack, uint32_t ip_be32,
                                      struct neighbour **kept);
 /* The neighbour did not answer a moment ago; a send to it shall be refused. */
 bool neighbour_is_dead(const struct stack *stack, const struct neighbour *neighbour);
+/* False: one more frame that waits for the neighbour's MAC would cost another one its place, or
+ * find none; then tcp_neighbour_known is called when the MAC is there or the neighbour is given up.
+ */
+bool neighbour_has_room(const struct stack *stack, struct neighbour *neighbour);
 /* Takes over an IPv4 frame without Ethernet header: sends it, or lets it wait for the reply. */
 void neighbour_send(struct stack *stack, struct neighbour *neighbour, struct pkt *pkt);
 /* ARP says that ip is at mac. Makes an entry only when asked to. True: the table knows ip. */

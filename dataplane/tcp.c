@@ -148,6 +148,7 @@ enum rs_status tcp_stack_init(struct stack *stack, const struct tcp_config *conf
     memcpy(tcp->secret.key, config->secret, sizeof(tcp->secret.key));
     wheel_init(&tcp->wheel, stack->now_ns);
     tcp->wheel_due_ns = STACK_NEVER;
+    tcp->waiting_end = &tcp->waiting;
     tcp->key = stack_random(stack) | 1;
     uint32_t flows = config->connections_max + config->requests_max + config->time_waits_max;
     tcp->shift = 64 - stack_table_bits(flows);
@@ -216,6 +217,7 @@ void tcp_conn_free(struct stack *stack, struct tcp_conn *conn)
 {
     struct tcp_stack *tcp = &stack->tcp;
     wheel_cancel(&tcp->wheel, &conn->timer);
+    tcp_neighbour_unwait(stack, conn);
     conn->free_next = tcp->conn_free;
     tcp->conn_free = conn;
     tcp->conn_count--;
@@ -449,6 +451,52 @@ static void tcp_reset_again(struct stack *stack, struct tcp_conn *conn)
     }
 }
 
+/* ---- SYNs that wait for a neighbour ---- */
+
+void tcp_neighbour_wait(struct stack *stack, struct tcp_conn *conn)
+{
+    struct tcp_stack *tcp = &stack->tcp;
+    if (conn->waiting_link != NULL) {
+        return;
+    }
+    conn->waiting_next = NULL;
+    conn->waiting_link = tcp->waiting_end;
+    *tcp->waiting_end = conn;
+    tcp->waiting_end = &conn->waiting_next;
+}
+
+void tcp_neighbour_unwait(struct stack *stack, struct tcp_conn *conn)
+{
+    if (conn->waiting_link == NULL) {
+        return;
+    }
+    *conn->waiting_link = conn->waiting_next;
+    *(conn->waiting_next != NULL ? &conn->waiting_next->waiting_link : &stack->tcp.waiting_end) =
+        conn->waiting_link;
+    conn->waiting_link = NULL;
+}
+
+void tcp_neighbour_known(struct stack *stack, uint32_t ip_be32, enum rs_status status)
+{
+    struct tcp_conn *next;
+    for (struct tcp_conn *conn = stack->tcp.waiting; conn != NULL; conn = next) {
+        next = conn->waiting_next;
+        if (conn->next_hop_be32 != ip_be32) {
+            continue;
+        }
+        tcp_neighbour_unwait(stack, conn);
+        if (conn->flow.state != TCP_SYN_SENT) {
+            continue; /* closed, or the peer was quicker */
+        }
+        if (status == RS_OK) {
+            conn->features |= TCP_FEATURE_SYN_DUE;
+            tcp_ready(stack, conn);
+        } else {
+            tcp_fail(stack, conn, status);
+        }
+    }
+}
+
 /* One connection's turn: what may leave leaves, what happened is told. */
 static void tcp_turn(struct stack *stack, struct tcp_conn *conn)
 {
@@ -456,6 +504,8 @@ static void tcp_turn(struct stack *stack, struct tcp_conn *conn)
     conn->features &= ~(uint32_t)(TCP_FEATURE_READY | TCP_FEATURE_BLOCKED);
     if (tcp_sends(conn)) {
         tcp_output(stack, conn);
+    } else if (conn->flow.state == TCP_SYN_SENT && tcp_has(conn, TCP_FEATURE_SYN_DUE)) {
+        tcp_send_syn(stack, conn);
     } else {
         tcp_reset_again(stack, conn);
     }

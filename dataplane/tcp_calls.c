@@ -106,6 +106,9 @@ enum rs_status tcp_connect(struct stack *stack, const struct tcp_connect_args *a
     tcp_flow_insert(stack, &conn->flow);
     tcp_set_state(stack, conn, TCP_SYN_SENT);
     tcp_send_syn(stack, conn);
+    if (tcp_has(conn, TCP_FEATURE_BLOCKED)) {
+        tcp_ready(stack, conn);
+    }
     *out = conn;
     return RS_OK;
 }

@@ -240,6 +240,7 @@ struct tcp_conn {
 
     /* the rest */
     struct tcp_conn *blocked_next;
+    struct tcp_conn *waiting_next, **waiting_link; /* link NULL: it does not wait for a neighbour */
     uint32_t irs;
     uint32_t rcv_up;                                  /* urgent data of the peer */
     uint32_t rcv_up_pos;                              /* as ring position */
@@ -300,6 +301,7 @@ enum { /* tcp_conn.features */
        TCP_FEATURE_READY = 8192,        /* on the ready list */
        TCP_FEATURE_GONE = 16384,        /* TCP_EVENT_GONE is told in this turn */
        TCP_FEATURE_BLOCKED = 32768,     /* no transmit buffer: go on when there is one */
+       TCP_FEATURE_SYN_DUE = 65536,     /* the SYN could not leave: in the next turn */
        TCP_FEATURE_MSS_PROVEN = 131072, /* a full segment was acknowledged */
        TCP_FEATURE_RESET_DUE = 262144   /* over, but its reset found no buffer yet */
 };
@@ -359,6 +361,7 @@ struct tcp_stack { /* stack->tcp */
     uint32_t conns_used; /* of the array, ever: what lies behind has never been touched */
     struct tcp_conn *blocked,
         *blocked_last; /* found no transmit buffer; the oldest goes on first */
+    struct tcp_conn *waiting, **waiting_end; /* their SYNs wait for the MAC of a neighbour */
     struct tcp_sent *sent;
     uint32_t sent_free, sent_free_count;
     uint32_t sent_holders; /* connections that have records */
@@ -505,6 +508,11 @@ void tcp_input(struct stack *stack, const struct ipv4_packet *packet);
  * "fragmentation needed", else 0. False: no such connection. */
 bool tcp_icmp_error(struct stack *stack, const uint8_t *quote, uint32_t quote_bytes,
                     uint32_t local_be32, uint32_t peer_be32, enum rs_status error, uint32_t mtu);
+/* The SYN waits until the next hop's MAC is known, once however often it is said. */
+void tcp_neighbour_wait(struct stack *stack, struct tcp_conn *conn);
+void tcp_neighbour_unwait(struct stack *stack, struct tcp_conn *conn);
+/* The MAC is there (RS_OK), or the neighbour is given up. */
+void tcp_neighbour_known(struct stack *stack, uint32_t ip_be32, enum rs_status status);
 /* A packet of ours, IPv4 header in place, will not be sent. */
 void tcp_report_unsent(struct stack *stack, const struct pkt *pkt, enum rs_status error);
 /* The handshake's answers of an active or passive open, in one place: what was agreed on. */
@@ -535,7 +543,9 @@ RS_CHECK_RESULT bool tcp_receive_refresh(struct tcp_conn *conn);
 void tcp_output(struct stack *stack, struct tcp_conn *conn);
 /* An ACK now; also dup and challenge ACKs. */
 void tcp_send_ack(struct stack *stack, struct tcp_conn *conn);
-void tcp_send_syn(struct stack *stack, struct tcp_conn *conn); /* or SYN-ACK, by the state */
+/* Or SYN-ACK, by the state. A SYN that finds no buffer leaves BLOCKED set: outside of a turn the
+ * caller puts the connection on the ready list then. */
+void tcp_send_syn(struct stack *stack, struct tcp_conn *conn);
 /* Of a synchronised connection, which the caller ends. Without a buffer RESET_DUE is set and it is
  * sent in a later turn; GONE waits for that, unless the NIC is stuck. */
 void tcp_send_reset(struct stack *stack, struct tcp_conn *conn);

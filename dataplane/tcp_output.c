@@ -290,6 +290,13 @@ void tcp_send_probe(struct stack *stack, struct tcp_conn *conn)
     (void)tcp_send_data(stack, conn, conn->snd_una - 1, 0, tcp_conn_flags(conn), 0);
 }
 
+/* Only so many frames wait for a MAC, and connects may be more. */
+static bool tcp_syn_has_room(struct stack *stack, struct tcp_conn *conn)
+{
+    struct neighbour *neighbour = tcp_neighbour(stack, conn);
+    return neighbour == NULL || neighbour_has_room(stack, neighbour);
+}
+
 void tcp_send_syn(struct stack *stack, struct tcp_conn *conn)
 {
     bool passive = conn->flow.state == TCP_SYN_RECEIVED;
@@ -335,8 +342,14 @@ void tcp_send_syn(struct stack *stack, struct tcp_conn *conn)
     if (conn->loss.backoff == 0) {
         conn->progress_ns = stack->now_ns;
     }
-    (void)tcp_send_control(stack,
-                           &control); /* lost when there is no buffer: the timer repeats it */
+    /* A SYN-ACK is lost when there is no buffer, and comes again when the peer asks or the timer
+     * does; a first SYN would make its program wait a second. */
+    conn->features &= ~(uint32_t)TCP_FEATURE_SYN_DUE;
+    if (!passive && !tcp_syn_has_room(stack, conn)) {
+        tcp_neighbour_wait(stack, conn);
+    } else if (!tcp_send_control(stack, &control) && !passive) {
+        conn->features |= TCP_FEATURE_SYN_DUE | TCP_FEATURE_BLOCKED;
+    }
     tcp_timer_set(stack, conn, TCP_TIMER_RETRANSMIT,
                   tcp_user_due_ns(conn, stack->now_ns + tcp_rto_ns(conn)));
 }

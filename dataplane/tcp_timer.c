@@ -147,6 +147,9 @@ static void tcp_syn_timeout(struct stack *stack, struct tcp_conn *conn)
     conn->loss.backoff++;
     conn->syn_retransmits++;
     tcp_send_syn(stack, conn);
+    if (tcp_has(conn, TCP_FEATURE_BLOCKED)) {
+        tcp_ready(stack, conn);
+    }
 }
 
 /* Full-sized segments time out again and again while smaller ones might pass: a router drops what

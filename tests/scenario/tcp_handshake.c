@@ -202,6 +202,76 @@ static void data_with_the_syn_ack(void **state)
     expect_readable(c, 10);
 }
 
+/* ---- SYNs that cannot leave ---- */
+
+#define STRANGER "10.0.0.9" /* whose MAC nobody knows */
+enum { CROWD = 40 };        /* more than the frames that wait for one */
+
+static void crowd_connects(conn crowd[CROWD])
+{
+    for (uint32_t i = 0; i < CROWD; i++) {
+        crowd[i] = connecting(STRANGER ":5000", .local = "any:0");
+    }
+    expect_arp_request(STRANGER);
+    expect_nothing();
+}
+
+/* RFC 1122 2.3.2.2 lets the latest frame wait; a connect that waited a second for nothing would be
+ * a slow one. */
+static void more_connects_than_frames_wait_for_a_neighbour(void **state)
+{
+    (void)state;
+    conn crowd[CROWD];
+    crowd_connects(crowd);
+    abort_conn(crowd[30]);
+    expect_gone(crowd[30]);
+    advance_ms(20);
+    inject_arp_reply(STRANGER, OWN);
+    for (uint32_t i = 0; i < CROWD; i++) {
+        if (i != 30) {
+            on_conn(crowd[i]);
+            expect_tcp("S 0 <mss 1460,sackOK,ts,wscale 1>");
+        }
+    }
+    expect_nothing();
+    expect_count(neighbour_queue_full, 0);
+    on_conn(crowd[CROWD - 1]);
+    inject_tcp("SA 0 ack 1 <mss 1460>");
+    expect_tcp("A 1 ack 1");
+    expect_connected(crowd[CROWD - 1]);
+}
+
+static void all_connects_to_a_dead_neighbour_fail(void **state)
+{
+    (void)state;
+    conn crowd[CROWD];
+    crowd_connects(crowd);
+    for (uint32_t i = 0; i < 2; i++) {
+        advance_ms(1000);
+        expect_arp_request(STRANGER);
+    }
+    advance_ms(1000);
+    for (uint32_t i = 0; i < CROWD; i++) {
+        expect_error(crowd[i], RS_HOST_UNREACHABLE);
+    }
+    expect_nothing();
+}
+
+static void a_syn_that_finds_no_buffer_leaves_when_there_is_one(void **state)
+{
+    (void)state;
+    nic_memory_limit_alloc(script_nic(), 0);
+    conn c = connecting(PEER ":5000");
+    expect_nothing();
+    nic_memory_limit_alloc(script_nic(), UINT32_MAX);
+    advance_ms(1);
+    expect_tcp("S 0 <mss 1460,sackOK,ts +0:0,wscale 1>");
+    expect_tcp_after(1000, "S 0");
+    inject_tcp("SA 0 ack 1 <mss 1460>");
+    expect_tcp("A 1 ack 1");
+    expect_connected(c);
+}
+
 /* ---- passive ---- */
 
 /* RFC 9293 3.5, figure 6, from the other side. */
@@ -606,6 +676,9 @@ int main(void)
         TCP_SCRIPT_WITH(numbers_wrap_around, wrap),
         TCP_SCRIPT(syn_is_sent_again_with_backoff),
         TCP_SCRIPT(connect_times_out),
+        TCP_SCRIPT(more_connects_than_frames_wait_for_a_neighbour),
+        TCP_SCRIPT(all_connects_to_a_dead_neighbour_fail),
+        TCP_SCRIPT(a_syn_that_finds_no_buffer_leaves_when_there_is_one),
         TCP_SCRIPT(connect_is_refused),
         TCP_SCRIPT(half_open_of_long_ago_is_cleared),
         TCP_SCRIPT(icmp_port_unreachable_refuses),
