@@ -20,7 +20,8 @@ static void expect_kernel_end(const struct pair *pair)
 {
     uint8_t byte;
     ssize_t got = -EAGAIN;
-    AWAIT(5, "the end of Ringsock's stream", (got = kernel_recv(pair->kernel, &byte, 1)) != -EAGAIN);
+    AWAIT(5, "the end of Ringsock's stream",
+          (got = kernel_recv(pair->kernel, &byte, 1)) != -EAGAIN);
     EXPECT_IS(got, 0);
 }
 
@@ -70,8 +71,8 @@ static void close_ours_unsent(void)
     struct pair pair = pair_connect("", NULL);
     EXPECT(sscanf(side("fill %u 10", pair.slot), "%llu", (unsigned long long *)&filled) == 1);
     side("close %u", pair.slot);
-    AWAIT(10, "what was sent before the close", !pair_kernel_recv(&pair, filled) &&
-                                                    pair.to_kernel == filled);
+    AWAIT(10, "what was sent before the close",
+          !pair_kernel_recv(&pair, filled) && pair.to_kernel == filled);
     expect_kernel_end(&pair);
     kernel_close(pair.kernel);
     AWAIT(5, "the kernel to have nothing open", kernel_count_open() == 0);

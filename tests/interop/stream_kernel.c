@@ -1,13 +1,13 @@
 /*
- * stream_kernel OPTIONS GROUP... -- COMMAND...: stream sockets on Ringsock against the kernel's. COMMAND starts
- * stream_side, the program on Ringsock; the kernel's sockets are this process's, which is in the
- * peer's namespace (tests/interop/run_streams brings it there). Exit status 0: all cases passed.
+ * stream_kernel OPTIONS GROUP... -- COMMAND...: stream sockets on Ringsock against the kernel's.
+ * COMMAND starts stream_side, the program on Ringsock; the kernel's sockets are this process's,
+ * which is in the peer's namespace (tests/interop/run_streams brings it there). Exit status 0: all
+ * cases passed.
  *
  *   --full                     long runs
  *   --slow                     short runs, for a NIC that is slow
- *   --wire NAMESPACE IF IF IF  where the wire is, its interfaces to ringsockd and to the kernel, and
- *                              the kernel's
- *   GROUP                      or GROUP.CASE
+ *   --wire NAMESPACE IF IF IF  where the wire is, its interfaces to ringsockd and to the kernel,
+ * and the kernel's GROUP                      or GROUP.CASE
  */
 #include <fcntl.h>
 #include <signal.h>

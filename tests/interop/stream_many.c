@@ -11,12 +11,12 @@
 
 #include "stream_rig.h"
 
-#define EVENTS      256
-#define FDS_MAX     65536
-#define MANY        2500u /* of each kind: 10,000 */
-#define MANY_SLOW   500u
-#define AT_ONCE     200u
-#define CONCURRENT  2000u
+#define EVENTS          256
+#define FDS_MAX         65536
+#define MANY            2500u /* of each kind: 10,000 */
+#define MANY_SLOW       500u
+#define AT_ONCE         200u
+#define CONCURRENT      2000u
 #define CONCURRENT_SLOW 300u
 #define CONCURRENT_FULL 10000u
 

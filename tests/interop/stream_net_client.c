@@ -161,8 +161,8 @@ int net_send(struct net_socket *socket, const void *data, uint32_t bytes, bool u
     /* The client reads from the buffer only. */
     const struct client_iov iov = {.base = (void *)(uintptr_t)data, .len_bytes = bytes};
     size_t sent = 0;
-    int result = net_result(
-        client_send(socket->socket, &iov, 1, urgent ? CLIENT_MSG_OOB : 0, NULL, &sent));
+    int result =
+        net_result(client_send(socket->socket, &iov, 1, urgent ? CLIENT_MSG_OOB : 0, NULL, &sent));
     return result == NET_OK ? (int)sent : result;
 }
 

@@ -23,12 +23,18 @@ const char *net_error(void)
     static const struct {
         int error;
         const char *name;
-    } names[] = {{WSAECONNREFUSED, "WSAECONNREFUSED"}, {WSAECONNRESET, "WSAECONNRESET"},
-                 {WSAECONNABORTED, "WSAECONNABORTED"}, {WSAENETRESET, "WSAENETRESET"},
-                 {WSAETIMEDOUT, "WSAETIMEDOUT"},       {WSAEHOSTUNREACH, "WSAEHOSTUNREACH"},
-                 {WSAENETUNREACH, "WSAENETUNREACH"},   {WSAESHUTDOWN, "WSAESHUTDOWN"},
-                 {WSAENOTCONN, "WSAENOTCONN"},         {WSAEADDRINUSE, "WSAEADDRINUSE"},
-                 {WSAEINVAL, "WSAEINVAL"},             {WSAEWOULDBLOCK, "WSAEWOULDBLOCK"}};
+    } names[] = {{WSAECONNREFUSED, "WSAECONNREFUSED"},
+                 {WSAECONNRESET, "WSAECONNRESET"},
+                 {WSAECONNABORTED, "WSAECONNABORTED"},
+                 {WSAENETRESET, "WSAENETRESET"},
+                 {WSAETIMEDOUT, "WSAETIMEDOUT"},
+                 {WSAEHOSTUNREACH, "WSAEHOSTUNREACH"},
+                 {WSAENETUNREACH, "WSAENETUNREACH"},
+                 {WSAESHUTDOWN, "WSAESHUTDOWN"},
+                 {WSAENOTCONN, "WSAENOTCONN"},
+                 {WSAEADDRINUSE, "WSAEADDRINUSE"},
+                 {WSAEINVAL, "WSAEINVAL"},
+                 {WSAEWOULDBLOCK, "WSAEWOULDBLOCK"}};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (names[i].error == last_error) {
             return names[i].name;
@@ -220,7 +226,7 @@ int net_wait(struct net_item *items, uint32_t count, uint32_t timeout_ms)
 {
     static const uint32_t kinds[3] = {NET_READ, NET_WRITE, NET_EXCEPT};
     static fd_set sets[3];
-    const struct timeval timeout = {.tv_sec = (long)(timeout_ms / 1000),
+    struct timeval timeout = {.tv_sec = (long)(timeout_ms / 1000),
                                     .tv_usec = (long)(timeout_ms % 1000 * 1000)};
     bool asked = false;
     for (uint32_t k = 0; k < 3; k++) {
@@ -240,7 +246,8 @@ int net_wait(struct net_item *items, uint32_t count, uint32_t timeout_ms)
     for (uint32_t k = 0; k < 3 && ready > 0; k++) {
         u_int next = 0;
         for (uint32_t i = 0; i < count; i++) {
-            if ((items[i].want & kinds[k]) != 0 && net_take(&sets[k], &next, items[i].socket->handle)) {
+            if ((items[i].want & kinds[k]) != 0 &&
+                net_take(&sets[k], &next, items[i].socket->handle)) {
                 items[i].ready |= kinds[k];
             }
         }

@@ -236,8 +236,7 @@ struct pair pair_accept(const char *options, const struct kernel_options *kernel
     side("listen %u 8", LISTENER_SLOT);
     pair.kernel = kernel_connect(RIG_OURS, RIG_PORT, &with_cubic);
     side("accept %u %u 10", pair.slot, LISTENER_SLOT);
-    AWAIT(5, "the kernel's connect",
-          (result = kernel_connect_result(pair.kernel)) != EINPROGRESS);
+    AWAIT(5, "the kernel's connect", (result = kernel_connect_result(pair.kernel)) != EINPROGRESS);
     EXPECT_IS(result, 0);
     side("close %u", LISTENER_SLOT);
     return pair;
@@ -257,7 +256,8 @@ static void pair_check(const struct pair *pair, const uint8_t *data, uint32_t by
 bool pair_kernel_send(struct pair *pair, uint64_t until_bytes)
 {
     const uint32_t bytes = stream_piece(pair->to_ours, until_bytes);
-    ssize_t sent = kernel_send(pair->kernel, stream_pattern(STREAM_FROM_KERNEL + pair->to_ours), bytes);
+    ssize_t sent =
+        kernel_send(pair->kernel, stream_pattern(STREAM_FROM_KERNEL + pair->to_ours), bytes);
     if (sent < 0 && sent != -EAGAIN) {
         FAIL("the kernel's send: %s", strerror((int)-sent));
     }
@@ -312,8 +312,8 @@ void pair_transfer(struct pair *pair, uint64_t to_kernel_bytes, uint64_t to_ours
             }
         }
         if (rig_now_ms() - start_ms > 1000ull * seconds + 1000) {
-            FAIL("after %u s %llu of %llu bytes are at the kernel, %llu of %llu sent by it", seconds,
-                 (unsigned long long)pair->to_kernel, (unsigned long long)to_kernel,
+            FAIL("after %u s %llu of %llu bytes are at the kernel, %llu of %llu sent by it",
+                 seconds, (unsigned long long)pair->to_kernel, (unsigned long long)to_kernel,
                  (unsigned long long)pair->to_ours, (unsigned long long)to_ours);
         }
     }

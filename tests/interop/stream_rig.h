@@ -20,8 +20,8 @@
 #define RIG_MIB    (1ull << 20)
 
 struct rig {
-    bool full;    /* long runs */
-    bool slow;    /* the NIC hands frames over in blocks: shorter runs */
+    bool full; /* long runs */
+    bool slow; /* the NIC hands frames over in blocks: shorter runs */
     int peer_ns, wire_ns;
     const char *wire_ours_if, *wire_peer_if; /* the wire's ends, in its namespace */
     const char *peer_if;                     /* the kernel's end */
@@ -52,8 +52,7 @@ uint64_t rig_now_ms(void);
 void rig_wait(uint64_t deadline_ms, const char *what, const char *file, int line);
 #define AWAIT(seconds, what, condition)                                               \
     for (uint64_t await_ms = rig_now_ms() + (uint64_t)((seconds)*1000); !(condition); \
-         rig_wait(await_ms, what, __FILE__, __LINE__))                                \
-    {                                                                                 \
+         rig_wait(await_ms, what, __FILE__, __LINE__)) {                              \
     }
 
 /* ---- the program on Ringsock ---- */
@@ -77,8 +76,8 @@ __attribute__((format(printf, 2, 3))) void side_is(const char *answer, const cha
 
 struct pair {
     int kernel;
-    uint32_t slot;                 /* the number of Ringsock's socket */
-    uint64_t to_kernel, to_ours;   /* bytes that the kernel's socket has received and sent */
+    uint32_t slot;               /* the number of Ringsock's socket */
+    uint64_t to_kernel, to_ours; /* bytes that the kernel's socket has received and sent */
 };
 
 /* Ringsock connects, or listens; options: of stream_side's socket command, "" for none. The slot
@@ -110,8 +109,8 @@ struct wire_faults {
 };
 /* From now on a process forwards every frame, with these faults; its seed is printed. */
 void wire_faulty(const struct wire_faults *faults);
-void wire_cut(void);    /* nothing passes */
-void wire_whole(void);  /* all passes, by the kernel's bridge */
+void wire_cut(void);      /* nothing passes */
+void wire_whole(void);    /* all passes, by the kernel's bridge */
 void wire_link(bool up);  /* the carrier of ringsockd's end */
 uint64_t wire_lost(void); /* by the process that forwards now */
 

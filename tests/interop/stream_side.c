@@ -1,8 +1,8 @@
 /*
  * The Ringsock side of the stream interop tests: a program on stream_net.h that does what the lines
- * on its standard input say, one after the other, and answers each with a line. stream_kernel, which
- * has the kernel's sockets and the cases, starts it. The same source runs natively and as a Windows
- * program under Wine. One thread. Instance by RINGSOCK_INSTANCE.
+ * on its standard input say, one after the other, and answers each with a line. stream_kernel,
+ * which has the kernel's sockets and the cases, starts it. The same source runs natively and as a
+ * Windows program under Wine. One thread. Instance by RINGSOCK_INSTANCE.
  *
  * Answers: "ok ...", or "error ..." where the network did what the command does not expect.
  */
@@ -94,17 +94,13 @@ static bool in_time(uint64_t until_ms, const char *waited_for)
 
 /* ---- sockets ---- */
 
-static const char *const option_names[NET_OPTIONS] = {[NET_BLOCKING] = "blocking",
-                                                      [NET_RECV_BYTES] = "recv_bytes",
-                                                      [NET_SEND_BYTES] = "send_bytes",
-                                                      [NET_NODELAY] = "nodelay",
-                                                      [NET_LINGER_S] = "linger_s",
-                                                      [NET_KEEPALIVE] = "keepalive",
-                                                      [NET_KEEP_IDLE_S] = "keep_idle_s",
-                                                      [NET_KEEP_INTERVAL_S] = "keep_interval_s",
-                                                      [NET_KEEP_COUNT] = "keep_count",
-                                                      [NET_USER_TIMEOUT_MS] = "user_timeout_ms",
-                                                      [NET_OOB_INLINE] = "oob_inline"};
+static const char *const option_names[NET_OPTIONS] = {
+    [NET_BLOCKING] = "blocking",       [NET_RECV_BYTES] = "recv_bytes",
+    [NET_SEND_BYTES] = "send_bytes",   [NET_NODELAY] = "nodelay",
+    [NET_LINGER_S] = "linger_s",       [NET_KEEPALIVE] = "keepalive",
+    [NET_KEEP_IDLE_S] = "keep_idle_s", [NET_KEEP_INTERVAL_S] = "keep_interval_s",
+    [NET_KEEP_COUNT] = "keep_count",   [NET_USER_TIMEOUT_MS] = "user_timeout_ms",
+    [NET_OOB_INLINE] = "oob_inline"};
 
 /* "name=value" */
 static bool set_option(struct side_socket *side, const char *text)
@@ -182,8 +178,7 @@ static void do_connect(struct side_socket *side, char **words, uint32_t count)
     struct net_item item = {.socket = side->socket, .want = NET_WRITE | NET_EXCEPT};
     if (result == NET_WAIT) {
         while (item.ready == 0) {
-            if (!in_time(until_ms, "the connect") ||
-                net_wait(&item, 1, ROUND_MS) == NET_FAILED) {
+            if (!in_time(until_ms, "the connect") || net_wait(&item, 1, ROUND_MS) == NET_FAILED) {
                 return;
             }
         }
@@ -270,7 +265,8 @@ static void do_close(struct side_socket *side, char **words, uint32_t count)
 static bool send_some(struct side_socket *side, uint64_t until_bytes, bool *moved)
 {
     const uint64_t place = side->sent_bytes;
-    int sent = net_send(side->socket, stream_pattern(place), stream_piece(place, until_bytes), false);
+    int sent =
+        net_send(side->socket, stream_pattern(place), stream_piece(place, until_bytes), false);
     if (sent == NET_FAILED) {
         side_say_failed("send");
         return false;
@@ -315,8 +311,9 @@ static void do_transfer(struct side_socket *side, char **words, uint32_t count)
             !in_time(until_ms, "the transfer's end")) {
             return;
         }
-        if (!moved && !round_wait(side, (side->sent_bytes < sent_bytes ? NET_WRITE : 0) |
-                                            (side->received_bytes < received_bytes ? NET_READ : 0))) {
+        if (!moved &&
+            !round_wait(side, (side->sent_bytes < sent_bytes ? NET_WRITE : 0) |
+                                  (side->received_bytes < received_bytes ? NET_READ : 0))) {
             return;
         }
     }
@@ -394,7 +391,8 @@ static void do_lost(struct side_socket *side, char **words, uint32_t count)
     const uint64_t start_bytes = side->received_bytes;
     int got = read_out(side, deadline_ms(words[0]), "the connection to be lost");
     if (got == NET_FAILED) {
-        side_say("ok %s %llu", net_error(), (unsigned long long)(side->received_bytes - start_bytes));
+        side_say("ok %s %llu", net_error(),
+                 (unsigned long long)(side->received_bytes - start_bytes));
     } else if (got == 0) {
         side_say("error an orderly end");
     }

@@ -125,7 +125,8 @@ static void vanish_flap(void)
     AWAIT(10, "a retransmission of the kernel", kernel_retransmits(pair.kernel) > again);
     wire_whole();
     side("transfer %u 0 %llu 20", pair.slot, (unsigned long long)pair.to_ours);
-    AWAIT(20, "all bytes at the kernel", !pair_kernel_recv(&pair, 50000) && pair.to_kernel == 50000);
+    AWAIT(20, "all bytes at the kernel",
+          !pair_kernel_recv(&pair, 50000) && pair.to_kernel == 50000);
     pair_transfer(&pair, RIG_MIB, RIG_MIB, 20);
     pair_close(&pair, true);
 }
@@ -142,7 +143,8 @@ static void vanish_link_down(void)
     AWAIT(10, "a retransmission of the kernel", kernel_retransmits(pair.kernel) > again);
     wire_link(true);
     side("transfer %u 0 50000 20", pair.slot);
-    AWAIT(20, "all bytes at the kernel", !pair_kernel_recv(&pair, 51000) && pair.to_kernel == 51000);
+    AWAIT(20, "all bytes at the kernel",
+          !pair_kernel_recv(&pair, 51000) && pair.to_kernel == 51000);
     pair_close(&pair, false);
 }
 

@@ -6,7 +6,8 @@
 
 #include "stream_rig.h"
 
-/* Probes follow each other at twice the distance of before: few in a second, few more in minutes. */
+/* Probes follow each other at twice the distance of before: few in a second, few more in minutes.
+ */
 static uint64_t window_probes(void)
 {
     return rig.full ? 10 : 3;

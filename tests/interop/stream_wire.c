@@ -24,11 +24,11 @@
 #include "tests/support/check.h"
 #include "tests/support/random.h"
 
-#define FRAME_BYTES    1600u
-#define QUEUE_FRAMES   8192u
-#define SOCKET_BYTES   (8 << 20)
-#define BURST_FRAMES   64u
-#define NS_PER_S       1000000000ull
+#define FRAME_BYTES  1600u
+#define QUEUE_FRAMES 8192u
+#define SOCKET_BYTES (8 << 20)
+#define BURST_FRAMES 64u
+#define NS_PER_S     1000000000ull
 
 struct wire_frame {
     uint64_t due_ns;
