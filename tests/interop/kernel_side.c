@@ -7,6 +7,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -89,6 +92,18 @@ void kernel_set(const char *name, const char *value)
     if (!kernel_try_set(name, value)) {
         kernel_skip(name);
     }
+}
+
+bool kernel_sum_in_software(const char *interface)
+{
+    struct ethtool_value value = {.cmd = ETHTOOL_STXCSUM, .data = 0};
+    struct ifreq request = {.ifr_data = (void *)&value};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    CHECK(fd >= 0);
+    (void)snprintf(request.ifr_name, sizeof(request.ifr_name), "%.15s", interface);
+    bool done = ioctl(fd, SIOCETHTOOL, &request) == 0;
+    (void)close(fd);
+    return done;
 }
 
 /* Sockets whose state's bit is set. */

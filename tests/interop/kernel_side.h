@@ -25,6 +25,10 @@ void kernel_set(const char *name, const char *value);
 /* False: this kernel has no such setting, or not this value. */
 bool kernel_try_set(const char *name, const char *value);
 
+/* The interface sends frames with their checksums filled in: a NIC that would do it is not there.
+ * False, and errno: it cannot. */
+bool kernel_sum_in_software(const char *interface);
+
 /* The states of /proc/net/tcp (include/net/tcp_states.h). */
 enum kernel_state {
     KERNEL_ESTABLISHED = 1,

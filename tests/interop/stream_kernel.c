@@ -28,7 +28,8 @@ static const struct {
     const struct stream_case *cases;
 } groups[] = {{"refuse", stream_cases_refuse}, {"bulk", stream_cases_bulk},
               {"close", stream_cases_close},   {"window", stream_cases_window},
-              {"vanish", stream_cases_vanish}, {"many", stream_cases_many}};
+              {"vanish", stream_cases_vanish}, {"many", stream_cases_many},
+              {"fair", stream_cases_fair}};
 
 static void run_case(const struct stream_case *one)
 {

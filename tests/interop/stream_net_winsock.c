@@ -227,7 +227,7 @@ int net_wait(struct net_item *items, uint32_t count, uint32_t timeout_ms)
     static const uint32_t kinds[3] = {NET_READ, NET_WRITE, NET_EXCEPT};
     static fd_set sets[3];
     struct timeval timeout = {.tv_sec = (long)(timeout_ms / 1000),
-                                    .tv_usec = (long)(timeout_ms % 1000 * 1000)};
+                              .tv_usec = (long)(timeout_ms % 1000 * 1000)};
     bool asked = false;
     for (uint32_t k = 0; k < 3; k++) {
         sets[k].fd_count = 0;

@@ -106,6 +106,8 @@ struct wire_faults {
     uint64_t rate_bits;     /* a second, to the kernel's side; 0: no bound */
     uint32_t delay_us;      /* each way */
     uint32_t queue_bytes;   /* before the bounded rate */
+    const char *third_if;   /* NULL, or in the wire's namespace the interface to a third host: it
+                               shares the bounded rate */
 };
 /* From now on a process forwards every frame, with these faults; its seed is printed. */
 void wire_faulty(const struct wire_faults *faults);

@@ -10,7 +10,7 @@
  */
 static uint64_t window_probes(void)
 {
-    return rig.full ? 10 : 3;
+    return rig.full ? 9 : 3;
 }
 
 static uint32_t window_seconds(void)
@@ -26,24 +26,22 @@ static void await_probes_of_ours(void)
           kernel_counter("InSegs") - before >= window_probes());
 }
 
-static void window_kernel_stops(struct pair *pair, uint32_t rounds)
+static void window_kernel_stops(struct pair *pair)
 {
-    for (uint32_t i = 0; i < rounds; i++) {
-        unsigned long long filled = 0;
-        EXPECT(sscanf(side("fill %u 20", pair->slot), "%llu", &filled) == 1);
-        const uint64_t until = pair->to_kernel + filled;
-        await_probes_of_ours();
-        side_is("ok WSAEWOULDBLOCK", "try_send %u", pair->slot);
-        AWAIT(20, "what was sent into the closed window",
-              !pair_kernel_recv(pair, until) && pair->to_kernel == until);
-    }
+    unsigned long long filled = 0;
+    EXPECT(sscanf(side("fill %u 20", pair->slot), "%llu", &filled) == 1);
+    const uint64_t until = pair->to_kernel + filled;
+    await_probes_of_ours();
+    side_is("ok WSAEWOULDBLOCK", "try_send %u", pair->slot);
+    AWAIT(20, "what was sent into the closed window",
+          !pair_kernel_recv(pair, until) && pair->to_kernel == until);
     pair_transfer(pair, RIG_MIB, RIG_MIB, 20);
 }
 
 static void window_kernel_stops_default(void)
 {
     struct pair pair = pair_connect("", NULL);
-    window_kernel_stops(&pair, 1);
+    window_kernel_stops(&pair);
     pair_close(&pair, false);
 }
 
@@ -51,34 +49,32 @@ static void window_kernel_stops_small(void)
 {
     const struct kernel_options kernel = {.recv_buffer = 4096};
     struct pair pair = pair_accept("send_bytes=65536", &kernel);
-    window_kernel_stops(&pair, rig.full ? 1 : 3);
+    window_kernel_stops(&pair);
     pair_close(&pair, true);
 }
 
-static void window_ours_stops(struct pair *pair, uint32_t rounds)
+static void window_ours_stops(struct pair *pair)
 {
-    for (uint32_t i = 0; i < rounds; i++) {
-        const uint64_t before = kernel_counter("TCPWinProbe");
-        const uint64_t start = pair->to_ours;
-        pair_kernel_fill(pair);
-        AWAIT(window_seconds(), "the kernel's probes of Ringsock's window",
-              kernel_counter("TCPWinProbe") - before >= window_probes());
-        side("transfer %u 0 %llu 20", pair->slot, (unsigned long long)(pair->to_ours - start));
-    }
+    const uint64_t before = kernel_counter("TCPWinProbe");
+    const uint64_t start = pair->to_ours;
+    pair_kernel_fill(pair);
+    AWAIT(window_seconds(), "the kernel's probes of Ringsock's window",
+          kernel_counter("TCPWinProbe") - before >= window_probes());
+    side("transfer %u 0 %llu 20", pair->slot, (unsigned long long)(pair->to_ours - start));
     pair_transfer(pair, RIG_MIB, RIG_MIB, 20);
 }
 
 static void window_ours_stops_default(void)
 {
     struct pair pair = pair_accept("", NULL);
-    window_ours_stops(&pair, 1);
+    window_ours_stops(&pair);
     pair_close(&pair, true);
 }
 
 static void window_ours_stops_small(void)
 {
     struct pair pair = pair_connect("recv_bytes=4096", NULL);
-    window_ours_stops(&pair, rig.full ? 1 : 3);
+    window_ours_stops(&pair);
     pair_close(&pair, false);
 }
 
@@ -88,7 +84,7 @@ static void window_lossy(void)
     const struct wire_faults faults = {.loss_permille = 100};
     struct pair pair = pair_connect("recv_bytes=16384 send_bytes=16384", NULL);
     wire_faulty(&faults);
-    window_ours_stops(&pair, 1);
+    window_ours_stops(&pair);
     wire_whole();
     pair_close(&pair, false);
 }

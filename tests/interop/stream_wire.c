@@ -32,16 +32,27 @@
 
 struct wire_frame {
     uint64_t due_ns;
-    uint32_t bytes;
+    uint32_t bytes, to; /* WIRE_* bits */
     uint8_t data[FRAME_BYTES];
 };
 
+enum { WIRE_OURS, WIRE_PEER, WIRE_THIRD, WIRE_ENDS };
+
 /* One direction: frames in the order in which they leave. */
 struct wire_way {
-    int from, to;
     uint64_t rate_bits, free_ns; /* the bounded link is busy until then */
     uint32_t head, tail;
     struct wire_frame *frames;
+};
+
+/* What the process that forwards has. Ringsock and a third host share the way to the kernel, and
+ * the way back. */
+struct wire_state {
+    const struct wire_faults *faults;
+    struct test_random random;
+    int ends[WIRE_ENDS]; /* -1: none */
+    uint8_t third_mac[6];
+    struct wire_way to_peer, from_peer;
 };
 
 static struct {
@@ -72,78 +83,112 @@ static int wire_socket(const char *interface)
     return fd;
 }
 
-/* A frame's fate: lost, or due at some time. */
-static void wire_take(struct wire_way *way, const struct wire_faults *faults,
-                      struct test_random *random)
+/* Whom a frame is for. */
+static uint32_t wire_destination(struct wire_state *state, int from, const uint8_t *data)
 {
-    for (uint32_t i = 0; i < BURST_FRAMES; i++) {
-        struct wire_frame *frame = &way->frames[way->tail % QUEUE_FRAMES];
-        ssize_t got = recv(way->from, frame->data, sizeof(frame->data), 0);
-        if (got <= 0) {
-            return;
-        }
-        const uint64_t now_ns = wire_now_ns();
-        const uint64_t start_ns = way->free_ns > now_ns ? way->free_ns : now_ns;
-        const bool queue_full =
-            way->rate_bits != 0 &&
-            (start_ns - now_ns) * way->rate_bits / 8 / NS_PER_S > faults->queue_bytes;
-        if (test_random_below(random, 1000) < faults->loss_permille || queue_full ||
-            way->tail - way->head == QUEUE_FRAMES - 1) {
-            atomic_fetch_add_explicit(wire.lost, 1, memory_order_relaxed);
-            continue;
-        }
-        frame->bytes = (uint32_t)got;
-        if (way->rate_bits != 0) {
-            way->free_ns = start_ns + (uint64_t)got * 8 * NS_PER_S / way->rate_bits;
-            frame->due_ns = way->free_ns + 1000ull * faults->delay_us;
-        } else {
-            frame->due_ns = now_ns + 1000ull * faults->delay_us;
-        }
-        way->tail++;
+    if (from == WIRE_THIRD) {
+        memcpy(state->third_mac, data + 6, sizeof(state->third_mac));
     }
+    if (from != WIRE_PEER) {
+        return 1u << WIRE_PEER;
+    }
+    if ((data[0] & 1) != 0) {
+        return 1u << WIRE_OURS | 1u << WIRE_THIRD;
+    }
+    return memcmp(data, state->third_mac, 6) == 0 ? 1u << WIRE_THIRD : 1u << WIRE_OURS;
+}
+
+/* Takes a frame: lost, or due at some time. False: there is none. */
+static bool wire_take(struct wire_state *state, int from, struct wire_way *way)
+{
+    struct wire_frame *frame = &way->frames[way->tail % QUEUE_FRAMES];
+    ssize_t got = recv(state->ends[from], frame->data, sizeof(frame->data), 0);
+    if (got <= 0) {
+        return false;
+    }
+    const uint64_t now_ns = wire_now_ns();
+    const uint64_t start_ns = way->free_ns > now_ns ? way->free_ns : now_ns;
+    const bool queue_full =
+        way->rate_bits != 0 &&
+        (start_ns - now_ns) * way->rate_bits / 8 / NS_PER_S > state->faults->queue_bytes;
+    if (test_random_below(&state->random, 1000) < state->faults->loss_permille || queue_full ||
+        way->tail - way->head == QUEUE_FRAMES - 1) {
+        atomic_fetch_add_explicit(wire.lost, 1, memory_order_relaxed);
+        return true;
+    }
+    frame->bytes = (uint32_t)got;
+    frame->to = wire_destination(state, from, frame->data);
+    frame->due_ns = start_ns + 1000ull * state->faults->delay_us;
+    if (way->rate_bits != 0) {
+        const uint64_t takes_ns = (uint64_t)got * 8 * NS_PER_S / way->rate_bits;
+        way->free_ns = start_ns + takes_ns;
+        frame->due_ns += takes_ns;
+    }
+    way->tail++;
+    return true;
 }
 
 /* Nanoseconds until the next frame is due. */
-static uint64_t wire_give(struct wire_way *way)
+static uint64_t wire_give(const struct wire_state *state, struct wire_way *way)
 {
     while (way->head != way->tail) {
-        const struct wire_frame *frame = &way->frames[way->head % QUEUE_FRAMES];
+        struct wire_frame *frame = &way->frames[way->head % QUEUE_FRAMES];
         const uint64_t now_ns = wire_now_ns();
         if (frame->due_ns > now_ns) {
             return frame->due_ns - now_ns;
         }
-        if (send(way->to, frame->data, frame->bytes, 0) < 0 && errno == EAGAIN) {
-            return NS_PER_S / 10000;
+        for (int end = 0; end < WIRE_ENDS; end++) {
+            if ((frame->to >> end & 1) == 0 || state->ends[end] < 0) {
+                continue;
+            }
+            if (send(state->ends[end], frame->data, frame->bytes, 0) < 0 && errno == EAGAIN) {
+                return NS_PER_S / 10000;
+            }
+            frame->to &= ~(1u << end);
         }
         way->head++;
     }
     return NS_PER_S;
 }
 
+/* One look at each end and each way. Returns as wire_give. */
+static uint64_t wire_round(struct wire_state *state)
+{
+    for (int end = 0; end < WIRE_ENDS; end++) {
+        struct wire_way *way = end == WIRE_PEER ? &state->from_peer : &state->to_peer;
+        for (uint32_t i = 0; i < BURST_FRAMES && state->ends[end] >= 0; i++) {
+            if (!wire_take(state, end, way)) {
+                break;
+            }
+        }
+    }
+    const uint64_t to_peer_ns = wire_give(state, &state->to_peer);
+    const uint64_t from_peer_ns = wire_give(state, &state->from_peer);
+    return to_peer_ns < from_peer_ns ? to_peer_ns : from_peer_ns;
+}
+
 __attribute__((noreturn)) static void wire_forward(const struct wire_faults *faults, uint64_t seed,
                                                    int ready)
 {
-    struct test_random random = test_random_make(seed);
-    int ends[2] = {wire_socket(rig.wire_ours_if), wire_socket(rig.wire_peer_if)};
-    struct wire_way ways[2] = {{.from = ends[0], .to = ends[1], .rate_bits = faults->rate_bits},
-                               {.from = ends[1], .to = ends[0]}};
-    for (int i = 0; i < 2; i++) {
-        ways[i].frames = malloc(QUEUE_FRAMES * sizeof(struct wire_frame));
-        CHECK(ways[i].frames != NULL);
-    }
+    struct wire_state state = {
+        .faults = faults,
+        .random = test_random_make(seed),
+        .ends = {wire_socket(rig.wire_ours_if), wire_socket(rig.wire_peer_if),
+                 faults->third_if != NULL ? wire_socket(faults->third_if) : -1},
+        .to_peer = {.rate_bits = faults->rate_bits,
+                    .frames = malloc(QUEUE_FRAMES * sizeof(struct wire_frame))},
+        .from_peer = {.frames = malloc(QUEUE_FRAMES * sizeof(struct wire_frame))}};
+    CHECK(state.to_peer.frames != NULL && state.from_peer.frames != NULL);
     CHECK(write(ready, "r", 1) == 1);
     for (;;) {
-        uint64_t wait_ns = NS_PER_S;
-        struct pollfd pollers[2] = {{.fd = ends[0], .events = POLLIN},
-                                    {.fd = ends[1], .events = POLLIN}};
-        for (int i = 0; i < 2; i++) {
-            wire_take(&ways[i], faults, &random);
-            const uint64_t next_ns = wire_give(&ways[i]);
-            wait_ns = next_ns < wait_ns ? next_ns : wait_ns;
-        }
+        struct pollfd pollers[WIRE_ENDS];
+        const uint64_t wait_ns = wire_round(&state);
         const struct timespec limit = {.tv_sec = (time_t)(wait_ns / NS_PER_S),
                                        .tv_nsec = (long)(wait_ns % NS_PER_S)};
-        (void)ppoll(pollers, 2, &limit, NULL);
+        for (int end = 0; end < WIRE_ENDS; end++) {
+            pollers[end] = (struct pollfd){.fd = state.ends[end], .events = POLLIN};
+        }
+        (void)ppoll(pollers, WIRE_ENDS, &limit, NULL);
     }
 }
 
