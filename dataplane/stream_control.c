@@ -185,7 +185,7 @@ static enum outcome stream_shutdown(struct queue *queue, struct dp_socket *socke
     struct rs_op_shutdown op;
     enum rs_status status = RS_OK;
     memcpy(&op, request->payload, sizeof(op));
-    if (op.how == 0 || (op.how & ~(uint32_t)(RS_SHUTDOWN_RECV | RS_SHUTDOWN_SEND)) != 0) {
+    if ((op.how & ~(uint32_t)(RS_SHUTDOWN_RECV | RS_SHUTDOWN_SEND)) != 0) {
         return stream_answer(queue, reply, RS_INVALID);
     }
     if (stream->phase != STREAM_CONNECTED || (stream->conn == NULL && !stream->local.on)) {

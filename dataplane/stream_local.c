@@ -473,7 +473,13 @@ enum rs_status stream_local_shutdown(struct queue *queue, struct dp_socket *sock
         local->shut = true;
         stream_local_ready(queue, socket);
     }
-    local->recv_shut |= (how & RS_SHUTDOWN_RECV) != 0;
+    if ((how & RS_SHUTDOWN_RECV) != 0) {
+        local->recv_shut = true;
+        if (!stream_local_refresh(queue, socket) || local->recv.head_cached != local->recv.tail) {
+            stream_local_reset_peer(queue, socket); /* as TCP: bytes that nobody will read */
+            stream_local_fail(queue, socket, RS_CONN_ABORTED);
+        }
+    }
     return RS_OK;
 }
 

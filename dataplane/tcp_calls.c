@@ -179,10 +179,21 @@ enum rs_status tcp_recv_consumed(struct stack *stack, struct tcp_conn *conn)
     return RS_OK;
 }
 
+/* Bytes that nobody will read must not look delivered (RFC 2525 2.17). A recv_head that cannot be
+ * counts as that. */
+static bool tcp_leaves_unread(struct tcp_conn *conn)
+{
+    return !tcp_receive_refresh(conn) || conn->recv.head_cached != conn->recv.tail ||
+           conn->range_count > 0;
+}
+
 void tcp_shutdown_recv(struct stack *stack, struct tcp_conn *conn)
 {
-    (void)stack;
     conn->features |= TCP_FEATURE_RECV_SHUT;
+    if (!tcp_over(conn) && tcp_leaves_unread(conn)) {
+        tcp_send_reset(stack, conn);
+        tcp_fail(stack, conn, RS_CONN_ABORTED);
+    }
 }
 
 void tcp_set_recv_head(struct tcp_conn *conn, const rs_atomic_u32 *recv_head)
@@ -244,10 +255,7 @@ void tcp_close(struct stack *stack, struct tcp_conn *conn, uint64_t linger_ns)
         tcp_abort(stack, conn);
         return;
     }
-    /* Bytes that nobody will read must not look delivered (RFC 2525 2.17). A recv_head that cannot
-     * be counts as that. */
-    if (!tcp_receive_refresh(conn) || conn->recv.head_cached != conn->recv.tail ||
-        conn->range_count > 0) {
+    if (tcp_leaves_unread(conn)) {
         tcp_abort(stack, conn);
         return;
     }

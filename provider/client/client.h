@@ -98,8 +98,9 @@ enum {
  * Streams: bytes from several buffers; `to` is not looked at. A blocking call sends all of them,
  * one that does not block what there is room for. *sent_bytes counts also when a call fails behind
  * a part. RS_NOT_CONNECTED; RS_SHUTDOWN; RS_CONN_RESET, RS_CONN_ABORTED (the peer was silent too
- * long) and whatever else ended the connection, each time; RS_WOULD_BLOCK, RS_TIMED_OUT,
- * RS_INTERRUPTED, RS_DATAPLANE_GONE, RS_POISONED.
+ * long) and whatever else ended the connection, each time, but RS_NET_RESET (keep-alive) once and
+ * then RS_NOT_CONNECTED; RS_WOULD_BLOCK, RS_TIMED_OUT, RS_INTERRUPTED, RS_DATAPLANE_GONE,
+ * RS_POISONED.
  *
  * Datagrams: one from several buffers. to NULL: the peer. Binds an unbound socket when `to` is
  * given. Blocking sockets wait (spin, then sleep) for room up to the send time-out. RS_WOULD_BLOCK,
@@ -132,9 +133,10 @@ RS_CHECK_RESULT enum rs_status client_recv(struct client_socket *socket,
                                            uint32_t flags, struct client_recv_info *info,
                                            size_t *received_bytes);
 
-enum { CLIENT_SHUT_RECV = 1, CLIENT_SHUT_SEND = 2 };
-/* Streams: SEND ends the peer's stream behind what was sent, data that arrives after RECV resets
- * the connection; RS_NOT_CONNECTED. */
+enum { CLIENT_SHUT_RECV = 1, CLIENT_SHUT_SEND = 2, CLIENT_SHUT_KEEP = 8 };
+/* Streams: SEND ends the peer's stream behind what was sent. Data that waits at RECV, or arrives
+ * afterwards, resets the connection; with KEEP it is taken as long as there is room, and the peer
+ * hears nothing of it. RS_NOT_CONNECTED. */
 RS_CHECK_RESULT enum rs_status client_shutdown(struct client_socket *socket, uint32_t how);
 
 /* ---- readiness ---- */
@@ -195,8 +197,8 @@ RS_CHECK_RESULT enum rs_status client_tcp_info(struct client_socket *socket,
 /* Streams: how long ago the handshake was complete, also when the connection is over since. A look.
  * RS_NOT_CONNECTED: it never was. */
 RS_CHECK_RESULT enum rs_status client_connected_ns(struct client_socket *socket, uint64_t *ns);
-/* Streams: bytes were sent that the peer has not acknowledged and still may. A look, without
- * waiting. */
+/* Streams: bytes were sent that the peer has not acknowledged and still may, and nobody has ended
+ * the sending side. A look, without waiting. */
 bool client_unacknowledged(const struct client_socket *socket);
 /* The pending asynchronous error (SO_ERROR): returned and cleared for this socket; RS_OK when none.
  */

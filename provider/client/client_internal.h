@@ -491,7 +491,12 @@ static inline enum rs_status client_stream_lost(enum rs_status code)
 }
 /* What a call on a connection without data or room finds: RS_NOT_CONNECTED, or why it is over;
  * RS_WOULD_BLOCK: neither. */
-enum rs_status client_stream_state(const struct client_socket *socket, uint32_t level);
+enum rs_status client_stream_state(struct client_socket *socket, uint32_t level);
+/* For a call that was blocked: that the keep-alive gave up is news to each of them. */
+static inline enum rs_status client_stream_met(enum rs_status status)
+{
+    return status == RS_NOT_CONNECTED ? RS_NET_RESET : status;
+}
 
 /* stream_send.c, stream_recv.c */
 RS_CHECK_RESULT enum rs_status client_stream_send(struct client_socket *socket,

@@ -170,6 +170,7 @@ bool client_unacknowledged(const struct client_socket *socket)
     /* In a ring that the other end reads itself all is delivered as soon as it is posted. */
     return (level & (RS_LEVEL_CONNECTED | RS_LEVEL_ERROR)) == RS_LEVEL_CONNECTED &&
            atomic_load_explicit(&socket->ring_lent, memory_order_relaxed) == 0 &&
+           (atomic_load_explicit(&socket->shut, memory_order_relaxed) & CLIENT_SHUT_SEND) == 0 &&
            atomic_load_explicit(&socket->state->send_head, memory_order_relaxed) !=
                atomic_load_explicit(&socket->send_tail, memory_order_relaxed);
 }

@@ -300,13 +300,14 @@ enum rs_status client_shutdown(struct client_socket *socket, uint32_t how)
     if (!client_phase_open(client_socket_phase(socket))) {
         return RS_NOT_SOCKET;
     }
-    if (how == 0 || (how & ~(uint32_t)(CLIENT_SHUT_RECV | CLIENT_SHUT_SEND)) != 0) {
+    uint32_t ways = how & (CLIENT_SHUT_RECV | CLIENT_SHUT_SEND);
+    if (ways == 0 || (how & ~(ways | CLIENT_SHUT_KEEP)) != 0) {
         return RS_INVALID;
     }
     if (client_is_stream(socket)) {
         return client_stream_shutdown(socket, how);
     }
-    atomic_fetch_or_explicit(&socket->shut, how, memory_order_relaxed);
+    atomic_fetch_or_explicit(&socket->shut, ways, memory_order_relaxed);
     return RS_OK;
 }
 

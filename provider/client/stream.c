@@ -13,7 +13,11 @@ uint32_t client_stream_send_limit(uint32_t wanted_bytes, uint32_t ring_bytes)
     return bytes < RS_RING_MIN_BYTES && ring_bytes >= RS_RING_MIN_BYTES ? RS_RING_MIN_BYTES : bytes;
 }
 
-enum rs_status client_stream_state(const struct client_socket *socket, uint32_t level)
+/* setsockopt's page on SO_KEEPALIVE: a connection that its probes gave up says RS_NET_RESET to
+ * calls that are under way, which is the first call that meets it here, and RS_NOT_CONNECTED
+ * afterwards.
+ */
+enum rs_status client_stream_state(struct client_socket *socket, uint32_t level)
 {
     if ((level & RS_LEVEL_CONNECTED) == 0) {
         return RS_NOT_CONNECTED;
@@ -22,6 +26,9 @@ enum rs_status client_stream_state(const struct client_socket *socket, uint32_t 
         return RS_WOULD_BLOCK;
     }
     uint32_t code = atomic_load_explicit(&socket->state->error_code, memory_order_relaxed);
+    if (code == RS_NET_RESET && client_error_take(socket) == RS_OK) {
+        return RS_NOT_CONNECTED;
+    }
     return code != RS_OK && code < RS_STATUS_COUNT ? client_stream_lost((enum rs_status)code)
                                                    : RS_CORRUPT;
 }
@@ -245,13 +252,16 @@ static enum rs_status stream_shutdown_locked(struct client_socket *socket, uint3
         return status;
     }
     /* A sender that is inside posts before the request, a later one sees the mark. */
+    const uint32_t ways = how & (CLIENT_SHUT_RECV | CLIENT_SHUT_SEND);
     client_send_lock(socket);
-    atomic_fetch_or_explicit(&socket->shut, how, memory_order_relaxed);
+    atomic_fetch_or_explicit(&socket->shut, ways, memory_order_relaxed);
     client_send_unlock(socket);
     static_assert((int)CLIENT_SHUT_RECV == (int)RS_SHUTDOWN_RECV &&
                       (int)CLIENT_SHUT_SEND == (int)RS_SHUTDOWN_SEND,
                   "one set of bits");
-    const struct rs_op_shutdown op = {.how = how};
+    /* Without a way it only wakes who waits on the socket. */
+    const struct rs_op_shutdown op = {.how = (how & CLIENT_SHUT_KEEP) != 0 ? ways & CLIENT_SHUT_SEND
+                                                                           : ways};
     return client_request(socket, RS_OP_SHUTDOWN, &op, sizeof(op));
 }
 
@@ -267,7 +277,10 @@ static bool linger_wait_ready(void *context)
 {
     const struct client_socket *socket = context;
     return client_socket_phase(socket) != CLIENT_STREAM_ACTIVE ||
-           (client_stream_level(socket) & RS_LEVEL_ERROR) != 0 || !client_unacknowledged(socket);
+           (client_stream_level(socket) & RS_LEVEL_ERROR) != 0 ||
+           atomic_load_explicit(&socket->ring_lent, memory_order_relaxed) != 0 || /* delivered */
+           atomic_load_explicit(&socket->state->send_head, memory_order_relaxed) ==
+               atomic_load_explicit(&socket->send_tail, memory_order_relaxed);
 }
 
 static void linger_wait_arm(void *context, uint32_t channel_idx)

@@ -153,7 +153,7 @@ static uint32_t in_available(struct stream_recv *call)
 }
 
 /* Nothing in the ring: RS_OK is the end of the stream. */
-static enum rs_status in_empty(const struct client_socket *socket, uint32_t level)
+static enum rs_status in_empty(struct client_socket *socket, uint32_t level)
 {
     if ((level & (RS_LEVEL_CONNECTED | RS_LEVEL_END)) == (RS_LEVEL_CONNECTED | RS_LEVEL_END)) {
         return RS_OK;
@@ -333,7 +333,7 @@ static enum rs_status recv_block(struct stream_recv *call)
         }
     } while (!recv_done(call, status));
     /* What a WAITALL has got is not lost; the reason it got no more is there the next time. */
-    return call->done_bytes != 0 ? RS_OK : status;
+    return call->done_bytes != 0 ? RS_OK : client_stream_met(status);
 }
 
 enum rs_status client_stream_recv(struct client_socket *socket, const struct client_iov *iov,

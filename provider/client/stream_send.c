@@ -40,7 +40,7 @@ static void send_gather(struct stream_send *call, const struct stream_region *to
 }
 
 /* send_lock held: may this socket send? */
-static enum rs_status send_allowed(const struct client_socket *socket)
+static enum rs_status send_allowed(struct client_socket *socket)
 {
     switch (client_socket_phase(socket)) {
     case CLIENT_STREAM_ACTIVE:
@@ -153,7 +153,7 @@ static enum rs_status send_block(struct stream_send *call, struct client_channel
             return RS_INTERRUPTED;
         }
         if (status != RS_WOULD_BLOCK && (status != RS_OK || call->left_bytes == 0)) {
-            return status;
+            return client_stream_met(status);
         }
     }
 }

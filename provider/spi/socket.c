@@ -311,13 +311,14 @@ int WSPAPI spi_send_disconnect(SOCKET s, LPWSABUF data, LPINT error)
     return disconnect(s, data, CLIENT_SHUT_SEND, error);
 }
 
+/* Unlike WSPShutdown's, its page says that what arrives is still taken. */
 int WSPAPI spi_recv_disconnect(SOCKET s, LPWSABUF data, LPINT error)
 {
-    return disconnect(s, data, CLIENT_SHUT_RECV, error);
+    return disconnect(s, data, CLIENT_SHUT_RECV | CLIENT_SHUT_KEEP, error);
 }
 
-/* closesocket's page: a non-blocking socket with a linger time that would have to wait stays open
- * and says WSAEWOULDBLOCK. */
+/* WSPCloseSocket's page: a non-blocking socket with a linger time that would have to wait stays
+ * open and says WSAEWOULDBLOCK, until the program shuts it down or changes the time. */
 static bool close_would_block(SOCKET s)
 {
     struct spi_socket *socket = spi_socket_get(s);

@@ -31,9 +31,52 @@ CASE(WSPRecv, lost_silent,
     says(WSAECONNABORTED, RS_TIMED_OUT);
 }
 
-CASE(WSPRecv, lost_keepalive, "a peer that answers no keep-alive probe is WSAENETRESET")
+CASE(WSPRecv, lost_keepalive,
+     "a peer that answers no keep-alive probe is WSAENETRESET, and then WSAENOTCONN")
 {
-    says(WSAENETRESET, RS_NET_RESET);
+    SOCKET s = lost(RS_NET_RESET);
+    char byte;
+    DWORD count;
+    FAILS(WSAENETRESET, stream_recv(s, &byte, 1, 0, &count));
+    FAILS(WSAENOTCONN, stream_recv(s, &byte, 1, 0, &count));
+    FAILS(WSAENOTCONN, spi_send_one(s, "x", 1, 0, &count));
+    s = lost(RS_NET_RESET);
+    FAILS(WSAENETRESET, spi_send_one(s, "x", 1, 0, &count));
+    FAILS(WSAENOTCONN, spi_send_one(s, "x", 1, 0, &count));
+    assert_int_equal(spi_get_dword(lost(RS_NET_RESET), SOL_SOCKET, SO_ERROR), WSAENETRESET);
+}
+
+struct blocked {
+    SOCKET s;
+    int error;
+};
+
+static DWORD WINAPI receive_blocked(void *context)
+{
+    struct blocked *blocked = context;
+    char byte;
+    WSABUF buffer = {.len = 1, .buf = &byte};
+    DWORD got;
+    DWORD flags = 0;
+    (void)TABLE->lpWSPRecv(blocked->s, &buffer, 1, &got, &flags, NULL, NULL, NULL, &blocked->error);
+    return 0;
+}
+
+CASE(WSPRecv, lost_keepalive_blocked, "and WSAENETRESET to all calls that are under way")
+{
+    struct stream_pair pair = stream_connected();
+    struct blocked blocked[2] = {{.s = pair.client}, {.s = pair.client}};
+    HANDLE threads[2];
+    for (unsigned i = 0; i < 2; i++) {
+        threads[i] = CreateThread(NULL, 0, receive_blocked, &blocked[i], 0, NULL);
+    }
+    Sleep(50); /* not a rule of the test: lets the others fall asleep first */
+    fake_stream_error(spi_fake, spi_name(pair.client).sin_port, RS_NET_RESET);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(WaitForSingleObject(threads[i], 10000), WAIT_OBJECT_0);
+        CloseHandle(threads[i]);
+        assert_int_equal(blocked[i].error, WSAENETRESET);
+    }
 }
 
 CASE(WSPRecv, lost_reset, "a reset is WSAECONNRESET, and SO_ERROR says it once")

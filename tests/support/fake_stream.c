@@ -366,6 +366,10 @@ static enum rs_status stream_shutdown(struct fake *fake, struct fake_socket *soc
         return RS_NOT_CONNECTED;
     }
     socket->stream.shut_recv = socket->stream.shut_recv || (op.how & RS_SHUTDOWN_RECV) != 0;
+    if ((op.how & RS_SHUTDOWN_RECV) != 0 && stream_head(fake, socket) != socket->stream.in.tail) {
+        fake_stream_fail(fake, socket, RS_CONN_ABORTED); /* bytes that nobody will read */
+        return RS_OK;
+    }
     socket->stream.fin_wanted = socket->stream.fin_wanted || (op.how & RS_SHUTDOWN_SEND) != 0;
     fake_happened(socket, RS_LEVEL_READABLE | RS_LEVEL_WRITABLE);
     stream_move(fake, socket);

@@ -274,6 +274,16 @@ static void resets(void **state)
     is_reset(&pair.a);
     rig_until_level(&pair.b, RS_LEVEL_ERROR);
     assert_int_equal(rig_close(&pair.b, false, 0), RS_OK);
+    pair = joined("127.0.0.1:84"); /* what waits already will not be read either */
+    assert_int_equal(rig_write(&pair.a, "x", 1), 1);
+    rig_turns(4);
+    assert_int_equal(rig_shutdown(&pair.b, 0), RS_OK); /* only wakes */
+    assert_int_equal(rig_level(&pair.a), RS_LEVEL_CONNECTED);
+    assert_int_equal(rig_shutdown(&pair.b, RS_SHUTDOWN_RECV), RS_OK);
+    is_reset(&pair.a);
+    rig_until_level(&pair.b, RS_LEVEL_ERROR);
+    assert_int_equal(word(&pair.b.state->error_code), RS_CONN_ABORTED);
+    assert_int_equal(rig_close(&pair.b, false, 0), RS_OK);
 }
 
 static void close_delivers(void **state)

@@ -227,7 +227,7 @@ static void shutdown_of_receiving_resets_what_comes(void **state)
     struct rig_peer *peer;
     struct rig_socket socket = connected(&peer);
     (void)state;
-    assert_int_equal(rig_shutdown(&socket, 0), RS_INVALID);
+    assert_int_equal(rig_shutdown(&socket, 0), RS_OK); /* wakes the program's threads */
     assert_int_equal(rig_shutdown(&socket, 4), RS_INVALID);
     assert_int_equal(rig_shutdown(&socket, RS_SHUTDOWN_RECV), RS_OK);
     (void)rig_peer_write(peer, "x", 1);
@@ -235,6 +235,22 @@ static void shutdown_of_receiving_resets_what_comes(void **state)
     assert_int_equal(peer->error, RS_CONN_RESET);
     rig_until_level(&socket, RS_LEVEL_ERROR);
     assert_int_equal(rig_shutdown(&socket, RS_SHUTDOWN_SEND), RS_NOT_CONNECTED);
+    assert_int_equal(rig_close(&socket, false, 0), RS_OK);
+    rig_peer_close(peer);
+    until_free(&socket);
+}
+
+static void shutdown_of_receiving_resets_what_waits(void **state)
+{
+    struct rig_peer *peer;
+    struct rig_socket socket = connected(&peer);
+    (void)state;
+    (void)rig_peer_write(peer, "x", 1);
+    rig_turns(4);
+    assert_int_equal(rig_shutdown(&socket, RS_SHUTDOWN_RECV), RS_OK);
+    rig_peer_until(peer, TCP_EVENT_ERROR);
+    assert_int_equal(peer->error, RS_CONN_RESET);
+    rig_until_level(&socket, RS_LEVEL_ERROR);
     assert_int_equal(rig_close(&socket, false, 0), RS_OK);
     rig_peer_close(peer);
     until_free(&socket);
@@ -682,6 +698,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_read_without_a_word_is_seen, start_spinning, stop),
         CASE(half_close),
         CASE(shutdown_of_receiving_resets_what_comes),
+        CASE(shutdown_of_receiving_resets_what_waits),
         CASE(a_reset_is_told),
         CASE(close_sends_what_was_written),
         CASE(abortive_close_resets),
