@@ -3,6 +3,8 @@
  * caller's thread and with no lock held; a connection that it puts off waits in the listener's
  * record, before those that the core still has. Any thread; slow paths.
  */
+#include <limits.h>
+
 #include "provider/spi/spi.h"
 
 /* listen's page: SOMAXCONN is the provider's largest reasonable backlog; SOMAXCONN_HINT(n), which
@@ -100,12 +102,26 @@ struct accept_call {
     struct spi_socket *listener;
     LPCONDITIONPROC condition; /* NULL: every connection is welcome */
     DWORD_PTR callback_data;
+    struct sockaddr *addr; /* NULL: not asked for */
+    LPINT addr_bytes;
 };
 
-/* Asks the program. 0: accepted; else the error, and the connection is put off or reset. */
-static int accept_ask(const struct accept_call *call, struct client_socket *core)
+/* WSPAccept's page: WSAECONNRESET for a connection that the peer ended before anybody accepted it,
+ * WSAEACCES for one that was offered to the program before, or that timed out. */
+static int accept_over(struct client_socket *core, bool offered)
 {
-    struct rs_addr peer = rs_addr_v4(0, 0);
+    enum rs_status why = client_take_error(core);
+    if (why == RS_OK) {
+        return 0;
+    }
+    return why == RS_CONN_RESET && !offered ? WSAECONNRESET : WSAEACCES;
+}
+
+/* Asks the program. 0: accepted; else the error, and the connection is put off or reset. Socket
+ * groups have no meaning here, but a group that cannot be is documented as WSAEINVAL. */
+static int accept_ask(const struct accept_call *call, struct client_socket *core,
+                      const struct rs_addr *peer)
+{
     struct rs_addr local = rs_addr_v4(0, 0);
     SOCKADDR_IN caller, callee;
     INT caller_bytes = sizeof(caller);
@@ -114,14 +130,14 @@ static int accept_ask(const struct accept_call *call, struct client_socket *core
     /* TCP's handshake carries no user data, either way. */
     WSABUF caller_data = {0};
     WSABUF callee_data = {0};
-    (void)!client_peer_addr(core, &peer);
     (void)!client_local_addr(core, &local);
-    spi_sockaddr_write(&peer, (struct sockaddr *)&caller, &caller_bytes);
+    spi_sockaddr_write(peer, (struct sockaddr *)&caller, &caller_bytes);
     spi_sockaddr_write(&local, (struct sockaddr *)&callee, &callee_bytes);
     WSABUF caller_id = {.len = sizeof(caller), .buf = (char *)&caller};
     WSABUF callee_id = {.len = sizeof(callee), .buf = (char *)&callee};
-    switch (call->condition(&caller_id, &caller_data, NULL, NULL, &callee_id, &callee_data, &group,
-                            call->callback_data)) {
+    int answer = call->condition(&caller_id, &caller_data, NULL, NULL, &callee_id, &callee_data,
+                                 &group, call->callback_data);
+    switch (answer == CF_ACCEPT && group > SG_CONSTRAINED_GROUP ? INT_MAX : answer) {
     case CF_ACCEPT:
         return 0;
     case CF_REJECT:
@@ -130,7 +146,7 @@ static int accept_ask(const struct accept_call *call, struct client_socket *core
     case CF_DEFER:
         deferred_give(&call->listener->deferred, core);
         return WSATRY_AGAIN;
-    default: /* documented as WSAEINVAL; the connection is nobody's fault */
+    default: /* documented as WSAEINVAL; the connection is not to blame and waits on */
         deferred_give(&call->listener->deferred, core);
         return WSAEINVAL;
     }
@@ -166,21 +182,30 @@ static int accept_publish(const struct spi_socket *listener, struct client_socke
     return code;
 }
 
-static int accept_one(const struct accept_call *call, SOCKET *out, struct rs_addr *peer)
+static int accept_one(const struct accept_call *call, SOCKET *out)
 {
+    struct rs_addr peer = rs_addr_v4(0, 0);
     struct client_socket *core = deferred_take(&call->listener->deferred);
-    if (core == NULL) {
+    bool offered = core != NULL;
+    if (!offered) {
         enum rs_status status = client_accept(call->listener->core, &core, NULL);
         if (status != RS_OK) {
             return spi_wsa_error(status);
         }
     }
-    int code = call->condition != NULL ? accept_ask(call, core) : 0;
+    (void)!client_peer_addr(core, &peer);
+    if (call->addr != NULL) { /* documented: whatever the condition function says */
+        spi_sockaddr_write(&peer, call->addr, call->addr_bytes);
+    }
+    int code = accept_over(core, offered);
+    if (code != 0) {
+        accept_reset(core);
+        return code;
+    }
+    code = call->condition != NULL ? accept_ask(call, core, &peer) : 0;
     if (code != 0) {
         return code;
     }
-    *peer = rs_addr_v4(0, 0);
-    (void)!client_peer_addr(core, peer);
     code = accept_publish(call->listener, core, out);
     if (code != 0) { /* no handle for it now: it goes on waiting */
         deferred_give(&call->listener->deferred, core);
@@ -188,30 +213,38 @@ static int accept_one(const struct accept_call *call, SOCKET *out, struct rs_add
     return code;
 }
 
+/* Before a connection is taken. Without one of the two no address is given. */
+static int accept_check(struct accept_call *call, struct sockaddr *addr, LPINT addr_bytes)
+{
+    if (call->condition != NULL && !spi_can_read((const void *)(uintptr_t)call->condition, 1)) {
+        return WSAEFAULT;
+    }
+    if (addr == NULL || addr_bytes == NULL) {
+        return 0;
+    }
+    call->addr = addr;
+    call->addr_bytes = addr_bytes;
+    return spi_sockaddr_room(addr, addr_bytes);
+}
+
 SOCKET WSPAPI spi_accept(SOCKET s, struct sockaddr *addr, LPINT addr_bytes,
                          LPCONDITIONPROC condition, DWORD_PTR callback_data, LPINT error)
 {
     SOCKET accepted = INVALID_SOCKET;
-    struct rs_addr peer;
     struct accept_call call = {
         .listener = spi_socket_get(s), .condition = condition, .callback_data = callback_data};
     if (call.listener == NULL) {
         (void)spi_fail(error, WSAENOTSOCK);
         return INVALID_SOCKET;
     }
-    /* Without one of the two no address is given. */
-    bool named = addr != NULL && addr_bytes != NULL;
-    int code = named ? spi_sockaddr_room(addr, addr_bytes) : 0;
+    int code = accept_check(&call, addr, addr_bytes);
     if (code == 0) {
-        code = accept_one(&call, &accepted, &peer);
+        code = accept_one(&call, &accepted);
     }
     spi_socket_put(call.listener);
     if (code != 0) {
         (void)spi_fail(error, code);
         return INVALID_SOCKET;
-    }
-    if (named) {
-        spi_sockaddr_write(&peer, addr, addr_bytes);
     }
     return accepted;
 }

@@ -1,8 +1,10 @@
 /*
  * Cases of WSPAccept: addresses, what is inherited, the condition function.
  */
+#include <limits.h>
 #include <string.h>
 
+#include "provider/spi/tcp_names.h"
 #include "tests/spi/stream_kit.h"
 
 static SOCKET accept_raw(SOCKET s, void *addr, int *bytes)
@@ -195,10 +197,108 @@ CASE(WSPAccept, accept_never, "a listener that closes resets what nobody accepte
     FAILS(WSAECONNRESET, stream_recv(client, &byte, 1, 0, &got));
 }
 
+CASE(WSPAccept, accept_reset, "a connection that the peer reset before is WSAECONNRESET, and gone")
+{
+    SOCKET client;
+    SOCKET listener = waiting(&client);
+    SOCKADDR_IN in;
+    int bytes = sizeof(in);
+    stream_abort(client);
+    spi_nonblocking(listener);
+    accept_fails(WSAECONNRESET, listener, &in, &bytes);
+    accept_fails(WSAEWOULDBLOCK, listener, NULL, NULL);
+    assert_int_equal(stream_select(listener, READ, 0), 0);
+}
+
+CASE(WSPAccept, accept_ended, "one that the peer ended in order is accepted, with what it sent")
+{
+    SOCKET client;
+    SOCKET listener = waiting(&client);
+    stream_send(client, "and gone");
+    stream_close(client);
+    SOCKET s = stream_accept(listener);
+    stream_expect(s, "and gone");
+    stream_expect_end(s);
+}
+
+CASE(WSPAccept, accept_no_handle,
+     "no socket handles left: WSAEMFILE, and the connection is not lost")
+{
+    SOCKET client;
+    SOCKET listener = waiting(&client);
+    host_refuses_handles = WSAEMFILE;
+    for (unsigned i = 0; i < 2; i++) {
+        SOCKET s = accept_raw(listener, NULL, NULL);
+        host_refuses_handles = i == 0 ? WSAEMFILE : 0;
+        assert_true(s == INVALID_SOCKET);
+        assert_int_equal(spi_error, WSAEMFILE);
+        assert_int_equal(stream_select(listener, READ, 0), READ);
+    }
+    stream_send(client, "kept");
+    stream_expect(stream_accept(listener), "kept");
+}
+
+CASE(WSPAccept, accept_no_timeout, "SO_RCVTIMEO is about receives: accept waits on")
+{
+    SOCKADDR_IN at;
+    SOCKET listener = stream_listener(&at);
+    OK(spi_set_dword(listener, SOL_SOCKET, SO_RCVTIMEO, 20));
+    struct stream_call call = {.kind = CALL_ACCEPT, .s = listener};
+    stream_begin(&call); /* twice the time */
+    assert_int_equal(WaitForSingleObject(call.thread, 0), WAIT_TIMEOUT);
+    OK(spi_connect_to(stream_new(), &at));
+    assert_int_equal(stream_finish(&call), 0);
+    spi_keep(call.accepted);
+}
+
+CASE(WSPAccept, accept_accepted, "an accepted socket accepts nothing: WSAEINVAL; the listener does")
+{
+    struct stream_pair pair = stream_connected();
+    accept_fails(WSAEINVAL, pair.server, NULL, NULL);
+    OK(spi_connect_to(stream_new(), &pair.at));
+    (void)stream_accept(pair.listener);
+}
+
+CASE(WSPAccept, accept_two, "two threads that wait get a connection each")
+{
+    SOCKADDR_IN at;
+    SOCKET listener = stream_listener(&at);
+    struct stream_call calls[2] = {{.kind = CALL_ACCEPT, .s = listener},
+                                   {.kind = CALL_ACCEPT, .s = listener}};
+    SOCKADDR_IN peers[2];
+    int bytes = sizeof(peers[0]);
+    stream_begin(&calls[0]);
+    stream_begin(&calls[1]);
+    OK(spi_connect_to(stream_new(), &at));
+    OK(spi_connect_to(stream_new(), &at));
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(stream_finish(&calls[i]), 0);
+        spi_keep(calls[i].accepted);
+        OK(TABLE->lpWSPGetPeerName(calls[i].accepted, (struct sockaddr *)&peers[i], &bytes,
+                                   &spi_error));
+    }
+    assert_int_not_equal(peers[0].sin_port, peers[1].sin_port);
+}
+
+CASE(WSPAccept, accept_options_later, "options that the listener got after WSPListen count, too")
+{
+    SOCKADDR_IN at;
+    SOCKET listener = stream_listener(&at);
+    OK(spi_set_dword(listener, IPPROTO_TCP, TCP_KEEPCNT, 7));
+    OK(spi_set_dword(listener, SOL_SOCKET, SO_SNDBUF, 12345));
+    OK(spi_connect_to(stream_new(), &at));
+    SOCKET s = stream_accept(listener);
+    assert_int_equal(spi_get_dword(s, IPPROTO_TCP, TCP_KEEPCNT), 7);
+    assert_int_equal(spi_get_dword(s, SOL_SOCKET, SO_SNDBUF), 12345);
+    OK(spi_set_dword(s, IPPROTO_TCP, TCP_KEEPCNT, 8));
+    assert_int_equal(spi_get_dword(listener, IPPROTO_TCP, TCP_KEEPCNT), 7);
+}
+
 /* ---- the condition function ---- */
 
 struct asked {
     int answer;
+    GROUP group;
     unsigned calls;
     DWORD thread_id;
     SOCKADDR_IN caller, callee;
@@ -219,7 +319,8 @@ static int CALLBACK condition(LPWSABUF caller_id, LPWSABUF caller_data, LPQOS so
     asked->no_data = (caller_data == NULL || caller_data->len == 0) &&
                      (callee_data == NULL || callee_data->len == 0);
     asked->no_qos = socket_qos == NULL && group_qos == NULL;
-    asked->has_group = group != NULL;
+    asked->has_group = group != NULL && *group == 0;
+    *group = asked->group;
     return asked->answer;
 }
 
@@ -296,4 +397,122 @@ CASE(WSPAccept, condition_unknown, "another answer is WSAEINVAL, and the connect
     assert_true(stream_accept_if(listener, condition, (DWORD_PTR)&asked) == INVALID_SOCKET);
     assert_int_equal(spi_error, WSAEINVAL);
     (void)stream_accept(listener);
+}
+
+CASE(WSPAccept, condition_fault, "a condition function that is not there is WSAEFAULT")
+{
+    SOCKET client;
+    SOCKET listener = waiting(&client);
+    spi_error = 0;
+    assert_true(TABLE->lpWSPAccept(listener, NULL, NULL, (LPCONDITIONPROC)spi_bad_pointer(), 0,
+                                   &spi_error) == INVALID_SOCKET);
+    assert_int_equal(spi_error, WSAEFAULT);
+    (void)stream_accept(listener);
+}
+
+CASE(WSPAccept, condition_group, "a group that cannot be is WSAEINVAL, and the connection waits on")
+{
+    SOCKET client;
+    SOCKET listener = waiting(&client);
+    struct asked asked = {.answer = CF_ACCEPT, .group = 0x4711};
+    assert_true(stream_accept_if(listener, condition, (DWORD_PTR)&asked) == INVALID_SOCKET);
+    assert_int_equal(spi_error, WSAEINVAL);
+    asked.group = SG_UNCONSTRAINED_GROUP;
+    assert_true(stream_accept_if(listener, condition, (DWORD_PTR)&asked) != INVALID_SOCKET);
+    assert_int_equal(asked.calls, 2);
+}
+
+CASE(WSPAccept, condition_address, "the address is given whatever the condition function says")
+{
+    static const int answers[] = {CF_DEFER, CF_REJECT};
+    SOCKET client;
+    SOCKET listener = waiting(&client);
+    for (unsigned i = 0; i < 2; i++) {
+        struct asked asked = {.answer = answers[i]};
+        SOCKADDR_IN in = {0};
+        int bytes = 100;
+        assert_true(TABLE->lpWSPAccept(listener, (struct sockaddr *)&in, &bytes, condition,
+                                       (DWORD_PTR)&asked, &spi_error) == INVALID_SOCKET);
+        assert_int_equal(spi_error, i == 0 ? WSATRY_AGAIN : WSAECONNREFUSED);
+        assert_int_equal(bytes, sizeof(in));
+        assert_int_equal(in.sin_port, spi_name(client).sin_port);
+        assert_memory_equal(&asked.caller, &in, sizeof(in));
+    }
+}
+
+CASE(WSPAccept, condition_withdrawn,
+     "a connection that was put off and reset meanwhile is WSAEACCES, and nobody is asked")
+{
+    SOCKET client;
+    SOCKET listener = waiting(&client);
+    struct asked asked = {.answer = CF_DEFER};
+    assert_true(stream_accept_if(listener, condition, (DWORD_PTR)&asked) == INVALID_SOCKET);
+    stream_abort(client);
+    assert_true(stream_accept_if(listener, condition, (DWORD_PTR)&asked) == INVALID_SOCKET);
+    assert_int_equal(spi_error, WSAEACCES);
+    assert_int_equal(asked.calls, 1);
+    assert_int_equal(stream_select(listener, READ, 0), 0);
+}
+
+CASE(WSPAccept, condition_defer_reject, "what was put off can be rejected")
+{
+    SOCKET client;
+    SOCKET listener = waiting(&client);
+    struct asked asked = {.answer = CF_DEFER};
+    char byte;
+    DWORD got;
+    assert_true(stream_accept_if(listener, condition, (DWORD_PTR)&asked) == INVALID_SOCKET);
+    asked.answer = CF_REJECT;
+    assert_true(stream_accept_if(listener, condition, (DWORD_PTR)&asked) == INVALID_SOCKET);
+    assert_int_equal(spi_error, WSAECONNREFUSED);
+    FAILS(WSAECONNRESET, stream_recv(client, &byte, 1, 0, &got));
+}
+
+CASE(WSPAccept, condition_nobody, "nobody there: nobody is asked about, WSAEWOULDBLOCK")
+{
+    SOCKADDR_IN at;
+    SOCKET listener = stream_listener(&at);
+    struct asked asked = {.answer = CF_ACCEPT};
+    spi_nonblocking(listener);
+    assert_true(TABLE->lpWSPAccept(listener, NULL, NULL, condition, (DWORD_PTR)&asked,
+                                   &spi_error) == INVALID_SOCKET);
+    assert_int_equal(spi_error, WSAEWOULDBLOCK);
+    assert_int_equal(asked.calls, 0);
+}
+
+/* Closes the listener that it is asked for. */
+static int CALLBACK closes_listener(LPWSABUF caller_id, LPWSABUF caller_data, LPQOS socket_qos,
+                                    LPQOS group_qos, LPWSABUF callee_id, LPWSABUF callee_data,
+                                    GROUP *group, DWORD_PTR context)
+{
+    int error;
+    (void)caller_id, (void)caller_data, (void)socket_qos, (void)group_qos;
+    (void)callee_id, (void)callee_data, (void)group;
+    const SOCKET *listener = (const SOCKET *)context;
+    return TABLE->lpWSPCloseSocket(listener[0], &error) == 0 ? (int)listener[1] : INT_MIN;
+}
+
+CASE(WSPAccept, condition_closes,
+     "a condition function may close the listener: accepted all the same")
+{
+    SOCKET client;
+    SOCKET context[2] = {waiting(&client), CF_ACCEPT};
+    SOCKET s = stream_accept_if(context[0], closes_listener, (DWORD_PTR)context);
+    spi_forget(context[0]);
+    assert_true(s != INVALID_SOCKET);
+    stream_send(client, "through");
+    stream_expect(s, "through");
+}
+
+CASE(WSPAccept, condition_closes_defers, "and what it puts off then is reset")
+{
+    SOCKET client;
+    SOCKET context[2] = {waiting(&client), CF_DEFER};
+    char byte;
+    DWORD got;
+    assert_true(stream_accept_if(context[0], closes_listener, (DWORD_PTR)context) ==
+                INVALID_SOCKET);
+    spi_forget(context[0]);
+    assert_int_equal(spi_error, WSATRY_AGAIN);
+    FAILS(WSAECONNRESET, stream_recv(client, &byte, 1, 0, &got));
 }

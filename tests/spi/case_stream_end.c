@@ -76,7 +76,148 @@ CASE(WSPShutdown, tcp_over, "a connection that was reset is WSAECONNRESET")
     FAILS(WSAECONNRESET, TABLE->lpWSPShutdown(pair.client, SD_SEND, &spi_error));
 }
 
+CASE(WSPShutdown, tcp_recv_queued, "SD_RECEIVE with data that waits resets the connection")
+{
+    struct stream_pair pair = stream_connected();
+    DWORD count;
+    stream_send(pair.server, "queued");
+    stream_await(pair.client, READ);
+    OK(TABLE->lpWSPShutdown(pair.client, SD_RECEIVE, &spi_error));
+    FAILS(WSAECONNRESET, stream_recv(pair.server, &(char){0}, 1, 0, &count));
+    FAILS(WSAESHUTDOWN, stream_recv(pair.client, &(char){0}, 1, 0, &count));
+    FAILS(WSAECONNABORTED, spi_send_one(pair.client, "x", 1, 0, &count));
+}
+
+CASE(WSPShutdown, tcp_both_queued, "and so does SD_BOTH")
+{
+    struct stream_pair pair = stream_connected();
+    char text[8];
+    DWORD count;
+    stream_send(pair.server, "queued");
+    stream_await(pair.client, READ);
+    OK(TABLE->lpWSPShutdown(pair.client, SD_BOTH, &spi_error));
+    /* The end may come first, then the reset. */
+    for (unsigned i = 0; i < 5000 && stream_recv(pair.server, text, sizeof(text), 0, &count) == 0;
+         i++) {
+        Sleep(1);
+    }
+    FAILS(WSAECONNRESET, stream_recv(pair.server, text, sizeof(text), 0, &count));
+}
+
+CASE(WSPShutdown, tcp_recv_read, "SD_RECEIVE when all is read resets nothing")
+{
+    struct stream_pair pair = stream_connected();
+    stream_send(pair.server, "read");
+    stream_expect(pair.client, "read");
+    OK(TABLE->lpWSPShutdown(pair.client, SD_RECEIVE, &spi_error));
+    stream_send(pair.client, "goes on");
+    stream_expect(pair.server, "goes on");
+}
+
+CASE(WSPShutdown, tcp_after_end, "each way still works when the peer has ended")
+{
+    for (int how = SD_RECEIVE; how <= SD_BOTH; how++) {
+        struct stream_pair pair = stream_connected();
+        OK(TABLE->lpWSPShutdown(pair.server, SD_SEND, &spi_error));
+        stream_expect_end(pair.client);
+        OK(TABLE->lpWSPShutdown(pair.client, how, &spi_error));
+    }
+}
+
+CASE(WSPShutdown, tcp_connecting_shut, "a socket that connects is WSAENOTCONN, each way")
+{
+    SOCKADDR_IN silent = stream_silent();
+    SOCKET s = stream_new();
+    spi_nonblocking(s);
+    FAILS(WSAEWOULDBLOCK, spi_connect_to(s, &silent));
+    for (int how = SD_RECEIVE; how <= SD_BOTH; how++) {
+        FAILS(WSAENOTCONN, TABLE->lpWSPShutdown(s, how, &spi_error));
+    }
+}
+
+CASE(WSPShutdown, tcp_ways, "a negative way, and one beyond, are WSAEINVAL; the connection stays")
+{
+    struct stream_pair pair = stream_connected();
+    FAILS(WSAEINVAL, TABLE->lpWSPShutdown(pair.client, -1, &spi_error));
+    FAILS(WSAEINVAL, TABLE->lpWSPShutdown(pair.client, 0x100, &spi_error));
+    stream_send(pair.client, "stays");
+    stream_expect(pair.server, "stays");
+}
+
+CASE(WSPShutdown, tcp_not_closed, "it does not close: the socket's name and options are there")
+{
+    struct stream_pair pair = stream_connected();
+    OK(TABLE->lpWSPShutdown(pair.client, SD_BOTH, &spi_error));
+    (void)spi_name(pair.client);
+    OK(spi_set_dword(pair.client, SOL_SOCKET, SO_KEEPALIVE, 1));
+    assert_int_equal(spi_get_dword(pair.client, SOL_SOCKET, SO_KEEPALIVE), 1);
+}
+
+CASE(WSPShutdown, tcp_both_ends, "SD_SEND at both ends: both read all, then the end")
+{
+    struct stream_pair pair = stream_connected();
+    stream_send(pair.client, "from client");
+    stream_send(pair.server, "from server");
+    OK(TABLE->lpWSPShutdown(pair.client, SD_SEND, &spi_error));
+    OK(TABLE->lpWSPShutdown(pair.server, SD_SEND, &spi_error));
+    stream_expect(pair.client, "from server");
+    stream_expect_end(pair.client);
+    stream_expect(pair.server, "from client");
+    stream_expect_end(pair.server);
+}
+
 /* ---- WSPSendDisconnect, WSPRecvDisconnect ---- */
+
+CASE(WSPSendDisconnect, disconnect_send_reset, "a connection that was reset is WSAECONNRESET")
+{
+    struct stream_pair pair = stream_connected();
+    stream_abort(pair.server);
+    stream_await(pair.client, READ);
+    FAILS(WSAECONNRESET, TABLE->lpWSPSendDisconnect(pair.client, NULL, &spi_error));
+}
+
+CASE(WSPSendDisconnect, disconnect_send_twice, "twice is as good as once; receiving goes on")
+{
+    struct stream_pair pair = stream_connected();
+    OK(TABLE->lpWSPSendDisconnect(pair.client, NULL, &spi_error));
+    OK(TABLE->lpWSPSendDisconnect(pair.client, NULL, &spi_error));
+    stream_expect_end(pair.server);
+    stream_send(pair.server, "answer");
+    stream_expect(pair.client, "answer");
+}
+
+CASE(WSPRecvDisconnect, disconnect_recv_keeps,
+     "what arrives afterwards is taken: nobody is reset, the peer's room ends some day")
+{
+    struct stream_pair pair = stream_connected();
+    DWORD count;
+    OK(TABLE->lpWSPRecvDisconnect(pair.client, NULL, &spi_error));
+    stream_send(pair.server, "into the window");
+    assert_true(stream_fill(pair.server) > 0);
+    FAILS(WSAESHUTDOWN, stream_recv(pair.client, &(char){0}, 1, 0, &count));
+    stream_send(pair.client, "out");
+    stream_await(pair.server, READ);
+    stream_expect(pair.server, "out");
+}
+
+CASE(WSPRecvDisconnect, disconnect_recv_queued, "nor by what waits already")
+{
+    struct stream_pair pair = stream_connected();
+    stream_send(pair.server, "queued");
+    stream_await(pair.client, READ);
+    OK(TABLE->lpWSPRecvDisconnect(pair.client, NULL, &spi_error));
+    stream_send(pair.client, "out");
+    stream_expect(pair.server, "out");
+}
+
+CASE(WSPRecvDisconnect, disconnect_recv_blocked, "another thread's receive ends with WSAESHUTDOWN")
+{
+    struct stream_pair pair = stream_connected();
+    struct stream_call call = {.kind = CALL_RECV, .s = pair.client};
+    stream_begin(&call);
+    OK(TABLE->lpWSPRecvDisconnect(pair.client, NULL, &spi_error));
+    assert_int_equal(stream_finish(&call), WSAESHUTDOWN);
+}
 
 CASE(WSPSendDisconnect, disconnect_send, "the peer reads the end, sending is WSAESHUTDOWN")
 {

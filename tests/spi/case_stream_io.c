@@ -11,17 +11,6 @@ static int recv_vector(SOCKET s, WSABUF *buffers, DWORD count, DWORD flags, DWOR
     return TABLE->lpWSPRecv(s, buffers, count, received, &flags, NULL, NULL, NULL, &spi_error);
 }
 
-/* Waits until so many bytes can be read in one receive. */
-static void await_bytes(SOCKET s, DWORD bytes)
-{
-    DWORD there = 0;
-    for (unsigned i = 0; i < 5000 && (there = stream_ioctl_dword(s, (DWORD)FIONREAD)) < bytes;
-         i++) {
-        Sleep(1);
-    }
-    assert_int_equal(there, bytes);
-}
-
 /* ---- WSPSend ---- */
 
 CASE(WSPSend, tcp_vector, "several buffers go out as one piece of the stream")
@@ -164,7 +153,7 @@ CASE(WSPRecv, tcp_recv_vector, "several buffers are filled in order")
     WSABUF buffers[] = {{sizeof(a), a}, {0, NULL}, {sizeof(b), b}, {sizeof(c), c}};
     DWORD got;
     stream_send(pair.client, "abcdefg");
-    await_bytes(pair.server, 7);
+    stream_await_bytes(pair.server, 7);
     OK(recv_vector(pair.server, buffers, 4, 0, &got));
     assert_int_equal(got, 7);
     assert_memory_equal(a, "abc", 3);
@@ -179,7 +168,7 @@ CASE(WSPRecv, tcp_recv_part, "a small buffer leaves the rest; the flags come bac
     DWORD flags = MSG_PARTIAL | MSG_PUSH_IMMEDIATE;
     DWORD got = 0;
     stream_send(pair.client, "abcdefg");
-    await_bytes(pair.server, 7);
+    stream_await_bytes(pair.server, 7);
     OK(spi_recv_one(pair.server, text, 3, &flags, &got));
     assert_int_equal(got, 3);
     assert_int_equal(flags, 0);
@@ -236,7 +225,7 @@ CASE(WSPRecv, tcp_recv_peek, "MSG_PEEK reads without taking")
     char text[4];
     DWORD got;
     stream_send(pair.client, "peek");
-    await_bytes(pair.server, 4);
+    stream_await_bytes(pair.server, 4);
     for (unsigned i = 0; i < 2; i++) {
         OK(stream_recv(pair.server, text, 4, MSG_PEEK, &got));
         assert_int_equal(got, 4);
@@ -332,7 +321,7 @@ CASE(WSPRecvFrom, tcp_recvfrom, "the address is not given, its pointers are not 
     DWORD flags = 0;
     memset(&from, 0x5a, sizeof(from));
     stream_send(pair.client, "from");
-    await_bytes(pair.server, 4);
+    stream_await_bytes(pair.server, 4);
     OK(TABLE->lpWSPRecvFrom(pair.server, &buffer, 1, &got, &flags, (struct sockaddr *)&from, NULL,
                             NULL, NULL, NULL, &spi_error));
     assert_int_equal(got, 4);
@@ -389,7 +378,7 @@ CASE(WSPIoctl, tcp_mark, "SIOCATMARK: FALSE while bytes lie before the mark, a r
     OK(spi_set_dword(pair.server, SOL_SOCKET, SO_OOBINLINE, 1));
     OK(spi_send_one(pair.client, "ab!", 3, MSG_OOB, &sent));
     stream_send(pair.client, "cd");
-    await_bytes(pair.server, 2);
+    stream_await_bytes(pair.server, 2);
     assert_int_equal(stream_ioctl_dword(pair.server, (DWORD)SIOCATMARK), 0);
     OK(stream_recv(pair.server, text, sizeof(text), 0, &got));
     assert_int_equal(got, 2);

@@ -3,8 +3,9 @@
 
 #include "tests/spi/stream_kit.h"
 
-#define WAIT_MS 5000u
-#define FULL_MS 100u
+#define WAIT_MS  5000u
+#define FULL_MS  100u
+#define BLOCK_MS 40u
 
 SOCKET stream_new(void)
 {
@@ -183,6 +184,103 @@ DWORD stream_ioctl_dword(SOCKET s, DWORD code)
                          &spi_error));
     assert_int_equal(returned, sizeof(value));
     return value;
+}
+
+void stream_await_bytes(SOCKET s, DWORD bytes)
+{
+    DWORD there = 0;
+    for (unsigned i = 0; i < WAIT_MS && (there = stream_ioctl_dword(s, (DWORD)FIONREAD)) < bytes;
+         i++) {
+        Sleep(1);
+    }
+    assert_int_equal(there, bytes);
+}
+
+/* ---- calls of another thread ---- */
+
+#define CALL_SEND_BYTES (4u << 20)
+
+static int call_recv(struct stream_call *call)
+{
+    WSABUF buffer = {.len = call->bytes != 0 ? call->bytes : 1, .buf = call->data};
+    DWORD flags = call->flags;
+    return TABLE->lpWSPRecv(call->s, &buffer, 1, &call->count, &flags, NULL, NULL, NULL,
+                            &call->error);
+}
+
+static int call_send(struct stream_call *call)
+{
+    static char block[CALL_SEND_BYTES];
+    WSABUF buffer = {.len = call->bytes != 0 ? call->bytes : CALL_SEND_BYTES, .buf = block};
+    return TABLE->lpWSPSend(call->s, &buffer, 1, &call->count, call->flags, NULL, NULL, NULL,
+                            &call->error);
+}
+
+static int call_select(struct stream_call *call)
+{
+    fd_set set = {.fd_count = 1, .fd_array = {call->s}};
+    struct timeval most = {.tv_sec = 10};
+    int result =
+        TABLE->lpWSPSelect(0, call->flags == READ ? &set : NULL, call->flags == WRITE ? &set : NULL,
+                           call->flags == EXCEPT ? &set : NULL, &most, &call->error);
+    call->count = result > 0 ? (DWORD)result : 0;
+    return result;
+}
+
+static DWORD WINAPI call_thread(void *context)
+{
+    struct stream_call *call = context;
+    int result = 0;
+    switch (call->kind) {
+    case CALL_RECV:
+        result = call_recv(call);
+        break;
+    case CALL_SEND:
+        result = call_send(call);
+        break;
+    case CALL_ACCEPT:
+        call->accepted = TABLE->lpWSPAccept(call->s, NULL, NULL, NULL, 0, &call->error);
+        result = call->accepted != INVALID_SOCKET ? 0 : SOCKET_ERROR;
+        break;
+    case CALL_CONNECT:
+        result = TABLE->lpWSPConnect(call->s, (const struct sockaddr *)&call->to, sizeof(call->to),
+                                     NULL, NULL, NULL, NULL, &call->error);
+        break;
+    case CALL_CLOSE:
+        result = TABLE->lpWSPCloseSocket(call->s, &call->error);
+        break;
+    case CALL_SELECT:
+        result = call_select(call);
+        break;
+    }
+    if (result != SOCKET_ERROR) {
+        call->error = 0;
+    }
+    return 0;
+}
+
+void stream_begin(struct stream_call *call)
+{
+    call->thread = CreateThread(NULL, 0, call_thread, call, 0, NULL);
+    assert_non_null(call->thread);
+    Sleep(BLOCK_MS);
+}
+
+int stream_finish(struct stream_call *call)
+{
+    if (WaitForSingleObject(call->thread, 2 * WAIT_MS) != WAIT_OBJECT_0) {
+        fail_msg("a call of kind %d did not return within %u ms", (int)call->kind, 2 * WAIT_MS);
+    }
+    CloseHandle(call->thread);
+    return call->error;
+}
+
+void stream_cancelled(struct stream_call *call)
+{
+    int error = stream_finish(call);
+    if (error != WSAEINTR && error != WSAENOTSOCK) {
+        fail_msg("a call of kind %d on a socket that was closed: error %d", (int)call->kind, error);
+    }
 }
 
 /* ---- ends ---- */

@@ -45,9 +45,38 @@ unsigned stream_select(SOCKET s, unsigned asked, unsigned wait_ms);
 /* Waits until the asked ones are ready, at most 5 s. */
 void stream_await(SOCKET s, unsigned asked);
 DWORD stream_ioctl_dword(SOCKET s, DWORD code);
+/* Waits until one receive finds so many bytes. */
+void stream_await_bytes(SOCKET s, DWORD bytes);
+
+/* ---- calls of another thread ---- */
+
+struct stream_call {
+    enum { CALL_RECV, CALL_SEND, CALL_ACCEPT, CALL_CONNECT, CALL_CLOSE, CALL_SELECT } kind;
+    SOCKET s;
+    DWORD flags;    /* of a receive or send; the set of a select: READ, WRITE or EXCEPT */
+    DWORD bytes;    /* of a receive (at most 64) or a send; 0: 1, or 4 MiB */
+    SOCKADDR_IN to; /* of a connect */
+    /* out */
+    char data[64];
+    DWORD count; /* bytes, ready sockets */
+    SOCKET accepted;
+    int error; /* 0: success */
+    HANDLE thread;
+};
+/* Returns when the call has had time to block; that it has is no rule of a test. */
+void stream_begin(struct stream_call *call);
+/* Waits for its end, at most 10 s. Returns its error. */
+int stream_finish(struct stream_call *call);
+/* WSAEINTR, or WSAENOTSOCK where the call came too late. */
+void stream_cancelled(struct stream_call *call);
 void stream_close(SOCKET s);
 /* SO_LINGER, then close: the peer is reset. */
 void stream_abort(SOCKET s);
 int stream_linger(SOCKET s, u_short on, u_short seconds);
+
+/* ---- the host (handles_wrap.c) ---- */
+
+/* While it is not 0, WPUCreateSocketHandle fails with this error. */
+extern int host_refuses_handles;
 
 #endif
