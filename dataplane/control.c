@@ -81,6 +81,9 @@ static void control_dispatch(struct control *control, uint64_t token)
     case SOURCE_PROCESS:
         control_process_ended(control, id);
         return;
+    case SOURCE_CAPTURE:
+        control_capture_ready(control, id);
+        return;
     default: /* SOURCE_WAKE: messages are taken in every round */
         return;
     }
@@ -220,6 +223,7 @@ void control_destroy(struct control *control)
         control_session_free(control, session);
     }
     control_peers_close(control);
+    control_capture_drop(control);
     control_messages_drop(control);
     os_poller_destroy(control->poller);
     os_listener_close(&control->listener);

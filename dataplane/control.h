@@ -9,6 +9,7 @@
  *   control_sockets.c  what the queues ask: sockets, ports, rings; what they tell
  *   control_streams.c  the same of stream sockets
  *   control_listen.c   and of those that listen
+ *   control_capture.c  `ringsockctl capture`
  *   control_report.c   a snapshot of all of it for ringsockctl
  */
 #ifndef RINGSOCK_DATAPLANE_CONTROL_H
@@ -46,6 +47,7 @@ struct control_counts {
     uint64_t malformed;       /* control messages that are none */
     uint64_t answers_unsent;  /* a client does not read its answers: its session is ended */
     uint64_t reports;         /* made for ringsockctl */
+    uint64_t captures;        /* begun for ringsockctl */
 };
 
 struct control {
@@ -67,7 +69,8 @@ struct control {
     uint64_t next_id; /* of sessions and peers */
     struct control_deferred *deferred_first, *deferred_last;
     struct control_counts counts;
-    uint64_t refusals_until_ns; /* end of the period that refusals_logged counts in */
+    struct control_capture *capture; /* control_capture.c's; NULL: none */
+    uint64_t refusals_until_ns;      /* end of the period that refusals_logged counts in */
     uint32_t refusals_logged;
     bool stopping;
     uint64_t next_watch_ns;

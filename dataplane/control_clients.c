@@ -536,8 +536,7 @@ static enum rs_status control_mapped(struct control *control, struct dp_session 
     return status;
 }
 
-/* One message of a connection, checked but for its type. RS_TIMED_OUT: none there. */
-static enum rs_status control_receive(struct os_conn *conn, struct rs_ctl_request *request)
+enum rs_status control_receive(struct os_conn *conn, struct rs_ctl_request *request)
 {
     size_t bytes = sizeof(*request);
     intptr_t handles[OS_CONN_HANDLES];
@@ -607,6 +606,18 @@ void control_process_ended(struct control *control, uint64_t id)
     }
 }
 
+/* CAPTURE of a peer, which ends as the capture's connection or refused. */
+static void control_capture_ask(struct control *control, struct control_peer *peer,
+                                uint32_t version)
+{
+    const char *text = "";
+    struct os_conn conn = control_peer_take(control, peer);
+    enum rs_status status = control_capture_begin(control, &conn, version, &text);
+    if (status != RS_OK) {
+        control_refuse(control, &conn, status, text);
+    }
+}
+
 void control_peer_ready(struct control *control, uint64_t id)
 {
     struct control_peer *peer = control->peers;
@@ -632,10 +643,15 @@ void control_peer_ready(struct control *control, uint64_t id)
         }
         return;
     }
+    if (status == RS_OK && request.type == RS_CTL_CAPTURE && !peer->waits) {
+        control_capture_ask(control, peer, request.arg);
+        return;
+    }
     if (status == RS_OK || status == RS_CORRUPT) {
         control->counts.malformed++;
         log_line(LOG_LEVEL_WARNING, "control",
-                 "pid %u began neither with ATTACH nor with REPORT; closed", peer->conn.peer_pid);
+                 "pid %u began neither with ATTACH nor with REPORT or CAPTURE; closed",
+                 peer->conn.peer_pid);
     }
     control_peer_close(control, peer);
 }

@@ -14,7 +14,8 @@ enum control_source {
     SOURCE_STOP,
     SOURCE_PEER,
     SOURCE_CONN,
-    SOURCE_PROCESS
+    SOURCE_PROCESS,
+    SOURCE_CAPTURE
 };
 
 static inline uint64_t control_token(enum control_source source, uint64_t id)
@@ -59,11 +60,30 @@ enum rs_status control_answer(struct os_conn *conn, uint32_t type, enum rs_statu
                               const struct os_conn_handle *handles, uint32_t handle_count,
                               const char *text);
 
+/* One message of a connection, checked but for its type. RS_TIMED_OUT: none there; RS_CORRUPT: it
+ * is none. */
+RS_CHECK_RESULT enum rs_status control_receive(struct os_conn *conn,
+                                               struct rs_ctl_request *request);
+
 /* ---- control_report.c ---- */
 
 /* Makes a report (rings/report.h) and sends it. Any status but RS_OK: the connection is of no use
  * any more. */
 RS_CHECK_RESULT enum rs_status control_report(struct control *control, struct os_conn *conn);
+
+/* ---- control_capture.c ---- */
+
+/* CAPTURE of a connection, which is its from then on; on failure it stays the caller's, and text
+ * says why. */
+RS_CHECK_RESULT enum rs_status control_capture_begin(struct control *control,
+                                                     const struct os_conn *conn, uint32_t version,
+                                                     const char **text);
+/* Its connection says something, or ends. */
+void control_capture_ready(struct control *control, uint64_t id);
+/* A queue has let go of it. */
+void control_capture_stopped(struct control *control);
+/* Only after the queues' threads ended. */
+void control_capture_drop(struct control *control);
 
 /* ---- control_sockets.c ---- */
 

@@ -394,6 +394,8 @@ static void report_in_use_sessions(struct report *report, const struct control *
     report_figure(report, "in_use", "sessions", control->session_count, "programs attached");
     report_figure(report, "in_use", "peers", control->peer_count - 1,
                   "connections that have not attached, this one not counted");
+    report_figure(report, "in_use", "captures", control->capture != NULL ? 1 : 0,
+                  "ringsockctl capture at work, or on its way out");
     report_figure(report, "in_use", "sockets", sockets, "sockets of all programs");
     report_figure(report, "in_use", "channels", channels, "channels of all programs");
     report_figure(report, "in_use", "extents", extents, "extents of session memory");
@@ -439,6 +441,7 @@ static void report_control_counts(struct report *report, const struct control_co
                   "control messages that were none");
     report_figure(report, "control", "answers_unsent", counts->answers_unsent,
                   "sessions ended because they did not read their answers");
+    report_figure(report, "control", "captures", counts->captures, "captures begun");
     report_figure(report, "control", "reports", counts->reports, "reports made, this one included");
 }
 

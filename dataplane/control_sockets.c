@@ -424,6 +424,9 @@ void control_message(struct control *control, uint32_t queue_idx, const struct m
     case QUEUE_SESSION_ENDED:
         control_session_ended(control, message->session);
         break;
+    case QUEUE_CAPTURE_STOPPED:
+        control_capture_stopped(control);
+        break;
     case QUEUE_POISONED:
         queue_message_poisoned(control, message);
         break;

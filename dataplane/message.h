@@ -18,6 +18,7 @@
 #include "dataplane/tcp.h"
 #include "rings/layout.h"
 
+struct capture;
 struct dp_channel;
 struct dp_session;
 struct dp_socket;
@@ -42,7 +43,9 @@ enum message_kind {
     CONTROL_LISTENED,      /* socket (home), reply, listen: its parts listen, or none does */
     CONTROL_PART_LISTEN,   /* socket (a part), listen: listen, answer QUEUE_PART_DONE */
     CONTROL_PART_UNLISTEN, /* socket (a part): no more, answer QUEUE_PART_DONE */
-    CONTROL_PLACE, /* socket (of a listener, here), place (NULL: there is none): for its stock */
+    CONTROL_PLACE,   /* socket (of a listener, here), place (NULL: there is none): for its stock */
+    CONTROL_CAPTURE, /* capture: copies go there from now on; NULL: nowhere, answer
+                        QUEUE_CAPTURE_STOPPED */
     /* queue -> control */
     QUEUE_OPEN,   /* reply, open */
     QUEUE_BIND,   /* socket, reply, bind */
@@ -56,6 +59,7 @@ enum message_kind {
     QUEUE_PART_REMOVED,    /* socket (a part): its memory is control's again */
     QUEUE_CHANNEL_REMOVED, /* channel */
     QUEUE_SESSION_ENDED,   /* session */
+    QUEUE_CAPTURE_STOPPED, /* its capture is control's again */
     QUEUE_POISONED,        /* session, text */
     QUEUE_NOTICE           /* notice, ip, mac */
 };
@@ -112,6 +116,7 @@ struct message {
             uint32_t places;              /* for each queue; that many CONTROL_PLACE follow */
         } listen;
         struct dp_socket *place;
+        struct capture *capture;
         const char *poison_text; /* static storage */
         struct {
             uint32_t kind; /* enum stack_notice */

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/capture.h"
+
 #define QUEUE_HEARTBEAT_NS 1000000u
 
 static enum rs_status queue_tables_create(struct queue *queue)
@@ -195,6 +197,12 @@ void queue_session_forget(struct queue *queue, struct dp_session *session)
     part->listed = false;
 }
 
+void queue_set_capture(struct queue *queue, struct capture *capture)
+{
+    queue->capture = capture;
+    stack_set_capture(queue->stack, capture);
+}
+
 /* ---- the loop
  * ---------------------------------------------------------------------------------------------------
  */
@@ -215,6 +223,9 @@ static uint32_t queue_receive(struct queue *queue)
         return 0;
     }
     queue_count_burst(queue, count);
+    if (__builtin_expect(queue->capture != NULL, 0)) {
+        capture_rx(queue->capture, rs_clock_unix_ns(&queue->clock, queue->now_tsc), pkts, count);
+    }
     stack_prefetch(queue->stack, pkts, count);
     if (queue->nic->steering->mode == STEER_SOFTWARE) {
         exchange_sort(queue, pkts, count);

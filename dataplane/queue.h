@@ -59,6 +59,7 @@ struct queue {
     const struct queue_config *config;
     struct nic *nic;
     struct stack *stack;
+    struct capture *capture; /* NULL, but for `ringsockctl capture`; the stack has it too */
     uint32_t idx, queue_count;
     uint8_t siblings[RS_QUEUES_MAX]; /* idx of the queues of this NIC, by their number there */
     const struct egress *egress;     /* NULL: all queues are of one NIC */
@@ -147,6 +148,9 @@ static inline void queue_load_add(_Atomic uint64_t *word, uint64_t amount)
     atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + amount,
                           memory_order_relaxed);
 }
+
+/* Copies of what passes go there from now on; NULL: nowhere. */
+void queue_set_capture(struct queue *queue, struct capture *capture);
 
 /* ---- for the other files of the queue: its tables ---- */
 

@@ -499,6 +499,17 @@ static void request_answer(struct queue *queue, const struct message *message)
     deliver_reply(queue, &reply);
 }
 
+static void request_capture(struct queue *queue, struct capture *capture)
+{
+    struct message stopped = {.kind = QUEUE_CAPTURE_STOPPED};
+    queue_set_capture(queue, capture);
+    if (capture == NULL) {
+        bool told = request_forward(queue, &stopped);
+        assert(told); /* as in request_tell_done */
+        (void)told;
+    }
+}
+
 static void request_part_remove(struct queue *queue, struct dp_socket *part)
 {
     const struct message_reply nobody = {.channel = NULL};
@@ -547,6 +558,9 @@ void request_message(struct queue *queue, const struct message *message)
         break;
     case CONTROL_SPREAD:
         request_tell_done(queue, message, request_apply(queue, message->socket, message));
+        break;
+    case CONTROL_CAPTURE:
+        request_capture(queue, message->body.capture);
         break;
     default:
         request_answer(queue, message);

@@ -374,6 +374,31 @@ static void stack_drop_queued(struct stack *stack)
     }
 }
 
+void stack_set_capture(struct stack *stack, struct capture *capture)
+{
+    stack->capture = capture;
+    if (capture != NULL) {
+        capture->tx_seen = stack->tx_head;
+    }
+}
+
+/* Before the NIC has them: afterwards they may be gone. What it did not take the last time is known
+ * already. */
+static void stack_capture_tx(struct stack *stack, uint32_t count)
+{
+    struct capture *capture = stack->capture;
+    uint32_t end = stack->tx_head + count;
+    if (rs_seq_before(capture->tx_seen, stack->tx_head)) {
+        capture->tx_seen = stack->tx_head; /* some were dropped */
+    }
+    if (rs_seq_before(capture->tx_seen, end)) {
+        capture_tx(capture, stack->now_ns,
+                   &stack->tx_pkts[capture->tx_seen & (STACK_TX_QUEUE_PKTS - 1)],
+                   end - capture->tx_seen);
+        capture->tx_seen = end;
+    }
+}
+
 void stack_flush(struct stack *stack)
 {
     while (stack->tx_head != stack->tx_tail) {
@@ -382,6 +407,9 @@ void stack_flush(struct stack *stack)
         uint32_t count = tx_queued(stack);
         if (count > STACK_TX_QUEUE_PKTS - first) {
             count = STACK_TX_QUEUE_PKTS - first;
+        }
+        if (__builtin_expect(stack->capture != NULL, 0)) {
+            stack_capture_tx(stack, count);
         }
         uint32_t taken = stack->nic->ops->tx_burst(stack->nic, &stack->tx_pkts[first], count);
         stack->tx_head += taken;

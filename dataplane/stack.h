@@ -24,6 +24,7 @@
 
 struct udp_socket; /* dataplane/udp.h */
 struct trace_ring; /* dataplane/trace.h */
+struct capture;    /* dataplane/capture.h */
 
 /* What comes up to a socket with one datagram. payload may lie in a frame or (local sends) in
  * client-written memory: copy, never trust. */
@@ -176,6 +177,8 @@ bool stack_tx_ready(const struct stack *stack);
 struct counters *stack_counters(struct stack *stack);
 /* Written by the queue thread, read by anybody with trace_read. */
 const struct trace_ring *stack_trace(const struct stack *stack);
+/* Copies of what passes go there from now on; NULL: nowhere. */
+void stack_set_capture(struct stack *stack, struct capture *capture);
 /* What its tables hold now. */
 struct stack_levels {
     uint32_t sockets;     /* bound */

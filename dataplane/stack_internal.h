@@ -6,6 +6,7 @@
 #define RINGSOCK_DATAPLANE_STACK_INTERNAL_H
 
 #include "dataplane/arp.h"
+#include "dataplane/capture.h"
 #include "dataplane/icmp.h"
 #include "dataplane/igmp.h"
 #include "dataplane/membership.h"
@@ -35,6 +36,7 @@ struct stack {
     uint64_t now_ns;
     uint64_t now_tsc;
     struct nic *nic;
+    struct capture *capture; /* NULL, but for `ringsockctl capture` */
     uint32_t ip_be32;
     uint32_t broadcast_be32; /* of our subnet; 0: none */
     uint8_t mac[6];

@@ -7,6 +7,7 @@
  *   stream_listen.c   LISTEN and what comes of it
  *   stream_local.c    connections between two sockets here, without segments
  *   stream_info.c     what a connection tells about itself
+ *   stream_capture.c  the segments that `ringsockctl capture` shows of those
  *
  * A listening socket has a part on every queue (as a bound datagram socket has), with a receive
  * ring of accept records and a stock of places: sockets with rings, made by the control thread
@@ -34,7 +35,7 @@ enum stream_phase {
 struct stream_local {
     bool on;         /* the socket's connection is a local one, or is to be */
     bool shut;       /* an end follows what is in the send ring */
-    bool ended;      /* and was told to the peer */
+    bool ended;      /* and was told to the peer, if there is one */
     bool recv_shut;  /* what arrives resets the connection */
     bool over;       /* nothing comes or goes any more */
     bool port_taken; /* own's, of the queue */
@@ -57,6 +58,7 @@ struct stream_local {
     uint64_t over_tsc;           /* 0: not yet */
     uint8_t limit;               /* enum rs_tcp_limit, what holds the sender back now */
     struct tcp_limits limits;    /* TSC */
+    uint32_t isn;                /* of both ends, where `ringsockctl capture` shows segments */
     struct dp_socket *waits_for; /* a listener without places */
     struct dp_socket *wait_next;
 };
@@ -187,6 +189,14 @@ void stream_local_heartbeat(struct queue *queue);
 /* As of now. RS_NOT_CONNECTED: there is no connection, nor one that begins. */
 RS_CHECK_RESULT enum rs_status stream_info(const struct queue *queue,
                                            const struct dp_socket *socket, struct rs_tcp_info *out);
+/* ---- stream_capture.c ---- */
+
+/* The segment that would carry what `from` did: flags (TCP_FLAG_*), and the len_bytes that were
+ * copied last. */
+void stream_capture_segment(const struct queue *queue, const struct dp_socket *from, uint8_t flags,
+                            uint32_t len_bytes);
+/* The reset that would come to the socket from its other end, or for want of one. */
+void stream_capture_reset(const struct queue *queue, const struct dp_socket *to);
 
 /* ---- stream_control.c ---- */
 

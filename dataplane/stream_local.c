@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "dataplane/stream.h"
+#include "dataplane/wire/tcp.h"
 #include "rings/byteorder.h"
 #include "rings/seq.h"
 
@@ -149,6 +150,11 @@ static void stream_local_return(struct queue *queue, struct dp_socket *borrower)
     }
 }
 
+static inline bool stream_local_captured(const struct queue *queue)
+{
+    return __builtin_expect(queue->capture != NULL, 0);
+}
+
 /* ---- ends ---- */
 
 static void stream_local_tell(struct queue *queue, struct dp_socket *socket, uint32_t happened)
@@ -200,6 +206,9 @@ static void stream_local_fail(struct queue *queue, struct dp_socket *socket, enu
 {
     if (socket->stream->local.over) {
         return;
+    }
+    if (stream_local_captured(queue) && error == RS_CONN_RESET) {
+        stream_capture_reset(queue, socket);
     }
     stream_local_part(queue, socket);
     if (!socket->orphan) {
@@ -306,14 +315,29 @@ static uint32_t stream_local_copy(struct dp_socket *from, struct dp_socket *to, 
     return total;
 }
 
+/* The end comes to this one; NULL: it is gone. */
+static void stream_local_end(struct queue *queue, struct dp_socket *to)
+{
+    if (to == NULL) {
+        return;
+    }
+    stream_add_level(to, RS_LEVEL_END);
+    stream_local_tell(queue, to, RS_LEVEL_END | RS_LEVEL_READABLE);
+    if (stream_local_captured(queue)) {
+        stream_capture_segment(queue, to, TCP_FLAG_ACK, 0);
+    }
+}
+
 /* All is sent: the end behind it, and the place of an orphan. */
 static void stream_local_drained(struct queue *queue, struct dp_socket *from)
 {
     struct stream_local *local = &from->stream->local;
-    if (local->shut && !local->ended && local->peer != NULL) {
+    if (local->shut && !local->ended) {
+        if (stream_local_captured(queue)) {
+            stream_capture_segment(queue, from, TCP_FLAG_FIN | TCP_FLAG_ACK, 0);
+        }
         local->ended = true;
-        stream_add_level(local->peer, RS_LEVEL_END);
-        stream_local_tell(queue, local->peer, RS_LEVEL_END | RS_LEVEL_READABLE);
+        stream_local_end(queue, local->peer);
     }
     if (from->orphan && !local->over) {
         if (local->borrower != NULL) { /* its reader is to tell when it has read all */
@@ -344,6 +368,11 @@ static bool stream_local_move(struct queue *queue, struct dp_socket *from, struc
         if (recv->tail != tail) {
             stream_local_tell(queue, from, RS_LEVEL_WRITABLE);
         }
+    }
+    if (stream_local_captured(queue) && recv->tail != tail) {
+        stream_capture_segment(queue, from, TCP_FLAG_PSH | TCP_FLAG_ACK,
+                               rs_seq_distance(tail, recv->tail));
+        stream_capture_segment(queue, to, TCP_FLAG_ACK, 0);
     }
     if (recv->tail != tail) {
         stream_local_tell(queue, to, RS_LEVEL_READABLE);
@@ -550,6 +579,7 @@ static void stream_local_init(const struct queue *queue, struct dp_socket *socke
                                    .own = *own,
                                    .other = *other,
                                    .recv_head = rings.recv_head,
+                                   .isn = (uint32_t)queue->now_tsc,
                                    .limit = RS_TCP_LIMIT_SENDER};
     tcp_limits_begin(&local->limits, queue->now_tsc);
     stream_reader_init(&local->send, rings.send_base, rings.send_bytes, 0);
@@ -578,6 +608,9 @@ struct dp_socket *stream_local_listener(const struct queue *queue, uint32_t ip_b
 
 static void stream_local_refuse(struct queue *queue, struct dp_socket *socket)
 {
+    if (stream_local_captured(queue)) {
+        stream_capture_reset(queue, socket);
+    }
     stream_local_part(queue, socket);
     stream_local_tell(queue, socket, stream_failed(socket, RS_CONN_REFUSED));
     socket->stream->local.on = false; /* CONNECT may come again */
@@ -595,6 +628,10 @@ static void stream_local_join(struct queue *queue, struct dp_socket *socket,
     }
     place->stream->local.peer = socket;
     socket->stream->local.peer = place;
+    if (stream_local_captured(queue)) {
+        stream_capture_segment(queue, place, TCP_FLAG_SYN | TCP_FLAG_ACK, 0);
+        stream_capture_segment(queue, socket, TCP_FLAG_ACK, 0);
+    }
     stream_connected(queue, socket);
     stream_local_tell(queue, socket, RS_LEVEL_CONNECTED | RS_LEVEL_WRITABLE);
     stream_local_ready(queue, socket);
@@ -653,6 +690,7 @@ void stream_local_place(const struct queue *queue, struct dp_socket *place, stru
 {
     const struct stream_local *local = &from->stream->local;
     stream_local_init(queue, place, &local->other, &local->own);
+    place->stream->local.isn = local->isn;
     if (local->may_lend && from->session == place->session &&
         stream_local_may_borrow(place, from) && stream_local_may_borrow(from, place)) {
         stream_local_lend(from, place);
@@ -692,6 +730,9 @@ enum rs_status stream_local_connect(struct queue *queue, struct dp_socket *socke
     stream->local.may_lend = true;
     stream->phase = STREAM_CONNECTING;
     stream_describe(queue, socket);
+    if (stream_local_captured(queue)) {
+        stream_capture_segment(queue, socket, TCP_FLAG_SYN, 0);
+    }
     struct dp_socket *listener = stream_local_listener(queue, other.ip.v4_be32, other.port_be16);
     if (listener != NULL) {
         stream_local_try(queue, socket, listener);

@@ -494,6 +494,9 @@ static enum rs_status udp_send_local(struct stack *stack, struct udp_socket *soc
         return RS_OK;
     }
     struct udp_datagram datagram = udp_out_datagram(stack, socket, out, 0);
+    if (__builtin_expect(stack->capture != NULL, 0)) {
+        capture_udp(stack->capture, stack->now_ns, &datagram);
+    }
     if (udp_offer(stack, receiver, &datagram)) {
         STACK_COUNT(stack, local_delivered);
     } else {
@@ -592,6 +595,9 @@ static enum rs_status udp_send_group(struct stack *stack, struct udp_socket *soc
     }
     struct udp_datagram datagram = udp_out_datagram(stack, socket, out, flags);
     udp_fanout_begin(stack, &datagram, fanout);
+    if (__builtin_expect(stack->capture != NULL, 0) && !leaves) {
+        capture_udp(stack->capture, stack->now_ns, &datagram);
+    }
     bool done = udp_deliver_group(stack, &datagram, true, fanout);
     if (leaves) {
         ipv4_output_group(stack, &pkt, out->dst_be32);

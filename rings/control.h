@@ -27,10 +27,15 @@ enum rs_ctl_type {
     RS_CTL_EXTENT, /* arg: extent index >= 2. Answer: value = size in bytes, handles = the extent */
     RS_CTL_REPORT, /* instead of ATTACH, any number of times; arg: the asker's RS_REPORT_VERSION.
                       Answer: value = size in bytes, handles = a report (rings/report.h, read) */
-    RS_CTL_MAPPED  /* arg: index of a cl extent that the client has mapped. Nobody can map it
+    RS_CTL_MAPPED, /* arg: index of a cl extent that the client has mapped. Nobody can map it
                       writable, or punch holes into it, from then on, and only then is anything read
                       from it: channels are opened after that of extent 1, a send ring is posted
                       after that of its extent */
+    /* For root and the dataplane's user, one at a time (rings/capture.h): */
+    RS_CTL_CAPTURE, /* instead of ATTACH; arg: RS_CAPTURE_VERSION. Answer: sizes_bytes and handles
+                       of the header with its rings (dp, read) and the readers' words (cl, write) */
+    RS_CTL_CAPTURE_START, /* once; arg: RS_CAPTURE_START_ARG. The words are mapped. */
+    RS_CTL_CAPTURE_STOP   /* once; answered when no queue writes any more */
 };
 
 struct rs_ctl_request {

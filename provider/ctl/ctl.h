@@ -3,6 +3,7 @@
  *
  *   main.c      command line, the loop of --watch
  *   fetch.c     asks a dataplane for a report (rings/report.h)
+ *   capture.c   `ringsockctl capture`; pcapng.c writes its file
  *   status.c    \
  *   sockets.c    | a report for a person
  *   counters.c   |
@@ -16,6 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "rings/control.h"
+#include "rings/os/os.h"
 #include "rings/report_view.h"
 
 #define CTL_WIDTH              100u /* columns that a person's output may use */
@@ -42,6 +45,35 @@ struct ctl_view {
 /* Asks the dataplane of an instance. Any status but RS_OK was told on stderr. */
 RS_CHECK_RESULT enum rs_status ctl_fetch(const char *instance, struct ctl_report *out);
 void ctl_report_free(struct ctl_report *report); /* harmless on a zeroed one */
+
+/* A control connection; and one question on it, whose answer is of the same type and brings
+ * handle_count handles, the caller's then. Any status but RS_OK was told on stderr. */
+RS_CHECK_RESULT enum rs_status ctl_connect(const char *instance, struct os_conn *out);
+RS_CHECK_RESULT enum rs_status ctl_ask(const char *instance, struct os_conn *conn, uint32_t type,
+                                       uint32_t arg, struct rs_ctl_answer *answer,
+                                       intptr_t *handles, uint32_t handle_count);
+
+/* ---- capture.c ---- */
+
+struct ctl_capture {
+    const char *instance;
+    const char *file;
+    const char *nic;     /* NULL: all, and local traffic, which "loopback" names */
+    uint32_t queue_idx;  /* RS_NO_INDEX: all */
+    uint32_t snap_bytes; /* of each frame, up to 65535; 0: all */
+    uint64_t count;      /* frames; 0: no limit */
+    uint64_t ns;         /* time; 0: no limit */
+    bool json;           /* the summary, to stdout; else as text to stderr */
+};
+
+enum ctl_capture_result {
+    CTL_CAPTURE_DONE,
+    CTL_CAPTURE_FAILED, /* refused, not written, or the dataplane ended; told on stderr */
+    CTL_CAPTURE_NOTHING /* there is no such NIC or queue; told on stderr */
+};
+
+/* Captures until a limit is reached or `stop` is signalled. */
+enum ctl_capture_result ctl_capture(const struct ctl_capture *what, struct os_event *stop);
 
 /* ---- to stdout ---- */
 

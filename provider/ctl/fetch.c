@@ -1,6 +1,6 @@
 /*
- * Asks a dataplane for a report over a control connection of its own, copies and checks it. Calls
- * rings/os; called by main.c.
+ * Asks a dataplane over a control connection of its own; copies and checks a report. Calls
+ * rings/os; called by main.c and capture.c.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,8 +8,6 @@
 #include <string.h>
 
 #include "provider/ctl/ctl.h"
-#include "rings/control.h"
-#include "rings/os/os.h"
 
 #define FETCH_CONNECT_NS 2000000000u
 #define FETCH_ANSWER_NS  10000000000u /* the control thread may be busy with others */
@@ -38,7 +36,7 @@ static void fetch_no_connection(const char *instance, enum rs_status status)
 
 /* Checks the answer; what is wrong goes to stderr. */
 static enum rs_status fetch_answer_ok(const char *instance, struct rs_ctl_answer *answer,
-                                      size_t bytes, uint32_t handle_count)
+                                      size_t bytes, uint32_t type)
 {
     answer->text[sizeof(answer->text) - 1] = '\0';
     if (bytes != sizeof(*answer) || answer->magic != RS_MAGIC) {
@@ -51,45 +49,75 @@ static enum rs_status fetch_answer_ok(const char *instance, struct rs_ctl_answer
                       rs_status_name((enum rs_status)answer->status));
         return RS_ATTACH_REFUSED;
     }
-    if (answer->type != RS_CTL_REPORT || handle_count != 1 || answer->value > RS_REPORT_BYTES_MAX) {
+    if (answer->type != type) {
         (void)fprintf(stderr, "ringsockctl: instance %s answers something else\n", instance);
         return RS_CORRUPT;
     }
     return RS_OK;
 }
 
-/* The object itself, mapped. */
-static enum rs_status fetch_map(const char *instance, struct os_conn *conn, struct os_shm *out)
+enum rs_status ctl_connect(const char *instance, struct os_conn *out)
 {
-    const struct rs_ctl_request request = {
-        .magic = RS_MAGIC, .type = RS_CTL_REPORT, .arg = RS_REPORT_VERSION};
-    struct rs_ctl_answer answer = {0};
-    size_t bytes = sizeof(answer);
-    intptr_t handles[OS_CONN_HANDLES];
-    uint32_t handle_count = 0;
+    enum rs_status status = os_connect(instance, FETCH_CONNECT_NS, out);
+    if (status != RS_OK) {
+        fetch_no_connection(instance, status);
+    }
+    return status;
+}
+
+enum rs_status ctl_ask(const char *instance, struct os_conn *conn, uint32_t type, uint32_t arg,
+                       struct rs_ctl_answer *answer, intptr_t *handles, uint32_t handle_count)
+{
+    const struct rs_ctl_request request = {.magic = RS_MAGIC, .type = type, .arg = arg};
+    size_t bytes = sizeof(*answer);
+    intptr_t received[OS_CONN_HANDLES];
+    uint32_t received_count = 0;
     enum rs_status status = os_conn_send(conn, &request, sizeof(request), NULL, 0);
     /* One that refuses us closes at once, but its reason can still be read. */
     if (status == RS_OK || status == RS_DATAPLANE_GONE) {
-        status = os_conn_recv(conn, &answer, &bytes, handles, &handle_count, FETCH_ANSWER_NS);
+        status = os_conn_recv(conn, answer, &bytes, received, &received_count, FETCH_ANSWER_NS);
     }
     if (status != RS_OK) {
-        (void)fprintf(stderr, "ringsockctl: instance %s gives no report: %s%s\n", instance,
+        (void)fprintf(stderr, "ringsockctl: instance %s gives no answer: %s%s\n", instance,
                       rs_status_name(status),
                       status == RS_DATAPLANE_GONE ? "; it ended, or is older than this program"
                                                   : "");
         return status;
     }
-    status = fetch_answer_ok(instance, &answer, bytes, handle_count);
-    if (status == RS_OK) {
-        status = os_shm_map(handles[0], answer.value, false, out); /* takes the handle */
-        handle_count = 0;
-        if (status != RS_OK) {
-            (void)fprintf(stderr, "ringsockctl: the report cannot be mapped: %s\n",
-                          os_last_error_text());
+    status = fetch_answer_ok(instance, answer, bytes, type);
+    if (status == RS_OK && received_count != handle_count) {
+        (void)fprintf(stderr, "ringsockctl: instance %s answers something else\n", instance);
+        status = RS_CORRUPT;
+    }
+    for (uint32_t i = 0; i < received_count; i++) {
+        if (status == RS_OK) {
+            handles[i] = received[i];
+        } else {
+            os_handle_close(received[i]);
         }
     }
-    for (uint32_t i = 0; i < handle_count; i++) {
-        os_handle_close(handles[i]);
+    return status;
+}
+
+/* The object itself, mapped. */
+static enum rs_status fetch_map(const char *instance, struct os_conn *conn, struct os_shm *out)
+{
+    struct rs_ctl_answer answer = {0};
+    intptr_t handle;
+    enum rs_status status =
+        ctl_ask(instance, conn, RS_CTL_REPORT, RS_REPORT_VERSION, &answer, &handle, 1);
+    if (status != RS_OK) {
+        return status;
+    }
+    if (answer.value > RS_REPORT_BYTES_MAX) {
+        (void)fprintf(stderr, "ringsockctl: instance %s answers something else\n", instance);
+        os_handle_close(handle);
+        return RS_CORRUPT;
+    }
+    status = os_shm_map(handle, answer.value, false, out); /* takes the handle */
+    if (status != RS_OK) {
+        (void)fprintf(stderr, "ringsockctl: the report cannot be mapped: %s\n",
+                      os_last_error_text());
     }
     return status;
 }
@@ -121,9 +149,8 @@ enum rs_status ctl_fetch(const char *instance, struct ctl_report *out)
     struct os_conn conn;
     struct os_shm shm = {.base = NULL};
     *out = (struct ctl_report){.copy = NULL};
-    enum rs_status status = os_connect(instance, FETCH_CONNECT_NS, &conn);
+    enum rs_status status = ctl_connect(instance, &conn);
     if (status != RS_OK) {
-        fetch_no_connection(instance, status);
         return status;
     }
     status = fetch_map(instance, &conn, &shm);

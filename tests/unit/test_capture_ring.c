@@ -140,14 +140,27 @@ static void a_record_that_cannot_be_is_found(void **state)
     assert_int_equal(capture_reader_peek(&ring.reader, &record, &bytes), RS_CORRUPT);
 }
 
+/* Ends the test when the other thread does nothing for too long. */
+static void wait_for_other(uint64_t *give_up_ns, bool moved)
+{
+    uint64_t now_ns = os_monotonic_ns();
+    if (moved || *give_up_ns == 0) {
+        *give_up_ns = now_ns + 10000000000u;
+    }
+    CHECK(now_ns < *give_up_ns); /* waited 10 s for the other end of the ring */
+    os_yield();
+}
+
 static void writes(void *arg)
 {
+    uint64_t give_up_ns = 0;
     (void)arg;
-    for (uint32_t i = 0; i < THREADED;) {
+    for (uint32_t i = 0, before = 0; i < THREADED;) {
         if (put(i, i * 7 % LONGEST)) {
             i++;
         } else {
-            os_yield();
+            wait_for_other(&give_up_ns, i != before);
+            before = i;
         }
     }
 }
@@ -155,15 +168,17 @@ static void writes(void *arg)
 static void two_threads(void **state)
 {
     struct os_thread thread;
+    uint64_t give_up_ns = 0;
     (void)state;
     assert_int_equal(os_thread_start(&thread, writes, NULL, "writer"), RS_OK);
-    for (uint32_t i = 0; i < THREADED;) {
+    for (uint32_t i = 0, before = 0; i < THREADED;) {
         int len = take(i);
         if (len >= 0) {
             CHECK((uint32_t)len == i * 7 % LONGEST);
             i++;
         } else {
-            os_yield();
+            wait_for_other(&give_up_ns, i != before);
+            before = i;
         }
     }
     os_thread_join(&thread);
