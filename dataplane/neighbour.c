@@ -272,6 +272,14 @@ void neighbour_send(struct stack *stack, struct neighbour *neighbour, struct pkt
     }
 }
 
+void neighbour_warm(const struct stack *stack, uint32_t ip_be32, struct pkt *pkt)
+{
+    const struct neighbour *neighbour = neighbour_find(&stack->neighbours, ip_be32);
+    if (neighbour != NULL) {
+        ethernet_emit(pkt->data, neighbour->mac, stack->mac, ETHERNET_TYPE_IPV4);
+    }
+}
+
 bool neighbour_learn(struct stack *stack, uint32_t ip_be32, const uint8_t mac[6], bool make)
 {
     struct neighbour *entry = neighbour_find(&stack->neighbours, ip_be32);

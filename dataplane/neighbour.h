@@ -60,6 +60,8 @@ bool neighbour_is_dead(const struct stack *stack, const struct neighbour *neighb
 bool neighbour_has_room(const struct stack *stack, struct neighbour *neighbour);
 /* Takes over an IPv4 frame without Ethernet header: sends it, or lets it wait for the reply. */
 void neighbour_send(struct stack *stack, struct neighbour *neighbour, struct pkt *pkt);
+/* The Ethernet header of a frame to ip, if the table knows its MAC. Changes nothing. */
+void neighbour_warm(const struct stack *stack, uint32_t ip_be32, struct pkt *pkt);
 /* ARP says that ip is at mac. Makes an entry only when asked to. True: the table knows ip. */
 bool neighbour_learn(struct stack *stack, uint32_t ip_be32, const uint8_t mac[6], bool make);
 

@@ -7,6 +7,7 @@
  *   queue.c            the loop, the tables of sessions
  *   request.c          requests of clients: datagrams, and what waits for budget or NIC
  *   request_control.c  requests that change a socket, and the control thread's messages
+ *   request_warm.c     a send that is expected
  *   request_end.c      violations, and the ends of channels and sessions
  *   stream*.c          stream sockets (stream.h)
  *   exchange.c         what queues hand to each other
@@ -216,6 +217,12 @@ void request_message(struct queue *queue, const struct message *message);
 bool request_may_forward(struct queue *queue, struct session_part *part);
 /* A message to the control thread; counts as pending when somebody waits for its answer. */
 bool request_forward(struct queue *queue, struct message *message);
+
+/* ---- request_warm.c ---- */
+
+/* RS_OP_WARM. */
+enum outcome request_warm(struct queue *queue, struct dp_socket *socket,
+                          const struct rs_request *request);
 
 /* ---- request_end.c ---- */
 

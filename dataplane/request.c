@@ -303,7 +303,8 @@ static enum outcome request_one(struct queue *queue, struct dp_channel *channel,
 {
     struct dp_session *session = channel->session;
     bool data = request->op == RS_OP_SEND_INLINE || request->op == RS_OP_POST ||
-                request->op == RS_OP_URGENT || request->op == RS_OP_CONSUMED;
+                request->op == RS_OP_URGENT || request->op == RS_OP_CONSUMED ||
+                request->op == RS_OP_WARM;
     if (request->op == RS_OP_NONE || request->op >= RS_OP_COUNT) {
         request_poison(queue, session, "unknown opcode");
         return OUTCOME_POISONED;
@@ -339,6 +340,8 @@ static enum outcome request_one(struct queue *queue, struct dp_channel *channel,
         return request_send_inline(queue, socket, request);
     case RS_OP_POST:
         return request_post(queue, channel, socket, request);
+    case RS_OP_WARM:
+        return request_warm(queue, socket, request);
     case RS_OP_URGENT:
     case RS_OP_CONSUMED:
         request_poison(queue, session, "a stream's request for a datagram socket");

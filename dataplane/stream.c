@@ -101,6 +101,8 @@ enum outcome stream_data(struct queue *queue, struct dp_channel *channel, struct
     case RS_OP_CONSUMED:
         stream_consumed(queue, socket);
         break;
+    case RS_OP_WARM:
+        return request_warm(queue, socket, request);
     default:
         request_poison(queue, socket->session, "a datagram's request for a stream socket");
         break;

@@ -307,8 +307,6 @@ static uint32_t stream_local_copy(struct dp_socket *from, struct dp_socket *to, 
         stream_reader_consume(send, got);
     }
     if (total != 0) {
-        from->stream->local.sent_bytes += total;
-        to->stream->local.received_bytes += total;
         stream_writer_publish(recv, &to->state->recv_tail);
         stream_reader_publish(send, &from->state->send_head);
     }
@@ -375,6 +373,8 @@ static bool stream_local_move(struct queue *queue, struct dp_socket *from, struc
         stream_capture_segment(queue, to, TCP_FLAG_ACK, 0);
     }
     if (recv->tail != tail) {
+        from->stream->local.sent_bytes += rs_seq_distance(tail, recv->tail);
+        to->stream->local.received_bytes += rs_seq_distance(tail, recv->tail);
         stream_local_tell(queue, to, RS_LEVEL_READABLE);
     }
     return part->poison_status != RS_POISONED;

@@ -43,9 +43,8 @@ struct tcp_frame {
     uint8_t ttl, tos;
 };
 
-/* Header and options are in place: checksum, IPv4 header, and off to the next hop. */
-static void tcp_frame_send(struct stack *stack, struct tcp_frame *frame,
-                           struct neighbour *neighbour)
+/* Header and options are in place: checksum and IPv4 header. */
+static void tcp_frame_finish(struct stack *stack, struct tcp_frame *frame)
 {
     struct wire_tcp *header = (struct wire_tcp *)(frame->pkt.data + TCP_FRAME_OFF);
     uint64_t pseudo;
@@ -69,6 +68,13 @@ static void tcp_frame_send(struct stack *stack, struct tcp_frame *frame,
                                     .dont_fragment = true,
                                     .header_bytes = IPV4_HEADER_BYTES,
                                     .payload_bytes = frame->bytes});
+}
+
+/* And off to the next hop. */
+static void tcp_frame_send(struct stack *stack, struct tcp_frame *frame,
+                           struct neighbour *neighbour)
+{
+    tcp_frame_finish(stack, frame);
     STACK_COUNT(stack, tcp_segments_out);
     if (neighbour != NULL) {
         neighbour_send(stack, neighbour, &frame->pkt);
@@ -170,9 +176,9 @@ static uint8_t tcp_conn_flags(const struct tcp_conn *conn)
     return tcp_has(conn, TCP_FEATURE_ECE) ? TCP_FLAG_ACK | TCP_FLAG_ECE : TCP_FLAG_ACK;
 }
 
-/* Header and options of a segment of this connection; returns where its payload goes. */
-static uint8_t *tcp_conn_header(struct stack *stack, struct tcp_conn *conn, struct tcp_frame *frame,
-                                uint32_t seq, uint8_t flags)
+/* Header and options of a segment of this connection; its payload goes behind them. */
+static void tcp_conn_header(struct stack *stack, struct tcp_conn *conn, struct tcp_frame *frame,
+                            uint32_t seq, uint8_t flags)
 {
     uint8_t *at = frame->pkt.data + TCP_FRAME_OFF;
     struct tcp_options options;
@@ -196,7 +202,6 @@ static uint8_t *tcp_conn_header(struct stack *stack, struct tcp_conn *conn, stru
                                     .window_be16 = rs_be16(tcp_window_field(conn)),
                                     .urgent_be16 = rs_be16(urgent)});
     tcp_acked_now(conn);
-    return at + frame->bytes;
 }
 
 static bool tcp_conn_alloc(struct stack *stack, struct tcp_conn *conn, struct tcp_frame *frame,
@@ -225,17 +230,12 @@ static struct neighbour *tcp_neighbour(struct stack *stack, struct tcp_conn *con
                : neighbour_get_kept(stack, conn->next_hop_be32, &conn->neighbour);
 }
 
-/* One segment with len_bytes from the send ring, at sequence number seq. False: no buffer now. */
-static bool tcp_send_data(struct stack *stack, struct tcp_conn *conn, uint32_t seq,
-                          uint32_t len_bytes, uint8_t flags, uint8_t tos)
+/* len_bytes from the send ring, from sequence number seq on, behind the header. */
+static void tcp_frame_payload(const struct stack *stack, const struct tcp_conn *conn,
+                              struct tcp_frame *frame, uint32_t seq, uint32_t len_bytes)
 {
-    struct tcp_frame frame;
     struct stream_const_region regions[2];
-    if (!tcp_conn_alloc(stack, conn, &frame, len_bytes)) {
-        return false;
-    }
-    bool sum = (stack->nic->caps & NIC_CAP_TX_TCP_CSUM) == 0;
-    uint8_t *payload = tcp_conn_header(stack, conn, &frame, seq, flags);
+    uint8_t *payload = frame->pkt.data + TCP_FRAME_OFF + frame->bytes;
     uint32_t pos = seq - conn->iss - 1;
     uint32_t got = len_bytes == 0 ? 0
                                   : stream_reader_regions(&conn->send, pos - conn->send.head,
@@ -245,18 +245,30 @@ static bool tcp_send_data(struct stack *stack, struct tcp_conn *conn, uint32_t s
         regions[0].len_bytes = regions[1].len_bytes = 0;
         regions[0].base = regions[1].base = payload;
     }
-    if (sum) {
-        frame.sum = checksum_add(0, frame.pkt.data + TCP_FRAME_OFF, frame.bytes);
+    if ((stack->nic->caps & NIC_CAP_TX_TCP_CSUM) == 0) {
+        frame->sum = checksum_add(0, frame->pkt.data + TCP_FRAME_OFF, frame->bytes);
         uint64_t first = checksum_copy(0, payload, regions[0].base, regions[0].len_bytes);
         uint64_t second =
             checksum_copy(0, payload + regions[0].len_bytes, regions[1].base, regions[1].len_bytes);
-        frame.sum += first + ((regions[0].len_bytes & 1) != 0 ? checksum_shift(second) : second);
+        frame->sum += first + ((regions[0].len_bytes & 1) != 0 ? checksum_shift(second) : second);
     } else {
         memcpy(payload, regions[0].base, regions[0].len_bytes);
         memcpy(payload + regions[0].len_bytes, regions[1].base, regions[1].len_bytes);
     }
     (void)got;
-    frame.bytes += len_bytes;
+    frame->bytes += len_bytes;
+}
+
+/* One segment with len_bytes from the send ring, at sequence number seq. False: no buffer now. */
+static bool tcp_send_data(struct stack *stack, struct tcp_conn *conn, uint32_t seq,
+                          uint32_t len_bytes, uint8_t flags, uint8_t tos)
+{
+    struct tcp_frame frame;
+    if (!tcp_conn_alloc(stack, conn, &frame, len_bytes)) {
+        return false;
+    }
+    tcp_conn_header(stack, conn, &frame, seq, flags);
+    tcp_frame_payload(stack, conn, &frame, seq, len_bytes);
     frame.tos |= tos;
     tcp_frame_send(stack, &frame, tcp_neighbour(stack, conn));
     return true;
@@ -618,5 +630,40 @@ void tcp_output(struct stack *stack, struct tcp_conn *conn)
     }
     if (conn->ack_now != 0 && !tcp_has(conn, TCP_FEATURE_BLOCKED)) {
         tcp_send_ack(stack, conn);
+    }
+}
+
+/* ---- a send that is expected ---- */
+
+/* On a copy of the connection, which may change: so the real one cannot. The copy's way through
+ * what decides and builds is the way that the send will take. */
+void tcp_warm(struct stack *stack, const struct tcp_conn *conn, uint32_t len_bytes)
+{
+    struct tcp_conn copy = *conn;
+    struct tcp_frame frame;
+    uint32_t next_hop_be32 = copy.next_hop_be32;
+    const uint16_t ip_id = stack->ip_id;
+    bool open = copy.flow.state == TCP_ESTABLISHED || copy.flow.state == TCP_CLOSE_WAIT;
+    if (!open || tcp_has(&copy, TCP_FEATURE_FIN_QUEUED) || !stack_tx_ready(stack) ||
+        !stack->nic->ops->tx_alloc(stack->nic, &frame.pkt)) {
+        return;
+    }
+    uint32_t bytes = tcp_min_u32(len_bytes, tcp_payload_max(&copy));
+    bytes = tcp_min_u32(bytes, copy.send.size_bytes - stream_reader_ready(&copy.send));
+    uint32_t seq = copy.iss + 1 + copy.send.tail_cached;
+    copy.send.tail_cached += bytes;
+    enum rs_tcp_limit limit;
+    (void)tcp_next_bytes(stack, &copy, TCP_SEND_BATCH_BYTES, &limit);
+    tcp_conn_header(stack, &copy, &frame, seq, tcp_conn_flags(&copy) | TCP_FLAG_PSH);
+    tcp_frame_payload(stack, &copy, &frame, seq, bytes);
+    tcp_frame_finish(stack, &frame);
+    if (next_hop_be32 != 0 || route_next_hop(stack, copy.flow.peer_be32, &next_hop_be32)) {
+        neighbour_warm(stack, next_hop_be32, &frame.pkt);
+    }
+    stack->nic->ops->tx_free(stack->nic, &frame.pkt);
+    stack->ip_id = ip_id;
+    __builtin_prefetch(&stack->tx_pkts[stack->tx_tail & (STACK_TX_QUEUE_PKTS - 1)], 1);
+    if (stack->tcp.sent_free != TCP_NO_INDEX) { /* the record that the segment will have */
+        __builtin_prefetch(&stack->tcp.sent[stack->tcp.sent_free], 1);
     }
 }

@@ -724,3 +724,47 @@ enum rs_status udp_send(struct stack *stack, struct udp_socket *socket, uint32_t
     struct udp_fanout fanout = {.looks_left = INT32_MAX, .bytes_left = INT64_MAX};
     return udp_send_part(stack, socket, dst_be32, dst_port_be16, payload, len_bytes, &fanout);
 }
+
+/* ---- a send that is expected ---- */
+
+static void udp_warm_wire(struct stack *stack, const struct udp_socket *socket,
+                          const struct udp_out *out)
+{
+    const uint16_t ip_id = stack->ip_id;
+    uint32_t next_hop_be32;
+    struct pkt pkt;
+    if (out->len_bytes > stack->nic->mtu_bytes - UDP_OVERHEAD_BYTES ||
+        !route_next_hop(stack, out->dst_be32, &next_hop_be32) || !stack_tx_ready(stack) ||
+        !stack->nic->ops->tx_alloc(stack->nic, &pkt)) {
+        return;
+    }
+    udp_build(stack, socket, out, &pkt);
+    neighbour_warm(stack, next_hop_be32, &pkt);
+    stack->nic->ops->tx_free(stack->nic, &pkt);
+    stack->ip_id = ip_id;
+    __builtin_prefetch(&stack->tx_pkts[stack->tx_tail & (STACK_TX_QUEUE_PKTS - 1)], 1);
+}
+
+struct udp_socket *udp_warm(struct stack *stack, const struct udp_socket *socket,
+                            const void *payload, uint32_t len_bytes)
+{
+    struct udp_out out = {.payload = payload,
+                          .len_bytes = len_bytes,
+                          .dst_be32 = socket->peer_be32,
+                          .dst_port_be16 = socket->peer_port_be16,
+                          .ttl = socket->ttl};
+    if (!socket->bound || !socket->connected) {
+        return NULL;
+    }
+    enum route_kind kind = route_classify(stack, out.dst_be32);
+    bool leaves = kind == ROUTE_UNICAST && stack->wire;
+    if ((!leaves && kind != ROUTE_LOCAL) ||
+        !udp_source(stack, socket, out.dst_be32, leaves, &out.src_be32)) {
+        return NULL;
+    }
+    if (leaves) {
+        udp_warm_wire(stack, socket, &out);
+        return NULL;
+    }
+    return udp_demux(stack, out.dst_be32, out.dst_port_be16, out.src_be32, socket->local_port_be16);
+}

@@ -99,4 +99,10 @@ RS_CHECK_RESULT enum rs_status udp_send_part(struct stack *stack, struct udp_soc
                                              const void *payload, uint32_t len_bytes,
                                              struct udp_fanout *fanout);
 
+/* Does what sending this to the connected peer would, up to a whole frame or the local receiver,
+ * which it returns (else NULL), and throws the frame away: so that the send finds code and data in
+ * the cache. Changes nothing. */
+struct udp_socket *udp_warm(struct stack *stack, const struct udp_socket *socket,
+                            const void *payload, uint32_t len_bytes);
+
 #endif

@@ -186,6 +186,8 @@ enum rs_op {
     RS_OP_CONSUMED,    /* data: recv_head has passed the state line's recv_notify */
     RS_OP_TCP_INFO,    /* control: when the reply says RS_OK, struct rs_tcp_info is in the channel's
                           info[], in the place of the reply cell */
+    RS_OP_WARM,        /* data: a send of arg bytes is expected; they are in payload, or in the send
+                          ring behind the tail. Nothing is sent and nothing changes */
     RS_OP_COUNT
 };
 

@@ -238,6 +238,14 @@ RS_CHECK_RESULT static inline enum rs_status post_consumed(struct post_channel *
     return RS_OK;
 }
 
+/* A slot for RS_OP_WARM, or NULL: without slack what it would warm is in use anyway. In no order
+ * with other slots, so nothing of the socket's posts changes. Publish with slot_producer_publish.
+ */
+static inline struct rs_request *post_warm_reserve(struct post_channel *channel)
+{
+    return post_channel_slack(channel) ? slot_producer_reserve(&channel->producer) : NULL;
+}
+
 /* ---- dataplane
  * -----------------------------------------------------------------------------------------------
  */

@@ -88,6 +88,10 @@ enum {
     CLIENT_MSG_PEEK = 1,
     CLIENT_MSG_DONTWAIT = 2,
     CLIENT_MSG_WAIT = 4, /* block even when the socket is non-blocking */
+    /* Sending, with the bytes that a send is expected to have: all that a send does but to send, so
+     * that the next one finds code and data in the caches of both sides. Connected sockets; never
+     * blocks; *sent_bytes is 0. */
+    CLIENT_MSG_WARM = 32,
     /* streams */
     CLIENT_MSG_WAITALL = 8, /* fill the buffers; not with PEEK, OOB or a call that does not block:
                                RS_NOT_SUPPORTED */

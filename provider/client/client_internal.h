@@ -405,6 +405,10 @@ static inline bool client_may_block(const struct client_socket *socket, uint32_t
 #define CLIENT_SHUT_BROKEN 4u
 
 /* send.c */
+/* RS_OP_WARM for len_bytes, which are at payload (RS_INLINE_BYTES at most) or, NULL, in the send
+ * ring behind the tail; only while there is slack. send_lock held. */
+void client_post_warm(struct client_socket *socket, struct client_channel *channel,
+                      uint32_t len_bytes, const void *payload);
 /* send_lock held, the socket is the channel's (client_socket_move): the tail goes to the dataplane,
  * whatever it takes; the bytes are in the ring already. */
 RS_CHECK_RESULT enum rs_status client_post(struct client_socket *socket,

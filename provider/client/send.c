@@ -16,6 +16,7 @@ struct send_call {
     uint32_t iov_count;
     uint32_t len_bytes;
     bool addressed; /* the caller named a destination; else: the peer */
+    bool warm;      /* CLIENT_MSG_WARM */
     uint32_t dst_be32;
     uint16_t dst_port_be16;
 };
@@ -115,6 +116,40 @@ static bool send_inline(struct client_socket *socket, struct client_channel *cha
     return true;
 }
 
+void client_post_warm(struct client_socket *socket, struct client_channel *channel,
+                      uint32_t len_bytes, const void *payload)
+{
+    client_channel_enter(channel);
+    struct rs_request *slot = post_warm_reserve(&channel->post);
+    if (slot != NULL) {
+        slot->op = RS_OP_WARM;
+        slot->len_bytes = payload != NULL ? (uint8_t)len_bytes : 0;
+        slot->socket_idx = socket->idx;
+        slot->generation = socket->generation;
+        slot->arg = len_bytes;
+        if (payload != NULL) {
+            memcpy(slot->payload, payload, len_bytes);
+        }
+        (void)slot_producer_publish(&channel->post.producer);
+    }
+    client_channel_leave(channel);
+}
+
+/* As a send would do it, but that the record is forgotten. send_lock held. */
+static void send_warm(struct client_socket *socket, struct client_channel *channel,
+                      const struct send_call *call)
+{
+    uint8_t bytes[RS_INLINE_BYTES];
+    struct rs_send_dgram *record = NULL;
+    if (call->len_bytes <= RS_INLINE_BYTES) {
+        send_gather(bytes, call);
+        client_post_warm(socket, channel, call->len_bytes, bytes);
+    } else if (dgram_send_writer_reserve(&socket->send, call->len_bytes, &record) == RS_OK) {
+        send_gather((uint8_t *)(record + 1), call);
+        client_post_warm(socket, channel, call->len_bytes, NULL);
+    }
+}
+
 enum rs_status client_post(struct client_socket *socket, struct client_channel *channel,
                            uint32_t tail, bool urgent)
 {
@@ -179,6 +214,10 @@ static enum rs_status send_try(struct client_socket *socket, struct client_chann
     status = client_socket_move(socket, channel);
     if (!CLIENT_LIKELY(status == RS_OK)) {
         return status;
+    }
+    if (!CLIENT_LIKELY(!call->warm)) {
+        send_warm(socket, channel, call);
+        return RS_OK;
     }
     if (call->len_bytes <= RS_INLINE_BYTES) {
         client_channel_enter(channel);
@@ -311,9 +350,14 @@ enum rs_status client_send(struct client_socket *socket, const struct client_iov
                            uint32_t iov_count, uint32_t flags, const struct rs_addr *to,
                            size_t *sent_bytes)
 {
-    struct send_call call = {.iov = iov, .iov_count = iov_count};
+    struct send_call call = {
+        .iov = iov, .iov_count = iov_count, .warm = (flags & CLIENT_MSG_WARM) != 0};
     if (client_is_stream(socket)) {
         return client_stream_send(socket, iov, iov_count, flags, sent_bytes);
+    }
+    if (call.warm && to != NULL) {
+        *sent_bytes = 0;
+        return RS_NOT_SUPPORTED;
     }
     enum rs_status status = send_prepare(&call, to);
     if (CLIENT_LIKELY(status == RS_OK)) {
@@ -325,6 +369,6 @@ enum rs_status client_send(struct client_socket *socket, const struct client_iov
             status = send_once(socket, &call, flags);
         }
     }
-    *sent_bytes = status == RS_OK ? call.len_bytes : 0;
+    *sent_bytes = status == RS_OK && !call.warm ? call.len_bytes : 0;
     return status;
 }

@@ -17,6 +17,7 @@ struct stream_send {
     size_t iov_off;
     size_t left_bytes;
     bool urgent; /* the last of them */
+    bool warm;   /* CLIENT_MSG_WARM */
 };
 
 /* The next len_bytes bytes of the program's buffers. */
@@ -69,6 +70,18 @@ static enum rs_status send_allowed(struct client_socket *socket)
     return RS_OK;
 }
 
+/* As a send would do it, but that the bytes behind the tail are not posted. */
+static void send_warm(struct stream_send *call, struct client_channel *channel)
+{
+    struct stream_region regions[2];
+    uint32_t wanted = call->left_bytes < UINT32_MAX ? (uint32_t)call->left_bytes : UINT32_MAX;
+    uint32_t bytes = stream_writer_regions(&call->socket->out, 0, wanted, regions);
+    send_gather(call, &regions[0]);
+    send_gather(call, &regions[1]);
+    call->left_bytes = 0;
+    client_post_warm(call->socket, channel, bytes, NULL);
+}
+
 /* send_lock held. RS_OK: some or all were taken; RS_WOULD_BLOCK: no room. */
 static enum rs_status send_try(struct stream_send *call, struct client_channel *channel)
 {
@@ -87,6 +100,10 @@ static enum rs_status send_try(struct stream_send *call, struct client_channel *
         if (status != RS_OK) {
             return status;
         }
+    }
+    if (!CLIENT_LIKELY(!call->warm)) {
+        send_warm(call, channel);
+        return RS_OK;
     }
     struct stream_region regions[2];
     uint32_t wanted = call->left_bytes < UINT32_MAX ? (uint32_t)call->left_bytes : UINT32_MAX;
@@ -208,8 +225,9 @@ enum rs_status client_stream_send(struct client_socket *socket, const struct cli
     struct stream_send call = {.socket = socket,
                                .iov = iov,
                                .left_bytes = total_bytes,
-                               .urgent = (flags & CLIENT_MSG_OOB) != 0};
+                               .urgent = (flags & CLIENT_MSG_OOB) != 0,
+                               .warm = (flags & CLIENT_MSG_WARM) != 0};
     enum rs_status status = send_once(&call, flags);
-    *sent_bytes = total_bytes - call.left_bytes;
+    *sent_bytes = call.warm ? 0 : total_bytes - call.left_bytes;
     return status;
 }

@@ -301,6 +301,7 @@
     CONSTANT(RS_OP_URGENT)                              \
     CONSTANT(RS_OP_CONSUMED)                            \
     CONSTANT(RS_OP_TCP_INFO)                            \
+    CONSTANT(RS_OP_WARM)                                \
     CONSTANT(RS_SHUTDOWN_RECV)                          \
     CONSTANT(RS_SHUTDOWN_SEND)                          \
     CONSTANT(RS_SOCK_DGRAM)                             \

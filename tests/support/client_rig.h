@@ -23,7 +23,7 @@ extern const uint32_t rig_queue_count;
 
 struct dataplane; /* dataplane/dataplane.h */
 
-/* 32 sockets, 8 channels, receive rings of 128 KiB, 50 us. */
+/* 32 sockets, 8 channels, rings of 128 KiB, 50 us. */
 extern const struct rig_spec rig_defaults;
 /* A connection inside one program is read where it was written (RS_DESC_RECV_SHARED), so it holds
  * no more than its send ring. */

@@ -18,8 +18,7 @@
 #define RIG_QUEUES 1
 #endif
 
-/* 1: send rings as large as receive rings, else half as large, which the dataplane does not share
- * where SO_RCVBUF was set. */
+/* 1: listeners leave SO_RCVBUF alone, so the dataplane shares rings (client_stream_kit.c). */
 #ifndef RIG_SHARES_RINGS
 #define RIG_SHARES_RINGS 0
 #endif
@@ -30,7 +29,7 @@ const uint32_t rig_queue_count = RIG_QUEUES;
 const struct rig_spec rig_defaults = {.limit_sockets = 32,
                                       .limit_channels = 8,
                                       .recv_ring_bytes = 1u << 17,
-                                      .send_ring_bytes = RIG_SHARES_RINGS ? 1u << 17 : 1u << 16,
+                                      .send_ring_bytes = 1u << 17,
                                       .spin_us = 50};
 
 static struct {

@@ -52,8 +52,8 @@ struct client_socket *stream_make_bound(struct rs_addr *local)
 struct client_socket *stream_make_listener(struct rs_addr *local)
 {
     struct client_socket *socket = stream_make_bound(local);
-    if (!rig_shares_rings) { /* who asks for a receive buffer gets it */
-        stream_set(socket, RS_OPT_RCVBUF, rig_defaults.recv_ring_bytes);
+    if (!rig_shares_rings) { /* who asks for a receive buffer that is no ring's size gets it */
+        stream_set(socket, RS_OPT_RCVBUF, rig_defaults.recv_ring_bytes - 1);
     }
     ok(client_listen(socket, 16));
     return socket;
