@@ -4,6 +4,7 @@
  */
 #include <mimalloc.h>
 
+#include "provider/include/ringsock.h"
 #include "provider/spi/spi.h"
 
 #define VECTOR_LOCAL 16u
@@ -58,8 +59,9 @@ static int vector_take(struct io_vector *vector, const WSABUF *buffers, DWORD co
  * (WSAEOPNOTSUPP); MSG_DONTROUTE may be ignored by a provider. */
 static bool send_flags_ok(const struct spi_socket *socket, DWORD flags)
 {
-    DWORD known = MSG_DONTROUTE | (socket->stream ? MSG_OOB : 0);
-    return (flags & ~known) == 0;
+    DWORD known = MSG_DONTROUTE | MSG_RINGSOCK_WARM | (socket->stream ? MSG_OOB : 0);
+    return (flags & ~known) == 0 &&
+           (flags & (MSG_OOB | MSG_RINGSOCK_WARM)) != (MSG_OOB | MSG_RINGSOCK_WARM);
 }
 
 static int send_checked(struct spi_socket *socket, const WSABUF *buffers, DWORD count, LPDWORD sent,
@@ -82,7 +84,9 @@ static int send_checked(struct spi_socket *socket, const WSABUF *buffers, DWORD 
     }
     enum rs_status status =
         client_send(socket->core, vector.items, vector.count,
-                    (flags & MSG_OOB) != 0 ? CLIENT_MSG_OOB : 0, to, &sent_bytes);
+                    ((flags & MSG_OOB) != 0 ? CLIENT_MSG_OOB : 0u) |
+                        ((flags & MSG_RINGSOCK_WARM) != 0 ? CLIENT_MSG_WARM : 0u),
+                    to, &sent_bytes);
     vector_drop(&vector);
     if (status != RS_OK) {
         /* Winsock has one word for "no address given and none connected". */

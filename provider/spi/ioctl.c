@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "provider/include/ringsock.h"
 #include "provider/spi/spi.h"
 
 struct ioctl_call {
@@ -170,6 +171,19 @@ static int ioctl_broadcast_address(struct ioctl_call *call)
     return ioctl_out(call, &in, sizeof(in));
 }
 
+static int ioctl_warm(const struct ioctl_call *call)
+{
+    size_t sent_bytes;
+    if (!spi_can_read(call->in, call->in_bytes)) {
+        return WSAEFAULT;
+    }
+    const struct client_iov iov = {.base = (void *)(uintptr_t)call->in,
+                                   .len_bytes = call->in_bytes};
+    enum rs_status status =
+        client_send(call->socket->core, &iov, 1, CLIENT_MSG_WARM, NULL, &sent_bytes);
+    return status == RS_DEST_REQUIRED ? WSAENOTCONN : spi_wsa_error(status);
+}
+
 static bool ioctl_of_other_type(const struct ioctl_call *call, DWORD code)
 {
     switch (code) {
@@ -207,6 +221,8 @@ static int ioctl_run(struct ioctl_call *call, DWORD code)
         return ioctl_set_bool(call, RS_OPT_MCAST_LOOP);
     case SIO_MULTICAST_SCOPE:
         return ioctl_scope(call);
+    case SIO_RINGSOCK_WARM:
+        return ioctl_warm(call);
     case SIO_GET_BROADCAST_ADDRESS:
         return ioctl_broadcast_address(call);
     /* There is no layer below us: the base handle, also for select and poll, is the socket. */

@@ -218,6 +218,42 @@ static void test_buffers(void **state)
     }
 }
 
+/* In a slot and by the ring, where it wraps too: the datagrams are those that were sent. */
+static void test_warm(void **state)
+{
+    static const size_t lengths[] = {0, 1, 40, 41, 1000, 9000};
+    struct rs_addr local;
+    struct client_socket *socket = make_bound(&local);
+    static char junk[9000], data[9000], in[9001];
+    struct client_iov warm = {.base = junk, .len_bytes = 8};
+    size_t sent = 77, got = 0;
+    (void)state;
+    memset(junk, 0xee, sizeof(junk));
+    memset(data, 'd', sizeof(data));
+    assert_int_equal(client_send(socket, &warm, 1, CLIENT_MSG_WARM, NULL, &sent), RS_NOT_CONNECTED);
+    assert_int_equal(client_send(socket, &warm, 1, CLIENT_MSG_WARM, &local, &sent),
+                     RS_NOT_SUPPORTED);
+    ok(client_connect(socket, &local)); /* to itself */
+    for (size_t i = 0; i < 600; i++) {
+        size_t length = lengths[i % (sizeof(lengths) / sizeof(lengths[0]))];
+        struct client_iov out = {.base = data, .len_bytes = length};
+        struct client_iov into = {.base = in, .len_bytes = sizeof(in)};
+        warm.len_bytes = lengths[i / 7 % (sizeof(lengths) / sizeof(lengths[0]))];
+        sent = 77;
+        ok(client_send(socket, &warm, 1, CLIENT_MSG_WARM, NULL, &sent));
+        assert_int_equal(sent, 0);
+        ok(client_send(socket, &out, 1, 0, NULL, &sent));
+        ok(client_send(socket, &warm, 1, CLIENT_MSG_WARM, NULL, &sent));
+        ok(client_recv(socket, &into, 1, 0, NULL, &got));
+        assert_int_equal(got, length);
+        assert_memory_equal(in, data, length);
+    }
+    ok(client_ping(client));
+    struct client_iov into = {.base = in, .len_bytes = sizeof(in)};
+    assert_int_equal(client_recv(socket, &into, 1, CLIENT_MSG_DONTWAIT, NULL, &got),
+                     RS_WOULD_BLOCK);
+}
+
 static void test_peek_and_truncation(void **state)
 {
     (void)state;
@@ -486,6 +522,7 @@ int client_cases_sockets(void)
         CASE(test_unbound),
         CASE(test_connect),
         CASE(test_sizes),
+        CASE(test_warm),
         CASE(test_buffers),
         CASE(test_peek_and_truncation),
         CASE(test_unreachable),

@@ -308,6 +308,42 @@ static void test_timeouts(void **state)
     assert_true(count + unread_bytes >= rig_defaults.send_ring_bytes && count < sizeof(data));
 }
 
+/* Before, between and behind sends, also with a full ring: the stream is the same. */
+static void test_warm(void **state)
+{
+    struct rs_addr at;
+    struct client_socket *ends[2], *listener = stream_make_listener(&at);
+    static uint8_t data[100000], junk[3000];
+    size_t count = 77, written = 0;
+    uint32_t position = 0;
+    (void)state;
+    assert_int_equal(stream_send_flags(stream_make(), junk, 10, CLIENT_MSG_WARM, &count),
+                     RS_NOT_CONNECTED);
+    stream_make_pair(listener, &at, ends);
+    memset(junk, 0xee, sizeof(junk));
+    stream_fill(data, 0, sizeof(data));
+    assert_int_equal(stream_send_flags(ends[0], junk, 0, CLIENT_MSG_WARM, &count), RS_OK);
+    while (position < sizeof(data)) {
+        count = 77;
+        assert_int_equal(stream_send_flags(ends[0], junk, sizeof(junk), CLIENT_MSG_WARM, &count),
+                         RS_OK);
+        assert_int_equal(count, 0);
+        count = 0;
+        enum rs_status status = stream_send_flags(ends[0], data + written, sizeof(data) - written,
+                                                  CLIENT_MSG_DONTWAIT, &count);
+        assert_true(status == RS_OK || status == RS_WOULD_BLOCK);
+        written += count;
+        if (written == sizeof(data) || status == RS_WOULD_BLOCK) {
+            position = stream_drain(ends[1], position, 7000);
+        }
+    }
+    assert_int_equal(stream_send_flags(ends[0], junk, 100, CLIENT_MSG_WARM, &count), RS_OK);
+    assert_int_equal(client_ping(stream_client), RS_OK);
+    assert_int_equal(stream_poll(ends[1], RS_LEVEL_READABLE, 0), 0);
+    assert_int_equal(client_shutdown(ends[0], CLIENT_SHUT_SEND), RS_OK);
+    assert_int_equal(stream_send_flags(ends[0], junk, 100, CLIENT_MSG_WARM, &count), RS_SHUTDOWN);
+}
+
 int client_cases_stream(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, stream_setup, stream_teardown)
@@ -316,7 +352,7 @@ int client_cases_stream(void)
         CASE(test_refused),     CASE(test_connect_nonblocking),
         CASE(test_bulk),        CASE(test_full),
         CASE(test_buffers),     CASE(test_peek),
-        CASE(test_timeouts),
+        CASE(test_timeouts),    CASE(test_warm),
     };
     return cmocka_run_group_tests_name("client streams", tests, NULL, NULL);
 }

@@ -287,6 +287,10 @@ static void fake_data(struct fake *fake, uint32_t channel_idx, uint32_t position
     if (socket->generation != request->generation) {
         return;
     }
+    if (request->op == RS_OP_WARM) {
+        CHECK(request->len_bytes <= RS_INLINE_BYTES);
+        return; /* it has no caches to fill */
+    }
     if (socket->type == RS_SOCK_STREAM) {
         fake_stream_data(fake, socket, channel_idx, position, request);
         return;
@@ -316,7 +320,8 @@ static uint32_t fake_consume(struct fake *fake, uint32_t channel_idx)
     uint32_t taken = 0;
     while (taken < 16 && slot_consumer_peek(&channel->requests, &request)) {
         if (request.op == RS_OP_SEND_INLINE || request.op == RS_OP_POST ||
-            request.op == RS_OP_URGENT || request.op == RS_OP_CONSUMED) {
+            request.op == RS_OP_URGENT || request.op == RS_OP_CONSUMED ||
+            request.op == RS_OP_WARM) {
             fake_data(fake, channel_idx, channel->requests.head, &request);
         } else {
             struct rs_open_reply reply = {0};
