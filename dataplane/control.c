@@ -99,6 +99,7 @@ enum rs_status control_round(struct control *control, uint64_t timeout_ns)
     atomic_thread_fence(memory_order_seq_cst);
     bool more = control_messages(control);
     control_attach_waiting(control);
+    control_reports_waiting(control);
     control_multicast(control);
     enum rs_status status =
         os_poller_wait(control->poller, more ? 0 : timeout_ns, tokens, 32, &count);
@@ -225,6 +226,7 @@ void control_destroy(struct control *control)
     control_peers_close(control);
     control_capture_drop(control);
     control_messages_drop(control);
+    control_asking_drop(control);
     os_poller_destroy(control->poller);
     os_listener_close(&control->listener);
     os_event_destroy(&control->wake);

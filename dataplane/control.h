@@ -11,6 +11,7 @@
  *   control_listen.c   and of those that listen
  *   control_capture.c  `ringsockctl capture`
  *   control_report.c   a snapshot of all of it for ringsockctl
+ *   control_asking.c   what the queues are asked for it
  */
 #ifndef RINGSOCK_DATAPLANE_CONTROL_H
 #define RINGSOCK_DATAPLANE_CONTROL_H
@@ -26,6 +27,7 @@ struct control_peer {
     uint64_t expires_ns; /* closed then, unless it says something */
     bool waits;          /* it said ATTACH, and there will be room when another session has ended */
     uint32_t attach_arg; /* of that ATTACH */
+    uint64_t report_number; /* it said REPORT, and waits for what the queues are asked; 0: not */
 };
 
 /* A message of a queue that waits for its turn (control_messages.c). */
@@ -33,6 +35,16 @@ struct control_deferred {
     struct control_deferred *next;
     uint32_t queue_idx;
     struct message message;
+};
+
+/* What the queues are asked for reports, one round after the other (control_asking.c). */
+struct control_asking {
+    struct stream_report *lists[RS_QUEUES_MAX]; /* NULL: none */
+    uint32_t lent;                              /* the queues that have theirs, a bit each */
+    uint32_t waited;                            /* of those: whom this round waits for */
+    uint64_t number;                            /* of the round, the first is 1 */
+    uint64_t give_up_ns;
+    bool running;
 };
 
 /* What the control thread counts; its own, read by nobody else. */
@@ -70,7 +82,8 @@ struct control {
     struct control_deferred *deferred_first, *deferred_last;
     struct control_counts counts;
     struct control_capture *capture; /* control_capture.c's; NULL: none */
-    uint64_t refusals_until_ns;      /* end of the period that refusals_logged counts in */
+    struct control_asking asking;
+    uint64_t refusals_until_ns; /* end of the period that refusals_logged counts in */
     uint32_t refusals_logged;
     bool stopping;
     uint64_t next_watch_ns;

@@ -458,6 +458,36 @@ void control_attach_waiting(struct control *control)
     }
 }
 
+/* Returns how many still wait. */
+static uint32_t control_reports_send(struct control *control)
+{
+    uint32_t waiting = 0;
+    for (struct control_peer *next, *peer = control->peers; peer != NULL; peer = next) {
+        next = peer->next;
+        if (peer->report_number == 0) {
+            continue;
+        }
+        if (!control_asking_done(control, peer->report_number)) {
+            waiting++;
+            continue;
+        }
+        peer->report_number = 0;
+        if (control_report(control, &peer->conn) != RS_OK) {
+            control_peer_close(control, peer);
+        }
+    }
+    return waiting;
+}
+
+/* All who can have theirs have it before the next round begins, which takes the answers' place. */
+void control_reports_waiting(struct control *control)
+{
+    if (control_reports_send(control) != 0) {
+        (void)control_asking_join(control);
+        (void)control_reports_send(control);
+    }
+}
+
 /* ---- a client's control messages
  * -------------------------------------------------------------------------------- */
 
@@ -636,11 +666,10 @@ void control_peer_ready(struct control *control, uint64_t id)
         control_attach(control, peer, request.arg);
         return;
     }
-    if (status == RS_OK && request.type == RS_CTL_REPORT) {
+    if (status == RS_OK && request.type == RS_CTL_REPORT && !peer->waits) {
         peer->expires_ns = os_monotonic_ns() + CONTROL_PEER_NS;
-        if (control_report(control, &peer->conn) != RS_OK) {
-            control_peer_close(control, peer);
-        }
+        peer->report_number = control_asking_join(control);
+        control_reports_waiting(control);
         return;
     }
     if (status == RS_OK && request.type == RS_CTL_CAPTURE && !peer->waits) {

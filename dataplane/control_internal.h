@@ -7,6 +7,8 @@
 #include "dataplane/control.h"
 #include "rings/control.h"
 
+struct stream_report_entry; /* dataplane/stream.h */
+
 /* What the poller gives back: a kind in the top byte, a session's or peer's id below. */
 enum control_source {
     SOURCE_LISTENER = 1,
@@ -39,6 +41,8 @@ void control_accept(struct control *control);
 void control_peer_ready(struct control *control, uint64_t id);
 void control_conn_ready(struct control *control, uint64_t id);
 void control_process_ended(struct control *control, uint64_t id);
+/* Sends reports to those who wait for one, when the queues have said what they were asked. */
+void control_reports_waiting(struct control *control);
 /* Closes connections that never said what they want. */
 void control_peers_expire(struct control *control, uint64_t now_ns);
 /* Attaches those who wait for the end of another session, when there is room. */
@@ -84,6 +88,19 @@ void control_capture_ready(struct control *control, uint64_t id);
 void control_capture_stopped(struct control *control);
 /* Only after the queues' threads ended. */
 void control_capture_drop(struct control *control);
+
+/* ---- control_asking.c ---- */
+
+/* The queues are asked, now, or when the round that goes on is over and this is called again.
+ * Returns the number of the round whose answers will be as new as this call. */
+uint64_t control_asking_join(struct control *control);
+/* The round has all that it will get. Its answers are there until the next one begins. */
+bool control_asking_done(struct control *control, uint64_t number);
+void control_asking_reported(struct control *control, uint32_t queue_idx); /* QUEUE_REPORTED */
+/* What the socket's queue said of it; NULL: nothing, or not in time. */
+const struct stream_report_entry *control_asking_entry(const struct control *control,
+                                                       const struct session_socket *record);
+void control_asking_drop(struct control *control); /* after the queues' threads ended */
 
 /* ---- control_sockets.c ---- */
 

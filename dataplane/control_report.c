@@ -3,10 +3,11 @@
  * into a fresh object of shared memory (rings/report.h) whose handle goes to the asker. Control
  * thread; called by control_clients.c when a connection asks; calls rings/os.
  *
- * The queues do nothing for it. What is read is the control thread's own, relaxed atomics of the
- * queues, words of dataplane-written memory, and each socket's recv_head words, which are the
- * client's: loaded once and only believed within the ring. So the figures of one report are not of
- * one instant, and sums over them may be off by what is under way.
+ * The queues do nothing for it but say what they were asked of connections (control_asking.c). What
+ * is read else is the control thread's own, relaxed atomics of the queues, words of
+ * dataplane-written memory, and each datagram socket's recv_head words, which are the client's:
+ * loaded once and only believed within the ring. So the figures of one report are not of one
+ * instant, and sums over them may be off by what is under way.
  *
  * A user who may only attach sees programs, sockets and ports of that user, and no trace; sums and
  * counters are of all.
@@ -17,6 +18,7 @@
 
 #include "dataplane/control_internal.h"
 #include "dataplane/log.h"
+#include "dataplane/stream.h"
 #include "dataplane/trace.h"
 #include "rings/report.h"
 #include "rings/seq.h"
@@ -235,6 +237,39 @@ static struct rs_addr report_addr(const _Atomic uint64_t *name)
                      : (struct rs_addr){.family = RS_FAMILY_NONE};
 }
 
+static void report_flag(struct rs_report_socket *out, uint32_t flag, bool is)
+{
+    out->flags |= is ? flag : 0;
+}
+
+/* What only a stream socket has. */
+static void report_stream(const struct control *control, const struct session_socket *record,
+                          struct rs_report_socket *out)
+{
+    struct dp_socket *home = record->parts[record->home_queue_idx];
+    const struct stream_report_entry *entry = control_asking_entry(control, record);
+    uint32_t generation = atomic_load_explicit(&home->state->generation, memory_order_relaxed);
+    uint32_t mode = atomic_load_explicit(&home->state->mode, memory_order_relaxed);
+    bool orphan = mode == RS_MODE_ORPHAN; /* generation 0 */
+    bool place = !orphan && generation != record->generation && record->send_ring.size_bytes != 0;
+    report_flag(out, RS_REPORT_SOCKET_PLACE, place);
+    report_flag(out, RS_REPORT_SOCKET_UNTOLD, entry == NULL && !place);
+    report_flag(out, RS_REPORT_SOCKET_ORPHAN, orphan);
+    if (entry == NULL) {
+        return;
+    }
+    report_flag(out, RS_REPORT_SOCKET_LOCAL, entry->connected && entry->local);
+    report_flag(out, RS_REPORT_SOCKET_CONNECTION, entry->connected);
+    out->tcp = entry->info;
+    out->recv_bytes[record->home_queue_idx] = entry->unread_bytes;
+    out->send_wait_bytes = entry->unsent_bytes;
+    if (entry->info.state == RS_TCP_LISTEN) {
+        const struct tcp_backlog *backlog = &home->stream->backlog;
+        out->backlog_used = atomic_load_explicit(&backlog->used, memory_order_relaxed);
+        out->backlog_limit = atomic_load_explicit(&backlog->limit, memory_order_relaxed);
+    }
+}
+
 /* What waits in the receive ring of one queue. Both ends move meanwhile, and the head is the
  * client's word. */
 static uint32_t report_recv_bytes(const struct session_socket *record, uint32_t queue_idx)
@@ -282,7 +317,7 @@ static void report_socket(struct report *report, const struct control *control,
     for (uint32_t i = 0; i < control->queue_count && out->local.family != RS_FAMILY_NONE; i++) {
         if ((record->live & 1u << i) != 0) {
             out->queue_mask |= 1u << i;
-            out->recv_bytes[i] = report_recv_bytes(record, i);
+            out->recv_bytes[i] = record->type == RS_SOCK_DGRAM ? report_recv_bytes(record, i) : 0;
         }
     }
     out->send_wait_bytes = atomic_load_explicit(&home->send_wait_bytes, memory_order_relaxed);
@@ -291,6 +326,9 @@ static void report_socket(struct report *report, const struct control *control,
         atomic_load_explicit(&state->error_seq, memory_order_relaxed) - record->errors_at_open;
     out->last_error =
         out->errors != 0 ? atomic_load_explicit(&state->error_code, memory_order_relaxed) : RS_OK;
+    if (record->type == RS_SOCK_STREAM) {
+        report_stream(control, record, out);
+    }
 }
 
 static uint32_t report_session_state(const struct dp_session *session)

@@ -430,6 +430,9 @@ void control_message(struct control *control, uint32_t queue_idx, const struct m
     case QUEUE_POISONED:
         queue_message_poisoned(control, message);
         break;
+    case QUEUE_REPORTED:
+        control_asking_reported(control, queue_idx);
+        break;
     case QUEUE_NOTICE:
         queue_message_notice(message);
         break;

@@ -22,6 +22,7 @@ struct capture;
 struct dp_channel;
 struct dp_session;
 struct dp_socket;
+struct stream_report;
 
 enum message_kind {
     MESSAGE_NONE = 0,
@@ -46,6 +47,7 @@ enum message_kind {
     CONTROL_PLACE,   /* socket (of a listener, here), place (NULL: there is none): for its stock */
     CONTROL_CAPTURE, /* capture: copies go there from now on; NULL: nowhere, answer
                         QUEUE_CAPTURE_STOPPED */
+    CONTROL_REPORT,  /* report: fill it in, a few entries in each iteration, then QUEUE_REPORTED */
     /* queue -> control */
     QUEUE_OPEN,   /* reply, open */
     QUEUE_BIND,   /* socket, reply, bind */
@@ -61,6 +63,7 @@ enum message_kind {
     QUEUE_SESSION_ENDED,   /* session */
     QUEUE_CAPTURE_STOPPED, /* its capture is control's again */
     QUEUE_POISONED,        /* session, text */
+    QUEUE_REPORTED,        /* the report is filled in, and control's again */
     QUEUE_NOTICE           /* notice, ip, mac */
 };
 
@@ -117,6 +120,7 @@ struct message {
         } listen;
         struct dp_socket *place;
         struct capture *capture;
+        struct stream_report *report;
         const char *poison_text; /* static storage */
         struct {
             uint32_t kind; /* enum stack_notice */

@@ -396,6 +396,9 @@ bool queue_poll(struct queue *queue)
                               iteration earlier */
     }
     work += queue_messages(queue);
+    if (queue->report != NULL) {
+        work += stream_report_step(queue);
+    }
     deliver_settle(queue, work == 0);
     if (queue->multicast_dirty) {
         queue_hand_macs(queue);

@@ -105,6 +105,7 @@ struct queue {
     struct dp_channel *consumed;    /* heads to publish */
     struct dp_channel *wake;        /* clients to wake if they sleep */
     struct session_part *hinting;   /* sessions whose sockets wait to be hinted */
+    struct stream_report *report;   /* to be filled in; NULL: nobody asks */
     struct dp_socket *streams_gone; /* orphans whose connections are gone */
     struct dp_socket *listeners;    /* stream sockets, or their parts, that listen here */
     /* local connections (stream_local.c) */

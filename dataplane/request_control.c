@@ -553,6 +553,9 @@ void request_message(struct queue *queue, const struct message *message)
     case CONTROL_PLACE:
         stream_place(queue, message);
         break;
+    case CONTROL_REPORT:
+        queue->report = message->body.report;
+        break;
     case CONTROL_PART_REMOVE:
         request_part_remove(queue, message->socket);
         break;

@@ -155,6 +155,7 @@ struct session_socket {
     struct message step_message; /* what home asked for */
     bool parts_removed;          /* CONTROL_PART_REMOVE is on its way to its parts */
     struct rs_op_listen listen;  /* of a listener: ring sizes of its places */
+    uint32_t report_idx;         /* its entry in the newest list of its home (control_asking.c) */
     struct message_reply close_reply;
 };
 

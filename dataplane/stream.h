@@ -198,6 +198,27 @@ void stream_capture_segment(const struct queue *queue, const struct dp_socket *f
 /* The reset that would come to the socket from its other end, or for want of one. */
 void stream_capture_reset(const struct queue *queue, const struct dp_socket *to);
 
+/* A stream socket in a report: the control thread names it, the queue that has it says the rest. */
+struct stream_report_entry {
+    uint64_t session_id;
+    uint32_t session_slot, idx, generation;
+    bool told;      /* the socket was found: what follows is true */
+    bool connected; /* it has a connection, or tries: info is all of it, else the state only */
+    bool local;
+    uint32_t unread_bytes, unsent_bytes;
+    struct rs_tcp_info info;
+};
+
+/* The queue's from CONTROL_REPORT until QUEUE_REPORTED, else the control thread's. */
+struct stream_report {
+    uint32_t count;
+    uint32_t next; /* to be looked at */
+    struct stream_report_entry entries[];
+};
+
+/* Goes on with queue->report, a few entries. Returns how many, so that it counts as work. */
+uint32_t stream_report_step(struct queue *queue);
+
 /* ---- stream_control.c ---- */
 
 enum outcome stream_answer(struct queue *queue, struct message_reply *reply, enum rs_status status);

@@ -5,14 +5,15 @@
  * A local connection has no segments: nothing is lost, sent again, under way or measured, and what
  * bounds a sender is the room in the other end's receive ring.
  */
-#include <string.h>
-
 #include "dataplane/stream.h"
+#include "rings/seq.h"
 
 #define INFO_NS_PER_US 1000u
 #define INFO_NS_PER_MS 1000000u
 /* Of a local connection: what Windows' loopback has, 65,535 less headers. */
 #define INFO_LOCAL_MSS 65495u
+/* Of a report, in an iteration: cold ones cost a microsecond or two each. */
+#define INFO_REPORT_ENTRIES 4u
 
 static uint32_t info_word(uint64_t value)
 {
@@ -127,4 +128,67 @@ enum rs_status stream_info(const struct queue *queue, const struct dp_socket *so
     }
     info_of_conn(queue->stack, stream->conn, out);
     return RS_OK;
+}
+
+/* ---- for reports ---- */
+
+/* By the program's newest word, which may be anything; before it accepted the socket that word is
+ * nobody's. */
+static uint32_t info_unread(const struct queue *queue, const struct dp_socket *socket)
+{
+    /* relaxed: ours, and a number that is old at once */
+    uint32_t tail = atomic_load_explicit(&socket->state->recv_tail, memory_order_relaxed);
+    uint32_t head = 0;
+    if (!socket->stream->waits) {
+        head = atomic_load_explicit(&socket->client->recv_head[queue->idx], memory_order_relaxed);
+    }
+    uint32_t bytes = rs_seq_distance(head, tail);
+    return bytes <= socket->recv_ring.size_bytes ? bytes : 0;
+}
+
+static uint32_t info_unsent(const struct dp_socket *socket, const struct rs_tcp_info *info)
+{
+    if (socket->stream->local.on) {
+        return stream_reader_ready(&socket->stream->local.send);
+    }
+    uint32_t head =
+        atomic_load_explicit(&socket->state->send_head, memory_order_relaxed); /* ours */
+    uint32_t kept = rs_seq_distance(head, socket->stream->send_tail);
+    return kept > info->in_flight_bytes ? kept - info->in_flight_bytes : 0; /* a FIN is in flight */
+}
+
+static void info_report(const struct queue *queue, struct stream_report_entry *entry)
+{
+    const struct dp_session *session =
+        queue_session_find(queue, entry->session_slot, entry->session_id);
+    const struct dp_socket *socket =
+        session != NULL ? queue_part(queue, session)->sockets[entry->idx] : NULL;
+    if (socket == NULL || socket->generation != entry->generation || socket->stream == NULL) {
+        return; /* gone meanwhile */
+    }
+    entry->told = true;
+    entry->local = socket->stream->local.on;
+    entry->connected = stream_info(queue, socket, &entry->info) == RS_OK;
+    if (entry->connected) {
+        entry->unread_bytes = info_unread(queue, socket);
+        entry->unsent_bytes = info_unsent(socket, &entry->info);
+    } else {
+        entry->info.state =
+            socket->stream->phase == STREAM_LISTENING ? RS_TCP_LISTEN : RS_TCP_CLOSED;
+    }
+}
+
+uint32_t stream_report_step(struct queue *queue)
+{
+    struct stream_report *report = queue->report;
+    uint32_t count = 0;
+    for (; count < INFO_REPORT_ENTRIES && report->next < report->count; count++) {
+        info_report(queue, &report->entries[report->next++]);
+    }
+    const struct message reported = {.kind = QUEUE_REPORTED};
+    if (report->next == report->count && message_push(queue->to_control, &reported)) {
+        queue->report = NULL;
+        queue->control_told = true;
+    }
+    return count;
 }

@@ -23,7 +23,7 @@
 #include "rings/status.h"
 
 #define RS_REPORT_MAGIC       0x54524f5045525352ull /* "RSREPORT" read as little-endian */
-#define RS_REPORT_VERSION     2u
+#define RS_REPORT_VERSION     3u
 #define RS_REPORT_SECTIONS    16u        /* places in the table */
 #define RS_REPORT_BYTES_MAX   (1u << 30) /* of a whole report */
 #define RS_REPORT_RECORDS_MAX (1u << 26) /* of one section */
@@ -141,6 +141,14 @@ enum rs_report_socket_state {
     RS_REPORT_SOCKET_CLOSING
 };
 
+enum {                              /* rs_report_socket.flags */
+       RS_REPORT_SOCKET_ORPHAN = 1, /* closed by its program, what it sent is not acknowledged */
+       RS_REPORT_SOCKET_LOCAL = 2,  /* both ends of the connection are here */
+       RS_REPORT_SOCKET_PLACE = 4,  /* kept ready for the next connection of a listener */
+       RS_REPORT_SOCKET_CONNECTION = 8, /* a connection or an attempt: tcp is all of it */
+       RS_REPORT_SOCKET_UNTOLD = 16     /* its queue said nothing of it, or not in time */
+};
+
 struct rs_report_socket {
     _Alignas(8) uint64_t session_id;
     uint32_t idx, generation;
@@ -158,8 +166,14 @@ struct rs_report_socket {
     uint32_t recv_dropped; /* datagrams: the receive ring or SO_RCVBUF was full; wraps */
     uint32_t errors;       /* sends refused and ICMP errors told to the program; wraps */
     uint32_t last_error;   /* enum rs_status of the newest, 0: none */
+    /* of a stream socket; recv_bytes is what its receive ring has, send_wait_bytes what was written
+     * and not sent yet */
+    uint32_t flags;                       /* RS_REPORT_SOCKET_* */
+    uint32_t backlog_used, backlog_limit; /* of a listener: connections not accepted yet */
+    uint32_t reserved;
+    struct rs_tcp_info tcp; /* without CONNECTION its state only: LISTEN or CLOSED */
 };
-static_assert(sizeof(struct rs_report_socket) == 136, "report: socket");
+static_assert(sizeof(struct rs_report_socket) == 344, "report: socket");
 
 struct rs_report_port {
     uint32_t ip_be32; /* 0: any */

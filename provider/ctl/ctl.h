@@ -118,6 +118,9 @@ struct ctl_text ctl_printable(const uint8_t *text);
 const char *ctl_kind(uint32_t kind); /* of a NIC, enum rs_nic_kind */
 const char *ctl_session_state(uint32_t state);
 const char *ctl_socket_state(uint32_t state);
+/* TCP's name of it where it has one: ESTABLISHED, LISTEN; else place, or as above. */
+struct ctl_text ctl_stream_state(const struct rs_report_view *report,
+                                 const struct rs_report_socket *socket);
 /* Prints words as they are, after a separator and, where the line would be too long, a line break;
  * `column` is where the line is now, `indent` where every one begins. Returns the new column. */
 uint32_t ctl_item(const char *words, const char *separator, uint32_t column, uint32_t indent);

@@ -167,6 +167,63 @@ static void document_unread(struct rs_json *json, const struct rs_report_socket 
     rs_json_u64(json, "unread_bytes", total);
 }
 
+static void document_limited(struct rs_json *json, const char *name,
+                             const struct rs_tcp_limited *limited)
+{
+    rs_json_object(json, name);
+    rs_json_u64(json, "transitions", limited->transitions);
+    rs_json_u64(json, "time_ms", limited->time_ms);
+    rs_json_u64(json, "sent_bytes", limited->sent_bytes);
+    rs_json_object_end(json);
+}
+
+static void document_connection(struct rs_json *json, const struct rs_tcp_info *tcp)
+{
+    rs_json_object(json, "tcp");
+    rs_json_u64(json, "connected_ms", tcp->connected_ms);
+    rs_json_u64(json, "mss_bytes", tcp->mss_bytes);
+    rs_json_u64(json, "cwnd_bytes", tcp->cwnd_bytes);
+    rs_json_u64(json, "in_flight_bytes", tcp->in_flight_bytes);
+    rs_json_u64(json, "send_window_bytes", tcp->send_window_bytes);
+    rs_json_u64(json, "recv_window_bytes", tcp->recv_window_bytes);
+    rs_json_u64(json, "recv_buffer_bytes", tcp->recv_buffer_bytes);
+    rs_json_bool(json, "timestamps", tcp->timestamps != 0);
+    rs_json_u64(json, "rtt_us", tcp->rtt_us);
+    rs_json_u64(json, "rtt_min_us", tcp->rtt_min_us);
+    rs_json_u64(json, "sent_bytes", tcp->sent_bytes);
+    rs_json_u64(json, "received_bytes", tcp->received_bytes);
+    rs_json_u64(json, "retransmitted_bytes", tcp->retransmitted_bytes);
+    rs_json_u64(json, "reordered_bytes", tcp->reordered_bytes);
+    rs_json_u64(json, "fast_retransmits", tcp->fast_retransmits);
+    rs_json_u64(json, "dup_acks", tcp->dup_acks);
+    rs_json_u64(json, "timeout_episodes", tcp->timeout_episodes);
+    rs_json_u64(json, "syn_retransmits", tcp->syn_retransmits);
+    document_limited(json, "limited_by_receiver", &tcp->limited[RS_TCP_LIMIT_RECEIVER]);
+    document_limited(json, "limited_by_congestion", &tcp->limited[RS_TCP_LIMIT_CONGESTION]);
+    document_limited(json, "limited_by_sender", &tcp->limited[RS_TCP_LIMIT_SENDER]);
+    rs_json_object_end(json);
+}
+
+static void document_stream(struct rs_json *json, const struct rs_report_socket *socket)
+{
+    rs_json_bool(json, "told", (socket->flags & RS_REPORT_SOCKET_UNTOLD) == 0);
+    rs_json_bool(json, "orphan", (socket->flags & RS_REPORT_SOCKET_ORPHAN) != 0);
+    rs_json_bool(json, "both_ends_here", (socket->flags & RS_REPORT_SOCKET_LOCAL) != 0);
+    if ((socket->flags & RS_REPORT_SOCKET_CONNECTION) != 0) {
+        document_connection(json, &socket->tcp);
+    } else if (socket->tcp.state == RS_TCP_LISTEN) {
+        rs_json_object(json, "backlog");
+        rs_json_u64(json, "waiting", socket->backlog_used);
+        rs_json_u64(json, "limit", socket->backlog_limit);
+        rs_json_object_end(json);
+    }
+}
+
+static const char *document_type(uint32_t type)
+{
+    return type == RS_SOCK_DGRAM ? "udp" : type == RS_SOCK_STREAM ? "tcp" : "unknown";
+}
+
 static void document_sockets(struct rs_json *json, const struct rs_report_view *report)
 {
     rs_json_array(json, "sockets");
@@ -177,8 +234,10 @@ static void document_sockets(struct rs_json *json, const struct rs_report_view *
         rs_json_u64(json, "session", socket.session_id);
         rs_json_u64(json, "idx", socket.idx);
         rs_json_u64(json, "generation", socket.generation);
-        rs_json_text(json, "type", socket.type == RS_SOCK_DGRAM ? "udp" : "unknown");
-        rs_json_text(json, "state", ctl_socket_state(socket.state));
+        rs_json_text(json, "type", document_type(socket.type));
+        rs_json_text(json, "state",
+                     socket.type == RS_SOCK_STREAM ? ctl_stream_state(report, &socket).bytes
+                                                   : ctl_socket_state(socket.state));
         rs_json_u64(json, "queue", socket.home_queue_idx);
         rs_json_text(json, "local", ctl_address(&socket.local).bytes);
         rs_json_text(json, "peer", ctl_address(&socket.peer).bytes);
@@ -191,6 +250,9 @@ static void document_sockets(struct rs_json *json, const struct rs_report_view *
         rs_json_u64(json, "errors", socket.errors);
         rs_json_object_end(json);
         rs_json_text(json, "last_error", rs_status_name((enum rs_status)socket.last_error));
+        if (socket.type == RS_SOCK_STREAM) {
+            document_stream(json, &socket);
+        }
         rs_json_object_end(json);
     }
     rs_json_array_end(json);

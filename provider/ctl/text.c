@@ -162,6 +162,24 @@ const char *ctl_socket_state(uint32_t state)
     return state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
 }
 
+struct ctl_text ctl_stream_state(const struct rs_report_view *report,
+                                 const struct rs_report_socket *socket)
+{
+    struct ctl_text text = {""};
+    struct rs_report_name name = {""};
+    bool has = (socket->flags & RS_REPORT_SOCKET_CONNECTION) != 0 ||
+               ((socket->flags & (RS_REPORT_SOCKET_UNTOLD | RS_REPORT_SOCKET_PLACE)) == 0 &&
+                socket->tcp.state == RS_TCP_LISTEN);
+    if (has && socket->tcp.state < rs_report_count(report, RS_REPORT_TCP_STATES)) {
+        rs_report_tcp_state_get(report, socket->tcp.state, &name);
+        return ctl_printable(name.name);
+    }
+    (void)snprintf(text.bytes, sizeof(text.bytes), "%s",
+                   (socket->flags & RS_REPORT_SOCKET_PLACE) != 0 ? "place"
+                                                                 : ctl_socket_state(socket->state));
+    return text;
+}
+
 uint32_t ctl_item(const char *words, const char *separator, uint32_t column, uint32_t indent)
 {
     uint32_t separated = (uint32_t)strlen(separator);

@@ -112,6 +112,11 @@
     FIELD(rs_report_socket, recv_dropped)               \
     FIELD(rs_report_socket, errors)                     \
     FIELD(rs_report_socket, last_error)                 \
+    FIELD(rs_report_socket, flags)                      \
+    FIELD(rs_report_socket, backlog_used)               \
+    FIELD(rs_report_socket, backlog_limit)              \
+    FIELD(rs_report_socket, reserved)                   \
+    FIELD(rs_report_socket, tcp)                        \
     STRUCT(rs_report_port)                              \
     FIELD(rs_report_port, ip_be32)                      \
     FIELD(rs_report_port, port_be16)                    \
@@ -178,7 +183,12 @@
     CONSTANT(RS_REPORT_SOCKET_OPEN)                     \
     CONSTANT(RS_REPORT_SOCKET_BOUND)                    \
     CONSTANT(RS_REPORT_SOCKET_CONNECTED)                \
-    CONSTANT(RS_REPORT_SOCKET_CLOSING)
+    CONSTANT(RS_REPORT_SOCKET_CLOSING)                  \
+    CONSTANT(RS_REPORT_SOCKET_ORPHAN)                   \
+    CONSTANT(RS_REPORT_SOCKET_LOCAL)                    \
+    CONSTANT(RS_REPORT_SOCKET_PLACE)                    \
+    CONSTANT(RS_REPORT_SOCKET_CONNECTION)               \
+    CONSTANT(RS_REPORT_SOCKET_UNTOLD)
 /* clang-format on */
 
 #endif

@@ -1,0 +1,141 @@
+/*
+ * Reports that have to ask the queues: what a connection tells about itself is private to its
+ * queue. Each queue gets a list of its stream sockets, fills it in, a few entries in an iteration,
+ * and gives it back; then the report is made (control_report.c). A queue that does not answer in
+ * time keeps its list, and reports go without it until it does. Nobody waits here: whoever asked is
+ * a peer that is answered in a later round. Control thread; called by control.c,
+ * control_clients.c and control_sockets.c.
+ */
+#include <stdlib.h>
+
+#include "dataplane/control_internal.h"
+#include "dataplane/stream.h"
+
+#define ASKING_NS 500000000u /* so long a report waits for the queues */
+
+/* ---- the lists ---- */
+
+static bool asking_wants(const struct session_socket *record, uint32_t queue_idx)
+{
+    return record != NULL && record->type == RS_SOCK_STREAM && record->home_queue_idx == queue_idx;
+}
+
+/* The sockets that the queue is asked for, into a list that has room; NULL: only counts them. */
+static uint32_t asking_list(const struct control *control, uint32_t queue_idx,
+                            struct stream_report *list)
+{
+    uint32_t count = 0;
+    for (const struct dp_session *session = control->sessions; session != NULL;
+         session = session->next) {
+        uint32_t left = session->config->limit_sockets - session->free_socket_count;
+        for (uint32_t i = 0; left != 0; i++) {
+            struct session_socket *record = session->records[i];
+            left -= record != NULL;
+            if (!asking_wants(record, queue_idx)) {
+                continue;
+            }
+            if (list != NULL) {
+                list->entries[count] =
+                    (struct stream_report_entry){.session_id = session->id,
+                                                 .session_slot = session->slot,
+                                                 .idx = record->idx,
+                                                 .generation = record->generation};
+                record->report_idx = count;
+            }
+            count++;
+        }
+    }
+    return count;
+}
+
+/* Without memory, or room for the message, the report goes without this queue. */
+static void asking_ask(struct control *control, uint32_t queue_idx)
+{
+    struct control_asking *asking = &control->asking;
+    uint32_t count = asking_list(control, queue_idx, NULL);
+    free(asking->lists[queue_idx]);
+    asking->lists[queue_idx] = NULL;
+    if (count == 0) {
+        return;
+    }
+    struct stream_report *list =
+        malloc(sizeof(*list) + (size_t)count * sizeof(struct stream_report_entry));
+    if (list == NULL) {
+        return;
+    }
+    *list = (struct stream_report){.count = asking_list(control, queue_idx, list)};
+    struct message message = {.kind = CONTROL_REPORT};
+    message.body.report = list;
+    /* Not control_push: it would wait for a queue that stands still. */
+    if (!message_push(control->queues[queue_idx]->from_control, &message)) {
+        free(list);
+        return;
+    }
+    asking->lists[queue_idx] = list;
+    asking->lent |= 1u << queue_idx;
+    asking->waited |= 1u << queue_idx;
+}
+
+/* ---- rounds of asking ---- */
+
+static void asking_begin(struct control *control)
+{
+    struct control_asking *asking = &control->asking;
+    asking->number++;
+    asking->waited = 0;
+    asking->give_up_ns = os_monotonic_ns() + ASKING_NS;
+    for (uint32_t i = 0; i < control->queue_count; i++) {
+        if ((asking->lent & 1u << i) == 0) {
+            asking_ask(control, i);
+        }
+    }
+    asking->running = asking->waited != 0;
+}
+
+uint64_t control_asking_join(struct control *control)
+{
+    struct control_asking *asking = &control->asking;
+    if (asking->running) { /* what is opened since it began is not in its lists */
+        return asking->number + 1;
+    }
+    asking_begin(control);
+    return asking->number;
+}
+
+bool control_asking_done(struct control *control, uint64_t number)
+{
+    struct control_asking *asking = &control->asking;
+    if (asking->running && (asking->waited == 0 || os_monotonic_ns() >= asking->give_up_ns)) {
+        asking->running = false;
+    }
+    return number < asking->number || (number == asking->number && !asking->running);
+}
+
+void control_asking_reported(struct control *control, uint32_t queue_idx)
+{
+    control->asking.lent &= ~(1u << queue_idx);
+    control->asking.waited &= ~(1u << queue_idx);
+}
+
+const struct stream_report_entry *control_asking_entry(const struct control *control,
+                                                       const struct session_socket *record)
+{
+    const struct control_asking *asking = &control->asking;
+    const struct stream_report *list = asking->lists[record->home_queue_idx];
+    if (list == NULL || (asking->lent & 1u << record->home_queue_idx) != 0 ||
+        record->report_idx >= list->count) {
+        return NULL;
+    }
+    const struct stream_report_entry *entry = &list->entries[record->report_idx];
+    bool same = entry->session_id == record->session->id && entry->idx == record->idx &&
+                entry->generation == record->generation;
+    return same && entry->told ? entry : NULL;
+}
+
+void control_asking_drop(struct control *control)
+{
+    for (uint32_t i = 0; i < control->queue_count; i++) {
+        free(control->asking.lists[i]);
+        control->asking.lists[i] = NULL;
+    }
+}
