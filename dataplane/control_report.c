@@ -438,7 +438,9 @@ static void report_in_use_sessions(struct report *report, const struct control *
     report_figure(report, "in_use", "channels", channels, "channels of all programs");
     report_figure(report, "in_use", "extents", extents, "extents of session memory");
     report_figure(report, "in_use", "session_bytes", bytes, "session memory, mapped or not");
-    report_figure(report, "in_use", "ports", ports_count(control->ports), "addresses bound");
+    report_figure(report, "in_use", "ports", ports_count(control->ports), "UDP addresses bound");
+    report_figure(report, "in_use", "tcp_ports", ports_count(control->tcp_ports),
+                  "TCP addresses bound");
     report_figure(report, "in_use", "guards", os_guard_count(),
                   "extents whose faults are caught; as many as client-written ones");
 }

@@ -19,7 +19,10 @@ enum {
     FULL_PORT,
     MEMBER_PORT,
     WRONG_PORT,
+    LISTEN_PORT = 6000,
+    BACKLOG = 4,
     SOCKETS = 5,
+    STREAMS = 4,
     UNREAD = 5,
     UNREAD_BYTES = 100,
     FLOOD = 10
@@ -77,6 +80,30 @@ static void make_sockets(struct client_socket **sockets)
     must(client_ping(client), "ping"); /* all that was posted has been taken */
 }
 
+/* A listener, a connection to it and its other end, which has bytes unread, and a connection that
+ * nobody accepts. */
+static void make_streams(struct client_socket **streams)
+{
+    const struct rs_addr to = rs_addr_v4(rs_be32(OWN_IP), rs_be16(LISTEN_PORT));
+    const struct client_iov iov = {.base = "seven b", .len_bytes = 7};
+    uint32_t waiting = 0;
+    size_t sent = 0;
+    for (int i = 0; i < STREAMS; i++) {
+        if (i != 2) {
+            must(client_socket_create(client, RS_FAMILY_IPV4, RS_SOCK_STREAM, &streams[i]), "tcp");
+        }
+    }
+    must(client_bind(streams[0], &to), "bind tcp");
+    must(client_listen(streams[0], BACKLOG), "listen");
+    must(client_connect(streams[1], &to), "connect tcp");
+    must(client_accept(streams[0], &streams[2], NULL), "accept");
+    must(client_send(streams[1], &iov, 1, 0, NULL, &sent), "send tcp");
+    while (waiting == 0) { /* the test ends us if they never come */
+        must(client_readable_bytes(streams[2], &waiting, NULL), "look");
+    }
+    must(client_connect(streams[3], &to), "connect tcp again");
+}
+
 static bool next_line(void)
 {
     char line[16];
@@ -85,7 +112,7 @@ static bool next_line(void)
 
 int main(int argc, char **argv)
 {
-    struct client_socket *sockets[SOCKETS] = {NULL};
+    struct client_socket *sockets[SOCKETS] = {NULL}, *streams[STREAMS] = {NULL};
     struct client_config config = {.spin_us = 20, .yield_in_spin = 1};
     if (argc != 2) {
         (void)fprintf(stderr, "usage: ctl_client INSTANCE\n");
@@ -94,6 +121,7 @@ int main(int argc, char **argv)
     config.instance = argv[1];
     must(client_open(&config, &client), "attach");
     make_sockets(sockets);
+    make_streams(streams);
     printf("sockets are there\n");
     (void)fflush(stdout);
     if (!next_line()) {
@@ -101,6 +129,9 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < SOCKETS; i++) {
         must(client_socket_close(sockets[i]), "close");
+    }
+    for (int i = 0; i < STREAMS; i++) {
+        must(client_socket_close(streams[i]), "close tcp");
     }
     printf("sockets are closed\n");
     (void)fflush(stdout);

@@ -19,7 +19,9 @@
 #include "tests/support/client_rig.h"
 #include "tests/support/report_sample.h"
 
-enum { REPORTS = 200, LOCALHOST = 0x7f000001, ROUNDS_PER_SOCKET = 20 };
+enum { REPORTS = 200, LOCALHOST = 0x7f000001, ROUNDS_PER_SOCKET = 20, BACKLOG = 4 };
+
+static uint32_t connections_told;
 
 struct work {
     struct client *client;
@@ -33,14 +35,41 @@ static void send_one(struct client_socket *socket, uint32_t seq)
     CHECK(client_send(socket, &iov, 1, 0, NULL, &bytes) == RS_OK);
 }
 
-/* Sockets that are bound, connected to themselves, flooded and closed, over and over. */
+static struct client_socket *make_stream(struct work *work)
+{
+    struct client_socket *socket = NULL;
+    CHECK(client_socket_create(work->client, RS_FAMILY_IPV4, RS_SOCK_STREAM, &socket) == RS_OK);
+    return socket;
+}
+
+/* A connection, a few bytes one way, its end; the accepting end may still be there by then. */
+static void connect_once(struct work *work, struct client_socket *listener, uint32_t round)
+{
+    struct rs_addr to;
+    struct client_socket *accepted = NULL;
+    struct client_socket *socket = make_stream(work);
+    CHECK(client_local_addr(listener, &to) == RS_OK);
+    CHECK(client_connect(socket, &to) == RS_OK);
+    send_one(socket, round);
+    CHECK(client_socket_close(socket) == RS_OK);
+    CHECK(client_accept(listener, &accepted, NULL) == RS_OK);
+    CHECK(client_socket_close(accepted) == RS_OK);
+}
+
+/* Sockets that are bound, connected to themselves, flooded and closed, and connections, over and
+ * over. */
 static void work_run(void *arg)
 {
     struct work *work = arg;
     const struct rs_addr any = rs_addr_v4(rs_be32(LOCALHOST), 0);
-    while (atomic_load_explicit(&work->stop, memory_order_relaxed) == 0) {
+    struct client_socket *listener = make_stream(work);
+    CHECK(client_bind(listener, &any) == RS_OK);
+    CHECK(client_listen(listener, BACKLOG) == RS_OK);
+    for (uint32_t round = 1; atomic_load_explicit(&work->stop, memory_order_relaxed) == 0;
+         round++) {
         struct client_socket *socket = NULL;
         struct rs_addr local;
+        connect_once(work, listener, round);
         CHECK(client_socket_create(work->client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, &socket) == RS_OK);
         CHECK(client_bind(socket, &any) == RS_OK);
         CHECK(client_local_addr(socket, &local) == RS_OK);
@@ -105,6 +134,19 @@ static void check_trace_texts(const struct rs_report_view *view)
     CHECK(strcmp((const char *)state.name, "ESTABLISHED") == 0);
 }
 
+/* What a stream socket's queue says of it is of one socket, and of one moment. */
+static void check_stream(const struct rs_report_socket *socket)
+{
+    if ((socket->flags & RS_REPORT_SOCKET_CONNECTION) == 0) {
+        return;
+    }
+    CHECK((socket->flags & RS_REPORT_SOCKET_LOCAL) != 0);
+    CHECK(socket->tcp.state < RS_TCP_STATE_COUNT);
+    CHECK(socket->tcp.sent_bytes + socket->tcp.received_bytes <= sizeof(uint32_t));
+    CHECK(socket->recv_bytes[0] <= socket->tcp.received_bytes);
+    connections_told++;
+}
+
 /* The tables of one report agree: they are the control thread's, which wrote them in one go. */
 static void check_report(const struct rs_report_view *view)
 {
@@ -116,7 +158,7 @@ static void check_report(const struct rs_report_view *view)
     CHECK(rs_report_count(view, RS_REPORT_QUEUES) == 1);
     rs_report_session_get(view, 0, &session);
     rs_report_queue_get(view, 0, &queue);
-    CHECK(session.sockets == sockets && sockets <= 1);
+    CHECK(session.sockets == sockets && sockets <= rig_defaults.limit_sockets);
     CHECK(session.pid == os_process_id() && session.state == RS_REPORT_SESSION_LIVE);
     CHECK(queue.polls >= queue.busy_polls);
     for (uint32_t i = 0; i < sockets; i++) {
@@ -124,6 +166,10 @@ static void check_report(const struct rs_report_view *view)
         rs_report_socket_get(view, i, &socket);
         CHECK(socket.session_id == session.id);
         CHECK(socket.recv_bytes[0] <= socket.recv_ring_bytes);
+        if (socket.type == RS_SOCK_STREAM) {
+            check_stream(&socket);
+            continue;
+        }
         CHECK(socket.peer.family == RS_FAMILY_NONE ||
               (socket.peer.ip.v4_be32 == rs_be32(LOCALHOST) &&
                socket.peer.port_be16 == socket.local.port_be16));
@@ -167,6 +213,8 @@ int main(void)
     ctl_report_free(&last);
     client_close(work.client);
     rig_stop();
-    printf("%d reports, %llu trace records\n", REPORTS, (unsigned long long)whole);
+    CHECK(connections_told != 0);
+    printf("%d reports, %llu trace records, %u times a connection\n", REPORTS,
+           (unsigned long long)whole, connections_told);
     return 0;
 }

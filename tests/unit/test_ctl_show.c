@@ -59,6 +59,8 @@ static void show_part(unsigned part, bool with_before, bool json)
         ctl_show_document(&views[0], part);
     } else if (part == CTL_STATUS) {
         ctl_show_status(&view);
+    } else if (part == CTL_SOCKETS) {
+        ctl_show_sockets(&view);
     } else {
         ctl_show_trace(&view);
     }
@@ -171,6 +173,41 @@ static void status_has_tcp_where_there_is_any(void **state)
                                     "\"time_waits\": 1, \"time_waits_max\": 16384}"));
 }
 
+static void streams_are_shown(void **state)
+{
+    (void)state;
+    const struct rs_report_section *section = &views[0].header.sections[RS_REPORT_SOCKETS];
+    struct rs_report_socket *sockets =
+        (struct rs_report_socket *)(void *)(samples[0] + section->off);
+    sockets[0].type = RS_SOCK_STREAM;
+    sockets[0].local = rs_addr_v4(0, 0x5000);
+    sockets[0].tcp.state = 1; /* the sample has two names, SHUT and OPEN */
+    sockets[0].flags = RS_REPORT_SOCKET_CONNECTION | RS_REPORT_SOCKET_ORPHAN;
+    sockets[0].tcp.in_flight_bytes = 1448;
+    sockets[0].tcp.cwnd_bytes = 14480;
+    sockets[0].tcp.rtt_us = 12345;
+    sockets[0].tcp.retransmitted_bytes = 77;
+    sockets[0].send_wait_bytes = 5;
+    sockets[0].recv_bytes[0] = 300;
+    sockets[1].type = RS_SOCK_DGRAM;
+    show_part(CTL_SOCKETS, false, false);
+    assert_non_null(strstr(printed, "\n    udp queue local"));
+    assert_non_null(strstr(printed, "\n    tcp queue local"));
+    assert_non_null(strstr(printed, "\n      0     0 *:80                  -                    "
+                                    " OPEN              300        0        5\n"));
+    assert_non_null(strstr(printed, "in flight 1.4 KiB, cwnd 14.1 KiB, rtt 12,345 us, sent again 77, "
+                                    "closed by its program\n"));
+    sockets[0].tcp.state = UINT32_MAX; /* no such state */
+    show_part(CTL_SOCKETS, false, false);
+    assert_non_null(strstr(printed, " *:80 "));
+    sockets[0].flags = RS_REPORT_SOCKET_UNTOLD;
+    show_part(CTL_SOCKETS, false, false);
+    assert_non_null(strstr(printed, "its queue did not say more in time\n"));
+    show_part(CTL_SOCKETS, false, true);
+    assert_non_null(strstr(printed, "\"type\": \"tcp\", \"state\": \"open\""));
+    assert_non_null(strstr(printed, "\"told\": false"));
+}
+
 static void times_of_the_calendar(void **state)
 {
     (void)state;
@@ -199,6 +236,7 @@ int main(void)
         cmocka_unit_test_setup(wild_numbers_do_no_harm, make_samples),
         cmocka_unit_test_setup(as_json, make_samples),
         cmocka_unit_test_setup(status_has_tcp_where_there_is_any, make_samples),
+        cmocka_unit_test_setup(streams_are_shown, make_samples),
         cmocka_unit_test(times_of_the_calendar),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
