@@ -11,8 +11,9 @@
 #include "dataplane/control_internal.h"
 #include "dataplane/log.h"
 
-#define CONTROL_WATCH_NS 100000000u /* link, silent connections */
-#define CONTROL_STOP_NS  3000000000u
+#define CONTROL_WATCH_NS   100000000u /* link, silent connections */
+#define CONTROL_STOP_NS    3000000000u
+#define CONTROL_REPORTS_NS 5000000u /* while somebody waits for a report */
 
 /* Takes over the MACs each queue left, then lets it leave the next ones. */
 static void control_multicast(struct control *control)
@@ -99,7 +100,9 @@ enum rs_status control_round(struct control *control, uint64_t timeout_ns)
     atomic_thread_fence(memory_order_seq_cst);
     bool more = control_messages(control);
     control_attach_waiting(control);
-    control_reports_waiting(control);
+    if (control_reports_waiting(control) && timeout_ns > CONTROL_REPORTS_NS) {
+        timeout_ns = CONTROL_REPORTS_NS;
+    }
     control_multicast(control);
     enum rs_status status =
         os_poller_wait(control->poller, more ? 0 : timeout_ns, tokens, 32, &count);

@@ -43,7 +43,8 @@ struct control_asking {
     uint32_t lent;                              /* the queues that have theirs, a bit each */
     uint32_t waited;                            /* of those: whom this round waits for */
     uint64_t number;                            /* of the round, the first is 1 */
-    uint64_t give_up_ns;
+    uint64_t began_ns;
+    uint64_t rest_until_ns; /* the next one does not begin before */
     bool running;
 };
 

@@ -12,6 +12,10 @@
 #include "dataplane/stream.h"
 
 #define ASKING_NS 500000000u /* so long a report waits for the queues */
+/* Who asks without end shall not keep the queues at it: after a round they have so many times its
+ * length for themselves, up to a maximum. */
+#define ASKING_REST        4u
+#define ASKING_REST_NS_MAX 200000000u
 
 /* ---- the lists ---- */
 
@@ -83,7 +87,7 @@ static void asking_begin(struct control *control)
     struct control_asking *asking = &control->asking;
     asking->number++;
     asking->waited = 0;
-    asking->give_up_ns = os_monotonic_ns() + ASKING_NS;
+    asking->began_ns = os_monotonic_ns();
     for (uint32_t i = 0; i < control->queue_count; i++) {
         if ((asking->lent & 1u << i) == 0) {
             asking_ask(control, i);
@@ -92,10 +96,18 @@ static void asking_begin(struct control *control)
     asking->running = asking->waited != 0;
 }
 
+static void asking_end(struct control_asking *asking, uint64_t now_ns)
+{
+    uint64_t rest_ns = ASKING_REST * (now_ns - asking->began_ns);
+    asking->rest_until_ns = now_ns + (rest_ns < ASKING_REST_NS_MAX ? rest_ns : ASKING_REST_NS_MAX);
+    asking->running = false;
+}
+
 uint64_t control_asking_join(struct control *control)
 {
     struct control_asking *asking = &control->asking;
-    if (asking->running) { /* what is opened since it began is not in its lists */
+    /* What is opened since a round began is not in its lists. */
+    if (asking->running || os_monotonic_ns() < asking->rest_until_ns) {
         return asking->number + 1;
     }
     asking_begin(control);
@@ -105,8 +117,9 @@ uint64_t control_asking_join(struct control *control)
 bool control_asking_done(struct control *control, uint64_t number)
 {
     struct control_asking *asking = &control->asking;
-    if (asking->running && (asking->waited == 0 || os_monotonic_ns() >= asking->give_up_ns)) {
-        asking->running = false;
+    uint64_t now_ns = os_monotonic_ns();
+    if (asking->running && (asking->waited == 0 || now_ns - asking->began_ns >= ASKING_NS)) {
+        asking_end(asking, now_ns);
     }
     return number < asking->number || (number == asking->number && !asking->running);
 }

@@ -480,12 +480,13 @@ static uint32_t control_reports_send(struct control *control)
 }
 
 /* All who can have theirs have it before the next round begins, which takes the answers' place. */
-void control_reports_waiting(struct control *control)
+bool control_reports_waiting(struct control *control)
 {
-    if (control_reports_send(control) != 0) {
-        (void)control_asking_join(control);
-        (void)control_reports_send(control);
+    if (control_reports_send(control) == 0) {
+        return false;
     }
+    (void)control_asking_join(control);
+    return control_reports_send(control) != 0;
 }
 
 /* ---- a client's control messages
@@ -669,7 +670,7 @@ void control_peer_ready(struct control *control, uint64_t id)
     if (status == RS_OK && request.type == RS_CTL_REPORT && !peer->waits) {
         peer->expires_ns = os_monotonic_ns() + CONTROL_PEER_NS;
         peer->report_number = control_asking_join(control);
-        control_reports_waiting(control);
+        (void)control_reports_waiting(control);
         return;
     }
     if (status == RS_OK && request.type == RS_CTL_CAPTURE && !peer->waits) {

@@ -41,8 +41,9 @@ void control_accept(struct control *control);
 void control_peer_ready(struct control *control, uint64_t id);
 void control_conn_ready(struct control *control, uint64_t id);
 void control_process_ended(struct control *control, uint64_t id);
-/* Sends reports to those who wait for one, when the queues have said what they were asked. */
-void control_reports_waiting(struct control *control);
+/* Sends reports to those who wait for one, when the queues have said what they were asked. True:
+ * some still wait. */
+bool control_reports_waiting(struct control *control);
 /* Closes connections that never said what they want. */
 void control_peers_expire(struct control *control, uint64_t now_ns);
 /* Attaches those who wait for the end of another session, when there is room. */
@@ -91,7 +92,8 @@ void control_capture_drop(struct control *control);
 
 /* ---- control_asking.c ---- */
 
-/* The queues are asked, now, or when the round that goes on is over and this is called again.
+/* The queues are asked, now, or when the round that goes on is over, they have had their rest and
+ * this is called again.
  * Returns the number of the round whose answers will be as new as this call. */
 uint64_t control_asking_join(struct control *control);
 /* The round has all that it will get. Its answers are there until the next one begins. */

@@ -397,6 +397,28 @@ static void a_queue_stands_still(void **state)
     assert_int_equal(report_of(&socket).flags, 0);
 }
 
+/* However often one asks, the queues have their rest. */
+static void the_queues_have_their_rest(void **state)
+{
+    struct rig_socket socket = rig_open(&program);
+    struct queue *queue = rig_queue(0);
+    (void)state;
+    assert_int_equal(report_of(&socket).flags, 0);
+    assert_true(rig_control->asking.rest_until_ns > rig_control->asking.began_ns);
+    uint64_t rest_until_ns = os_monotonic_ns() + 50000000;
+    rig_control->asking.rest_until_ns = rest_until_ns;
+    struct asker asker = ask();
+    while (os_monotonic_ns() < rest_until_ns) {
+        uint64_t number = rig_control->asking.number;
+        rig_turn();
+        bool begun = queue->report != NULL || rig_control->asking.number != number;
+        assert_true(!begun || os_monotonic_ns() >= rest_until_ns);
+    }
+    until_answered(&asker);
+    assert_int_equal(told(&asker, &socket).flags, 0);
+    done_with(&asker);
+}
+
 /* Who asked and went away is forgotten. */
 static void an_asker_goes(void **state)
 {
@@ -437,6 +459,7 @@ int main(void)
         CASE(a_socket_goes_meanwhile),
         CASE(several_ask),
         CASE(a_queue_stands_still),
+        CASE(the_queues_have_their_rest),
         CASE(an_asker_goes),
         cmocka_unit_test_setup_teardown(both_queues_tell, start_two, stop),
     };
