@@ -195,7 +195,7 @@ RS_CHECK_RESULT enum rs_status tcp_listen(struct stack *stack, struct tcp_listen
 /* tcp_room would say yes again, for one connection: the one that waits longest is asked to say its
  * ACK once more, at once and not when its timer is due. */
 void tcp_listener_resume(struct stack *stack, struct tcp_listener *listener);
-/* Half-open connections are dropped with it; harmless when it does not listen. */
+/* Half-open connections are reset with it; harmless when it does not listen. */
 void tcp_listener_close(struct stack *stack, struct tcp_listener *listener);
 
 /* The send ring is filled up to `tail`. RS_POISONED: that cannot be; RS_SHUTDOWN after

@@ -102,7 +102,7 @@ void tcp_listener_close(struct stack *stack, struct tcp_listener *listener)
     }
     counter_add(&stack->counters, COUNTER_tcp_requests_dropped, listener->requests);
     while (listener->request_first != NULL) {
-        tcp_request_drop(stack, listener->request_first);
+        tcp_request_reset(stack, listener->request_first);
     }
     struct tcp_listener **link = tcp_listener_chain(stack, listener->local_port_be16);
     while (*link != listener) {

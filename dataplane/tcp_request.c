@@ -151,6 +151,19 @@ void tcp_request_drop(struct stack *stack, struct tcp_request *request)
     tcp->request_count--;
 }
 
+/* Not limited as other resets to strangers are: each has had SYN-ACKs, which are not either, and one
+ * that has said its last ACK would wait for ever. */
+void tcp_request_reset(struct stack *stack, struct tcp_request *request)
+{
+    struct tcp_control control = tcp_request_control(request, TCP_FLAG_RST | TCP_FLAG_ACK);
+    control.seq = request->iss + 1;
+    tcp_request_stamp(request, tcp_ts_clock(stack) + request->ts_offset, &control.options);
+    if (tcp_send_control(stack, &control)) {
+        STACK_COUNT(stack, tcp_resets_out);
+    }
+    tcp_request_drop(stack, request);
+}
+
 /* Ends one that becomes no connection. */
 static void tcp_request_end(struct stack *stack, struct tcp_request *request)
 {

@@ -40,12 +40,7 @@ static void rig_print_log(const struct rig *rig)
 
 static const char *const rig_conf_names[RIG_QUEUES_MAX] = {"conf", "conf-1"};
 
-void rig_create(struct rig *rig, const char *limits)
-{
-    rig_create_queues(rig, limits, 1);
-}
-
-void rig_create_queues(struct rig *rig, const char *limits, uint32_t queues)
+static void rig_make(struct rig *rig, const char *nic, const char *limits, uint32_t queues)
 {
     char path[128];
     *rig = (struct rig){.folder = "/tmp/ringsock-crash-XXXXXX", .queues = queues};
@@ -55,14 +50,29 @@ void rig_create_queues(struct rig *rig, const char *limits, uint32_t queues)
         FILE *out = fopen(path, "we");
         CHECK(out != NULL);
         (void)fprintf(out,
-                      "[nic]\ndevice = loopback\nqueue = %u\n[queue]\nidle = yield\n"
+                      "[nic]\nqueue = %u\n%s[queue]\nidle = yield\n"
                       "[instance]\nname = " RIG_INSTANCE "\nclient_idle = yield\n"
                       "[log]\nlevel = warning\n[limits]\n%s",
-                      i, limits);
+                      i, nic[0] != '\0' ? nic : "device = loopback\n", limits);
         CHECK(fclose(out) == 0);
     }
     CHECK(setenv("RINGSOCK_RUNTIME_DIR", rig->folder, 1) == 0); /* NOLINT(concurrency-mt-unsafe) */
     CHECK(setenv("RINGSOCK_INSTANCE", RIG_INSTANCE, 1) == 0);   /* NOLINT(concurrency-mt-unsafe) */
+}
+
+void rig_create(struct rig *rig, const char *limits)
+{
+    rig_make(rig, "", limits, 1);
+}
+
+void rig_create_nic(struct rig *rig, const char *nic, const char *limits)
+{
+    rig_make(rig, nic, limits, 1);
+}
+
+void rig_create_queues(struct rig *rig, const char *limits, uint32_t queues)
+{
+    rig_make(rig, "", limits, queues);
 }
 
 /* In the child. */
@@ -349,6 +359,10 @@ void rig_tables(const struct rig *rig, struct rig_tables *out)
     CHECK(rig->pid != 0);
     rig_ask("status", "in_use", '{', '}', out->in_use, sizeof(out->in_use));
     rig_ask("sockets", "ports", '[', ']', out->ports, sizeof(out->ports));
+    rig_ask("status", "tcp", '{', '}', out->tcp, sizeof(out->tcp));
+    char *time_waits = strstr(out->tcp, ", \"time_waits\"");
+    CHECK(time_waits != NULL); /* it goes by itself, after its time */
+    *time_waits = '\0';
 }
 
 void rig_await_tables(const struct rig *rig, const struct rig_tables *before,
@@ -361,7 +375,8 @@ void rig_await_tables(const struct rig *rig, const struct rig_tables *before,
         rig_tables(rig, &now);
         usage_now = rig_usage(rig->pid);
         if (strcmp(now.in_use, before->in_use) == 0 && strcmp(now.ports, before->ports) == 0 &&
-            usage_now.fds == usage->fds && rig_same_maps(usage, &usage_now)) {
+            strcmp(now.tcp, before->tcp) == 0 && usage_now.fds == usage->fds &&
+            rig_same_maps(usage, &usage_now)) {
             return;
         }
         if (os_monotonic_ns() > give_up_ns) {
@@ -371,8 +386,8 @@ void rig_await_tables(const struct rig *rig, const struct rig_tables *before,
     }
     rig_usage_print("before", usage);
     rig_usage_print("now", &usage_now);
-    (void)fprintf(stderr, "waited %llu ms for %s\nbefore: %s %s\nnow: %s %s\n",
+    (void)fprintf(stderr, "waited %llu ms for %s\nbefore: %s %s %s\nnow: %s %s %s\n",
                   (unsigned long long)(timeout_ns / NS_PER_MS), what, before->in_use, before->ports,
-                  now.in_use, now.ports);
+                  before->tcp, now.in_use, now.ports, now.tcp);
     exit(1); /* NOLINT(concurrency-mt-unsafe) */
 }

@@ -29,6 +29,8 @@ struct rig {
 /* Makes the folder and the configuration. sections: lines for [limits] and what follows, may be "".
  * Sets RINGSOCK_RUNTIME_DIR and RINGSOCK_INSTANCE for this process and its children. */
 void rig_create(struct rig *rig, const char *limits);
+/* On another NIC: nic is what [nic] says, and sections behind it; "": the loopback NIC. */
+void rig_create_nic(struct rig *rig, const char *nic, const char *limits);
 /* With so many loopback queues, at most RIG_QUEUES_MAX. */
 void rig_create_queues(struct rig *rig, const char *limits, uint32_t queues);
 void rig_start(struct rig *rig); /* returns when it is ready */
@@ -60,6 +62,7 @@ void rig_usage_print(const char *when, const struct rig_usage *usage);
 struct rig_tables {
     char in_use[1024]; /* of `status`: one "name": number behind the other */
     char ports[4096];  /* of `sockets` */
+    char tcp[256];     /* of the first queue: connections, half-open ones; not TIME_WAIT */
 };
 void rig_tables(const struct rig *rig, struct rig_tables *out);
 /* Waits until all of it is as before, and descriptors and mappings are too (rig_usage); ends the

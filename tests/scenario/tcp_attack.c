@@ -412,7 +412,7 @@ static void a_syn_from_ourselves_is_ignored(void **state)
 static void a_flood_of_syns_has_bounded_memory(void **state)
 {
     (void)state;
-    server s = listening("any:7000");
+    (void)listening("any:7000");
     for (uint32_t i = 0; i < 1000; i++) {
         char peer[32];
         (void)snprintf(peer, sizeof(peer), "10.0.0.3:%u", 1024 + i);
@@ -424,7 +424,6 @@ static void a_flood_of_syns_has_bounded_memory(void **state)
     expect_number("half open", script_stack()->tcp.request_count, 4);
     expect_count(tcp_cookies_sent, 996);
     expect_number("connections", tcp_connection_count(script_stack()), 0);
-    close_server(s);
 }
 
 /* Who asks again and again gets his SYN-ACK, but does not keep his place by that. */

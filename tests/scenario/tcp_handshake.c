@@ -590,17 +590,40 @@ static void accept_without_memory_resets(void **state)
     expect_flow_state(TCP_CLOSED);
 }
 
-/* What is half open goes with its listener. */
-static void closed_listener_forgets_its_requests(void **state)
+/* What is half open goes with its listener, and is told so (RFC 9293 3.10.5): the peer may think
+ * that it is connected. */
+static void closed_listener_resets_its_requests(void **state)
 {
     (void)state;
     server s = listening("any:7000");
     inject_tcp("S 0 <mss 1460>");
     expect_tcp("SA 0 ack 1");
     close_server(s);
+    expect_tcp("RA 1 ack 1");
     expect_flow_state(TCP_CLOSED);
     inject_tcp("A 1 ack 1");
     expect_tcp("R 1");
+}
+
+/* The peer has said its last ACK, and there was no place: it would wait for ever. */
+static void closed_listener_resets_whom_it_could_not_take(void **state)
+{
+    (void)state;
+    server s = listening("any:7000", .backlog = 1);
+    inject_tcp("S 0 <mss 1460>");
+    expect_tcp("SA 0 ack 1");
+    on_flow(OWN ":7000", PEER ":5001");
+    inject_tcp("S 0 <mss 1460>");
+    expect_tcp("SA 0 ack 1");
+    inject_tcp("A 1 ack 1");
+    on_flow(OWN ":7000", PEER ":5000");
+    inject_tcp("A 1 ack 1");
+    expect_nothing();
+    expect_connected(accepted(s));
+    on_flow(OWN ":7000", PEER ":5000");
+    close_server(s);
+    expect_tcp("RA 1 ack 1");
+    expect_flow_state(TCP_CLOSED);
 }
 
 static void two_listeners_of_one_address_cannot_be(void **state)
@@ -707,7 +730,8 @@ int main(void)
         TCP_SCRIPT(handshake_that_finds_no_place_can_end_later),
         TCP_SCRIPT(full_backlog_can_refuse),
         TCP_SCRIPT(accept_without_memory_resets),
-        TCP_SCRIPT(closed_listener_forgets_its_requests),
+        TCP_SCRIPT(closed_listener_resets_its_requests),
+        TCP_SCRIPT(closed_listener_resets_whom_it_could_not_take),
         TCP_SCRIPT(two_listeners_of_one_address_cannot_be),
         TCP_SCRIPT(connects_that_cannot_be),
         TCP_SCRIPT_WITH(connections_have_a_limit, few),

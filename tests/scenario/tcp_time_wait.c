@@ -144,12 +144,11 @@ static void a_syn_with_a_newer_timestamp_opens_a_connection(void **state)
 static void the_new_isn_is_that_of_the_clock_when_this_is_greater(void **state)
 {
     (void)state;
-    server s = listening("any:7000");
+    (void)listening("any:7000");
     waiting(NULL, NULL);
     advance_ms(1000);
     inject_tcp("S 5000 win 65535 <mss 1460,sackOK,ts 1000:0,wscale 7>");
     expect_tcp("SA 250000 ack 5001");
-    close_server(s);
 }
 
 /* After wrap, too, numbers are compared by their distance. */
@@ -187,27 +186,25 @@ static void a_syn_with_an_older_timestamp_is_old(void **state)
 static void with_the_same_timestamp_the_sequence_number_decides(void **state)
 {
     (void)state;
-    server s = listening("any:7000");
+    (void)listening("any:7000");
     waiting(NULL, NULL);
     inject_tcp("S 1 win 65535 <mss 1460,sackOK,ts 0:0,wscale 7>");
     expect_tcp("A 2 ack 2");
     inject_tcp("S 3 win 65535 <mss 1460,sackOK,ts 0:0,wscale 7>");
     expect_tcp("SA %d ack 4", 2 + GAP);
-    close_server(s);
 }
 
 /* RFC 1122 4.2.2.13: without timestamps it must be greater than all of the old ones. */
 static void without_timestamps_the_sequence_number_decides(void **state)
 {
     (void)state;
-    server s = listening("any:7000");
+    (void)listening("any:7000");
     waiting(NULL, "mss 1460");
     inject_tcp("S 1 win 65535 <mss 1460>");
     expect_tcp("A 2 ack 2 <>");
     expect_flow_state(TCP_TIME_WAIT);
     inject_tcp("S 3 win 65535 <mss 1460>");
     expect_tcp("SA %d ack 4 <mss 1460>", 2 + GAP);
-    close_server(s);
 }
 
 /* Old segments carry no timestamps, and then could not be told from new ones: stricter than RFC
