@@ -664,7 +664,7 @@ void tcp_request_keep(struct stack *stack, const struct tcp_request *made);
 bool tcp_request_send(struct stack *stack, const struct tcp_request *request, uint32_t tsval);
 /* Without a word to the peer. One that is not kept (a cookie's): nothing. */
 void tcp_request_drop(struct stack *stack, struct tcp_request *request);
-/* The listener ends: tells the peer, which may think that it is connected, and drops. */
+/* It becomes no connection: tells the peer, which may think that it is connected, and drops. */
 void tcp_request_reset(struct stack *stack, struct tcp_request *request);
 /* The handshake's last ACK came: makes the connection, which gets the segment. The request is gone
  * afterwards, unless the backlog has no place and the peer may try again. */

@@ -151,8 +151,8 @@ void tcp_request_drop(struct stack *stack, struct tcp_request *request)
     tcp->request_count--;
 }
 
-/* Not limited as other resets to strangers are: each has had SYN-ACKs, which are not either, and one
- * that has said its last ACK would wait for ever. */
+/* Not limited as other resets to strangers are: each has had SYN-ACKs, which are not either, and
+ * one that has said its last ACK would wait for ever. */
 void tcp_request_reset(struct stack *stack, struct tcp_request *request)
 {
     struct tcp_control control = tcp_request_control(request, TCP_FLAG_RST | TCP_FLAG_ACK);
@@ -294,16 +294,14 @@ enum counter_id tcp_request_complete(struct stack *stack, struct tcp_request *re
         /* The peer sends what it has again, or our SYN-ACK makes it say so; then there may be a
          * place. A cookie's peer as well, but only what it has to send. */
         if (listener->reset_when_full) {
-            tcp_refuse(stack, segment);
-            tcp_request_drop(stack, request);
+            tcp_request_reset(stack, request);
         }
         return COUNTER_tcp_listen_overflow;
     }
     struct tcp_conn *conn = tcp_request_accept(stack, request, segment);
     if (conn == NULL) {
         tcp_backlog_release(listener->backlog);
-        tcp_refuse(stack, segment);
-        tcp_request_drop(stack, request);
+        tcp_request_reset(stack, request);
         return COUNTER_tcp_accept_failed;
     }
     uint64_t sent_ns = request->sent_ns;

@@ -20,7 +20,7 @@
 #include "tests/support/random.h"
 
 #define SLOTS     4u
-#define WARM_UP   12u
+#define WARM_UP   40u
 #define READY_NS  (30 * NS_PER_S)
 #define PLAYED_NS (60 * NS_PER_S)
 #define BACK_NS   (30 * NS_PER_S)

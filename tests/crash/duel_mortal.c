@@ -229,7 +229,7 @@ static void play_closed(struct mortal *mortal, bool abort)
 {
     mortal_connect_all(mortal);
     for (uint32_t i = 0; i < mortal->count; i++) {
-        uint32_t turns = test_random_below(&mortal->random, 40);
+        uint32_t turns = test_random_below(&mortal->random, 150); /* full rings included */
         for (uint32_t k = 0; k < turns; k++) {
             uint32_t bytes = 1 + test_random_below(&mortal->random, CHUNK_BYTES);
             UNUSED(mortal_send(mortal, i, bytes, CLIENT_MSG_DONTWAIT));

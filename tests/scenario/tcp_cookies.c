@@ -405,7 +405,7 @@ static void who_found_no_place_may_be_reset(void **state)
         from(OWN ":7000", i);
         inject_tcp("A 1 ack 1");
     }
-    expect_tcp("R 1 <>");
+    expect_tcp("RA 1 ack 1");
     expect_flow_state(TCP_CLOSED);
     expect_connected(accepted(s));
     expect_no_accept(s);
@@ -442,7 +442,7 @@ static void without_memory_for_it_a_connection_is_reset(void **state)
     accept_memory(s, false);
     syn(OPTIONS);
     inject_tcp("A 1 ack 1");
-    expect_tcp("R 1");
+    expect_tcp("RA 1 ack 1");
     expect_flow_state(TCP_CLOSED);
     expect_count(tcp_accept_failed, 1);
     expect_number("connections", tcp_connection_count(script_stack()), 0);
@@ -466,7 +466,7 @@ static void beyond_connections_max_a_connection_is_reset(void **state)
             expect_connected(accepted(s));
         }
     }
-    expect_tcp("R 1");
+    expect_tcp("RA 1 ack 1");
     expect_count(tcp_connections_full, 1);
     expect_no_accept(s);
 }

@@ -577,6 +577,27 @@ static void full_backlog_can_refuse(void **state)
     expect_connected(accepted(s));
 }
 
+/* Who has shaken hands is no stranger: the limit of resets to those does not hold it back. */
+static void refused_behind_the_handshake_is_always_told(void **state)
+{
+    (void)state;
+    server s = listening("any:7000");
+    accept_memory(s, false);
+    on_flow(OWN ":7001", PEER ":5000");
+    for (uint32_t i = 0; i < 50; i++) { /* as many as the limit lets pass at once */
+        inject_tcp("A 1 ack 1");
+        expect_tcp("R 1");
+    }
+    inject_tcp("A 1 ack 1");
+    expect_nothing();
+    on_flow(OWN ":7000", PEER ":5000");
+    inject_tcp("S 0 <mss 1460>");
+    expect_tcp("SA 0 ack 1");
+    inject_tcp("A 1 ack 1");
+    expect_tcp("RA 1 ack 1");
+    expect_no_accept(s);
+}
+
 static void accept_without_memory_resets(void **state)
 {
     (void)state;
@@ -585,7 +606,7 @@ static void accept_without_memory_resets(void **state)
     inject_tcp("S 0 <mss 1460>");
     expect_tcp("SA 0 ack 1");
     inject_tcp("A 1 ack 1");
-    expect_tcp("R 1");
+    expect_tcp("RA 1 ack 1");
     expect_no_accept(s);
     expect_flow_state(TCP_CLOSED);
 }
@@ -730,6 +751,7 @@ int main(void)
         TCP_SCRIPT(handshake_that_finds_no_place_can_end_later),
         TCP_SCRIPT(full_backlog_can_refuse),
         TCP_SCRIPT(accept_without_memory_resets),
+        TCP_SCRIPT(refused_behind_the_handshake_is_always_told),
         TCP_SCRIPT(closed_listener_resets_its_requests),
         TCP_SCRIPT(closed_listener_resets_whom_it_could_not_take),
         TCP_SCRIPT(two_listeners_of_one_address_cannot_be),
