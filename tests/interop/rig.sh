@@ -1,3 +1,4 @@
+# shellcheck disable=SC2034,SC2154 # the script that sources this sets some of its names and uses others
 # What the interop scripts share; sourced (bash). Namespaces of their own for ringsockd and for the kernel as its peer, a wire between
 # them, a configuration, ringsockd natively or under Wine. All that is made here is gone at the end, also after a failure.
 #

@@ -129,8 +129,8 @@ static void backlog_of_kernel(void)
     AWAIT(5, "the kernel to have nothing open", kernel_count_open() == 0);
 }
 
-/* All SYNs wait for one ARP answer, which takes a while. One that was lost there would come again
- * after a second. */
+/* All SYNs wait for one ARP answer, which takes a while. That none was lost there, and came again
+ * after a second, is what the counter neighbour_queue_full says, which run_streams looks at. */
 static void refuse_unknown_neighbour(void)
 {
     const struct wire_faults slow = {.delay_us = 20000};
@@ -147,7 +147,6 @@ static void refuse_unknown_neighbour(void)
     (void)side_finish();
     const uint64_t took_ms = rig_now_ms() - start_ms;
     printf("  %u connects to a neighbour not known before: %u ms\n", CONNECTS, (unsigned)took_ms);
-    EXPECT(took_ms < 900 || rig.slow); /* sockets are made slowly there */
     wire_whole();
     kernel_close(listener);
 }

@@ -319,6 +319,9 @@ void pair_transfer(struct pair *pair, uint64_t to_kernel_bytes, uint64_t to_ours
     }
     (void)side_finish();
     const double took = (double)(rig_now_ms() - start_ms) / 1000;
+    if (to_kernel_bytes + to_ours_bytes < RIG_MIB) {
+        return;
+    }
     printf("  %.1f MiB to the kernel, %.1f MiB to Ringsock in %.2f s, %.2f Gbit/s; the kernel sent "
            "%u segments again\n",
            (double)to_kernel_bytes / (double)RIG_MIB, (double)to_ours_bytes / (double)RIG_MIB, took,
