@@ -73,7 +73,7 @@ static void bulk_lossy(struct pair *pair, uint64_t bytes)
 static void bulk_loss_connected(void)
 {
     struct pair pair = pair_connect("", NULL);
-    bulk_lossy(&pair, rig.full ? bulk_bytes() : rig.slow ? 2 * RIG_MIB : 16 * RIG_MIB);
+    bulk_lossy(&pair, rig.full ? 512 * RIG_MIB : rig.slow ? 2 * RIG_MIB : 16 * RIG_MIB);
     pair_close(&pair, true);
 }
 
