@@ -18,6 +18,9 @@
     offsetof(struct stack_static_neighbour, name), \
         sizeof(((struct stack_static_neighbour *)0)->name), 1
 #define NIC_ONLY CONFIG_NOT_LOOPBACK
+/* A number that another file defines, as text. */
+#define TEXT_OF(number)  TEXT_OF_(number)
+#define TEXT_OF_(number) #number
 
 /* clang-format off */
 const struct config_key config_keys[] = {
@@ -79,21 +82,21 @@ const struct config_key config_keys[] = {
      "explicit congestion notification: `passive` when the peer asks for it, `on` asks as well"},
     {"tcp", "ack", CONFIG_CHOICE, NIC_ONLY, "", "delayed", 0, 0, "delayed|immediate", FIELD(stack.tcp.ack_immediate), 0,
      "when data is acknowledged; with `spin_us = forever` (the latency profile) the default is `immediate`"},
-    {"tcp", "initial_window", CONFIG_COUNT, NIC_ONLY, "segments", "10", 1, 64, NULL, FIELD(stack.tcp.initial_window), 0,
+    {"tcp", "initial_window", CONFIG_COUNT, NIC_ONLY, "segments", TEXT_OF(TCP_DEFAULT_INITIAL_WINDOW), 1, 64, NULL, FIELD(stack.tcp.initial_window), 0,
      "sent on a fresh connection before the first acknowledgment"},
-    {"tcp", "rto_min_ms", CONFIG_TIME, NIC_ONLY, "ms", "200 ms", 1, 1000, NULL, FIELD_NS(stack.tcp.rto_min_ns), 0,
+    {"tcp", "rto_min_ms", CONFIG_TIME, NIC_ONLY, "ms", TEXT_OF(TCP_DEFAULT_RTO_MIN_MS) " ms", 1, 1000, NULL, FIELD_NS(stack.tcp.rto_min_ns), 0,
      "shortest retransmission timeout; longer than the peers delay their acknowledgments"},
-    {"tcp", "delayed_ack_ms", CONFIG_TIME, NIC_ONLY, "ms", "40 ms", 1, 500, NULL, FIELD_NS(stack.tcp.delayed_ack_ns), 0,
+    {"tcp", "delayed_ack_ms", CONFIG_TIME, NIC_ONLY, "ms", TEXT_OF(TCP_DEFAULT_DELAYED_ACK_MS) " ms", 1, 500, NULL, FIELD_NS(stack.tcp.delayed_ack_ns), 0,
      "longest delay of an acknowledgment"},
-    {"tcp", "time_wait_s", CONFIG_TIME, NIC_ONLY, "s", "60 s", 1, 600, NULL, FIELD_NS_OF_S(stack.tcp.time_wait_ns), 0,
+    {"tcp", "time_wait_s", CONFIG_TIME, NIC_ONLY, "s", TEXT_OF(TCP_DEFAULT_TIME_WAIT_S) " s", 1, 600, NULL, FIELD_NS_OF_S(stack.tcp.time_wait_ns), 0,
      "how long a closed connection is remembered"},
-    {"tcp", "fin_wait_s", CONFIG_TIME, NIC_ONLY, "s", "60 s", 1, 600, NULL, FIELD_NS_OF_S(stack.tcp.fin_wait_ns), 0,
+    {"tcp", "fin_wait_s", CONFIG_TIME, NIC_ONLY, "s", TEXT_OF(TCP_DEFAULT_FIN_WAIT_S) " s", 1, 600, NULL, FIELD_NS_OF_S(stack.tcp.fin_wait_ns), 0,
      "how long a closed socket's connection waits for the peer to close, too"},
-    {"tcp", "syn_retries", CONFIG_COUNT, NIC_ONLY, "", "6", 1, 15, NULL, FIELD(stack.tcp.syn_tries), 0,
+    {"tcp", "syn_retries", CONFIG_COUNT, NIC_ONLY, "", TEXT_OF(TCP_DEFAULT_SYN_TRIES), 1, 15, NULL, FIELD(stack.tcp.syn_tries), 0,
      "SYNs, or their answers, sent again before a handshake is given up; the time doubles from 1 s on"},
-    {"tcp", "retries", CONFIG_COUNT, NIC_ONLY, "", "15", 1, 30, NULL, FIELD(stack.tcp.data_tries), 0,
+    {"tcp", "retries", CONFIG_COUNT, NIC_ONLY, "", TEXT_OF(TCP_DEFAULT_DATA_TRIES), 1, 30, NULL, FIELD(stack.tcp.data_tries), 0,
      "timeouts in a row before a connection is given up; the time doubles up to 120 s"},
-    {"tcp", "orphan_retries", CONFIG_COUNT, NIC_ONLY, "", "8", 1, 30, NULL, FIELD(stack.tcp.orphan_tries), 0,
+    {"tcp", "orphan_retries", CONFIG_COUNT, NIC_ONLY, "", TEXT_OF(TCP_DEFAULT_ORPHAN_TRIES), 1, 30, NULL, FIELD(stack.tcp.orphan_tries), 0,
      "the same when the socket is closed and its program may be gone"},
 
     {"route N", "prefix", CONFIG_NETWORK, CONFIG_REQUIRED | NIC_ONLY, "", NULL, 0, 0, NULL, ROUTE(prefix_be32),

@@ -49,6 +49,16 @@ enum tcp_congestion_kind {
 
 enum tcp_ecn { TCP_ECN_OFF, TCP_ECN_PASSIVE /* when the peer asks */, TCP_ECN_ON };
 
+/* What tcp_config_default gives, and configuration files that say nothing else. */
+#define TCP_DEFAULT_INITIAL_WINDOW 10 /* RFC 6928 */
+#define TCP_DEFAULT_SYN_TRIES      6
+#define TCP_DEFAULT_DATA_TRIES     15
+#define TCP_DEFAULT_ORPHAN_TRIES   8
+#define TCP_DEFAULT_RTO_MIN_MS     200
+#define TCP_DEFAULT_DELAYED_ACK_MS 40
+#define TCP_DEFAULT_TIME_WAIT_S    60
+#define TCP_DEFAULT_FIN_WAIT_S     60
+
 /* Per queue; all checked by config.c before it comes here. Times 0: as tcp_config_default. */
 struct tcp_config {
     uint32_t connections_max; /* 0: none, every segment is answered with a reset */
@@ -183,8 +193,9 @@ struct tcp_info {
 /*
  * Opens a connection; TCP_EVENT_CONNECTED or _ERROR follow. RS_INVALID: ring sizes, group or zero
  * address; RS_NET_UNREACHABLE: no route; RS_ADDR_NOT_AVAILABLE: local_be32 is not ours, or port 0
- * of the peer; RS_ADDR_IN_USE: that connection exists, or no ephemeral port is left; RS_NO_BUFFERS:
- * connections_max reached; RS_NOT_SUPPORTED: an own address (local connections need no segments).
+ * of the peer; RS_ADDR_IN_USE: that
+ * connection exists, or no ephemeral port is left; RS_NO_BUFFERS: connections_max reached;
+ * RS_NOT_SUPPORTED: an own address (local connections need no segments).
  */
 RS_CHECK_RESULT enum rs_status tcp_connect(struct stack *stack, const struct tcp_connect_args *args,
                                            struct tcp_conn **out);
