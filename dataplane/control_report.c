@@ -47,7 +47,8 @@ struct report {
     uint32_t filled[RS_REPORT_KNOWN]; /* records of each section */
     bool sees_all;                    /* the asker may see what belongs to other users than: */
     uint32_t user_id;
-    uint32_t ports; /* that it may see */
+    uint32_t ports;    /* that it may see */
+    uint8_t port_type; /* enum rs_socket_type of the table that is walked */
     uint64_t trace_counts[RS_QUEUES_MAX];
     struct nic_stats stats[RS_QUEUES_MAX];
 };
@@ -403,7 +404,17 @@ static void report_port(void *context, const struct ports_entry *entry)
     out->ip_be32 = entry->ip_be32;
     out->port_be16 = entry->port_be16;
     out->share = entry->share;
+    out->type = report->port_type;
     out->user_id = entry->uid;
+}
+
+static void report_each_port(struct report *report, const struct control *control,
+                             void (*visit)(void *report, const struct ports_entry *entry))
+{
+    report->port_type = RS_SOCK_DGRAM;
+    ports_each(control->ports, visit, report);
+    report->port_type = RS_SOCK_STREAM;
+    ports_each(control->tcp_ports, visit, report);
 }
 
 /* ---- figures
@@ -519,7 +530,7 @@ static uint64_t report_plan(struct report *report, const struct control *control
         report->trace_counts[i] = report_trace_count(report, control, i);
         traced += report->trace_counts[i];
     }
-    ports_each(control->ports, report_count_port, report);
+    report_each_port(report, control, report_count_port);
     const struct {
         uint32_t stride_bytes;
         uint64_t count;
@@ -590,7 +601,7 @@ static enum rs_status report_make(struct control *control, const struct os_conn 
     report.header->hidden_trace = !report.sees_all;
     report_queues(&report, control);
     report_sessions(&report, control);
-    ports_each(control->ports, report_port, &report);
+    report_each_port(&report, control, report_port);
     report_figures(&report, control);
     report_trace(&report, control);
     return RS_OK;

@@ -179,7 +179,7 @@ struct rs_report_port {
     uint32_t ip_be32; /* 0: any */
     uint16_t port_be16;
     uint8_t share; /* 0: default, 1: SO_REUSEADDR, 2: SO_EXCLUSIVEADDRUSE */
-    uint8_t reserved;
+    uint8_t type;  /* enum rs_socket_type */
     uint32_t user_id;
     uint32_t reserved2;
 };

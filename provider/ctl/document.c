@@ -268,6 +268,7 @@ static void document_ports(struct rs_json *json, const struct rs_report_view *re
         rs_json_object(json, NULL);
         rs_json_text(json, "address", ctl_ipv4(port.ip_be32).bytes);
         rs_json_u64(json, "port", rs_be16(port.port_be16));
+        rs_json_text(json, "type", port.type == RS_SOCK_STREAM ? "tcp" : "udp");
         rs_json_text(json, "share", port.share < 3 ? share[port.share] : "unknown");
         rs_json_u64(json, "user", port.user_id);
         rs_json_object_end(json);

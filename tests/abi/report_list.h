@@ -121,7 +121,7 @@
     FIELD(rs_report_port, ip_be32)                      \
     FIELD(rs_report_port, port_be16)                    \
     FIELD(rs_report_port, share)                        \
-    FIELD(rs_report_port, reserved)                     \
+    FIELD(rs_report_port, type)                         \
     FIELD(rs_report_port, user_id)                      \
     FIELD(rs_report_port, reserved2)                    \
     STRUCT(rs_report_figure)                            \
