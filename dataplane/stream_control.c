@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "dataplane/nic.h"
+#include "dataplane/steer.h"
 #include "dataplane/stream.h"
 
 #define STREAM_NS_PER_MS 1000000ull
@@ -104,6 +106,30 @@ struct tcp_rings stream_tcp_rings(const struct queue *queue, struct dp_socket *s
                                            : &socket->client->recv_head[queue->idx]};
 }
 
+/* Where one process serves several NICs, an unbound socket connects by the one that a datagram
+ * would leave by; the client tries them in turn. A bound one has its home for good, so its answers
+ * must come to this queue; for an unbound one tcp_connect chooses a port for which they do. */
+static enum rs_status stream_may_connect(const struct queue *queue, const struct dp_stream *stream,
+                                         const struct rs_addr *peer)
+{
+    const struct egress *egress = queue->egress;
+    const struct nic *nic = queue->nic;
+    uint32_t peer_be32 = peer->ip.v4_be32;
+    if (stream->bound) {
+        uint32_t local_be32 =
+            stream->local_be32 != 0 ? stream->local_be32 : queue->config->stack.ip_be32;
+        return steer_flow(nic->steering, peer_be32, local_be32, peer->port_be16,
+                          stream->local_port_be16) == nic->queue_idx
+                   ? RS_OK
+                   : RS_ADDR_NOT_AVAILABLE;
+    }
+    return egress == NULL ||
+                   egress->nic_of_queue[egress_queue(egress, queue->idx, 0, 0, peer_be32)] ==
+                       egress->nic_of_queue[queue->idx]
+               ? RS_OK
+               : RS_NET_UNREACHABLE;
+}
+
 enum rs_status stream_rings(struct queue *queue, struct dp_socket *socket,
                             const struct rs_addr *peer)
 {
@@ -120,7 +146,10 @@ enum rs_status stream_rings(struct queue *queue, struct dp_socket *socket,
     if (stack_is_own_address(queue->stack, peer->ip.v4_be32)) {
         return stream_local_connect(queue, socket, peer);
     }
-    enum rs_status status = tcp_connect(queue->stack, &args, &stream->conn);
+    enum rs_status status = stream_may_connect(queue, stream, peer);
+    if (status == RS_OK) {
+        status = tcp_connect(queue->stack, &args, &stream->conn);
+    }
     if (status != RS_OK) {
         stream->conn = NULL;
         return status;

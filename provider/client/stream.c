@@ -104,9 +104,11 @@ static enum rs_status stream_connect_known(struct client_socket *socket, const s
     return status == RS_OK ? client_stream_start(socket, &desc, urgent_base) : status;
 }
 
-static enum rs_status stream_connect_fresh(struct client_socket *socket, const struct rs_addr *peer)
+/* By the NIC with this address; 0: the first. */
+static enum rs_status stream_connect_by(struct client_socket *socket, const struct rs_addr *peer,
+                                        uint32_t nic_be32)
 {
-    enum rs_status status = client_socket_open(socket, 0);
+    enum rs_status status = client_socket_open(socket, nic_be32);
     if (status != RS_OK) {
         return status;
     }
@@ -117,6 +119,22 @@ static enum rs_status stream_connect_fresh(struct client_socket *socket, const s
     if (status != RS_OK) { /* the dataplane forgets it, it stays undecided */
         const struct rs_op_close op = {.abort = 1};
         (void)!client_request(socket, RS_OP_CLOSE, &op, sizeof(op));
+    }
+    return status;
+}
+
+/* All NICs but the one that the peer is routed by say RS_NET_UNREACHABLE. */
+static enum rs_status stream_connect_fresh(struct client_socket *socket, const struct rs_addr *peer)
+{
+    const struct client *client = socket->client;
+    uint32_t tried_be32 = client->queues[0].ip_be32;
+    enum rs_status status = stream_connect_by(socket, peer, 0);
+    for (uint32_t i = 1; i < client->queue_count && status == RS_NET_UNREACHABLE; i++) {
+        uint32_t nic_be32 = client->queues[i].ip_be32;
+        if (nic_be32 != 0 && nic_be32 != tried_be32) { /* a NIC's queues follow each other */
+            tried_be32 = nic_be32;
+            status = stream_connect_by(socket, peer, nic_be32);
+        }
     }
     return status;
 }
