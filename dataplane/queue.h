@@ -111,7 +111,8 @@ struct queue {
     /* local connections (stream_local.c) */
     struct dp_socket *local_ready, **local_ready_last; /* senders with news, oldest first */
     struct dp_socket *local_orphans;                   /* closed, with bytes to send */
-    uint32_t local_ports[QUEUE_LOCAL_PORTS / 32];      /* a bit for each that is taken here */
+    struct dp_socket *local_shared; /* connected from ports that other sockets may have, too */
+    uint32_t local_ports[QUEUE_LOCAL_PORTS / 32]; /* a bit for each that is taken here */
     uint32_t local_port_next;
     const rs_atomic_u32 *tcp_ports; /* ports_bits: bound ones */
     uint64_t next_heartbeat_tsc, heartbeat_tsc;

@@ -53,6 +53,7 @@ struct stream_local {
     uint32_t freed; /* send_head, when the send ring is lent */
     struct dp_socket *ready_next;                 /* queue's list */
     struct dp_socket *orphan_next, **orphan_link; /* so */
+    struct dp_socket *shared_next, **shared_link; /* so */
     uint64_t linger_until_tsc;                    /* 0: no limit */
     uint64_t sent_bytes, received_bytes;
     uint64_t over_tsc;           /* 0: not yet */

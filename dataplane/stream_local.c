@@ -155,6 +155,45 @@ static inline bool stream_local_captured(const struct queue *queue)
     return __builtin_expect(queue->capture != NULL, 0);
 }
 
+/* A port that is shared (SO_REUSEADDR) connects once to each address: those that have one are on a
+ * list, which is as long as programs make it by that option. */
+static bool stream_local_pair_taken(const struct queue *queue, const struct rs_addr *own,
+                                    const struct rs_addr *other)
+{
+    for (const struct dp_socket *each = queue->local_shared; each != NULL;
+         each = each->stream->local.shared_next) {
+        const struct stream_local *local = &each->stream->local;
+        if (local->own.port_be16 == own->port_be16 && local->other.port_be16 == other->port_be16 &&
+            local->own.ip.v4_be32 == own->ip.v4_be32 &&
+            local->other.ip.v4_be32 == other->ip.v4_be32) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void stream_local_share(struct queue *queue, struct dp_socket *socket)
+{
+    struct stream_local *local = &socket->stream->local;
+    local->shared_next = queue->local_shared;
+    local->shared_link = &queue->local_shared;
+    if (local->shared_next != NULL) {
+        local->shared_next->stream->local.shared_link = &local->shared_next;
+    }
+    queue->local_shared = socket;
+}
+
+static void stream_local_unshare(struct stream_local *local)
+{
+    if (local->shared_link != NULL) {
+        *local->shared_link = local->shared_next;
+        if (local->shared_next != NULL) {
+            local->shared_next->stream->local.shared_link = local->shared_link;
+        }
+        local->shared_link = NULL;
+    }
+}
+
 /* ---- ends ---- */
 
 static void stream_local_tell(struct queue *queue, struct dp_socket *socket, uint32_t happened)
@@ -182,6 +221,7 @@ static void stream_local_part(struct queue *queue, struct dp_socket *socket)
     stream_local_unwait(socket);
     stream_local_unready(queue, socket);
     stream_local_port_give(queue, local);
+    stream_local_unshare(local);
     if (local->orphan_link != NULL) {
         *local->orphan_link = local->orphan_next;
         if (local->orphan_next != NULL) {
@@ -725,9 +765,15 @@ enum rs_status stream_local_connect(struct queue *queue, struct dp_socket *socke
         return RS_ADDR_IN_USE;
     }
     const struct rs_addr other = rs_addr_v4(peer->ip.v4_be32, peer->port_be16);
+    if (socket->reuse && !takes && stream_local_pair_taken(queue, &own, &other)) {
+        return RS_ADDR_IN_USE;
+    }
     stream_local_init(queue, socket, &own, &other);
     stream->local.port_taken = takes;
     stream->local.may_lend = true;
+    if (socket->reuse && !takes) {
+        stream_local_share(queue, socket);
+    }
     stream->phase = STREAM_CONNECTING;
     stream_describe(queue, socket);
     if (stream_local_captured(queue)) {

@@ -119,6 +119,26 @@ CASE(WSPListen, backlog_grows, "WSPListen again with more: more may wait")
     FAILS(WSAECONNREFUSED, spi_connect_to(stream_new(), &at));
 }
 
+CASE(WSPListen, backlog_shrinks,
+     "WSPListen again with less: no more come until fewer wait than that; those that wait stay")
+{
+    SOCKADDR_IN at;
+    SOCKET s = stream_bound(&at);
+    OK(TABLE->lpWSPListen(s, 5, &spi_error));
+    assert_int_equal(connect_many(&at, 5), 5);
+    SOCKET waits[5];
+    memcpy(waits, many, sizeof(waits));
+    OK(TABLE->lpWSPListen(s, 2, &spi_error));
+    for (unsigned i = 0; i < 5; i++) {
+        if (i <= 3) {
+            FAILS(WSAECONNREFUSED, spi_connect_to(stream_new(), &at));
+        }
+        stream_send(waits[i], "stays");
+        stream_expect(stream_accept(s), "stays");
+    }
+    assert_int_equal(connect_many(&at, 3), 2);
+}
+
 CASE(WSPListen, listen_in_use,
      "a shared port that another socket listens on is WSAEADDRINUSE, here")
 {
@@ -160,6 +180,30 @@ CASE(WSPBind, bind_exclusive, "SO_EXCLUSIVEADDRUSE keeps sharers out: WSAEACCES"
 }
 
 /* ---- WSPConnect ---- */
+
+CASE(WSPConnect, connect_in_use, "a pair of addresses that a connection has is WSAEADDRINUSE")
+{
+    SOCKADDR_IN at;
+    SOCKADDR_IN from = spi_at("127.0.0.1", 0);
+    SOCKET listener = stream_listener(&at);
+    SOCKET first = stream_new();
+    SOCKET second = stream_new();
+    OK(spi_set_dword(first, SOL_SOCKET, SO_REUSEADDR, 1));
+    OK(spi_set_dword(second, SOL_SOCKET, SO_REUSEADDR, 1));
+    OK(spi_bind_at(first, &from));
+    from = spi_name(first);
+    OK(spi_bind_at(second, &from));
+    OK(spi_connect_to(first, &at));
+    FAILS(WSAEADDRINUSE, spi_connect_to(second, &at));
+    stream_send(first, "alone");
+    stream_expect(stream_accept(listener), "alone");
+    stream_close(first);
+    for (unsigned i = 0; i < 5000 && spi_connect_to(second, &at) != 0; i++) {
+        assert_int_equal(spi_error, WSAEADDRINUSE);
+        Sleep(1); /* what was sent before the close is on its way */
+    }
+    FAILS(WSAEISCONN, spi_connect_to(second, &at));
+}
 
 CASE(WSPConnect, connect_share, "two sockets of one port connect to two others")
 {
