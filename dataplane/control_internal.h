@@ -132,6 +132,15 @@ void control_sockets_drop(struct control *control, struct dp_session *session);
 
 /* ---- control_streams.c ---- */
 
+/* Indices or memory of the session are short: has its queues give their spares back. True: the
+ * message, of this queue, is carried out again when they have; false: there are none, or no memory
+ * to keep it. NULL: nothing waits for them. */
+bool control_spares_recall(struct control *control, struct dp_session *session, uint32_t queue_idx,
+                           const struct message *message);
+/* QUEUE_SPARES_GIVEN. */
+void control_spares_given(struct control *control, struct dp_session *session);
+/* What still waits is forgotten: only after the queues' threads ended. */
+void control_spares_drop(struct dp_session *session);
 /* QUEUE_BIND of a stream socket, QUEUE_RINGS. */
 void control_stream_bind(struct control *control, const struct message *message);
 void control_stream_rings(struct control *control, const struct message *message);

@@ -83,8 +83,13 @@ void control_listen(struct control *control, const struct message *message)
 {
     struct session_socket *record = message->socket->record;
     struct message listen = *message;
+    enum rs_status status = listen_prepare(control, record, &listen);
+    if (status == RS_NO_BUFFERS &&
+        control_spares_recall(control, record->session, record->home_queue_idx, message)) {
+        return;
+    }
     control_step_begin(record, STEP_LISTEN, message);
-    record->step_status = listen_prepare(control, record, &listen);
+    record->step_status = status;
     record->step_message.body = listen.body;
     if (record->step_status == RS_OK) {
         listen.kind = CONTROL_PART_LISTEN;
@@ -108,15 +113,20 @@ static struct dp_socket *listen_make_place(struct control *control,
                                     .recv_ring_bytes = record->listen.recv_ring_bytes,
                                     .send_ring_bytes = record->listen.send_ring_bytes};
     struct session_socket *place;
-    if (record->session->state != SESSION_LIVE ||
-        session_socket_open(record->session, queue_idx, &open, &place) != RS_OK) {
+    if (record->session->state != SESSION_LIVE) {
         return NULL;
     }
-    if (control_stream_take_rings(control, place) != RS_OK) {
+    enum rs_status status = session_socket_open(record->session, queue_idx, &open, &place);
+    if (status == RS_OK) {
+        status = control_stream_take_rings(control, place);
+        if (status == RS_OK) {
+            return place->parts[queue_idx];
+        }
         session_socket_free(place);
-        return NULL;
     }
-    return place->parts[queue_idx];
+    /* The part asks again. */
+    (void)control_spares_recall(control, record->session, queue_idx, NULL);
+    return NULL;
 }
 
 static void listen_push_place(struct control *control, struct session_socket *record,

@@ -217,9 +217,22 @@ static void report_trace(struct report *report, const struct control *control)
 /* ---- sessions and sockets
  * ------------------------------------------------------------------------------- */
 
-static uint32_t report_socket_count(const struct dp_session *session)
+/* Indices that are taken. */
+static uint32_t report_index_count(const struct dp_session *session)
 {
     return session->config->limit_sockets - session->free_socket_count;
+}
+
+/* Those that a queue does not only keep for the next socket. The queues move on meanwhile. */
+static uint32_t report_socket_count(const struct dp_session *session)
+{
+    uint32_t count = report_index_count(session);
+    for (uint32_t i = 0; i < session->queue_count; i++) {
+        uint32_t spares =
+            atomic_load_explicit(&session->parts[i].spare_count, memory_order_relaxed);
+        count -= spares < count ? spares : count;
+    }
+    return count;
 }
 
 static uint32_t report_channel_count(const struct dp_session *session)
@@ -304,6 +317,9 @@ static void report_socket(struct report *report, const struct control *control,
 {
     const struct dp_socket *home = record->parts[record->home_queue_idx];
     const struct rs_socket_state *state = home->state;
+    if (atomic_load_explicit(&home->spare, memory_order_relaxed) != 0) {
+        return;
+    }
     struct rs_report_socket *out = report_next(report, RS_REPORT_SOCKETS);
     out->session_id = record->session->id;
     out->idx = record->idx;
@@ -323,8 +339,8 @@ static void report_socket(struct report *report, const struct control *control,
     }
     out->send_wait_bytes = atomic_load_explicit(&home->send_wait_bytes, memory_order_relaxed);
     out->recv_dropped = atomic_load_explicit(&state->recv_dropped, memory_order_relaxed);
-    out->errors =
-        atomic_load_explicit(&state->error_seq, memory_order_relaxed) - record->errors_at_open;
+    out->errors = atomic_load_explicit(&state->error_seq, memory_order_relaxed) -
+                  atomic_load_explicit(&home->errors_at_open, memory_order_relaxed);
     out->last_error =
         out->errors != 0 ? atomic_load_explicit(&state->error_code, memory_order_relaxed) : RS_OK;
     if (record->type == RS_SOCK_STREAM) {
@@ -377,7 +393,7 @@ static void report_sessions(struct report *report, const struct control *control
             report->header->hidden_sessions++;
             continue;
         }
-        uint32_t left = report_socket_count(session);
+        uint32_t left = report_index_count(session);
         report_session(report, session);
         for (uint32_t i = 0; left != 0; i++) {
             if (session->records[i] != NULL) {
@@ -386,6 +402,7 @@ static void report_sessions(struct report *report, const struct control *control
             }
         }
     }
+    report->header->sections[RS_REPORT_SOCKETS].count = report->filled[RS_REPORT_SOCKETS];
 }
 
 static void report_count_port(void *context, const struct ports_entry *entry)
@@ -522,7 +539,7 @@ static uint64_t report_plan(struct report *report, const struct control *control
          session = session->next) {
         if (report_sees(report, session->user_id)) {
             sessions++;
-            sockets += report_socket_count(session);
+            sockets += report_index_count(session);
         }
     }
     uint64_t traced = 0;

@@ -55,7 +55,12 @@ static void socket_message_open(struct control *control, uint32_t queue_idx,
     struct message answer = {
         .kind = CONTROL_OPENED, .session = message->session, .reply = message->reply};
     struct session_socket *record = NULL;
-    answer.reply.status = (uint32_t)socket_open(control, queue_idx, message, &record);
+    enum rs_status status = socket_open(control, queue_idx, message, &record);
+    if (status == RS_TOO_MANY_SOCKETS &&
+        control_spares_recall(control, message->session, queue_idx, message)) {
+        return;
+    }
+    answer.reply.status = (uint32_t)status;
     if (record != NULL) {
         answer.socket = record->parts[queue_idx];
         answer.reply.open.socket_idx = record->idx;
@@ -287,8 +292,13 @@ static void socket_message_bind(struct control *control, const struct message *m
 {
     struct session_socket *record = message->socket->record;
     struct message bind = *message;
+    enum rs_status status = socket_bind(control, record, &bind);
+    if (status == RS_NO_BUFFERS &&
+        control_spares_recall(control, record->session, record->home_queue_idx, message)) {
+        return;
+    }
     control_step_begin(record, STEP_BIND, message);
-    record->step_status = socket_bind(control, record, &bind);
+    record->step_status = status;
     record->step_message.body = bind.body; /* with the port that was found */
     if (record->step_status == RS_OK) {
         bind.kind = CONTROL_PART_ADD;
@@ -341,6 +351,7 @@ static void socket_message_closed(struct control *control, const struct message 
 
 void control_sockets_drop(struct control *control, struct dp_session *session)
 {
+    control_spares_drop(session);
     for (uint32_t i = 0; i < session->config->limit_sockets; i++) {
         if (session->records[i] != NULL) {
             ports_release(control_ports(control, session->records[i]), &session->records[i]->port);
@@ -384,8 +395,17 @@ static void queue_message_poisoned(struct control *control, const struct message
     control_session_end(control, session);
 }
 
+/* The part at home counts the generations of a socket that was a spare (stream_spare.c). */
+static void queue_message_learn(const struct message *message)
+{
+    if (message->socket != NULL && message->socket->home) {
+        message->socket->record->generation = message->socket->generation;
+    }
+}
+
 void control_message(struct control *control, uint32_t queue_idx, const struct message *message)
 {
+    queue_message_learn(message);
     switch (message->kind) {
     case QUEUE_OPEN:
         socket_message_open(control, queue_idx, message);
@@ -405,6 +425,9 @@ void control_message(struct control *control, uint32_t queue_idx, const struct m
         break;
     case QUEUE_RINGS:
         control_stream_rings(control, message);
+        break;
+    case QUEUE_SPARES_GIVEN:
+        control_spares_given(control, message->session);
         break;
     case QUEUE_SPREAD:
         socket_message_spread(control, message);

@@ -1,8 +1,10 @@
 /*
- * Stream sockets at the control thread: their ports, and rings when a connection is to be made.
- * Control thread; called by control_sockets.c with what the queues ask; calls session.c, ports.c
- * and the queues by messages.
+ * Stream sockets at the control thread: their ports, rings when a connection is to be made, and the
+ * spares that queues keep of them. Control thread; called by control_sockets.c with what the queues
+ * ask; calls session.c, ports.c and the queues by messages.
  */
+#include <stdlib.h>
+
 #include "dataplane/control_internal.h"
 
 static void stream_answer(struct control *control, const struct session_socket *record,
@@ -79,5 +81,76 @@ void control_stream_rings(struct control *control, const struct message *message
     enum rs_status status = record->session->state == SESSION_LIVE
                                 ? control_stream_take_rings(control, record)
                                 : RS_DATAPLANE_GONE;
+    if (status == RS_NO_BUFFERS &&
+        control_spares_recall(control, record->session, record->home_queue_idx, message)) {
+        return;
+    }
     stream_answer(control, record, message, CONTROL_RINGS, status);
+}
+
+/* ---- spares: of each queue's stock this thread knows only how many there are ---- */
+
+static void spares_call(struct control *control, struct dp_session *session)
+{
+    for (uint32_t i = 0; i < control->queue_count; i++) {
+        /* relaxed: what comes to the stock behind this look is for the next call */
+        if (atomic_load_explicit(&session->parts[i].spare_count, memory_order_relaxed) != 0) {
+            session->recalls_left++;
+            control_push(control, i,
+                         &(struct message){.kind = CONTROL_SPARES_BACK, .session = session});
+        }
+    }
+}
+
+bool control_spares_recall(struct control *control, struct dp_session *session, uint32_t queue_idx,
+                           const struct message *message)
+{
+    if (session->state != SESSION_LIVE) {
+        return false; /* nothing but answers is sent any more */
+    }
+    struct control_deferred *waiting = NULL;
+    if (message != NULL) {
+        waiting = malloc(sizeof(*waiting));
+        if (waiting == NULL) {
+            return false;
+        }
+        *waiting = (struct control_deferred){.queue_idx = queue_idx, .message = *message};
+    }
+    if (session->recalls_left == 0) {
+        spares_call(control, session);
+    }
+    if (session->recalls_left == 0 || waiting == NULL) {
+        free(waiting);
+        return false;
+    }
+    struct control_deferred **link = &session->recall_first;
+    while (*link != NULL) {
+        link = &(*link)->next;
+    }
+    *link = waiting;
+    return true;
+}
+
+void control_spares_given(struct control *control, struct dp_session *session)
+{
+    if (--session->recalls_left != 0) {
+        return;
+    }
+    struct control_deferred *waiting = session->recall_first;
+    session->recall_first = NULL; /* some may come to wait again */
+    while (waiting != NULL) {
+        struct control_deferred *next = waiting->next;
+        control_message(control, waiting->queue_idx, &waiting->message);
+        free(waiting);
+        waiting = next;
+    }
+}
+
+void control_spares_drop(struct dp_session *session)
+{
+    while (session->recall_first != NULL) {
+        struct control_deferred *waiting = session->recall_first;
+        session->recall_first = waiting->next;
+        free(waiting);
+    }
 }

@@ -48,6 +48,7 @@ enum message_kind {
     CONTROL_CAPTURE, /* capture: copies go there from now on; NULL: nowhere, answer
                         QUEUE_CAPTURE_STOPPED */
     CONTROL_REPORT,  /* report: fill it in, a few entries in each iteration, then QUEUE_REPORTED */
+    CONTROL_SPARES_BACK, /* session: give all its spares back, answer QUEUE_SPARES_GIVEN */
     /* queue -> control */
     QUEUE_OPEN,   /* reply, open */
     QUEUE_BIND,   /* socket, reply, bind */
@@ -57,6 +58,7 @@ enum message_kind {
     QUEUE_LISTEN, /* socket (home, it listens already), reply, listen: parts and places are needed
                    */
     QUEUE_PLACE,  /* socket (of a listener, here): a place was taken, it needs another one */
+    QUEUE_SPARES_GIVEN,    /* session: each spare went before this as QUEUE_CLOSED */
     QUEUE_PART_DONE,       /* socket (a part), reply.status */
     QUEUE_PART_REMOVED,    /* socket (a part): its memory is control's again */
     QUEUE_CHANNEL_REMOVED, /* channel */

@@ -332,8 +332,10 @@ static void queue_heartbeat(struct queue *queue)
     for (struct dp_socket *each = queue->listeners; each != NULL;
          each = each->stream->listen_next) {
         stream_listen_look(queue, each);
-        if (each->stream->local_waiting != NULL) { /* nobody else asks for places for them */
-            (void)stream_upcall_room(queue, &each->stream->listener);
+        /* Nobody else asks for places for them; a spare is one at once. */
+        while (each->stream->local_waiting != NULL &&
+               stream_upcall_room(queue, &each->stream->listener)) {
+            stream_local_resume(queue, each);
         }
     }
     stream_local_heartbeat(queue);
@@ -390,6 +392,9 @@ bool queue_poll(struct queue *queue)
     stack_flush(queue->stack);
     if (queue->streams_gone != NULL) {
         stream_settle(queue);
+    }
+    if (queue->recalled_count != 0) {
+        stream_spares_settle(queue);
     }
     if (queue->removing_count + queue->ending_count != 0) {
         queue_ends(queue); /* before the messages: a session is told of its end, and woken, an

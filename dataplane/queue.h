@@ -107,6 +107,7 @@ struct queue {
     struct session_part *hinting;   /* sessions whose sockets wait to be hinted */
     struct stream_report *report;   /* to be filled in; NULL: nobody asks */
     struct dp_socket *streams_gone; /* orphans whose connections are gone */
+    uint32_t recalled_count;        /* sessions with spares_recalled set */
     struct dp_socket *listeners;    /* stream sockets, or their parts, that listen here */
     /* local connections (stream_local.c) */
     struct dp_socket *local_ready, **local_ready_last; /* senders with news, oldest first */
@@ -209,7 +210,8 @@ void request_opened(struct dp_socket *socket);
 /* A close that waited for the send ring to drain. */
 void request_close_finish(struct queue *queue, struct dp_socket *socket);
 /* The socket, or its part here, leaves every table of this queue and goes back to the control
- * thread. False: no room for the message, ask again. */
+ * thread, or becomes a spare (then a reply is answered here). False: no room for the message, ask
+ * again. */
 bool request_close_now(struct queue *queue, struct dp_socket *socket,
                        const struct message_reply *reply);
 /* Carries out a message of the control thread. */

@@ -188,7 +188,19 @@ static enum outcome request_open(struct queue *queue, struct dp_channel *channel
                                  const struct message_reply *reply)
 {
     struct message message = {.kind = QUEUE_OPEN, .session = channel->session, .reply = *reply};
-    memcpy(&message.body.open, request->payload, sizeof(message.body.open));
+    struct rs_op_open *open = &message.body.open;
+    memcpy(open, request->payload, sizeof(*open));
+    if (open->family == RS_FAMILY_IPV4 && open->type == RS_SOCK_STREAM &&
+        open->recv_ring_bytes == 0 && open->send_ring_bytes == 0) {
+        struct dp_socket *spare = stream_spare_take(channel->part);
+        if (spare != NULL) {
+            message.reply.open =
+                (struct rs_open_reply){.socket_idx = spare->idx, .generation = spare->generation};
+            request_opened(spare);
+            deliver_reply(queue, &message.reply);
+            return OUTCOME_DONE;
+        }
+    }
     return request_may_forward(queue, channel->part) && request_forward(queue, &message)
                ? OUTCOME_DONE
                : OUTCOME_LATER;
@@ -245,6 +257,12 @@ bool request_close_now(struct queue *queue, struct dp_socket *socket,
     part->sockets[socket->idx] = NULL;
     part->open_sockets--;
     part->orphan_count -= socket->orphan;
+    if (stream_spare_keep(queue, socket)) {
+        if (reply->channel != NULL) {
+            deliver_reply(queue, reply);
+        }
+        return true;
+    }
     /* From here on the memory is the control thread's: nothing after this touches socket. */
     return request_forward(queue, &message);
 }
@@ -390,6 +408,9 @@ void request_opened(struct dp_socket *socket)
     }
     /* relaxed: the reply's release orders them before the client's first look */
     atomic_store_explicit(&state->recv_dropped, 0, memory_order_relaxed);
+    atomic_store_explicit(&socket->errors_at_open,
+                          atomic_load_explicit(&state->error_seq, memory_order_relaxed),
+                          memory_order_relaxed);
     atomic_store_explicit(&state->mode, RS_MODE_LIVE, memory_order_relaxed);
     atomic_store_explicit(&state->generation, socket->generation, memory_order_relaxed);
 }
@@ -555,6 +576,9 @@ void request_message(struct queue *queue, const struct message *message)
         break;
     case CONTROL_REPORT:
         queue->report = message->body.report;
+        break;
+    case CONTROL_SPARES_BACK:
+        stream_spares_recall(queue, queue_part(queue, message->session));
         break;
     case CONTROL_PART_REMOVE:
         request_part_remove(queue, message->socket);

@@ -108,10 +108,13 @@ static bool request_close_some(struct queue *queue, struct dp_session *session)
 bool request_session_end(struct queue *queue, struct dp_session *session)
 {
     struct session_part *part = queue_part(queue, session);
-    if (part->pending_control != 0) {
+    if (part->pending_control != 0 || part->spares_recalled) {
         return false;
     }
     request_end_overdue(queue, session);
+    if (!stream_spares_give(queue, part)) {
+        return false;
+    }
     for (uint32_t i = 0; i < part->channel_count; i++) {
         if (part->poison_status == RS_OK && slot_consumer_pending(&part->channels[i]->requests)) {
             return false;

@@ -247,6 +247,9 @@ static struct dp_session *session_alloc(const struct session_plan_input *input)
         session->slot = input->slot;
         session->config = &input->configs[0];
         session->queue_count = input->queue_count;
+        uint32_t share =
+            session->config->limit_sockets / (SESSION_SPARES_SHARE * session->queue_count);
+        session->spares_max = share < SESSION_SPARES_MAX ? share : SESSION_SPARES_MAX;
         session->channel_closing_idx = RS_NO_INDEX;
         session->conn.handle = -1;
         session->process.handle = -1;
@@ -299,6 +302,7 @@ free_tables:
 
 void session_destroy(struct dp_session *session)
 {
+    assert(session->free_socket_count == session->config->limit_sockets);
     for (uint32_t i = 0; i < session->config->limit_channels; i++) {
         if (session->channel_used[i]) {
             session_channel_close(session, &session->channels[i]);
@@ -500,8 +504,6 @@ enum rs_status session_socket_open(struct dp_session *session, uint32_t home_que
     /* 0 means free */
     record->generation = session->generations[idx] + 1 != 0 ? session->generations[idx] + 1 : 1;
     record->home_queue_idx = home_queue_idx;
-    record->errors_at_open =
-        atomic_load_explicit(&session->socket_states[idx].error_seq, memory_order_relaxed);
     record->recv_ring_bytes = open->recv_ring_bytes;
     record->send_ring_bytes = open->send_ring_bytes;
     struct dp_socket *home;
@@ -529,6 +531,7 @@ void session_socket_free(struct session_socket *record)
         }
     }
     session_ring_give(session, RS_EXTENT_CL, &record->send_ring);
+    session->generations[record->idx] = record->generation;
     session->records[record->idx] = NULL;
     session->free_sockets[session->free_socket_count++] = record->idx;
     free(record);

@@ -33,6 +33,7 @@
 
 enum session_state { SESSION_LIVE, SESSION_ENDING, SESSION_ENDED };
 
+struct control_deferred;
 struct session_part;
 struct session_socket;
 struct dp_stream; /* dataplane/stream.h */
@@ -52,6 +53,10 @@ struct dp_stream; /* dataplane/stream.h */
 #define SESSION_BUSY_SHARE  4u
 /* Requests of one session and queue that are with the control thread at a time. */
 #define SESSION_PENDING_MAX 16u
+/* Closed stream sockets that the queues keep for the next OPENs: at most so many each, and one in
+ * so many of the session's sockets on all of them together. */
+#define SESSION_SPARES_MAX   256u
+#define SESSION_SPARES_SHARE 4u
 
 /* One channel. Its queue's but for the fields marked; handed over by CONTROL_CHANNEL_ADD and
  * QUEUE_CHANNEL_REMOVED. */
@@ -119,6 +124,8 @@ struct dp_socket {
     /* At home, for reports: relaxed stores where things change that change rarely. */
     _Atomic uint64_t local_name, peer_name; /* dp_socket_name; 0: none */
     _Atomic uint32_t send_wait_bytes;       /* of the send ring, known of and not sent yet */
+    _Atomic uint32_t errors_at_open; /* error_seq of its place goes on from socket to socket */
+    _Atomic uint32_t spare;          /* 1: of no program now (stream_spare.c) */
     /* for the queue from CONTROL_BOUND or CONTROL_PART_ADD on */
     uint8_t *recv_base, *send_base;
     struct rs_ring_ref recv_ring, send_ring;
@@ -139,13 +146,13 @@ enum socket_step { STEP_NONE, STEP_BIND, STEP_SPREAD, STEP_LISTEN, STEP_UNDO };
  * queue has the socket bound. */
 struct session_socket {
     struct dp_session *session;
-    uint32_t idx, generation;
-    uint32_t type; /* enum rs_socket_type */
+    uint32_t idx;
+    uint32_t generation; /* its part at home may be ahead of it (stream_spare.c) */
+    uint32_t type;       /* enum rs_socket_type */
     uint32_t home_queue_idx;
     struct dp_socket *parts[RS_QUEUES_MAX]; /* NULL: not made yet */
     uint32_t live;                          /* the queues that have theirs, a bit each */
     struct ports_entry port;
-    uint32_t errors_at_open; /* error_seq of its place goes on from socket to socket */
     uint32_t recv_ring_bytes, send_ring_bytes;               /* asked for at OPEN, checked */
     struct rs_ring_ref recv_rings[RS_QUEUES_MAX], send_ring; /* size 0: none yet */
     enum socket_step step;
@@ -180,8 +187,11 @@ struct session_part {
     int32_t turn_left;  /* of slots_left, for whoever has the turn */
     int64_t bytes_left; /* below 0: to be worked off in the next iterations */
     struct dp_socket *blocked_first, *blocked_last; /* oldest first */
-    uint32_t end_idx;         /* sockets before it are closed: the session is ending */
-    struct udp_fanout fanout; /* the group datagram that has not reached all yet */
+    struct dp_socket *spares;     /* stream sockets ready for OPEN, by place_next */
+    _Atomic uint32_t spare_count; /* the queue's; partner: control_spares_recall */
+    bool spares_recalled;         /* QUEUE_SPARES_GIVEN is due */
+    uint32_t end_idx;             /* sockets before it are closed: the session is ending */
+    struct udp_fanout fanout;     /* the group datagram that has not reached all yet */
     struct dp_socket *hint_first, **hint_last; /* beyond hints_left, oldest first; hint_last is
                                                   valid while there are any */
     struct session_part *hinting_next;         /* list of parts with such sockets */
@@ -200,17 +210,20 @@ struct session_part {
 struct dp_session {
     struct dp_session *next; /* control: list of sessions */
     uint64_t id;
-    uint32_t slot;                     /* place in every queue's table, below limit_sessions */
-    const struct queue_config *config; /* of queue 0, both read; limits are the same in all */
-    uint32_t queue_count;              /* both read */
-    bool never_sleeps;                 /* both read: the client said so at ATTACH */
-    enum session_state state;          /* control */
-    uint32_t queues_left;              /* control: that have not said QUEUE_SESSION_ENDED */
-    bool client_gone;                  /* control: its process ended or it closed the connection */
-    struct os_conn conn;               /* control */
-    struct os_process process;         /* control */
-    uint32_t user_id;                  /* control: who runs the client */
-    char program[32];                  /* control: its name, for reports */
+    uint32_t slot;                         /* place in every queue's table, below limit_sessions */
+    const struct queue_config *config;     /* of queue 0, both read; limits are the same in all */
+    uint32_t queue_count;                  /* both read */
+    bool never_sleeps;                     /* both read: the client said so at ATTACH */
+    enum session_state state;              /* control */
+    uint32_t queues_left;                  /* control: that have not said QUEUE_SESSION_ENDED */
+    uint32_t spares_max;                   /* both read: a queue keeps at most so many */
+    uint32_t recalls_left;                 /* control: queues that owe a QUEUE_SPARES_GIVEN */
+    struct control_deferred *recall_first; /* control: what waits for that, in its order */
+    bool client_gone;          /* control: its process ended or it closed the connection */
+    struct os_conn conn;       /* control */
+    struct os_process process; /* control */
+    uint32_t user_id;          /* control: who runs the client */
+    char program[32];          /* control: its name, for reports */
     struct os_shm
         extents[RS_EXTENTS_MAX]; /* control adds, the queue reads entries named in messages */
     uint8_t extent_kinds[RS_EXTENTS_MAX]; /* control: enum rs_extent_kind */

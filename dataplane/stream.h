@@ -8,6 +8,7 @@
  *   stream_local.c    connections between two sockets here, without segments
  *   stream_info.c     what a connection tells about itself
  *   stream_capture.c  the segments that `ringsockctl capture` shows of those
+ *   stream_spare.c    closed sockets kept for the next ones
  *
  * A listening socket has a part on every queue (as a bound datagram socket has), with a receive
  * ring of accept records and a stock of places: sockets with rings, made by the control thread
@@ -88,6 +89,7 @@ struct dp_stream {
     struct tcp_listener listener;
     struct tcp_backlog backlog; /* at home, for all parts */
     uint32_t place_bytes;       /* receive ring of a place */
+    bool places_usual;          /* its rings are of the sizes that spares have */
     uint32_t accept_seen;       /* records before it gave their places of the backlog back */
     uint32_t places_wanted;     /* in stock and coming, unless connections wait */
     uint32_t places_count;      /* in stock */
@@ -219,6 +221,17 @@ struct stream_report {
 
 /* Goes on with queue->report, a few entries. Returns how many, so that it counts as work. */
 uint32_t stream_report_step(struct queue *queue);
+/* ---- stream_spare.c ---- */
+
+/* A socket that has left all tables. True: it is kept, nobody else has it. */
+bool stream_spare_keep(const struct queue *queue, struct dp_socket *socket);
+/* One with rings of the usual sizes, as fresh as from the control thread. NULL: none. */
+struct dp_socket *stream_spare_take(struct session_part *part);
+/* Gives all back to the control thread. False: as far as there is room. */
+bool stream_spares_give(struct queue *queue, struct session_part *part);
+/* CONTROL_SPARES_BACK came; and what follows from it, once an iteration. */
+void stream_spares_recall(struct queue *queue, struct session_part *part);
+void stream_spares_settle(struct queue *queue);
 
 /* ---- stream_control.c ---- */
 

@@ -81,7 +81,10 @@ static enum rs_status stream_listen_begin(struct queue *queue, struct dp_socket 
 static void stream_listen_go(const struct queue *queue, struct dp_socket *part,
                              const struct message *message)
 {
-    part->stream->place_bytes = message->body.listen.op.recv_ring_bytes;
+    const struct rs_op_listen *op = &message->body.listen.op;
+    part->stream->place_bytes = op->recv_ring_bytes;
+    part->stream->places_usual = op->recv_ring_bytes == queue->config->recv_ring_bytes &&
+                                 op->send_ring_bytes == queue->config->send_ring_bytes;
     stream_listen_limit(part->stream);
     part->stream->places_coming = message->body.listen.places;
     part->stream->places_wanted = message->body.listen.places;
@@ -168,15 +171,20 @@ void stream_part_unlisten(struct queue *queue, struct dp_socket *part)
 
 /* ---- places ---- */
 
+static void stream_add_place(struct dp_stream *stream, struct dp_socket *place)
+{
+    place->stream->place_next = stream->places;
+    stream->places = place;
+    stream->places_count++;
+}
+
 void stream_place(struct queue *queue, const struct message *message)
 {
     struct dp_stream *stream = message->socket->stream;
     struct dp_socket *place = message->body.place;
     stream->places_coming--;
     if (place != NULL) {
-        place->stream->place_next = stream->places;
-        stream->places = place;
-        stream->places_count++;
+        stream_add_place(stream, place);
         if (stream->local_waiting != NULL) {
             stream_local_resume(queue, message->socket);
         } else {
@@ -185,11 +193,18 @@ void stream_place(struct queue *queue, const struct message *message)
     }
 }
 
-/* Asks for another place. Without room for the message, or for another socket, it is asked for when
- * the next connection finds none. */
+/* Another place: a spare, or asked for. Without room for the message, or for another socket, it is
+ * asked for when the next connection finds none. */
 static void stream_ask_place(struct queue *queue, struct dp_socket *part, uint32_t wanted)
 {
-    const struct dp_stream *stream = part->stream;
+    struct dp_stream *stream = part->stream;
+    while (stream->places_usual && stream->places_count + stream->places_coming < wanted) {
+        struct dp_socket *spare = stream_spare_take(part->part);
+        if (spare == NULL) {
+            break;
+        }
+        stream_add_place(stream, spare);
+    }
     if (stream->places_count + stream->places_coming >= wanted) {
         return;
     }

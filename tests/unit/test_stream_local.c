@@ -140,7 +140,8 @@ static void talk(struct rig_socket *from, struct rig_socket *to)
 static bool socket_is_free(void *context)
 {
     const struct rig_socket *socket = context;
-    return socket->program->session->records[socket->idx] == NULL;
+    const struct session_socket *record = socket->program->session->records[socket->idx];
+    return record == NULL || atomic_load(&record->parts[record->home_queue_idx]->spare) != 0;
 }
 
 static void until_free(struct rig_socket *socket)
