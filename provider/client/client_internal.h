@@ -543,6 +543,22 @@ RS_CHECK_RESULT enum rs_status client_request(struct client_socket *socket, enum
 /* TCP_INFO of a socket that has a connection. The same errors, and the dataplane's. */
 RS_CHECK_RESULT enum rs_status client_request_info(struct client_socket *socket,
                                                    struct rs_tcp_info *info);
+/* Several, posted together and answered in their order, so that they take the time of one. A step
+ * that fails does not keep the next one from being carried out. The first error, as above. */
+struct client_step {
+    enum rs_op op;
+    uint32_t payload_bytes;
+    union {
+        struct rs_op_option option;
+        struct rs_addr addr;
+    } payload;
+};
+#define CLIENT_STEPS_MAX ((uint32_t)RS_OPT_COUNT + 1)
+RS_CHECK_RESULT enum rs_status
+client_request_steps(struct client_socket *socket, const struct client_step *steps, uint32_t count);
+/* One whose answer says nothing: it is seldom waited for. */
+void client_request_leave(struct client_socket *socket, enum rs_op op, const void *payload,
+                          uint32_t payload_bytes);
 /* OPEN of a socket that will live on this queue. The same errors. */
 RS_CHECK_RESULT enum rs_status client_request_open(struct client *client, uint32_t queue_idx,
                                                    const struct rs_op_open *open,
@@ -554,6 +570,8 @@ RS_CHECK_RESULT enum rs_status client_socket_move(struct client_socket *socket,
 
 /* options.c: control_mutex held */
 RS_CHECK_RESULT enum rs_status client_options_replay(struct client_socket *socket);
+/* The same as steps for client_request_steps. Returns how many, below CLIENT_STEPS_MAX. */
+uint32_t client_options_steps(const struct client_socket *socket, struct client_step *steps);
 RS_CHECK_RESULT enum rs_status client_members_replay(struct client_socket *socket);
 uint32_t client_option_value(const struct client_socket *socket,
                              enum rs_option option); /* given or default */

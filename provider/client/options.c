@@ -110,6 +110,22 @@ enum rs_status client_options_replay(struct client_socket *socket)
     return RS_OK;
 }
 
+uint32_t client_options_steps(const struct client_socket *socket, struct client_step *steps)
+{
+    uint32_t count = 0;
+    for (uint32_t option = RS_OPT_NONE + 1; option < RS_OPT_COUNT; option++) {
+        if ((socket->options_set & 1u << option) != 0) {
+            uint32_t value =
+                option_wire_value((enum rs_option)option, socket->option_values[option]);
+            steps[count++] =
+                (struct client_step){.op = RS_OP_OPTION,
+                                     .payload_bytes = sizeof(struct rs_op_option),
+                                     .payload.option = {.option = option, .value = value}};
+        }
+    }
+    return count;
+}
+
 /* Shared and exclusive use of a port exclude each other (Winsock: the second of them is WSAEINVAL).
  */
 static bool option_conflicts(const struct client_socket *socket, enum rs_option option,

@@ -8,7 +8,9 @@
 
 #include "provider/client/client_internal.h"
 
-#define CELLS_LOOK_NS 500000000u /* an answer takes less, unless nobody waits for it any more */
+/* Of a channel's cells: with more of them on their way the next answer is waited for. */
+#define REQUESTS_LEFT_MAX 8
+#define CELLS_LOOK_NS     500000000u /* an answer takes less, unless nobody waits for it any more */
 
 /* ---- moving a socket to another channel
  * -------------------------------------------------------------------------- */
@@ -131,25 +133,31 @@ static enum rs_status request_retry(struct request *request, uint64_t *look_tsc)
     return status;
 }
 
+/* RS_WOULD_BLOCK: no cell or slot is free. */
+static enum rs_status request_post_now(struct request *request)
+{
+    enum rs_status status = RS_OK;
+    if (request->socket != NULL) {
+        client_send_lock(request->socket);
+        status = client_socket_move(request->socket, request->channel);
+    }
+    if (status == RS_OK) {
+        client_channel_enter(request->channel);
+        status = request_try_post(request) ? RS_OK : RS_WOULD_BLOCK;
+        client_channel_leave(request->channel);
+    }
+    if (request->socket != NULL) {
+        client_send_unlock(request->socket);
+    }
+    return status;
+}
+
 static enum rs_status request_post(struct request *request)
 {
     uint64_t look_tsc = 0;
     for (;;) {
-        enum rs_status status = RS_OK;
-        bool posted = false;
-        if (request->socket != NULL) {
-            client_send_lock(request->socket);
-            status = client_socket_move(request->socket, request->channel);
-        }
-        if (status == RS_OK) {
-            client_channel_enter(request->channel);
-            posted = request_try_post(request);
-            client_channel_leave(request->channel);
-        }
-        if (request->socket != NULL) {
-            client_send_unlock(request->socket);
-        }
-        if (status != RS_OK || posted) {
+        enum rs_status status = request_post_now(request);
+        if (status != RS_WOULD_BLOCK) {
             return status;
         }
         /* Slots come back with the dataplane's next batch, cells with the other threads' answers.
@@ -168,26 +176,21 @@ static bool request_answered(void *context)
     return reply_ready(&request->channel->replies, request->cell_idx);
 }
 
-static enum rs_status request_run(struct client *client, struct request *request,
-                                  uint32_t queue_idx, void *reply, uint32_t reply_bytes)
+/* NULL: *status. */
+static struct client_channel *request_channel(struct client *client, uint32_t queue_idx,
+                                              enum rs_status *status)
 {
-    assert(request->payload_bytes <= RS_INLINE_BYTES);
-    enum rs_status status = client_check(client, os_tsc());
-    if (status != RS_OK) {
-        return status;
-    }
-    struct client_channel *channel = client_channel_get(client, queue_idx, &status);
-    if (channel == NULL) {
-        return status;
-    }
-    request->channel = channel;
-    status = request_post(request);
-    if (status != RS_OK) {
-        return status;
-    }
+    *status = client_check(client, os_tsc());
+    return *status == RS_OK ? client_channel_get(client, queue_idx, status) : NULL;
+}
+
+/* Waits for the answer to a request that was posted. */
+static enum rs_status request_finish(struct request *request, void *reply, uint32_t reply_bytes)
+{
+    struct client_channel *channel = request->channel;
     struct client_condition condition = {
-        .ready = request_answered, .context = request, .queue_idx = queue_idx};
-    status = client_wait(client, &condition, UINT64_MAX);
+        .ready = request_answered, .context = request, .queue_idx = channel->queue_idx};
+    enum rs_status status = client_wait(channel->client, &condition, UINT64_MAX);
     client_channel_enter(channel);
     if (status == RS_OK && request->info != NULL) { /* the cell's, so before it is given back */
         memcpy(request->info, &channel->info[request->cell_idx], sizeof(*request->info));
@@ -199,6 +202,19 @@ static enum rs_status request_run(struct client *client, struct request *request
     }
     client_channel_leave(channel);
     return status;
+}
+
+static enum rs_status request_run(struct client *client, struct request *request,
+                                  uint32_t queue_idx, void *reply, uint32_t reply_bytes)
+{
+    assert(request->payload_bytes <= RS_INLINE_BYTES);
+    enum rs_status status;
+    request->channel = request_channel(client, queue_idx, &status);
+    if (request->channel == NULL) {
+        return status;
+    }
+    status = request_post(request);
+    return status == RS_OK ? request_finish(request, reply, reply_bytes) : status;
 }
 
 enum rs_status client_request(struct client_socket *socket, enum rs_op op, const void *payload,
@@ -213,6 +229,63 @@ enum rs_status client_request_info(struct client_socket *socket, struct rs_tcp_i
 {
     struct request request = {.socket = socket, .op = RS_OP_TCP_INFO, .info = info};
     return request_run(socket->client, &request, socket->home_queue_idx, NULL, 0);
+}
+
+/* Who has posted some of its steps waits for their answers before it waits for a cell: threads
+ * that share a channel would wait for each other's. */
+enum rs_status client_request_steps(struct client_socket *socket, const struct client_step *steps,
+                                    uint32_t count)
+{
+    struct request requests[CLIENT_STEPS_MAX];
+    uint32_t posted = 0;
+    enum rs_status first;
+    struct client_channel *channel =
+        request_channel(socket->client, socket->home_queue_idx, &first);
+    assert(count <= CLIENT_STEPS_MAX);
+    for (uint32_t done = 0; channel != NULL && done < count; done++) {
+        while (posted < count && first == RS_OK) {
+            requests[posted] = (struct request){.channel = channel,
+                                                .socket = socket,
+                                                .payload = &steps[posted].payload,
+                                                .payload_bytes = steps[posted].payload_bytes,
+                                                .op = steps[posted].op};
+            enum rs_status status = posted == done ? request_post(&requests[posted])
+                                                   : request_post_now(&requests[posted]);
+            if (status == RS_WOULD_BLOCK) {
+                break;
+            }
+            first = status;
+            posted += status == RS_OK;
+        }
+        if (done == posted) {
+            break; /* the others were not posted */
+        }
+        enum rs_status status = request_finish(&requests[done], NULL, 0);
+        first = first == RS_OK ? status : first;
+    }
+    return first;
+}
+
+void client_request_leave(struct client_socket *socket, enum rs_op op, const void *payload,
+                          uint32_t payload_bytes)
+{
+    enum rs_status status;
+    struct request request = {
+        .socket = socket, .payload = payload, .payload_bytes = payload_bytes, .op = op};
+    request.channel = request_channel(socket->client, socket->home_queue_idx, &status);
+    if (request.channel == NULL || request_post(&request) != RS_OK) {
+        return;
+    }
+    client_channel_enter(request.channel);
+    struct reply_waiter *replies = &request.channel->replies;
+    bool leaves = __builtin_popcount(replies->abandoned) < REQUESTS_LEFT_MAX;
+    if (leaves) {
+        reply_cell_abandon(replies, request.cell_idx);
+    }
+    client_channel_leave(request.channel);
+    if (!leaves) {
+        (void)!request_finish(&request, NULL, 0);
+    }
 }
 
 enum rs_status client_request_open(struct client *client, uint32_t queue_idx,

@@ -391,7 +391,11 @@ static enum rs_status socket_close(struct client_socket *socket, const struct rs
     /* First the mark, then the request: who sleeps on the socket is woken by the dataplane when it
      * takes the CLOSE, and must see the mark. */
     socket_mark_closed(socket);
-    if (client_phase_known(phase)) {
+    if (phase == CLIENT_STREAM_ACTIVE && !socket->bound) {
+        /* Answered at once, and nothing that is free then could be asked for by name: not waited
+         * for. */
+        client_request_leave(socket, RS_OP_CLOSE, op, sizeof(*op));
+    } else if (client_phase_known(phase)) {
         /* Without a dataplane there is nothing to close. */
         (void)!client_request(socket, RS_OP_CLOSE, op, sizeof(*op));
     }

@@ -92,30 +92,38 @@ static void stream_rest(struct client_socket *socket)
 /* ---- connect ----------------------------------------------------------------------------------
  */
 
-/* CONNECT of a socket that the dataplane knows. */
-static enum rs_status stream_connect_known(struct client_socket *socket, const struct rs_addr *peer)
+/* CONNECT of a socket that the dataplane knows, behind the first `count` steps. */
+static enum rs_status stream_connect_steps(struct client_socket *socket, const struct rs_addr *peer,
+                                           struct client_step *steps, uint32_t count)
 {
     struct rs_socket_desc desc;
     uint32_t urgent_base = atomic_load_explicit(&socket->state->urgent_seq, memory_order_relaxed);
-    enum rs_status status = client_request(socket, RS_OP_CONNECT, peer, sizeof(*peer));
+    steps[count] = (struct client_step){
+        .op = RS_OP_CONNECT, .payload_bytes = sizeof(*peer), .payload.addr = *peer};
+    enum rs_status status = client_request_steps(socket, steps, count + 1);
     if (status == RS_OK) {
         status = client_socket_read_desc(socket, &desc);
     }
     return status == RS_OK ? client_stream_start(socket, &desc, urgent_base) : status;
 }
 
-/* By the NIC with this address; 0: the first. */
+static enum rs_status stream_connect_known(struct client_socket *socket, const struct rs_addr *peer)
+{
+    struct client_step connect;
+    return stream_connect_steps(socket, peer, &connect, 0);
+}
+
+/* By the NIC with this address; 0: the first. The options' values were checked when they were set,
+ * so CONNECT does not wait for their answers. */
 static enum rs_status stream_connect_by(struct client_socket *socket, const struct rs_addr *peer,
                                         uint32_t nic_be32)
 {
+    struct client_step steps[CLIENT_STEPS_MAX];
     enum rs_status status = client_socket_open(socket, nic_be32);
     if (status != RS_OK) {
         return status;
     }
-    status = client_options_replay(socket);
-    if (status == RS_OK) {
-        status = stream_connect_known(socket, peer);
-    }
+    status = stream_connect_steps(socket, peer, steps, client_options_steps(socket, steps));
     if (status != RS_OK) { /* the dataplane forgets it, it stays undecided */
         const struct rs_op_close op = {.abort = 1};
         (void)!client_request(socket, RS_OP_CLOSE, &op, sizeof(op));

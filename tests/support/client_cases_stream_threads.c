@@ -486,7 +486,7 @@ static void test_crowd(void **state)
     end();
 }
 
-enum { VISITS = 60 };
+enum { VISITS = 60, VISITORS = 8 };
 
 static void serve_run(void *arg)
 {
@@ -505,6 +505,18 @@ static void serve_run(void *arg)
     CHECK(status == RS_INTERRUPTED || status == RS_NOT_SOCKET);
 }
 
+/* Each is a request of its own before CONNECT: more of all threads than a channel has cells. */
+static void visit_options(struct client_socket *socket)
+{
+    static const uint32_t options[] = {
+        RS_OPT_NODELAY,          RS_OPT_KEEPALIVE,  RS_OPT_ACK_IMMEDIATE, RS_OPT_KEEP_IDLE_MS,
+        RS_OPT_KEEP_INTERVAL_MS, RS_OPT_KEEP_COUNT, RS_OPT_TTL,           RS_OPT_TOS,
+        RS_OPT_CONGESTION,       RS_OPT_REUSEADDR};
+    for (uint32_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        CHECK(client_set_option(socket, options[i], 1) == RS_OK);
+    }
+}
+
 static void visit_run(void *arg)
 {
     uint32_t base = (uint32_t)(uintptr_t)arg * VISITS;
@@ -514,6 +526,7 @@ static void visit_run(void *arg)
         struct client_socket *socket = NULL;
         CHECK(client_socket_create(stream_client, RS_FAMILY_IPV4, RS_SOCK_STREAM, &socket) ==
               RS_OK);
+        visit_options(socket);
         CHECK(client_connect(socket, &listener_addr) == RS_OK);
         CHECK(stream_send_flags(socket, &data, sizeof(data), 0, &bytes) == RS_OK);
         CHECK(stream_recv_flags(socket, &data, sizeof(data), CLIENT_MSG_WAITALL, &bytes) == RS_OK);
@@ -523,16 +536,17 @@ static void visit_run(void *arg)
     }
 }
 
-static void test_accept_crowd(void **state)
+static void accept_crowd(uint32_t limit_channels)
 {
-    (void)state;
-    struct os_thread servers[CROWD], visitors[CROWD];
-    begin(20, 4, 1u << 13);
+    struct os_thread servers[CROWD], visitors[VISITORS];
+    begin(20, limit_channels, 1u << 13);
     for (uintptr_t i = 0; i < CROWD; i++) {
         CHECK(os_thread_start(&servers[i], serve_run, NULL, "server") == RS_OK);
+    }
+    for (uintptr_t i = 0; i < VISITORS; i++) {
         CHECK(os_thread_start(&visitors[i], visit_run, (void *)i, "visitor") == RS_OK);
     }
-    for (uint32_t i = 0; i < CROWD; i++) {
+    for (uint32_t i = 0; i < VISITORS; i++) {
         os_thread_join(&visitors[i]);
     }
     ok(client_socket_close(listener)); /* the servers are blocked, and leave */
@@ -540,6 +554,13 @@ static void test_accept_crowd(void **state)
         os_thread_join(&servers[i]);
     }
     end();
+}
+
+static void test_accept_crowd(void **state)
+{
+    (void)state;
+    accept_crowd(4);
+    accept_crowd(1);
 }
 
 /* ---- the dataplane ends -----------------------------------------------------------------------

@@ -193,6 +193,53 @@ static void test_backlog(void **state)
     end();
 }
 
+/* ---- closing ----------------------------------------------------------------------------------
+ */
+
+enum { LEFT = 8 }; /* as many closes are not waited for */
+
+struct closer {
+    struct client_socket *sockets[LEFT + 2];
+    rs_atomic_u32 closed;
+};
+
+static void close_run(void *arg)
+{
+    struct closer *closer = arg;
+    for (uint32_t i = 0; i < LEFT + 2; i++) {
+        CHECK(client_socket_close(closer->sockets[i]) == RS_OK);
+        atomic_fetch_add(&closer->closed, 1);
+    }
+}
+
+/* The dataplane takes nothing; it is not waited for until many answers are owed. Then all of it is
+ * carried out. */
+static void test_close_is_left(void **state)
+{
+    (void)state;
+    struct closer closer = {.closed = 0};
+    struct os_thread thread;
+    begin(&fake_defaults);
+    uint32_t before = sockets_open();
+    for (uint32_t i = 0; i < LEFT + 2; i += 2) {
+        stream_make_pair(listener, &listener_addr, &closer.sockets[i]);
+    }
+    assert_int_equal(sockets_open(), before + LEFT + 2);
+    fake_pause(fake);
+    ok(os_thread_start(&thread, close_run, &closer, "closer"));
+    uint64_t deadline_ns = os_monotonic_ns() + STREAM_WAIT_NS;
+    while (atomic_load(&closer.closed) < LEFT && os_monotonic_ns() < deadline_ns) {
+        os_yield();
+    }
+    assert_int_equal(atomic_load(&closer.closed), LEFT); /* and waits now */
+    fake_resume(fake);
+    os_thread_join(&thread);
+    assert_int_equal(atomic_load(&closer.closed), LEFT + 2);
+    ok(client_ping(stream_client));
+    assert_int_equal(sockets_open(), before);
+    end();
+}
+
 /* ---- a request ring without slack --------------------------------------------------------------
  */
 
@@ -373,7 +420,7 @@ int main(void)
         cmocka_unit_test(test_unreachable),      cmocka_unit_test(test_backlog),
         cmocka_unit_test(test_pressure),         cmocka_unit_test(test_urgent_under_pressure),
         cmocka_unit_test(test_consumed_is_rare), cmocka_unit_test(test_poison),
-        cmocka_unit_test(test_corrupt),
+        cmocka_unit_test(test_corrupt),          cmocka_unit_test(test_close_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
