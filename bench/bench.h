@@ -54,7 +54,8 @@ bench_fn bench_tcp_blocking_kernel;
 bench_fn bench_tcp_busy_kernel;
 bench_fn bench_tcp_messages_kernel;
 bench_fn bench_tcp_bulk_kernel;
-bench_fn bench_tcp_connections_kernel;
+bench_fn bench_tcp_connections_kernel;     /* one thread, as Ringsock's */
+bench_fn bench_tcp_connections_two_kernel; /* a thread and a processor for each end */
 bench_fn bench_tcp_echo_kernel;
 
 enum {

@@ -6,6 +6,8 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,7 +151,7 @@ uint64_t bench_tcp_bulk_kernel(struct bench_context *context, uint64_t iteration
     return elapsed_ns;
 }
 
-/* ---- connections a second, one thread ---- */
+/* ---- connections a second ---- */
 
 static bool kernel_serve_batch(int listener, uint64_t count, uint64_t first)
 {
@@ -204,6 +206,72 @@ uint64_t bench_tcp_connections_kernel(struct bench_context *context, uint64_t it
     (void)close(listener);
     if (!good) {
         (void)kernel_tcp_fail(context, "connections, one after the other");
+        return 0;
+    }
+    context->verified = iterations;
+    return elapsed_ns;
+}
+
+/* The same with the accepting end in a thread on the other processor; both poll. */
+struct kernel_visits {
+    struct sockaddr_in addr;
+    int listener;
+    uint64_t count;
+    bool visited;             /* near's, read when it has ended */
+    _Atomic uint32_t give_up; /* near tells far that no more will come */
+};
+
+static void kernel_visits_serve(void *arg)
+{
+    struct kernel_visits *visits = arg;
+    bool good = fcntl(visits->listener, F_SETFL, O_NONBLOCK) == 0;
+    for (uint64_t i = 0; i < visits->count && good; i++) {
+        int end;
+        do {
+            end = kernel_tcp_accept(visits->listener);
+        } while (end < 0 && errno == EAGAIN && atomic_load(&visits->give_up) == 0);
+        good = end >= 0 && kernel_tcp_get(end, i, MSG_DONTWAIT) && kernel_tcp_put(end, i);
+        if (end >= 0) {
+            (void)close(end);
+        }
+    }
+    (void)close(visits->listener); /* when it gave up: resets who waits */
+}
+
+static void kernel_visits_make(void *arg)
+{
+    struct kernel_visits *visits = arg;
+    int ends[BENCH_CONNECT_BATCH];
+    bool good = true;
+    for (uint64_t first = 0; first < visits->count && good; first += BENCH_CONNECT_BATCH) {
+        uint64_t left = visits->count - first;
+        uint64_t count = left < BENCH_CONNECT_BATCH ? left : BENCH_CONNECT_BATCH;
+        uint64_t opened = 0;
+        while (opened < count && good) {
+            ends[opened] = kernel_tcp_connect(&visits->addr);
+            good = ends[opened] >= 0 && kernel_tcp_put(ends[opened], first + opened);
+            opened += ends[opened] >= 0;
+        }
+        for (uint64_t i = 0; i < opened; i++) {
+            good = good && kernel_tcp_get(ends[i], first + i, MSG_DONTWAIT);
+            (void)close(ends[i]);
+        }
+    }
+    visits->visited = good;
+    atomic_store(&visits->give_up, 1);
+}
+
+uint64_t bench_tcp_connections_two_kernel(struct bench_context *context, uint64_t iterations)
+{
+    struct kernel_visits visits = {.count = iterations};
+    visits.listener = kernel_tcp_listen(2 * BENCH_CONNECT_BATCH, &visits.addr);
+    if (visits.listener < 0) {
+        (void)kernel_tcp_fail(context, "a listener");
+        return 0;
+    }
+    uint64_t elapsed_ns = pair_run(context, kernel_visits_make, kernel_visits_serve, &visits);
+    if (elapsed_ns != 0 && !visits.visited) {
+        (void)kernel_tcp_fail(context, "connections between two threads");
         return 0;
     }
     context->verified = iterations;

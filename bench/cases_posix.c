@@ -28,6 +28,7 @@ const struct bench_case bench_cases[] = {
     {"tcp_bulk_kernel", bench_tcp_bulk_kernel, 100000, true},
     {"tcp_connections", bench_tcp_connections, 100000, false},
     {"tcp_connections_kernel", bench_tcp_connections_kernel, 50000, true},
+    {"tcp_connections_two_kernel", bench_tcp_connections_two_kernel, 50000, true},
     {"tcp_echo", bench_tcp_echo, 1000000, false},
     {"tcp_echo_kernel", bench_tcp_echo_kernel, 400000, true},
     {NULL, NULL, 0, false},
