@@ -137,6 +137,9 @@ void control_sockets_drop(struct control *control, struct dp_session *session);
  * to keep it. NULL: nothing waits for them. */
 bool control_spares_recall(struct control *control, struct dp_session *session, uint32_t queue_idx,
                            const struct message *message);
+/* A socket was opened on this queue, or a place made, of the sizes that spares have: more of them
+ * may be needed. */
+void control_spares_ahead(struct control *control, struct dp_session *session, uint32_t queue_idx);
 /* QUEUE_SPARES_GIVEN. */
 void control_spares_given(struct control *control, struct dp_session *session);
 /* What still waits is forgotten: only after the queues' threads ended. */

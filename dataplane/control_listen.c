@@ -143,6 +143,7 @@ void control_listen_place(struct control *control, const struct message *message
     struct session_socket *record = message->socket->record;
     if (!record->parts_removed) { /* else the part is gone by the time an answer is there */
         listen_push_place(control, record, message->socket->queue_idx);
+        control_spares_ahead(control, record->session, message->socket->queue_idx);
     }
 }
 

@@ -67,6 +67,9 @@ static void socket_message_open(struct control *control, uint32_t queue_idx,
         answer.reply.open.generation = record->generation;
     }
     control_push(control, queue_idx, &answer);
+    if (record != NULL && record->type == RS_SOCK_STREAM) {
+        control_spares_ahead(control, message->session, queue_idx);
+    }
 }
 
 /* ---- steps: bind, spread

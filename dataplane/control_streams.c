@@ -7,6 +7,10 @@
 
 #include "dataplane/control_internal.h"
 
+/* Made ahead of time at once, at most; and one for so many that the session has. */
+#define CONTROL_AHEAD_MAX   32u
+#define CONTROL_AHEAD_SHARE 8u
+
 static void stream_answer(struct control *control, const struct session_socket *record,
                           const struct message *question, enum message_kind kind,
                           enum rs_status status)
@@ -99,6 +103,39 @@ static void spares_call(struct control *control, struct dp_session *session)
             control_push(control, i,
                          &(struct message){.kind = CONTROL_SPARES_BACK, .session = session});
         }
+    }
+}
+
+/* Who opens many gets some ahead of time, so that not each of them waits for this thread, which may
+ * share its processor: one in CONTROL_AHEAD_SHARE of what the session has, while it has less than
+ * half of what it may have. So none of these is missed when it is recalled. */
+void control_spares_ahead(struct control *control, struct dp_session *session, uint32_t queue_idx)
+{
+    const struct queue_config *config = session->config;
+    const struct rs_op_open open = {.family = RS_FAMILY_IPV4,
+                                    .type = RS_SOCK_STREAM,
+                                    .recv_ring_bytes = config->recv_ring_bytes,
+                                    .send_ring_bytes = config->send_ring_bytes};
+    uint32_t taken = config->limit_sockets - session->free_socket_count;
+    uint32_t count = taken / CONTROL_AHEAD_SHARE;
+    count = count < CONTROL_AHEAD_MAX ? count : CONTROL_AHEAD_MAX;
+    uint32_t there =
+        atomic_load_explicit(&session->parts[queue_idx].spare_count, memory_order_relaxed);
+    for (uint32_t i = there; i < count && session->state == SESSION_LIVE; i++) {
+        struct session_socket *record;
+        if (session->free_socket_count <= config->limit_sockets / 2 ||
+            session->memory_bytes > config->limit_memory_bytes / 2 ||
+            session_socket_open(session, queue_idx, &open, &record) != RS_OK) {
+            return;
+        }
+        if (control_stream_take_rings(control, record) != RS_OK) {
+            session_socket_free(record);
+            return;
+        }
+        control_push(control, queue_idx,
+                     &(struct message){.kind = CONTROL_SPARE,
+                                       .session = session,
+                                       .socket = record->parts[queue_idx]});
     }
 }
 

@@ -48,6 +48,7 @@ enum message_kind {
     CONTROL_CAPTURE, /* capture: copies go there from now on; NULL: nowhere, answer
                         QUEUE_CAPTURE_STOPPED */
     CONTROL_REPORT,  /* report: fill it in, a few entries in each iteration, then QUEUE_REPORTED */
+    CONTROL_SPARE,   /* socket: one more spare, made ahead of time */
     CONTROL_SPARES_BACK, /* session: give all its spares back, answer QUEUE_SPARES_GIVEN */
     /* queue -> control */
     QUEUE_OPEN,   /* reply, open */

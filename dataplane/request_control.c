@@ -577,6 +577,9 @@ void request_message(struct queue *queue, const struct message *message)
     case CONTROL_REPORT:
         queue->report = message->body.report;
         break;
+    case CONTROL_SPARE:
+        stream_spare_add(message->socket);
+        break;
     case CONTROL_SPARES_BACK:
         stream_spares_recall(queue, queue_part(queue, message->session));
         break;

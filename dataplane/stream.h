@@ -225,6 +225,8 @@ uint32_t stream_report_step(struct queue *queue);
 
 /* A socket that has left all tables. True: it is kept, nobody else has it. */
 bool stream_spare_keep(const struct queue *queue, struct dp_socket *socket);
+/* CONTROL_SPARE came. */
+void stream_spare_add(struct dp_socket *socket);
 /* One with rings of the usual sizes, as fresh as from the control thread. NULL: none. */
 struct dp_socket *stream_spare_take(struct session_part *part);
 /* Gives all back to the control thread. False: as far as there is room. */

@@ -1,8 +1,9 @@
 /*
  * Spares: closed stream sockets that a queue keeps, a bounded number for each session, with index,
- * rings of the usual size and all. OPEN and a listener's places take them, so a program that opens
- * and closes connections again and again has nothing of it go by the control thread. Queue thread.
- * Called by request_control.c, request_end.c, stream_listen.c, queue.c.
+ * rings of the usual size and all; and a few that the control thread made ahead of time. OPEN and a
+ * listener's places take them, so a program that opens and closes connections again and again has
+ * nothing of it go by the control thread. Queue thread. Called by request_control.c, request_end.c,
+ * stream_listen.c, queue.c.
  *
  * To the control thread a spare is a socket at home here, as before, but for its generation, which
  * this queue counts on (control_message takes it over with the next message about the socket). It
@@ -34,6 +35,15 @@ static void spare_count(struct session_part *part, uint32_t count)
     atomic_store_explicit(&part->spare_count, count, memory_order_relaxed);
 }
 
+void stream_spare_add(struct dp_socket *socket)
+{
+    struct session_part *part = socket->part;
+    socket->stream->place_next = part->spares;
+    part->spares = socket;
+    spare_count(part, atomic_load_explicit(&part->spare_count, memory_order_relaxed) + 1);
+    atomic_store_explicit(&socket->spare, 1, memory_order_relaxed);
+}
+
 bool stream_spare_keep(const struct queue *queue, struct dp_socket *socket)
 {
     struct session_part *part = socket->part;
@@ -46,10 +56,7 @@ bool stream_spare_keep(const struct queue *queue, struct dp_socket *socket)
         return false;
     }
     spare_refresh(socket);
-    socket->stream->place_next = part->spares;
-    part->spares = socket;
-    spare_count(part, count + 1);
-    atomic_store_explicit(&socket->spare, 1, memory_order_relaxed);
+    stream_spare_add(socket);
     return true;
 }
 

@@ -44,6 +44,14 @@ static int start_two(void **state)
     return 0;
 }
 
+static int start_many(void **state)
+{
+    (void)state;
+    stream_rig_start(&(struct stream_rig_spec){.sockets = 200});
+    rig_attach(&program);
+    return 0;
+}
+
 /* Nothing has to be woken, so a session ends in fewer steps. */
 static int start_awake(void **state)
 {
@@ -213,6 +221,32 @@ static void no_limit_is_lower_for_them(void **state)
     assert_int_equal(program.session->free_socket_count, 0);
 }
 
+/* Who opens many gets some ahead of time, up to half of what it may have. */
+static void made_ahead(void **state)
+{
+    uint32_t half = program.session->config->limit_sockets / 2;
+    uint32_t made = 0;
+    (void)state;
+    while (program.session->free_socket_count > half) {
+        const struct dp_socket *spare = program.session->parts[0].spares;
+        struct rig_socket socket = rig_open(&program);
+        if (spare != NULL) {
+            assert_int_equal(socket.idx, spare->idx);
+            assert_int_not_equal(spare->recv_ring.size_bytes, 0);
+            made++;
+        }
+        assert_int_equal(rig_level(&socket), 0);
+        rig_turn();
+    }
+    assert_true(made > half / 2);
+    while (program.session->parts[0].spares != NULL) {
+        (void)rig_open(&program);
+    }
+    (void)rig_open(&program);
+    rig_turn();
+    assert_int_equal(spares_on(0), 0);
+}
+
 /* The program dies while its queues are asked for their spares. */
 static void dead_meanwhile(void **state)
 {
@@ -264,6 +298,7 @@ int main(void)
         TWO(not_more_than_its_share),
         ONE(no_limit_is_lower_for_them),
         TWO(no_limit_is_lower_for_them),
+        cmocka_unit_test_setup_teardown(made_ahead, start_many, stop),
         ONE(dead_meanwhile),
         TWO(dead_meanwhile),
         cmocka_unit_test_setup_teardown(dead_with_an_idle_one, start_awake, stop),
