@@ -143,7 +143,9 @@ static uint32_t info_unread(const struct queue *queue, const struct dp_socket *s
         head = atomic_load_explicit(&socket->client->recv_head[queue->idx], memory_order_relaxed);
     }
     uint32_t bytes = rs_seq_distance(head, tail);
-    return bytes <= socket->recv_ring.size_bytes ? bytes : 0;
+    const struct stream_local *local = &socket->stream->local; /* its ring may be the sender's */
+    uint32_t size_bytes = local->on ? local->recv.size_bytes : socket->recv_ring.size_bytes;
+    return bytes <= size_bytes ? bytes : 0;
 }
 
 static uint32_t info_unsent(const struct dp_socket *socket, const struct rs_tcp_info *info)

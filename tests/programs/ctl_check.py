@@ -44,7 +44,7 @@ def check_streams(sockets):
         want("unread", socket["unread_bytes"], socket["tcp"]["received_bytes"])
         want("unsent", socket["unsent_bytes"], 0)
         want("resent", socket["tcp"]["retransmitted_bytes"], 0)
-        want("window", socket["tcp"]["recv_window_bytes"] + socket["unread_bytes"], socket["recv_ring_bytes"])
+        want("window", socket["tcp"]["recv_window_bytes"] + socket["unread_bytes"], socket["tcp"]["recv_buffer_bytes"])
     want("unread by end", sorted(s["unread_bytes"] for s in states["ESTABLISHED"]), [0, 0, 0, 7])
     want("sent by end", sorted(s["tcp"]["sent_bytes"] for s in states["ESTABLISHED"]), [0, 0, 0, 7])
 
