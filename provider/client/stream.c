@@ -25,6 +25,12 @@ enum rs_status client_stream_state(struct client_socket *socket, uint32_t level)
     if ((level & RS_LEVEL_ERROR) == 0) {
         return RS_WOULD_BLOCK;
     }
+    /* A dataplane that stops says so first and then resets what is left, both ends of a connection
+     * inside one program too: that it is gone is the reason to tell. */
+    enum rs_status status = client_check(socket->client, os_tsc());
+    if (status != RS_OK) {
+        return status;
+    }
     uint32_t code = atomic_load_explicit(&socket->state->error_code, memory_order_relaxed);
     if (code == RS_NET_RESET && client_error_take(socket) == RS_OK) {
         return RS_NOT_CONNECTED;

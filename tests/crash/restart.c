@@ -1,9 +1,9 @@
 /*
  * The dataplane dies under its clients, by SIGKILL and by an orderly stop in turn, while threads of
- * this program are inside every kind of call: blocked in receive and poll, sending, binding,
- * pinging, opening their first channel. Each call must end with RS_DATAPLANE_GONE and nothing else,
- * soon. Then another dataplane takes its place: the old attach goes on failing cleanly, a new one
- * works beside it, and at the end the program has what it had.
+ * this program are inside every kind of call: blocked in receive, poll and accept, sending,
+ * binding, connecting, pinging, opening their first channel. Each call must end with
+ * RS_DATAPLANE_GONE and nothing else, soon. Then another dataplane takes its place: the old attach
+ * goes on failing cleanly, a new one works beside it, and at the end the program has what it had.
  * Arguments: how often (20).
  */
 #include <inttypes.h>
@@ -27,7 +27,7 @@ struct role {
     const char *name;
     enum rs_status (*once)(struct role *role);
     struct client *client;
-    struct client_socket *socket;
+    struct client_socket *socket, *peer; /* peer: the other end, of streams */
     struct rs_addr to;
     struct os_thread thread;
     _Atomic uint32_t inside, ended;
@@ -63,6 +63,31 @@ static enum rs_status recv_one(struct client_socket *socket, uint32_t flags)
     struct client_iov iov = {.base = data, .len_bytes = sizeof(data)};
     size_t got = 0;
     return client_recv(socket, &iov, 1, flags, NULL, &got);
+}
+
+/* ---- connections
+ * ------------------------------------------------------------------------------------------ */
+
+static struct client_socket *make_listener(struct client *client, struct rs_addr *at)
+{
+    struct client_socket *socket = NULL;
+    struct rs_addr any = rs_addr_v4(RIG_LOCAL, 0);
+    CHECK(client_socket_create(client, RS_FAMILY_IPV4, RS_SOCK_STREAM, &socket) == RS_OK);
+    CHECK(client_bind(socket, &any) == RS_OK);
+    CHECK(client_listen(socket, 4) == RS_OK);
+    CHECK(client_local_addr(socket, at) == RS_OK);
+    return socket;
+}
+
+static void make_pair(struct client *client, struct client_socket **near,
+                      struct client_socket **far)
+{
+    struct rs_addr at;
+    struct client_socket *listener = make_listener(client, &at);
+    CHECK(client_socket_create(client, RS_FAMILY_IPV4, RS_SOCK_STREAM, near) == RS_OK);
+    CHECK(client_connect(*near, &at) == RS_OK);
+    CHECK(client_accept(listener, far, NULL) == RS_OK);
+    CHECK(client_socket_close(listener) == RS_OK);
 }
 
 /* ---- roles
@@ -111,6 +136,47 @@ static enum rs_status once_churn(struct role *role)
         status = client_member(socket, &join);
     }
     CHECK(client_socket_close(socket) == RS_OK);
+    return status;
+}
+
+static enum rs_status once_echo(struct role *role)
+{
+    enum rs_status status = send_one(role->socket, NULL, 700);
+    return status == RS_OK ? recv_one(role->peer, 0) : status;
+}
+
+/* A connection that was reset on the way is ready; what a receive says is what counts. */
+static enum rs_status once_poll_stream(struct role *role)
+{
+    enum rs_status status = once_poll(role);
+    return status == RS_OK ? recv_one(role->socket, CLIENT_MSG_DONTWAIT) : status;
+}
+
+/* Blocks once both rings are full. */
+static enum rs_status once_fill(struct role *role)
+{
+    return send_one(role->socket, NULL, 2000);
+}
+
+static enum rs_status once_accept(struct role *role)
+{
+    struct client_socket *socket = NULL;
+    return client_accept(role->socket, &socket, NULL);
+}
+
+static enum rs_status once_connect(struct role *role)
+{
+    struct client_socket *near = NULL;
+    struct client_socket *far = NULL;
+    CHECK(client_socket_create(role->client, RS_FAMILY_IPV4, RS_SOCK_STREAM, &near) == RS_OK);
+    enum rs_status status = client_connect(near, &role->to);
+    if (status == RS_OK) {
+        status = client_accept(role->socket, &far, NULL);
+    }
+    if (far != NULL) {
+        CHECK(client_socket_close(far) == RS_OK);
+    }
+    CHECK(client_socket_close(near) == RS_OK);
     return status;
 }
 
@@ -164,7 +230,7 @@ static bool role_ended(void *context)
 /* ---- one life of a dataplane
  * ------------------------------------------------------------------------------ */
 
-enum { ROLES = 8 };
+enum { ROLES = 14, DATAGRAM_ROLES = 8, LISTENER_ROLES = 2 }; /* the listeners' are the last */
 
 static void roles_start(struct client *client, struct role roles[ROLES])
 {
@@ -177,15 +243,27 @@ static void roles_start(struct client *client, struct role roles[ROLES])
         {.name = "a pinger", .once = once_ping},
         {.name = "bind, connect, join, close", .once = once_churn},
         {.name = "threads that come", .once = once_newcomers},
+        {.name = "a connection's blocked receive", .once = once_recv},
+        {.name = "a poll blocked on a connection", .once = once_poll_stream},
+        {.name = "a connection at work", .once = once_echo},
+        {.name = "a sender that nobody reads", .once = once_fill},
+        {.name = "a blocked accept", .once = once_accept},
+        {.name = "connect, accept, close", .once = once_connect},
     };
     struct rs_addr at[ROLES];
     for (uint32_t i = 0; i < ROLES; i++) {
         memcpy(&roles[i], &kinds[i], sizeof(roles[i]));
         roles[i].client = client;
-        roles[i].socket = make_socket(client, &at[i]);
+        if (i < DATAGRAM_ROLES) {
+            roles[i].socket = make_socket(client, &at[i]);
+        } else if (i < ROLES - LISTENER_ROLES) {
+            make_pair(client, &roles[i].socket, &roles[i].peer);
+        } else {
+            roles[i].socket = make_listener(client, &at[i]);
+        }
     }
     for (uint32_t i = 0; i < ROLES; i++) {
-        roles[i].to = at[2];
+        roles[i].to = i < DATAGRAM_ROLES ? at[2] : at[i];
         CHECK(os_thread_start(&roles[i].thread, role_run, &roles[i], "role") == RS_OK);
     }
     for (uint32_t i = 0; i < ROLES; i++) {
@@ -232,6 +310,17 @@ static void old_fails(struct client *client, const struct role roles[ROLES])
     must_be_gone(client_bind(socket, &any), "a bind");
     CHECK(client_socket_close(socket) == RS_OK);
     must_be_gone(client_set_option(roles[0].socket, RS_OPT_TTL, 3), "an option");
+    const struct role *connection = &roles[DATAGRAM_ROLES];
+    const struct role *listener = &roles[ROLES - LISTENER_ROLES]; /* nothing waits there */
+    must_be_gone(send_one(connection->socket, NULL, 10), "a stream's send");
+    must_be_gone(recv_one(connection->socket, 0), "a stream's blocking receive");
+    must_be_gone(recv_one(connection->socket, CLIENT_MSG_DONTWAIT), "a stream's receive");
+    must_be_gone(client_shutdown(connection->socket, CLIENT_SHUT_SEND), "a shutdown");
+    must_be_gone(client_accept(listener->socket, &socket, NULL), "an accept");
+    must_be_gone(client_listen(listener->socket, 2), "a listen");
+    CHECK(client_socket_create(client, RS_FAMILY_IPV4, RS_SOCK_STREAM, &socket) == RS_OK);
+    must_be_gone(client_connect(socket, &listener->to), "a connect");
+    CHECK(client_socket_close(socket) == RS_OK);
     must_be_gone(client_ping(client), "a ping");
 }
 
@@ -261,6 +350,13 @@ static void new_works(struct client *client)
         CHECK(recv_one(socket, 0) == RS_OK);
     }
     CHECK(client_socket_close(socket) == RS_OK);
+    struct role pair = {0};
+    make_pair(client, &pair.socket, &pair.peer);
+    for (uint32_t i = 0; i < 20; i++) {
+        CHECK(once_echo(&pair) == RS_OK);
+    }
+    CHECK(client_socket_close(pair.socket) == RS_OK);
+    CHECK(client_socket_close(pair.peer) == RS_OK);
 }
 
 /* client is attached to the dataplane that runs. Returns the attach to the next one. */
@@ -282,6 +378,7 @@ static struct client *cycle(struct client *client, uint64_t *epoch, uint32_t num
     new_works(next);
     old_fails(client, roles);
     CHECK(client_socket_close(roles[0].socket) == RS_OK);
+    CHECK(client_socket_close(roles[DATAGRAM_ROLES].socket) == RS_OK);
     client_close(client);
     new_works(next);
     return next;
@@ -293,7 +390,7 @@ int main(int argc, char **argv)
     uint64_t epoch = 0;
     struct rig_usage before = {0};
     test.random = test_random_make(test_random_seed("crash.restart"));
-    rig_create(&test.rig, "sessions = 4\nsockets = 64\nchannels = 12\n"
+    rig_create(&test.rig, "sessions = 4\nsockets = 128\nchannels = 24\n"
                           "recv_ring_bytes = 64 KiB\nsend_ring_bytes = 64 KiB\n");
     rig_start(&test.rig);
     struct client *client = attach(&epoch, -1);
