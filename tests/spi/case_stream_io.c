@@ -385,3 +385,145 @@ CASE(WSPIoctl, tcp_mark, "SIOCATMARK: FALSE while bytes lie before the mark, a r
     assert_int_equal(stream_ioctl_dword(pair.server, (DWORD)SIOCATMARK), 1);
     stream_expect(pair.server, "!cd");
 }
+
+/* ---- shapes of buffers, and ends ---- */
+
+CASE(WSPSend, tcp_many_buffers, "a thousand buffers each way are one piece each")
+{
+    enum { COUNT = 1000 };
+    static WSABUF out[COUNT], in[COUNT];
+    static char sent_bytes[COUNT], got_bytes[COUNT];
+    struct stream_pair pair = stream_connected();
+    DWORD count = 0;
+    for (unsigned i = 0; i < COUNT; i++) {
+        sent_bytes[i] = (char)(i * 7);
+        out[i] = (WSABUF){1, &sent_bytes[i]};
+        in[i] = (WSABUF){1, &got_bytes[i]};
+    }
+    OK(TABLE->lpWSPSend(pair.client, out, COUNT, &count, 0, NULL, NULL, NULL, &spi_error));
+    assert_int_equal(count, COUNT);
+    stream_await_bytes(pair.server, COUNT);
+    OK(recv_vector(pair.server, in, COUNT, 0, &count));
+    assert_int_equal(count, COUNT);
+    assert_memory_equal(sent_bytes, got_bytes, COUNT);
+}
+
+CASE(WSPSend, tcp_no_buffers, "no buffers at all are WSAEINVAL, more than 65536 WSAENOBUFS")
+{
+    struct stream_pair pair = stream_connected();
+    WSABUF buffer = {1, "x"};
+    DWORD count = 0;
+    DWORD flags = 0;
+    FAILS(WSAEINVAL,
+          TABLE->lpWSPSend(pair.client, &buffer, 0, &count, 0, NULL, NULL, NULL, &spi_error));
+    FAILS(WSAEINVAL,
+          TABLE->lpWSPRecv(pair.client, &buffer, 0, &count, &flags, NULL, NULL, NULL, &spi_error));
+    FAILS(WSAENOBUFS,
+          TABLE->lpWSPSend(pair.client, &buffer, 65537, &count, 0, NULL, NULL, NULL, &spi_error));
+}
+
+CASE(WSPSend, tcp_overlapped_ignored, "without WSA_FLAG_OVERLAPPED an OVERLAPPED is ignored")
+{
+    SOCKADDR_IN at;
+    SOCKET listener = stream_listener(&at);
+    SOCKET s = spi_new_of(SOCK_STREAM, IPPROTO_TCP, 0);
+    WSAOVERLAPPED overlapped = {0};
+    WSABUF buffer = {2, "in"};
+    DWORD sent = 0;
+    OK(spi_connect_to(s, &at));
+    OK(TABLE->lpWSPSend(s, &buffer, 1, &sent, 0, &overlapped, NULL, NULL, &spi_error));
+    assert_int_equal(sent, 2);
+    stream_expect(stream_accept(listener), "in");
+}
+
+CASE(WSPRecv, tcp_waitall_long, "MSG_WAITALL fills more than the receive buffer has room for")
+{
+    struct stream_pair pair = stream_connected();
+    static char block[1 << 22];
+    struct stream_call call = {.kind = CALL_SEND, .s = pair.client};
+    DWORD got;
+    stream_begin(&call);
+    OK(stream_recv(pair.server, block, sizeof(block), MSG_WAITALL, &got));
+    assert_int_equal(got, sizeof(block));
+    assert_int_equal(stream_finish(&call), 0);
+    assert_int_equal(call.count, sizeof(block));
+}
+
+CASE(WSPRecv, tcp_waitall_timeout, "SO_RCVTIMEO and MSG_WAITALL: what there is, or WSAETIMEDOUT")
+{
+    struct stream_pair pair = stream_connected();
+    char text[16];
+    DWORD got;
+    OK(spi_set_dword(pair.server, SOL_SOCKET, SO_RCVTIMEO, 50));
+    FAILS(WSAETIMEDOUT, stream_recv(pair.server, text, sizeof(text), MSG_WAITALL, &got));
+    stream_send(pair.client, "part");
+    stream_await_bytes(pair.server, 4);
+    OK(stream_recv(pair.server, text, sizeof(text), MSG_WAITALL, &got));
+    assert_int_equal(got, 4);
+}
+
+CASE(WSPRecv, tcp_waitall_reset, "MSG_WAITALL and a reset: what there was, then WSAECONNRESET")
+{
+    struct stream_pair pair = stream_connected();
+    struct stream_call call = {
+        .kind = CALL_RECV, .s = pair.server, .flags = MSG_WAITALL, .bytes = 16};
+    char byte;
+    DWORD got;
+    stream_send(pair.client, "part");
+    stream_begin(&call);
+    stream_abort(pair.client);
+    assert_int_equal(stream_finish(&call), 0);
+    assert_int_equal(call.count, 4);
+    FAILS(WSAECONNRESET, stream_recv(pair.server, &byte, 1, 0, &got));
+}
+
+CASE(WSPRecv, tcp_peek_ends, "MSG_PEEK at the end: 0; on a reset connection: WSAECONNRESET")
+{
+    struct stream_pair pair = stream_connected();
+    char byte;
+    DWORD got = 77;
+    stream_close(pair.client);
+    for (unsigned i = 0; i < 2; i++) {
+        OK(stream_recv(pair.server, &byte, 1, MSG_PEEK, &got));
+        assert_int_equal(got, 0);
+    }
+    pair = stream_connected();
+    stream_abort(pair.client);
+    FAILS(WSAECONNRESET, stream_recv(pair.server, &byte, 1, MSG_PEEK, &got));
+}
+
+CASE(WSPRecv, tcp_peek_room, "MSG_PEEK of all there is opens no window, and loses nothing")
+{
+    struct stream_pair pair = stream_connected();
+    static char block[1 << 20];
+    DWORD got;
+    size_t bytes = stream_fill(pair.client);
+    OK(stream_recv(pair.server, block, sizeof(block), MSG_PEEK, &got));
+    assert_int_equal(stream_select(pair.client, WRITE, 20), 0);
+    stream_drain(pair.server, bytes);
+    stream_await(pair.client, WRITE);
+}
+
+CASE(WSPRecv, tcp_zero_ends, "0 bytes of room: success at the end, WSAECONNRESET on a reset one")
+{
+    struct stream_pair pair = stream_connected();
+    DWORD got;
+    stream_close(pair.client);
+    OK(stream_recv(pair.server, NULL, 0, 0, &got));
+    pair = stream_connected();
+    stream_abort(pair.client);
+    FAILS(WSAECONNRESET, stream_recv(pair.server, NULL, 0, 0, &got));
+}
+
+CASE(WSPGetSockOpt, tcp_error_after, "SO_ERROR of a reset connection: once; calls fail on")
+{
+    struct stream_pair pair = stream_connected();
+    char byte;
+    DWORD got;
+    stream_abort(pair.server);
+    stream_await(pair.client, READ);
+    assert_int_equal(spi_get_dword(pair.client, SOL_SOCKET, SO_ERROR), WSAECONNRESET);
+    assert_int_equal(spi_get_dword(pair.client, SOL_SOCKET, SO_ERROR), 0);
+    FAILS(WSAECONNRESET, stream_recv(pair.client, &byte, 1, 0, &got));
+    FAILS(WSAECONNRESET, spi_send_one(pair.client, "x", 1, 0, &got));
+}

@@ -218,3 +218,116 @@ CASE(WSPIoctl, tcp_base_handle, "SIO_BASE_HANDLE of a stream is the socket itsel
                          NULL, &spi_error));
     assert_true(base == s);
 }
+
+CASE(WSPIoctl, tcp_readable_states,
+     "FIONREAD: 0 on a listener, at the end, and beside an urgent byte")
+{
+    SOCKADDR_IN at;
+    struct stream_pair pair = stream_connected();
+    assert_int_equal(stream_ioctl_dword(stream_listener(&at), (DWORD)FIONREAD), 0);
+    stream_close(pair.client);
+    stream_await(pair.server, READ);
+    assert_int_equal(stream_ioctl_dword(pair.server, (DWORD)FIONREAD), 0);
+}
+
+CASE(WSPIoctl, tcp_keepalive_fault,
+     "SIO_KEEPALIVE_VALS without its structure is WSAEFAULT, nothing changes")
+{
+    SOCKET s = stream_new();
+    DWORD returned = 77;
+    FAILS(WSAEFAULT, TABLE->lpWSPIoctl(s, SIO_KEEPALIVE_VALS, NULL, 0, NULL, 0, &returned, NULL,
+                                       NULL, NULL, &spi_error));
+    FAILS(WSAEFAULT, TABLE->lpWSPIoctl(s, SIO_KEEPALIVE_VALS, spi_bad_pointer(), 12, NULL, 0,
+                                       &returned, NULL, NULL, NULL, &spi_error));
+    assert_int_equal(spi_get_dword(s, SOL_SOCKET, SO_KEEPALIVE), 0);
+    OK(keepalive_vals(s, 1, 1000, 1000, sizeof(struct tcp_keepalive)));
+    assert_int_equal(spi_get_dword(s, SOL_SOCKET, SO_KEEPALIVE), 1);
+}
+
+CASE(WSPGetSockOpt, tcp_option_fault, "no room for a value, or none to write to, is WSAEFAULT")
+{
+    static const int options[][2] = {{SOL_SOCKET, SO_KEEPALIVE},    {SOL_SOCKET, SO_ERROR},
+                                     {SOL_SOCKET, SO_DONTLINGER},   {SOL_SOCKET, SO_ACCEPTCONN},
+                                     {SOL_SOCKET, SO_CONNECT_TIME}, {IPPROTO_TCP, TCP_NODELAY},
+                                     {IPPROTO_TCP, TCP_KEEPCNT},    {IPPROTO_TCP, TCP_MAXRT}};
+    SOCKET s = stream_new();
+    for (unsigned i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        char value[4];
+        int bytes = 1;
+        FAILS(WSAEFAULT,
+              TABLE->lpWSPGetSockOpt(s, options[i][0], options[i][1], value, &bytes, &spi_error));
+        bytes = sizeof(value);
+        FAILS(WSAEFAULT, TABLE->lpWSPGetSockOpt(s, options[i][0], options[i][1], spi_bad_pointer(),
+                                                &bytes, &spi_error));
+        FAILS(WSAEFAULT,
+              TABLE->lpWSPGetSockOpt(s, options[i][0], options[i][1], value, NULL, &spi_error));
+    }
+}
+
+CASE(WSPSetSockOpt, tcp_not_implemented,
+     "options that a provider need not have, and does not, are WSAENOPROTOOPT both ways")
+{
+    /* By number where MinGW's headers do not name them: ws2ipdef.h, mswsock.h. */
+    static const int options[][2] = {{IPPROTO_TCP, 0x7000 /* TCP_BSDURGENT */},
+                                     {IPPROTO_TCP, 2 /* TCP_EXPEDITED_1122 */},
+                                     {IPPROTO_TCP, 10 /* TCP_TIMESTAMPS */},
+                                     {IPPROTO_TCP, 15 /* TCP_FASTOPEN */},
+                                     {SOL_SOCKET, SO_CONDITIONAL_ACCEPT},
+                                     {SOL_SOCKET, 0x3003 /* SO_PAUSE_ACCEPT */},
+                                     {SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT},
+                                     {SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT},
+                                     {SOL_SOCKET, 0x3005 /* SO_RANDOMIZE_PORT */},
+                                     {SOL_SOCKET, 0x3006 /* SO_PORT_SCALABILITY */},
+                                     {SOL_SOCKET, SO_GROUP_PRIORITY},
+                                     {SOL_SOCKET, PVD_CONFIG}};
+    SOCKET s = stream_new();
+    for (unsigned i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        DWORD value = 1;
+        int bytes = sizeof(value);
+        FAILS(WSAENOPROTOOPT, spi_set_dword(s, options[i][0], options[i][1], 1));
+        FAILS(WSAENOPROTOOPT, TABLE->lpWSPGetSockOpt(s, options[i][0], options[i][1],
+                                                     (char *)&value, &bytes, &spi_error));
+    }
+}
+
+CASE(WSPSetSockOpt, tcp_level, "a level that is unknown is WSAEINVAL")
+{
+    DWORD value;
+    int bytes = sizeof(value);
+    SOCKET s = stream_new();
+    FAILS(WSAEINVAL, spi_set_dword(s, 0x1234, 1, 1));
+    FAILS(WSAEINVAL, TABLE->lpWSPGetSockOpt(s, 0x1234, 1, (char *)&value, &bytes, &spi_error));
+}
+
+CASE(WSPSetSockOpt, tcp_linger_range, "SO_LINGER: each of 65536 times, any value but 0 is on")
+{
+    SOCKET s = stream_new();
+    struct linger linger = {0};
+    int bytes = sizeof(linger);
+    OK(stream_linger(s, 0xffff, 0xffff));
+    OK(TABLE->lpWSPGetSockOpt(s, SOL_SOCKET, SO_LINGER, (char *)&linger, &bytes, &spi_error));
+    assert_int_equal(linger.l_onoff, 1);
+    assert_int_equal(linger.l_linger, 0xffff);
+}
+
+CASE(WSPSetSockOpt, tcp_small_buffers, "SO_RCVBUF and SO_SNDBUF of 0 still carry a stream")
+{
+    struct stream_pair pair = stream_connected();
+    OK(spi_set_dword(pair.client, SOL_SOCKET, SO_SNDBUF, 0));
+    OK(spi_set_dword(pair.server, SOL_SOCKET, SO_RCVBUF, 0));
+    for (unsigned i = 0; i < 20; i++) {
+        stream_send(pair.client, "byte by byte");
+        stream_expect(pair.server, "byte by byte");
+    }
+}
+
+CASE(WSPGetSockOpt, tcp_acceptconn_closed, "SO_ACCEPTCONN of a closed listener is WSAENOTSOCK")
+{
+    SOCKADDR_IN at;
+    DWORD value;
+    int bytes = sizeof(value);
+    SOCKET s = stream_listener(&at);
+    stream_close(s);
+    FAILS(WSAENOTSOCK,
+          TABLE->lpWSPGetSockOpt(s, SOL_SOCKET, SO_ACCEPTCONN, (char *)&value, &bytes, &spi_error));
+}
