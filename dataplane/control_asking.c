@@ -10,6 +10,7 @@
 
 #include "dataplane/control_internal.h"
 #include "dataplane/stream.h"
+#include "rings/seq.h"
 
 #define ASKING_NS 500000000u /* so long a report waits for the queues */
 /* Who asks without end shall not keep the queues at it: after a round they have so many times its
@@ -39,11 +40,8 @@ static uint32_t asking_list(const struct control *control, uint32_t queue_idx,
                 continue;
             }
             if (list != NULL) {
-                list->entries[count] =
-                    (struct stream_report_entry){.session_id = session->id,
-                                                 .session_slot = session->slot,
-                                                 .idx = record->idx,
-                                                 .generation = record->generation};
+                list->entries[count] = (struct stream_report_entry){
+                    .session_id = session->id, .session_slot = session->slot, .idx = record->idx};
                 record->report_idx = count;
             }
             count++;
@@ -140,9 +138,10 @@ const struct stream_report_entry *control_asking_entry(const struct control *con
         return NULL;
     }
     const struct stream_report_entry *entry = &list->entries[record->report_idx];
+    /* An index's users have rising generations, and the record knows the first that it may be. */
     bool same = entry->session_id == record->session->id && entry->idx == record->idx &&
-                entry->generation == record->generation;
-    return same && entry->told ? entry : NULL;
+                rs_seq_before_eq(record->generation, entry->generation);
+    return entry->told && same ? entry : NULL;
 }
 
 void control_asking_drop(struct control *control)

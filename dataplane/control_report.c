@@ -265,13 +265,17 @@ static void report_stream(const struct control *control, const struct session_so
     uint32_t generation = atomic_load_explicit(&home->state->generation, memory_order_relaxed);
     uint32_t mode = atomic_load_explicit(&home->state->mode, memory_order_relaxed);
     bool orphan = mode == RS_MODE_ORPHAN; /* generation 0 */
-    bool place = !orphan && generation != record->generation && record->send_ring.size_bytes != 0;
+    bool place = !orphan && generation == 0 && record->send_ring.size_bytes != 0;
+    if (entry != NULL && generation != 0 && entry->generation != generation) {
+        entry = NULL; /* closed, and opened again, since */
+    }
     report_flag(out, RS_REPORT_SOCKET_PLACE, place);
     report_flag(out, RS_REPORT_SOCKET_UNTOLD, entry == NULL && !place);
     report_flag(out, RS_REPORT_SOCKET_ORPHAN, orphan);
     if (entry == NULL) {
         return;
     }
+    out->generation = entry->generation;
     report_flag(out, RS_REPORT_SOCKET_LOCAL, entry->connected && entry->local);
     report_flag(out, RS_REPORT_SOCKET_CONNECTION, entry->connected);
     out->tcp = entry->info;

@@ -204,9 +204,10 @@ void stream_capture_reset(const struct queue *queue, const struct dp_socket *to)
 /* A stream socket in a report: the control thread names it, the queue that has it says the rest. */
 struct stream_report_entry {
     uint64_t session_id;
-    uint32_t session_slot, idx, generation;
-    bool told;      /* the socket was found: what follows is true */
-    bool connected; /* it has a connection, or tries: info is all of it, else the state only */
+    uint32_t session_slot, idx;
+    bool told;           /* the socket was found: what follows is true */
+    uint32_t generation; /* the control thread's own may be behind */
+    bool connected;      /* it has a connection, or tries: info is all of it, else the state only */
     bool local;
     uint32_t unread_bytes, unsent_bytes;
     struct rs_tcp_info info;

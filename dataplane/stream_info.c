@@ -165,10 +165,11 @@ static void info_report(const struct queue *queue, struct stream_report_entry *e
         queue_session_find(queue, entry->session_slot, entry->session_id);
     const struct dp_socket *socket =
         session != NULL ? queue_part(queue, session)->sockets[entry->idx] : NULL;
-    if (socket == NULL || socket->generation != entry->generation || socket->stream == NULL) {
-        return; /* gone meanwhile */
+    if (socket == NULL || socket->stream == NULL || !socket->home) {
+        return; /* gone meanwhile, or a spare */
     }
     entry->told = true;
+    entry->generation = socket->generation;
     entry->local = socket->stream->local.on;
     entry->connected = stream_info(queue, socket, &entry->info) == RS_OK;
     if (entry->connected) {

@@ -72,7 +72,7 @@ def check_sockets(report):
     want("session's channels", session["channels"], 1)
     want("session's program", session["program"].split(".")[0], "ctl_client")
     want("ports", sorted((p["port"], p["address"]) for p in report["ports"]),
-         sorted((p, "10.77.0.1" if p < 5003 else "0.0.0.0") for p in SOCKETS))
+         sorted([(p, "10.77.0.1" if p < 5003 else "0.0.0.0") for p in SOCKETS] + [(6000, "10.77.0.1")]))
     counters = report["queues"][0]["counters"]
     for name, value in {"udp_sends": 16, "recv_ring_full": 9, "deliveries": 6, "send_no_route": 1}.items():
         want(name, counters[name], value)

@@ -295,7 +295,7 @@ static void an_iteration_looks_at_a_few(void **state)
     struct asker asker = ask();
     until_asked(queue);
     struct stream_report *report = queue->report;
-    assert_int_equal(report->count, 20);
+    assert_true(report->count >= 20); /* and what the queue keeps for the next ones */
     assert_int_equal(report->next, 4);
     (void)queue_poll(queue);
     assert_int_equal(report->next, 8);
@@ -309,7 +309,7 @@ static void an_iteration_looks_at_a_few(void **state)
     }
 }
 
-/* A socket that goes while the queue is at it is left out, and so is its index's next user. */
+/* A socket that goes while the queue is at it: what is told is of its index's next user. */
 static void a_socket_goes_meanwhile(void **state)
 {
     struct rs_report_socket out;
@@ -330,7 +330,7 @@ static void a_socket_goes_meanwhile(void **state)
     queue->report = held;
     until_answered(&asker);
     assert_true(find(&asker, &sockets[7], &out));
-    assert_int_equal(out.flags, RS_REPORT_SOCKET_UNTOLD);
+    assert_int_equal(out.flags, 0);
     assert_int_equal(told(&asker, &sockets[8]).flags, 0);
     done_with(&asker);
 }
