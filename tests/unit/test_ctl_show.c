@@ -195,8 +195,9 @@ static void streams_are_shown(void **state)
     assert_non_null(strstr(printed, "\n    tcp queue local"));
     assert_non_null(strstr(printed, "\n      0     0 *:80                  -                    "
                                     " OPEN              300        0        5\n"));
-    assert_non_null(strstr(printed, "in flight 1.4 KiB, cwnd 14.1 KiB, rtt 12,345 us, sent again 77, "
-                                    "closed by its program\n"));
+    assert_non_null(strstr(printed,
+                           "in flight 1.4 KiB, cwnd 14.1 KiB, rtt 12,345 us, sent again 77, "
+                           "closed by its program\n"));
     sockets[0].tcp.state = UINT32_MAX; /* no such state */
     show_part(CTL_SOCKETS, false, false);
     assert_non_null(strstr(printed, " *:80 "));
