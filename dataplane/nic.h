@@ -76,7 +76,8 @@ struct nic_ops {
     /* The same for NIC_TSO_HEADER_BYTES and tso_max_bytes of payload, from a pool of few. Not
      * called where tso_max_bytes is 0. tx_burst and tx_free take frames of both. */
     bool (*tx_alloc_big)(struct nic *nic, struct pkt *out);
-    /* Hands frames over in order; returns how many the NIC took; the rest stay the caller's. */
+    /* Hands frames over in order; returns how many the NIC took; the rest stay the caller's. None:
+     * a look at its ring. */
     uint32_t (*tx_burst)(struct nic *nic, struct pkt *pkts, uint32_t count);
     void (*tx_free)(struct nic *nic, struct pkt *pkt);     /* a frame that is not sent after all */
     void (*stats)(struct nic *nic, struct nic_stats *out); /* control */

@@ -36,8 +36,9 @@ static bool warm_may_read(const struct dp_socket *socket)
             session_is_sealed(socket->session, socket->send_ring.ref.extent_idx));
 }
 
-static void warm_local(const struct stream_local *local, uint32_t len_bytes)
+static void warm_local(struct queue *queue, struct dp_socket *socket, uint32_t len_bytes)
 {
+    const struct stream_local *local = &socket->stream->local;
     const struct dp_socket *to = local->peer;
     if (to == NULL || to->orphan) {
         return;
@@ -55,17 +56,17 @@ static void warm_local(const struct stream_local *local, uint32_t len_bytes)
         warm_written(target[i].base, target[i].len_bytes);
     }
     __builtin_prefetch(&to->state->recv_tail, 1);
-    __builtin_prefetch(to->stream->local.recv_head);
+    stream_local_warm(queue, socket);
 }
 
-static void warm_stream(struct queue *queue, const struct dp_socket *socket, uint32_t len_bytes)
+static void warm_stream(struct queue *queue, struct dp_socket *socket, uint32_t len_bytes)
 {
     const struct dp_stream *stream = socket->stream;
     if (!warm_may_read(socket) || stream->phase != STREAM_CONNECTED) {
         return;
     }
     if (stream->local.on && !stream->local.over && !stream->local.shut) {
-        warm_local(&stream->local, len_bytes);
+        warm_local(queue, socket, len_bytes);
     } else if (stream->conn != NULL && !stream->leaving) {
         tcp_warm(queue->stack, stream->conn, len_bytes);
     }

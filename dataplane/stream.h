@@ -173,6 +173,8 @@ struct dp_socket *stream_local_listener(const struct queue *queue, uint32_t ip_b
                                         uint16_t port_be16);
 /* False: the tail cannot be. */
 bool stream_local_tail(struct queue *queue, struct dp_socket *socket, uint32_t tail, bool urgent);
+/* With a peer, not shut and not over: goes the way of a tail that brings nothing. */
+void stream_local_warm(struct queue *queue, struct dp_socket *socket);
 void stream_local_consumed(struct queue *queue, struct dp_socket *socket);
 /* SO_RCVBUF or SO_SNDBUF changed. */
 void stream_local_limit(struct queue *queue, struct dp_socket *socket);

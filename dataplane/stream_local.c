@@ -497,6 +497,12 @@ bool stream_local_tail(struct queue *queue, struct dp_socket *socket, uint32_t t
     return true;
 }
 
+void stream_local_warm(struct queue *queue, struct dp_socket *socket)
+{
+    stream_local_ready(queue, socket); /* a turn without news changes nothing */
+    (void)stream_local_refresh(queue, socket->stream->local.peer);
+}
+
 void stream_local_consumed(struct queue *queue, struct dp_socket *socket)
 {
     struct stream_local *local = &socket->stream->local;

@@ -243,8 +243,9 @@ void tcp_close(struct stack *stack, struct tcp_conn *conn, uint64_t linger_ns);
  * transmit buffer waits for one, and GONE with it, unless the NIC is stuck. */
 void tcp_abort(struct stack *stack, struct tcp_conn *conn);
 
-/* Does what sending len_bytes behind the newest tail would, up to a whole frame, and throws that
- * away: so that their send finds code and data in the cache. Changes nothing. */
+/* On a quiet connection: does what sending len_bytes behind the newest tail would, up to a whole
+ * frame, and throws that away, so that their send finds code and data in the cache. Changes
+ * nothing. */
 void tcp_warm(struct stack *stack, const struct tcp_conn *conn, uint32_t len_bytes);
 /* Before several calls for different connections: lets their cache misses overlap. */
 void tcp_prefetch(const struct tcp_conn *conn);

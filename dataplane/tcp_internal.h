@@ -303,6 +303,7 @@ enum { /* tcp_conn.features */
        TCP_FEATURE_BLOCKED = 32768,     /* no transmit buffer: go on when there is one */
        TCP_FEATURE_SYN_DUE = 65536,     /* the SYN could not leave: in the next turn */
        TCP_FEATURE_MSS_PROVEN = 131072, /* a full segment was acknowledged */
+       TCP_FEATURE_DRY = 524288,        /* a copy (tcp_warm): its frames go nowhere */
        TCP_FEATURE_RESET_DUE = 262144   /* over, but its reset found no buffer yet */
 };
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dataplane/stack_internal.h"
+#include "dataplane/tcp_loss.h"
 
 #define TCP_OVERHEAD_BYTES (IPV4_HEADER_BYTES + TCP_HEADER_BYTES)
 #define TCP_FRAME_OFF      IPV4_PAYLOAD_OFF
@@ -259,6 +260,20 @@ static void tcp_frame_payload(const struct stack *stack, const struct tcp_conn *
     frame->bytes += len_bytes;
 }
 
+/* All of a frame of tcp_warm but its end: it goes nowhere. */
+static void tcp_frame_drop(struct stack *stack, struct tcp_frame *frame,
+                           const struct tcp_conn *conn)
+{
+    uint32_t next_hop_be32 = conn->next_hop_be32;
+    tcp_frame_finish(stack, frame);
+    if (next_hop_be32 != 0 || route_next_hop(stack, conn->flow.peer_be32, &next_hop_be32)) {
+        neighbour_warm(stack, next_hop_be32, &frame->pkt);
+    }
+    __builtin_prefetch(&stack->tx_pkts[stack->tx_tail & (STACK_TX_QUEUE_PKTS - 1)], 1);
+    (void)stack->nic->ops->tx_burst(stack->nic, &frame->pkt, 0); /* looks at its ring */
+    stack->nic->ops->tx_free(stack->nic, &frame->pkt);
+}
+
 /* One segment with len_bytes from the send ring, at sequence number seq. False: no buffer now. */
 static bool tcp_send_data(struct stack *stack, struct tcp_conn *conn, uint32_t seq,
                           uint32_t len_bytes, uint8_t flags, uint8_t tos)
@@ -270,6 +285,10 @@ static bool tcp_send_data(struct stack *stack, struct tcp_conn *conn, uint32_t s
     tcp_conn_header(stack, conn, &frame, seq, flags);
     tcp_frame_payload(stack, conn, &frame, seq, len_bytes);
     frame.tos |= tos;
+    if (__builtin_expect(tcp_has(conn, TCP_FEATURE_DRY), 0)) {
+        tcp_frame_drop(stack, &frame, conn);
+        return true;
+    }
     tcp_frame_send(stack, &frame, tcp_neighbour(stack, conn));
     return true;
 }
@@ -635,35 +654,38 @@ void tcp_output(struct stack *stack, struct tcp_conn *conn)
 
 /* ---- a send that is expected ---- */
 
-/* On a copy of the connection, which may change: so the real one cannot. The copy's way through
- * what decides and builds is the way that the send will take. */
+/* Nothing is under way or waits, in either direction. */
+static bool tcp_is_quiet(const struct tcp_conn *conn)
+{
+    const uint32_t busy = TCP_FEATURE_FIN_QUEUED | TCP_FEATURE_BLOCKED | TCP_FEATURE_URGENT_OUT;
+    return (conn->flow.state == TCP_ESTABLISHED || conn->flow.state == TCP_CLOSE_WAIT) &&
+           (conn->features & busy) == 0 && conn->snd_una == conn->snd_nxt &&
+           conn->loss.first == TCP_NO_INDEX && stream_reader_ready(&conn->send) == 0 &&
+           conn->mtu_raise_ns == 0;
+}
+
+/* tcp_output on a copy of the connection, which may change: so the real one cannot. What lies
+ * outside of a connection is left alone (the wheel: the copy's timer looks as if it were there, and
+ * due already; the transmit queue: TCP_FEATURE_DRY) or put back (the record of the segment). */
 void tcp_warm(struct stack *stack, const struct tcp_conn *conn, uint32_t len_bytes)
 {
+    struct pkt pkt;
+    if (!tcp_is_quiet(conn) || !stack_tx_ready(stack) ||
+        !stack->nic->ops->tx_alloc(stack->nic, &pkt)) {
+        return; /* what is not quiet is not cold */
+    }
+    stack->nic->ops->tx_free(stack->nic, &pkt); /* so there is one for the copy */
     struct tcp_conn copy = *conn;
-    struct tcp_frame frame;
-    uint32_t next_hop_be32 = copy.next_hop_be32;
     const uint16_t ip_id = stack->ip_id;
-    bool open = copy.flow.state == TCP_ESTABLISHED || copy.flow.state == TCP_CLOSE_WAIT;
-    if (!open || tcp_has(&copy, TCP_FEATURE_FIN_QUEUED) || !stack_tx_ready(stack) ||
-        !stack->nic->ops->tx_alloc(stack->nic, &frame.pkt)) {
-        return;
+    copy.features |= TCP_FEATURE_DRY;
+    copy.timer.prev = &copy.timer.next;
+    copy.timer.due_ns = 0;
+    copy.ack_now = 0;
+    copy.send.tail_cached +=
+        tcp_min_u32(tcp_min_u32(len_bytes, tcp_payload_max(&copy)), copy.send.size_bytes);
+    tcp_output(stack, &copy);
+    while (copy.loss.last != TCP_NO_INDEX) {
+        tcp_sent_free(stack, &copy, copy.loss.last);
     }
-    uint32_t bytes = tcp_min_u32(len_bytes, tcp_payload_max(&copy));
-    bytes = tcp_min_u32(bytes, copy.send.size_bytes - stream_reader_ready(&copy.send));
-    uint32_t seq = copy.iss + 1 + copy.send.tail_cached;
-    copy.send.tail_cached += bytes;
-    enum rs_tcp_limit limit;
-    (void)tcp_next_bytes(stack, &copy, TCP_SEND_BATCH_BYTES, &limit);
-    tcp_conn_header(stack, &copy, &frame, seq, tcp_conn_flags(&copy) | TCP_FLAG_PSH);
-    tcp_frame_payload(stack, &copy, &frame, seq, bytes);
-    tcp_frame_finish(stack, &frame);
-    if (next_hop_be32 != 0 || route_next_hop(stack, copy.flow.peer_be32, &next_hop_be32)) {
-        neighbour_warm(stack, next_hop_be32, &frame.pkt);
-    }
-    stack->nic->ops->tx_free(stack->nic, &frame.pkt);
     stack->ip_id = ip_id;
-    __builtin_prefetch(&stack->tx_pkts[stack->tx_tail & (STACK_TX_QUEUE_PKTS - 1)], 1);
-    if (stack->tcp.sent_free != TCP_NO_INDEX) { /* the record that the segment will have */
-        __builtin_prefetch(&stack->tcp.sent[stack->tcp.sent_free], 1);
-    }
 }

@@ -34,7 +34,7 @@ static uint8_t *walked;
 static uint8_t order[ORDER_BYTES];
 static uint64_t ticks[KINDS][REPEATS];
 
-/* One end sends; what comes out at the other is taken by this. */
+/* One end sends; the other takes that and answers, which acknowledges it. */
 struct path {
     const char *name;
     struct rig_socket socket;
@@ -53,6 +53,12 @@ static void take(struct path *path)
                                     : rig_read(&path->other, got + count, ORDER_BYTES - count);
     }
     CHECK(memcmp(got, order, ORDER_BYTES) == 0);
+    CHECK(path->peer != NULL ? rig_peer_write(path->peer, "y", 1) == 1
+                             : rig_write(&path->other, "y", 1) == 1);
+    for (int i = 0; rig_read(&path->socket, got, 1) == 0; i++) {
+        CHECK(i < 10000); /* nor its answer */
+        rig_turn();
+    }
 }
 
 static uint64_t send_one(struct path *path)
