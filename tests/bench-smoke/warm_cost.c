@@ -115,8 +115,9 @@ static bool measure(struct path *path)
            (int)(34 - strlen(path->name)), "");
     for (int kind = 0; kind < KINDS; kind++) {
         qsort(ticks[kind], REPEATS, sizeof(ticks[kind][0]), compare);
-        printf("  %-36s %8" PRIu64 " %8.2f\n", kind_names[kind], ticks[kind][REPEATS / 2],
-               (double)ticks[kind][REPEATS / 2] / (double)ticks[STEADY][REPEATS / 2]);
+        const uint64_t median = ticks[kind][REPEATS / 2], middle = ticks[STEADY][REPEATS / 2];
+        printf("  %-36s %8" PRIu64 " %8.2f\n", kind_names[kind], median,
+               (double)median / (double)middle);
     }
     return ticks[WARMED][REPEATS / 2] < ticks[COLD][REPEATS / 2];
 }

@@ -100,14 +100,15 @@ static int teardown(void **state)
 static bool next(struct rs_capture_record *record, const uint8_t **frame)
 {
     static uint8_t copy[RS_CAPTURE_FRAME_MAX_BYTES];
-    enum rs_status status = capture_reader_peek(&reader, record, frame);
-    if (status == RS_WOULD_BLOCK) {
+    const uint8_t *bytes = NULL;
+    enum rs_status status = capture_reader_peek(&reader, record, &bytes);
+    *frame = copy;
+    if (status != RS_OK || bytes == NULL) {
+        assert_int_equal(status, RS_WOULD_BLOCK);
         return false;
     }
-    assert_int_equal(status, RS_OK);
-    memcpy(copy, *frame, record->len_bytes);
+    memcpy(copy, bytes, record->len_bytes);
     capture_reader_consume(&reader, record);
-    *frame = copy;
     return true;
 }
 
