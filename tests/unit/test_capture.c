@@ -136,7 +136,7 @@ static void expect_datagram(const struct rs_capture_record *record, const uint8_
 static void what_is_sent_is_shown_as_on_the_wire(void **state)
 {
     static const uint32_t caps[] = {0, NIC_CAP_TX_IP_CSUM | NIC_CAP_TX_UDP_CSUM};
-    struct rs_capture_record record;
+    struct rs_capture_record record = {.len_bytes = 0};
     const uint8_t *frame;
     uint8_t payload[900];
     (void)state;
@@ -159,7 +159,7 @@ static void what_is_sent_is_shown_as_on_the_wire(void **state)
 
 static void a_frame_that_the_nic_takes_late_is_shown_once(void **state)
 {
-    struct rs_capture_record record;
+    struct rs_capture_record record = {.len_bytes = 0};
     const uint8_t *frame;
     uint32_t count = 0;
     (void)state;
@@ -181,7 +181,7 @@ static void a_frame_that_the_nic_takes_late_is_shown_once(void **state)
 
 static void a_burst_from_the_nic_is_shown(void **state)
 {
-    struct rs_capture_record record;
+    struct rs_capture_record record = {.len_bytes = 0};
     const uint8_t *frame;
     uint8_t bytes[2][100];
     struct pkt pkts[2];
@@ -209,7 +209,7 @@ static void what_the_nic_cuts_is_shown_in_pieces(void **state)
 {
     enum { PAYLOAD = 3000, SEGMENT = 1448, HEADERS = 54 };
     static uint8_t bytes[HEADERS + PAYLOAD];
-    struct rs_capture_record record;
+    struct rs_capture_record record = {.len_bytes = 0};
     const uint8_t *frame;
     uint32_t seq = 1000, left = PAYLOAD;
     (void)state;
@@ -254,7 +254,7 @@ static void what_the_nic_cuts_is_shown_in_pieces(void **state)
 
 static void a_local_datagram_is_shown_as_a_frame(void **state)
 {
-    struct rs_capture_record record;
+    struct rs_capture_record record = {.len_bytes = 0};
     const uint8_t *frame;
     (void)state;
     make(0, 0);
@@ -276,7 +276,7 @@ static void a_local_datagram_is_shown_as_a_frame(void **state)
 
 static void a_snap_length_cuts_and_tells(void **state)
 {
-    struct rs_capture_record record;
+    struct rs_capture_record record = {.len_bytes = 0};
     const uint8_t *frame;
     uint8_t payload[500] = {0};
     (void)state;
@@ -299,7 +299,7 @@ static uint64_t counted(const rs_atomic_u64 *counter)
 static void what_finds_no_room_is_counted(void **state)
 {
     enum { FRAMES = 1000 };
-    struct rs_capture_record record;
+    struct rs_capture_record record = {.len_bytes = 0};
     const uint8_t *frame;
     uint8_t payload[200] = {0};
     uint32_t kept = 0;
