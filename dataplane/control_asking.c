@@ -20,14 +20,18 @@
 
 /* ---- the lists ---- */
 
+/* Not spares, which are of no program. */
 static bool asking_wants(const struct session_socket *record, uint32_t queue_idx)
 {
-    return record != NULL && record->type == RS_SOCK_STREAM && record->home_queue_idx == queue_idx;
+    return record != NULL && record->type == RS_SOCK_STREAM &&
+           record->home_queue_idx == queue_idx &&
+           atomic_load_explicit(&record->parts[queue_idx]->spare, memory_order_relaxed) == 0;
 }
 
-/* The sockets that the queue is asked for, into a list that has room; NULL: only counts them. */
+/* The sockets that the queue is asked for, into a list with room for `most`; NULL: only counts
+ * them. Spares come and go meanwhile. */
 static uint32_t asking_list(const struct control *control, uint32_t queue_idx,
-                            struct stream_report *list)
+                            struct stream_report *list, uint32_t most)
 {
     uint32_t count = 0;
     for (const struct dp_session *session = control->sessions; session != NULL;
@@ -36,7 +40,7 @@ static uint32_t asking_list(const struct control *control, uint32_t queue_idx,
         for (uint32_t i = 0; left != 0; i++) {
             struct session_socket *record = session->records[i];
             left -= record != NULL;
-            if (!asking_wants(record, queue_idx)) {
+            if (count == most || !asking_wants(record, queue_idx)) {
                 continue;
             }
             if (list != NULL) {
@@ -54,7 +58,7 @@ static uint32_t asking_list(const struct control *control, uint32_t queue_idx,
 static void asking_ask(struct control *control, uint32_t queue_idx)
 {
     struct control_asking *asking = &control->asking;
-    uint32_t count = asking_list(control, queue_idx, NULL);
+    uint32_t count = asking_list(control, queue_idx, NULL, UINT32_MAX);
     free(asking->lists[queue_idx]);
     asking->lists[queue_idx] = NULL;
     if (count == 0) {
@@ -65,7 +69,7 @@ static void asking_ask(struct control *control, uint32_t queue_idx)
     if (list == NULL) {
         return;
     }
-    *list = (struct stream_report){.count = asking_list(control, queue_idx, list)};
+    *list = (struct stream_report){.count = asking_list(control, queue_idx, list, count)};
     struct message message = {.kind = CONTROL_REPORT};
     message.body.report = list;
     /* Not control_push: it would wait for a queue that stands still. */
