@@ -53,7 +53,9 @@ bench_fn bench_tcp_one_thread_kernel;
 bench_fn bench_tcp_blocking_kernel;
 bench_fn bench_tcp_busy_kernel;
 bench_fn bench_tcp_messages_kernel;
-bench_fn bench_tcp_bulk_kernel;
+bench_fn bench_tcp_bulk_kernel;            /* a thread and a processor for each end, blocking */
+bench_fn bench_tcp_bulk_busy_kernel;       /* ... polling */
+bench_fn bench_tcp_bulk_one_kernel;        /* one thread, as Ringsock's */
 bench_fn bench_tcp_connections_kernel;     /* one thread, as Ringsock's */
 bench_fn bench_tcp_connections_two_kernel; /* a thread and a processor for each end */
 bench_fn bench_tcp_echo_kernel;

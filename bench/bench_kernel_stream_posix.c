@@ -98,8 +98,10 @@ uint64_t bench_tcp_messages_kernel(struct bench_context *context, uint64_t itera
 struct kernel_bulk {
     int ends[2];
     uint64_t total_bytes;
-    bool sent;     /* far's, read when it has ended */
-    bool received; /* near's */
+    int flags;                /* MSG_DONTWAIT: both poll */
+    bool sent;                /* far's, read when it has ended */
+    bool received;            /* near's */
+    _Atomic uint32_t give_up; /* near tells far that it takes no more */
 };
 
 static void kernel_bulk_send(void *arg)
@@ -107,12 +109,13 @@ static void kernel_bulk_send(void *arg)
     struct kernel_bulk *bulk = arg;
     uint64_t sent = 0;
     while (sent < bulk->total_bytes) {
-        ssize_t done =
-            send(bulk->ends[0], bulk_at(sent), bulk_bytes(sent, bulk->total_bytes), MSG_NOSIGNAL);
-        if (done <= 0) {
+        ssize_t done = send(bulk->ends[0], bulk_at(sent), bulk_bytes(sent, bulk->total_bytes),
+                            bulk->flags | MSG_NOSIGNAL);
+        bool again = done < 0 && errno == EAGAIN && atomic_load(&bulk->give_up) == 0;
+        if (done <= 0 && !again) {
             return;
         }
-        sent += (uint64_t)done;
+        sent += again ? 0 : (uint64_t)done;
     }
     bulk->sent = true;
 }
@@ -124,19 +127,24 @@ static void kernel_bulk_receive(void *arg)
     uint64_t received = 0;
     bool good = true;
     while (received < bulk->total_bytes && good) {
-        ssize_t got = recv(bulk->ends[1], block, bulk_bytes(received, bulk->total_bytes), 0);
+        ssize_t got =
+            recv(bulk->ends[1], block, bulk_bytes(received, bulk->total_bytes), bulk->flags);
+        if (got < 0 && errno == EAGAIN && bulk->flags != 0) {
+            continue;
+        }
         good = got > 0 && bulk_check(block, received, (size_t)got);
         received += good ? (uint64_t)got : 0;
     }
     bulk->received = good;
     if (!good) {
+        atomic_store(&bulk->give_up, 1);
         (void)shutdown(bulk->ends[0], SHUT_RDWR); /* ends the sender, which may wait for room */
     }
 }
 
-uint64_t bench_tcp_bulk_kernel(struct bench_context *context, uint64_t iterations)
+static uint64_t kernel_bulk(struct bench_context *context, uint64_t iterations, int flags)
 {
-    struct kernel_bulk bulk = {.total_bytes = iterations * BULK_BLOCK_BYTES};
+    struct kernel_bulk bulk = {.total_bytes = iterations * BULK_BLOCK_BYTES, .flags = flags};
     if (!kernel_tcp_pair(bulk.ends)) {
         (void)kernel_tcp_fail(context, "a connection");
         return 0;
@@ -149,6 +157,48 @@ uint64_t bench_tcp_bulk_kernel(struct bench_context *context, uint64_t iteration
     context->verified = iterations;
     kernel_close_pair(bulk.ends);
     return elapsed_ns;
+}
+
+uint64_t bench_tcp_bulk_kernel(struct bench_context *context, uint64_t iterations)
+{
+    return kernel_bulk(context, iterations, 0);
+}
+
+uint64_t bench_tcp_bulk_busy_kernel(struct bench_context *context, uint64_t iterations)
+{
+    return kernel_bulk(context, iterations, MSG_DONTWAIT);
+}
+
+/* Both ends in one thread, as Ringsock's: nothing crosses from processor to processor. */
+static bool kernel_work_bulk(const int ends[2], uint64_t iterations)
+{
+    static uint8_t block[BULK_BLOCK_BYTES];
+    const uint64_t total = iterations * BULK_BLOCK_BYTES;
+    uint64_t sent = 0;
+    uint64_t received = 0;
+    while (received < total) {
+        ssize_t done = 0;
+        if (sent < total) {
+            done =
+                send(ends[0], bulk_at(sent), bulk_bytes(sent, total), MSG_DONTWAIT | MSG_NOSIGNAL);
+            if (done < 0 && errno != EAGAIN) {
+                return false;
+            }
+            sent += done > 0 ? (uint64_t)done : 0;
+        }
+        ssize_t got = recv(ends[1], block, bulk_bytes(received, total), MSG_DONTWAIT);
+        if (got == 0 || (got < 0 && errno != EAGAIN) ||
+            (got > 0 && !bulk_check(block, received, (size_t)got))) {
+            return false;
+        }
+        received += got > 0 ? (uint64_t)got : 0;
+    }
+    return true;
+}
+
+uint64_t bench_tcp_bulk_one_kernel(struct bench_context *context, uint64_t iterations)
+{
+    return kernel_measure(context, iterations, kernel_work_bulk);
 }
 
 /* ---- connections a second ---- */

@@ -26,6 +26,8 @@ const struct bench_case bench_cases[] = {
     {"tcp_messages_kernel", bench_tcp_messages_kernel, 200000, true},
     {"tcp_bulk", bench_tcp_bulk, 100000, false},
     {"tcp_bulk_kernel", bench_tcp_bulk_kernel, 100000, true},
+    {"tcp_bulk_busy_kernel", bench_tcp_bulk_busy_kernel, 100000, true},
+    {"tcp_bulk_one_kernel", bench_tcp_bulk_one_kernel, 100000, true},
     {"tcp_connections", bench_tcp_connections, 100000, false},
     {"tcp_connections_kernel", bench_tcp_connections_kernel, 50000, true},
     {"tcp_connections_two_kernel", bench_tcp_connections_two_kernel, 50000, true},
