@@ -22,6 +22,8 @@
 #define SOCKETS       12u
 #define PORT_FIRST    7100u
 #define VICTIM_FIRST  6100u /* the honest programs' ports */
+#define STREAM_FIRST  7200u /* listeners of this program, by its id */
+#define STREAMS       6u
 #define SILENT        20u
 #define LIFE_LEAST_NS 150000000u
 #define LIFE_MOST_NS  900000000u
@@ -34,7 +36,7 @@ static struct {
     struct scribble_session session;
     _Atomic uint32_t stop; /* partner: the threads of scribble_start */
     bool gentle;           /* nothing that poisons the session at once */
-    uint64_t lives, refused, poisoned, slots, messages, scanned_bytes, extents;
+    uint64_t lives, refused, poisoned, slots, messages, scanned_bytes, extents, rules;
 } scribble;
 
 static uint32_t below(uint32_t bound)
@@ -393,12 +395,121 @@ static void style_silent(uint64_t end_ns)
     }
 }
 
+/* A listener and connections to it, which nobody accepts. Their number; 0: not even a listener. */
+static uint32_t make_streams(uint32_t count)
+{
+    struct scribble_session *session = &scribble.session;
+    uint16_t port = (uint16_t)(STREAM_FIRST + (uint32_t)getpid() % 2000);
+    uint32_t channel;
+    uint32_t made = 0;
+    if (!scribble_channel_open(session, 0, &channel) ||
+        scribble_stream_make(session, channel, true, port) == NULL) {
+        return 0;
+    }
+    while (made + 1 < count && scribble_stream_make(session, channel, false, port) != NULL) {
+        made++;
+    }
+    return made + 1;
+}
+
+static void post_stream(uint8_t op, const struct scribble_socket *socket, uint32_t arg)
+{
+    const struct rs_request request = {
+        .op = op, .socket_idx = socket->idx, .generation = socket->generation, .arg = arg};
+    scribble.slots += scribble_post(&scribble.session, socket->channel, &request);
+}
+
+/* Bytes, ends, urgent marks, announcements, and everything else, while threads write over all of
+ * it, or not. */
+static void style_streams(uint64_t end_ns)
+{
+    bool threaded = below(2) == 0;
+    if (make_streams(STREAMS) < 2) {
+        return;
+    }
+    make_sockets(2, 4096);
+    if (threaded) {
+        scribble_start(false);
+    }
+    while (life_goes_on(end_ns)) {
+        struct scribble_socket *socket = any_socket();
+        socket->send_tail += socket->send_bytes != 0 ? below(512) : 0;
+        switch (below(8)) {
+        case 0:
+            post_stream(RS_OP_URGENT, socket, socket->send_tail);
+            break;
+        case 1:
+            post_stream(RS_OP_CONSUMED, socket, 0);
+            break;
+        case 2:
+            post_any(threaded || below(16) == 0);
+            break;
+        default:
+            post_stream(RS_OP_POST, socket, socket->send_tail);
+            break;
+        }
+    }
+    if (threaded) {
+        scribble_stop();
+    }
+}
+
+/* One broken rule each, on sound connections: the session must be ended for it. */
+static void style_stream_rules(uint64_t end_ns)
+{
+    struct scribble_session *session = &scribble.session;
+    struct rs_socket_client *clients = rs_view_region(&session->view, RS_REGION_SOCKET_CLIENT);
+    uint32_t rule = below(5);
+    (void)end_ns;
+    if (make_streams(3) < 3) {
+        return;
+    }
+    const struct scribble_socket *listener = &session->sockets[0];
+    const struct scribble_socket *connected = &session->sockets[1];
+    switch (rule) {
+    case 0: /* a tail outside the ring */
+        post_stream(RS_OP_POST, connected, connected->send_bytes + 1);
+        break;
+    case 1:
+        post_stream(RS_OP_URGENT, connected, connected->send_bytes + 1 + below(1u << 30));
+        break;
+    case 2: /* more read than there was */
+        atomic_store(&clients[connected->idx].recv_head[0], 1 + below(1u << 30));
+        post_stream(RS_OP_CONSUMED, connected, 0);
+        break;
+    case 3: /* more accepted; found by the next connection */
+        atomic_store(&clients[listener->idx].recv_head[0], RS_LINE_BYTES * (100 + below(1u << 20)));
+        (void)scribble_stream_make(session, 0, false,
+                                   (uint16_t)(STREAM_FIRST + (uint32_t)getpid() % 2000));
+        break;
+    default: /* a datagram */
+        post_stream(RS_OP_SEND_INLINE, connected, loopback());
+        break;
+    }
+    for (uint64_t give_up_ns = os_monotonic_ns() + 5000ull * MS; !scribble_poisoned(session);) {
+        if (os_monotonic_ns() > give_up_ns) {
+            fprintf(stderr, "stream rule %u was broken and the session lives on\n", rule);
+            exit(1);
+        }
+        os_sleep_ns(MS / 10);
+    }
+    scribble.rules++;
+}
+
 static const struct {
     const char *name;
     void (*run)(uint64_t end_ns);
-} styles[] = {{"random", style_random}, {"flood", style_flood},  {"slots", style_slots},
-              {"replay", style_replay}, {"hog", style_hog},      {"control", style_control},
-              {"silent", style_silent}, {"random", style_random}};
+} styles[] = {{"random", style_random},
+              {"flood", style_flood},
+              {"slots", style_slots},
+              {"replay", style_replay},
+              {"hog", style_hog},
+              {"control", style_control},
+              {"silent", style_silent},
+              {"random", style_random},
+              {"streams", style_streams},
+              {"stream rules", style_stream_rules},
+              {"stream rules", style_stream_rules}};
 
 #define STYLES (sizeof(styles) / sizeof(styles[0]))
 
@@ -458,8 +569,8 @@ int main(int argc, char **argv)
     }
     printf("{\"lives\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"poisoned\": %" PRIu64
            ", \"slots\": %" PRIu64 ", \"messages\": %" PRIu64 ", \"extents\": %" PRIu64
-           ", \"scanned_mib\": %" PRIu64 "}\n",
+           ", \"rules\": %" PRIu64 ", \"scanned_mib\": %" PRIu64 "}\n",
            scribble.lives, scribble.refused, scribble.poisoned, scribble.slots, scribble.messages,
-           scribble.extents, scribble.scanned_bytes >> 20);
+           scribble.extents, scribble.rules, scribble.scanned_bytes >> 20);
     return scribble.lives == 0;
 }

@@ -222,6 +222,66 @@ struct scribble_socket *scribble_socket_make(struct scribble_session *session, u
     return socket;
 }
 
+/* Its rings, as the descriptor has them now. */
+static bool scribble_rings(struct scribble_session *session, struct scribble_socket *socket)
+{
+    const struct rs_socket_desc *descs = rs_view_region(&session->view, RS_REGION_SOCKET_DESC);
+    const struct rs_socket_desc desc = descs[socket->idx];
+    for (uint32_t i = 0; i < RS_QUEUES_MAX; i++) {
+        if (desc.recv[i].size_bytes != 0 &&
+            !scribble_extent(session, desc.recv[i].ref.extent_idx)) {
+            return false;
+        }
+    }
+    socket->send_bytes = desc.send.size_bytes;
+    return desc.send.size_bytes == 0 ||
+           (scribble_extent(session, desc.send.ref.extent_idx) &&
+            rs_resolve_ring(&session->view, &desc.send, RS_EXTENT_CL, &socket->send_base) == RS_OK);
+}
+
+static bool scribble_connected(const struct scribble_session *session, uint32_t idx)
+{
+    const struct rs_socket_state *states = rs_view_region(&session->view, RS_REGION_SOCKET_STATE);
+    uint64_t give_up_ns = os_monotonic_ns() + REPLY_NS;
+    while ((atomic_load(&states[idx].level) & RS_LEVEL_CONNECTED) == 0) {
+        if (scribble_poisoned(session) || os_monotonic_ns() >= give_up_ns) {
+            return false;
+        }
+        os_sleep_ns(LOOK_NS);
+    }
+    return true;
+}
+
+struct scribble_socket *scribble_stream_make(struct scribble_session *session, uint32_t channel,
+                                             bool listens, uint16_t port)
+{
+    const struct rs_op_open open = {.family = RS_FAMILY_IPV4,
+                                    .type = RS_SOCK_STREAM,
+                                    .recv_ring_bytes = 8192,
+                                    .send_ring_bytes = 8192};
+    const struct rs_op_listen listen = {.backlog = 8};
+    const struct rs_addr at = rs_addr_v4(rs_be32(0x7f000001u), rs_be16(port));
+    struct rs_reply reply;
+    struct rs_open_reply opened;
+    if (session->socket_count >= SCRIBBLE_SOCKETS ||
+        scribble_request(session, channel, RS_OP_OPEN, NULL, &open, sizeof(open), &reply) !=
+            RS_OK) {
+        return NULL;
+    }
+    memcpy(&opened, reply.payload, sizeof(opened));
+    struct scribble_socket *socket = &session->sockets[session->socket_count++];
+    *socket = (struct scribble_socket){
+        .idx = opened.socket_idx, .generation = opened.generation, .channel = channel};
+    bool made = listens ? scribble_request(session, channel, RS_OP_BIND, socket, &at, sizeof(at),
+                                           &reply) == RS_OK &&
+                              scribble_request(session, channel, RS_OP_LISTEN, socket, &listen,
+                                               sizeof(listen), &reply) == RS_OK
+                        : scribble_request(session, channel, RS_OP_CONNECT, socket, &at, sizeof(at),
+                                           &reply) == RS_OK &&
+                              scribble_connected(session, socket->idx);
+    return made && scribble_rings(session, socket) ? socket : NULL;
+}
+
 uint32_t scribble_find(const struct scribble_session *session, const uint8_t stamp[SCRIBBLE_STAMP],
                        uint64_t *bytes)
 {

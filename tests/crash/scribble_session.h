@@ -67,6 +67,10 @@ enum rs_status scribble_request(struct scribble_session *session, uint32_t chann
  * NULL: refused. */
 struct scribble_socket *scribble_socket_make(struct scribble_session *session, uint32_t channel,
                                              uint32_t ip_be32, uint16_t port, uint32_t ring_bytes);
+/* A stream socket: listening on the port, or (listens false) connected to it, on 127.0.0.1. NULL:
+ * the dataplane refused. */
+struct scribble_socket *scribble_stream_make(struct scribble_session *session, uint32_t channel,
+                                             bool listens, uint16_t port);
 /* How often the stamp stands in memory that this program shares with the dataplane; adds what was
  * looked at to *bytes. Pages that nobody has touched are left alone. */
 uint32_t scribble_find(const struct scribble_session *session, const uint8_t stamp[SCRIBBLE_STAMP],
