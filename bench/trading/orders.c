@@ -101,17 +101,17 @@ static void orders_take_message(struct orders *orders, uint32_t session_idx,
                                 struct trade_order *message)
 {
     struct orders_session *session = &orders->sessions[session_idx];
-    if (message->magic != TRADE_ORDER_MAGIC || message->run_id != orders->run_id ||
-        message->session != session_idx) {
-        orders->strays++;
-    } else if (message->type == TRADE_ORDER_ACK && orders->orders != NULL) {
+    bool ours = message->magic == TRADE_ORDER_MAGIC && message->run_id == orders->run_id &&
+                message->session == session_idx;
+    if (ours && message->type == TRADE_ORDER_ACK && orders->orders != NULL) {
         orders_take_ack(orders, session, message);
-    } else if (message->type == TRADE_ORDER_WELCOME && !session->welcomed) {
+    } else if (ours && message->type == TRADE_ORDER_WELCOME && !session->welcomed) {
         session->welcomed = true;
         if (orders->welcomed++ == 0) {
             orders->welcome = *message;
         }
-    } else if (message->type == TRADE_ORDER_DONE_ACK && message->order_seq == session->acked) {
+    } else if (ours && message->type == TRADE_ORDER_DONE_ACK &&
+               message->order_seq == session->acked) {
         session->done = true;
     } else {
         orders->strays++;

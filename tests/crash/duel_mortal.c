@@ -194,10 +194,11 @@ static void play_listening(struct mortal *mortal, bool accepts)
     CHECK(mortal_listens(mortal)); /* the round before has waited until it can be */
     mortal_ready(mortal);
     mortal->count = 0;
-    while (accepts) {
+    for (;;) {
         struct client_socket *socket = NULL;
         uint32_t idx = mortal->count % DUEL_CONNECTIONS;
-        if (client_accept(mortal->listener, &socket, NULL) != RS_OK) {
+        if (!accepts || client_accept(mortal->listener, &socket, NULL) != RS_OK) {
+            os_sleep_ns(NS_PER_MS);
             continue;
         }
         if (mortal->sockets[idx] != NULL) {
@@ -206,9 +207,6 @@ static void play_listening(struct mortal *mortal, bool accepts)
         }
         mortal->sockets[idx] = socket;
         mortal->count++;
-    }
-    for (;;) {
-        os_sleep_ns(NS_PER_S);
     }
 }
 
