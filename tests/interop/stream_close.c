@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include "stream_rig.h"
 
@@ -67,9 +68,8 @@ static void close_crossing(void)
 /* Closed with a full way behind it: all of it still arrives, then the end. */
 static void close_ours_unsent(void)
 {
-    uint64_t filled = 0;
     struct pair pair = pair_connect("", NULL);
-    EXPECT(sscanf(side("fill %u 10", pair.slot), "%llu", (unsigned long long *)&filled) == 1);
+    const uint64_t filled = strtoull(side("fill %u 10", pair.slot), NULL, 10);
     side("close %u", pair.slot);
     AWAIT(10, "what was sent before the close",
           !pair_kernel_recv(&pair, filled) && pair.to_kernel == filled);
@@ -80,12 +80,10 @@ static void close_ours_unsent(void)
 
 static void close_kernel_unsent(void)
 {
-    unsigned long long read = 0;
     struct pair pair = pair_accept("", NULL);
     pair_kernel_fill(&pair);
     kernel_close(pair.kernel);
-    EXPECT(sscanf(side("end %u 20", pair.slot), "%llu", &read) == 1);
-    EXPECT_IS(read, pair.to_ours);
+    EXPECT_IS(strtoull(side("end %u 20", pair.slot), NULL, 10), pair.to_ours);
     side("close %u", pair.slot);
     AWAIT(5, "the kernel to have nothing open", kernel_count_open() == 0);
 }

@@ -4,16 +4,15 @@
  */
 #include <errno.h>
 #include <stddef.h>
-#include <stdlib.h>
 
 #include "stream_rig.h"
 
-#define CLOSED_PORT "7999"
+#define CLOSED_PORT 7999u
 
 static void refuse_by_kernel(void)
 {
     side("socket 1");
-    side_is("error connect: WSAECONNREFUSED", "connect 1 " RIG_KERNEL " " CLOSED_PORT " 5");
+    side_is("error connect: WSAECONNREFUSED", "connect 1 " RIG_KERNEL " %u 5", CLOSED_PORT);
     /* The same socket may try again. */
     int listener = kernel_listen(RIG_PORT, NULL);
     side("connect 1 " RIG_KERNEL " %u 5", RIG_PORT);
@@ -23,7 +22,7 @@ static void refuse_by_kernel(void)
     kernel_close(accepted);
     kernel_close(listener);
     side("socket 1 blocking=1");
-    side_is("error connect: WSAECONNREFUSED", "connect 1 " RIG_KERNEL " " CLOSED_PORT " 5");
+    side_is("error connect: WSAECONNREFUSED", "connect 1 " RIG_KERNEL " %u 5", CLOSED_PORT);
     side("close 1");
     AWAIT(5, "the kernel to have nothing open", kernel_count_open() == 0);
 }
@@ -31,7 +30,7 @@ static void refuse_by_kernel(void)
 static void refuse_by_ours(void)
 {
     int result = EINPROGRESS;
-    int fd = kernel_connect(RIG_OURS, (uint16_t)atoi(CLOSED_PORT), NULL);
+    int fd = kernel_connect(RIG_OURS, CLOSED_PORT, NULL);
     AWAIT(5, "the kernel's connect", (result = kernel_connect_result(fd)) != EINPROGRESS);
     EXPECT_IS(result, ECONNREFUSED);
     kernel_close(fd);

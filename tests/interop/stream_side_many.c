@@ -199,14 +199,14 @@ static void many_run(struct many *many)
     }
 }
 
-void side_many_connect(const struct side_many *order)
+void side_many_connect(const struct side_many *many)
 {
-    struct many many = {.order = order};
-    many_run(&many);
+    struct many run = {.order = many};
+    many_run(&run);
 }
 
-void side_many_accept(struct net_socket *listener, const struct side_many *order)
+void side_many_accept(struct net_socket *listener, const struct side_many *many)
 {
-    struct many many = {.order = order, .listener = listener};
-    many_run(&many);
+    struct many run = {.order = many, .listener = listener};
+    many_run(&run);
 }

@@ -3,6 +3,7 @@
  * on. Nothing is lost.
  */
 #include <stddef.h>
+#include <stdlib.h>
 
 #include "stream_rig.h"
 
@@ -28,9 +29,7 @@ static void await_probes_of_ours(void)
 
 static void window_kernel_stops(struct pair *pair)
 {
-    unsigned long long filled = 0;
-    EXPECT(sscanf(side("fill %u 20", pair->slot), "%llu", &filled) == 1);
-    const uint64_t until = pair->to_kernel + filled;
+    const uint64_t until = pair->to_kernel + strtoull(side("fill %u 20", pair->slot), NULL, 10);
     await_probes_of_ours();
     side_is("ok WSAEWOULDBLOCK", "try_send %u", pair->slot);
     AWAIT(20, "what was sent into the closed window",
