@@ -8,6 +8,7 @@
 #include "stream_rig.h"
 
 #define CLOSED_PORT 7999u
+#define CONNECTS    200u
 
 static void refuse_by_kernel(void)
 {
@@ -134,7 +135,6 @@ static void refuse_unknown_neighbour(void)
 {
     const struct wire_faults slow = {.delay_us = 20000};
     static const char *const other = "192.0.2.77";
-    enum { CONNECTS = 200 };
     char command[96];
     (void)snprintf(command, sizeof(command), "addr add %s/32 dev %s\n", other, rig.peer_if);
     kernel_ip(command);
