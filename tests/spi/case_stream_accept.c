@@ -204,6 +204,7 @@ CASE(WSPAccept, accept_reset, "a connection that the peer reset before is WSAECO
     SOCKADDR_IN in;
     int bytes = sizeof(in);
     stream_abort(client);
+    stream_behind_close(listener);
     spi_nonblocking(listener);
     accept_fails(WSAECONNRESET, listener, &in, &bytes);
     accept_fails(WSAEWOULDBLOCK, listener, NULL, NULL);
@@ -448,6 +449,7 @@ CASE(WSPAccept, condition_withdrawn,
     struct asked asked = {.answer = CF_DEFER};
     assert_true(stream_accept_if(listener, condition, (DWORD_PTR)&asked) == INVALID_SOCKET);
     stream_abort(client);
+    stream_behind_close(listener);
     assert_true(stream_accept_if(listener, condition, (DWORD_PTR)&asked) == INVALID_SOCKET);
     assert_int_equal(spi_error, WSAEACCES);
     assert_int_equal(asked.calls, 1);

@@ -347,7 +347,7 @@ CASE(WSPCloseSocket, tcp_linger_done, "SO_LINGER with nothing left to send does 
 
 CASE(WSPCloseSocket, tcp_linger_time, "SO_LINGER waits its time for the peer, then resets")
 {
-    struct stream_pair pair = stream_connected();
+    struct stream_pair pair = stream_connected_apart();
     DWORD value = 0;
     DWORD returned;
     (void)stream_fill(pair.client);
@@ -362,7 +362,7 @@ CASE(WSPCloseSocket, tcp_linger_time, "SO_LINGER waits its time for the peer, th
 CASE(WSPCloseSocket, tcp_linger_nonblocking,
      "a non-blocking socket that would have to wait is WSAEWOULDBLOCK, and stays open")
 {
-    struct stream_pair pair = stream_connected();
+    struct stream_pair pair = stream_connected_apart();
     OK(stream_linger(pair.client, 1, 60));
     size_t bytes = stream_fill(pair.client);
     FAILS(WSAEWOULDBLOCK, TABLE->lpWSPCloseSocket(pair.client, &spi_error));

@@ -12,7 +12,7 @@ static void blocking(SOCKET s)
  * reset, and no wait. */
 static void closes_in_order(u_short on, u_short seconds)
 {
-    struct stream_pair pair = stream_connected();
+    struct stream_pair pair = stream_connected_apart();
     OK(stream_linger(pair.client, on, seconds));
     size_t bytes = stream_fill(pair.client);
     blocking(pair.client);
@@ -32,7 +32,7 @@ CASE(WSPCloseSocket, linger_off,
 
 CASE(WSPCloseSocket, linger_dont, "SO_DONTLINGER TRUE is the same")
 {
-    struct stream_pair pair = stream_connected();
+    struct stream_pair pair = stream_connected_apart();
     OK(stream_linger(pair.client, 1, 30));
     OK(spi_set_dword(pair.client, SOL_SOCKET, SO_DONTLINGER, 1));
     size_t bytes = stream_fill(pair.client);
@@ -44,7 +44,7 @@ CASE(WSPCloseSocket, linger_dont, "SO_DONTLINGER TRUE is the same")
 /* 0 seconds: a reset, also for what the peer's buffer has no room for. */
 static void aborts(bool nonblocking)
 {
-    struct stream_pair pair = stream_connected();
+    struct stream_pair pair = stream_connected_apart();
     char block[4096];
     DWORD got;
     (void)stream_fill(pair.client);
@@ -72,7 +72,7 @@ CASE(WSPCloseSocket, linger_zero_nonblocking, "a non-blocking socket likewise")
 
 CASE(WSPCloseSocket, linger_waits, "a time on a blocking socket: returns as soon as all is sent")
 {
-    struct stream_pair pair = stream_connected();
+    struct stream_pair pair = stream_connected_apart();
     OK(stream_linger(pair.client, 1, 60));
     size_t bytes = stream_fill(pair.client);
     blocking(pair.client);
@@ -87,7 +87,7 @@ CASE(WSPCloseSocket, linger_waits, "a time on a blocking socket: returns as soon
 
 CASE(WSPCloseSocket, linger_twice, "a socket whose close waits is closed already: WSAENOTSOCK")
 {
-    struct stream_pair pair = stream_connected();
+    struct stream_pair pair = stream_connected_apart();
     DWORD sent;
     OK(stream_linger(pair.client, 1, 60));
     size_t bytes = stream_fill(pair.client);
@@ -103,7 +103,7 @@ CASE(WSPCloseSocket, linger_twice, "a socket whose close waits is closed already
 
 CASE(WSPCloseSocket, linger_expires, "when the time is over the connection is reset")
 {
-    struct stream_pair pair = stream_connected();
+    struct stream_pair pair = stream_connected_apart();
     DWORD sent = 0;
     OK(stream_linger(pair.client, 1, 1));
     (void)stream_fill(pair.client);
@@ -114,7 +114,7 @@ CASE(WSPCloseSocket, linger_expires, "when the time is over the connection is re
 
 CASE(WSPCloseSocket, linger_reset, "a close that waits ends when the peer resets")
 {
-    struct stream_pair pair = stream_connected();
+    struct stream_pair pair = stream_connected_apart();
     OK(stream_linger(pair.client, 1, 60));
     (void)stream_fill(pair.client);
     blocking(pair.client);
@@ -128,7 +128,7 @@ CASE(WSPCloseSocket, linger_reset, "a close that waits ends when the peer resets
 /* WSAEWOULDBLOCK, and the three ways out of it that the page names. */
 static SOCKET would_block(struct stream_pair *pair, size_t *bytes)
 {
-    *pair = stream_connected();
+    *pair = stream_connected_apart();
     OK(stream_linger(pair->client, 1, 60));
     *bytes = stream_fill(pair->client);
     FAILS(WSAEWOULDBLOCK, TABLE->lpWSPCloseSocket(pair->client, &spi_error));
@@ -212,7 +212,7 @@ CASE(WSPCloseSocket, linger_connecting,
 
 CASE(WSPShutdown, linger_shutdown, "SO_LINGER does not make it block")
 {
-    struct stream_pair pair = stream_connected();
+    struct stream_pair pair = stream_connected_apart();
     OK(stream_linger(pair.client, 1, 60));
     size_t bytes = stream_fill(pair.client);
     blocking(pair.client);

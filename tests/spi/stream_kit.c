@@ -49,14 +49,31 @@ SOCKET stream_accept(SOCKET listener)
     return s;
 }
 
-struct stream_pair stream_connected(void)
+static struct stream_pair pair_from(SOCKET listener, const SOCKADDR_IN *at)
 {
-    struct stream_pair pair;
-    pair.listener = stream_listener(&pair.at);
-    pair.client = stream_new();
+    struct stream_pair pair = {.listener = listener, .at = *at, .client = stream_new()};
     OK(spi_connect_to(pair.client, &pair.at));
     pair.server = stream_accept(pair.listener);
     return pair;
+}
+
+struct stream_pair stream_connected(void)
+{
+    SOCKADDR_IN at;
+    SOCKET listener = stream_listener(&at);
+    return pair_from(listener, &at);
+}
+
+/* Whoever asks for a receive buffer of a size gets one, even inside one program. */
+struct stream_pair stream_connected_apart(void)
+{
+    static const int bytes = 50000;
+    SOCKADDR_IN at;
+    SOCKET listener = stream_bound(&at);
+    OK(TABLE->lpWSPSetSockOpt(listener, SOL_SOCKET, SO_RCVBUF, (const char *)&bytes, sizeof(bytes),
+                              &spi_error));
+    OK(TABLE->lpWSPListen(listener, 8, &spi_error));
+    return pair_from(listener, &at);
 }
 
 /* ---- bytes ---- */
@@ -302,4 +319,12 @@ void stream_abort(SOCKET s)
 {
     OK(stream_linger(s, 1, 0));
     stream_close(s);
+}
+
+/* CLOSE is not waited for; an option is, and comes behind it. */
+void stream_behind_close(SOCKET other)
+{
+    const DWORD on = 1;
+    OK(TABLE->lpWSPSetSockOpt(other, SOL_SOCKET, SO_KEEPALIVE, (const char *)&on, sizeof(on),
+                              &spi_error));
 }

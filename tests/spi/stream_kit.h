@@ -26,6 +26,9 @@ struct stream_pair {
     SOCKET listener, client, server;
 };
 struct stream_pair stream_connected(void);
+/* The same, but what is sent waits in the client's send buffer while the server's is full: inside
+ * one program the two are one else. */
+struct stream_pair stream_connected_apart(void);
 
 /* Fails unless the call took or gave all. */
 void stream_send(SOCKET s, const char *text);
@@ -72,6 +75,8 @@ void stream_cancelled(struct stream_call *call);
 void stream_close(SOCKET s);
 /* SO_LINGER, then close: the peer is reset. */
 void stream_abort(SOCKET s);
+/* What was closed before is closed for its peer now, too; `other` is any other socket. */
+void stream_behind_close(SOCKET other);
 int stream_linger(SOCKET s, u_short on, u_short seconds);
 
 /* ---- the host (handles_wrap.c) ---- */
