@@ -90,6 +90,9 @@ static void a_connection_over_the_wire_does_not_change(void **state)
     rig_turns(1000); /* all timers are as they stay */
     const struct tcp_conn *conn = dp_socket_of(&socket)->stream->conn;
     struct stack *stack = rig_queue(0)->stack;
+    static struct wheel wheel;
+    /* Long quiet, a connection is not on the wheel any more. */
+    wheel_cancel(&stack->tcp.wheel, &dp_socket_of(&socket)->stream->conn->timer);
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
         static struct counters counters;
         uint16_t ip_id = stack->ip_id;
@@ -97,10 +100,13 @@ static void a_connection_over_the_wire_does_not_change(void **state)
         uint64_t due_ns = stack_next_timer_ns(stack);
         uint32_t level = rig_level(&socket);
         memcpy(&before, conn, sizeof(before));
+        memcpy(&wheel, &stack->tcp.wheel, sizeof(wheel));
         memcpy(&counters, stack_counters(stack), sizeof(counters));
         warm(&socket, lengths[i]);
         rig_turn();
         assert_memory_equal(conn, &before, sizeof(before));
+        assert_memory_equal(wheel.occupied, stack->tcp.wheel.occupied, sizeof(wheel.occupied));
+        assert_false(wheel_is_armed(&conn->timer));
         assert_int_equal(stack->ip_id, ip_id);
         assert_int_equal(stack->tx_tail, tx_tail);
         assert_int_equal(stack->tcp.sent_free, sent_free);
