@@ -384,3 +384,168 @@ CASE(threads, tcp_hammer,
         }
     }
 }
+
+/* ---- everything at once ---- */
+
+#define CHAOS_SLOTS   12u
+#define CHAOS_THREADS 4u
+#define CHAOS_STEPS   1500u
+#define CHAOS_SEED    20261125u
+
+struct chaos {
+    volatile LONG64 slots[CHAOS_SLOTS];   /* SOCKET */
+    volatile LONG port_be16[CHAOS_SLOTS]; /* of a listener that was there */
+};
+
+struct chaos_thread {
+    struct chaos *chaos;
+    uint32_t random;
+    int error; /* one that cannot be */
+    unsigned step;
+};
+
+static uint32_t chaos_next(struct chaos_thread *thread, uint32_t range)
+{
+    thread->random = thread->random * 1664525u + 1013904223u;
+    return (thread->random >> 8) % range;
+}
+
+static void chaos_put(struct chaos *chaos, uint32_t slot, SOCKET s)
+{
+    int ignored;
+    u_long on = 1;
+    DWORD returned;
+    struct linger hard = {1, 0};
+    if (s != INVALID_SOCKET) {
+        (void)TABLE->lpWSPIoctl(s, (DWORD)FIONBIO, &on, sizeof(on), NULL, 0, &returned, NULL, NULL,
+                                NULL, &ignored);
+        if (slot % 3 == 0) {
+            (void)TABLE->lpWSPSetSockOpt(s, SOL_SOCKET, SO_LINGER, (char *)&hard, sizeof(hard),
+                                         &ignored);
+        }
+    }
+    SOCKET old = (SOCKET)InterlockedExchange64(&chaos->slots[slot], (LONG64)s);
+    if (old != INVALID_SOCKET) {
+        (void)TABLE->lpWSPCloseSocket(old, &ignored);
+    }
+}
+
+static int chaos_renew(struct chaos *chaos, uint32_t slot, int *error)
+{
+    WSAPROTOCOL_INFOW info = host_catalog_entry(AF_INET, SOCK_STREAM, IPPROTO_TCP);
+    chaos_put(chaos, slot,
+              TABLE->lpWSPSocket(AF_INET, SOCK_STREAM, IPPROTO_TCP, &info, 0, 0, error));
+    return 0;
+}
+
+static int chaos_listen(struct chaos *chaos, uint32_t slot, SOCKET s, int *error)
+{
+    SOCKADDR_IN at = {.sin_family = AF_INET, .sin_addr.s_addr = 0x0100007f};
+    int bytes = sizeof(at);
+    if (TABLE->lpWSPBind(s, (struct sockaddr *)&at, sizeof(at), error) != 0 ||
+        TABLE->lpWSPListen(s, 4, error) != 0 ||
+        TABLE->lpWSPGetSockName(s, (struct sockaddr *)&at, &bytes, error) != 0) {
+        return SOCKET_ERROR;
+    }
+    InterlockedExchange(&chaos->port_be16[slot], at.sin_port);
+    return 0;
+}
+
+static int chaos_connect(struct chaos_thread *thread, SOCKET s, int *error)
+{
+    const struct chaos *chaos = thread->chaos;
+    SOCKADDR_IN at = {.sin_family = AF_INET, .sin_addr.s_addr = 0x0100007f};
+    at.sin_port = (u_short)chaos->port_be16[chaos_next(thread, CHAOS_SLOTS)];
+    return at.sin_port == 0 ? 0
+                            : TABLE->lpWSPConnect(s, (struct sockaddr *)&at, sizeof(at), NULL, NULL,
+                                                  NULL, NULL, error);
+}
+
+static int chaos_accept(struct chaos_thread *thread, SOCKET s, int *error)
+{
+    SOCKET accepted = TABLE->lpWSPAccept(s, NULL, NULL, NULL, 0, error);
+    if (accepted == INVALID_SOCKET) {
+        return SOCKET_ERROR;
+    }
+    chaos_put(thread->chaos, chaos_next(thread, CHAOS_SLOTS), accepted);
+    return 0;
+}
+
+static int chaos_step(struct chaos_thread *thread, int *error)
+{
+    struct chaos *chaos = thread->chaos;
+    uint32_t slot = chaos_next(thread, CHAOS_SLOTS);
+    SOCKET s = (SOCKET)chaos->slots[slot];
+    struct hammer hammer = {.s = s, .call = chaos_next(thread, HAMMERS)};
+    switch (chaos_next(thread, 12)) {
+    case 0:
+        return chaos_renew(chaos, slot, error);
+    case 1:
+        return chaos_listen(chaos, slot, s, error);
+    case 2:
+    case 3:
+    case 4:
+        return chaos_connect(thread, s, error);
+    case 5:
+    case 6:
+        return chaos_accept(thread, s, error);
+    case 7:
+        return TABLE->lpWSPShutdown(s, (int)chaos_next(thread, 3), error);
+    default:
+        return hammer_once(&hammer, error);
+    }
+}
+
+static DWORD WINAPI chaos_run(void *context)
+{
+    struct chaos_thread *thread = context;
+    for (; thread->step < CHAOS_STEPS; thread->step++) {
+        int error = 0;
+        if (chaos_step(thread, &error) == SOCKET_ERROR && !hammer_may(error) &&
+            error != WSAECONNREFUSED && error != WSAEALREADY && error != WSAEADDRINUSE &&
+            error != WSAEADDRNOTAVAIL) {
+            thread->error = error;
+            return 1;
+        }
+        if (thread->step % 8 == 0) {
+            SwitchToThread();
+        }
+    }
+    return 0;
+}
+
+CASE(threads, tcp_chaos,
+     "four threads connect, listen, accept, send, shut down and close each other's sockets")
+{
+    static struct chaos chaos;
+    struct chaos_thread threads[CHAOS_THREADS];
+    HANDLE handles[CHAOS_THREADS];
+    unsigned before = host_handle_count();
+    int ignored = 0;
+    for (uint32_t i = 0; i < CHAOS_SLOTS; i++) {
+        chaos.slots[i] = (LONG64)INVALID_SOCKET;
+        assert_int_equal(chaos_renew(&chaos, i, &ignored), 0);
+    }
+    for (uint32_t i = 0; i < CHAOS_THREADS; i++) {
+        threads[i] = (struct chaos_thread){.chaos = &chaos, .random = CHAOS_SEED + i};
+        handles[i] = CreateThread(NULL, 0, chaos_run, &threads[i], 0, NULL);
+        assert_non_null(handles[i]);
+    }
+    for (uint32_t i = 0; i < CHAOS_THREADS; i++) {
+        if (WaitForSingleObject(handles[i], 60000) != WAIT_OBJECT_0) {
+            fail_msg("thread %u stands at step %u of %u", i, threads[i].step, CHAOS_STEPS);
+        }
+        CloseHandle(handles[i]);
+        if (threads[i].error != 0) {
+            fail_msg("seed %u: thread %u met error %d at step %u", CHAOS_SEED, i, threads[i].error,
+                     threads[i].step);
+        }
+    }
+    for (uint32_t i = 0; i < CHAOS_SLOTS; i++) {
+        chaos_put(&chaos, i, INVALID_SOCKET);
+    }
+    assert_int_equal(host_handle_count(), before);
+    struct stream_pair pair = stream_connected();
+    stream_send(pair.client, "sane");
+    stream_expect(pair.server, "sane");
+}
