@@ -355,6 +355,8 @@ struct client_socket {
     void *_Atomic user;
     struct os_mutex control_mutex; /* guards what follows */
     bool bound;                    /* by client_bind */
+    bool
+        late_send_limit; /* SO_SNDBUF was set while it listened: connections may have come before */
     struct rs_addr local, peer;
     uint32_t option_values[RS_OPT_COUNT];
     uint32_t options_set;         /* a bit each: given by the program */
@@ -572,6 +574,9 @@ RS_CHECK_RESULT enum rs_status client_socket_move(struct client_socket *socket,
 RS_CHECK_RESULT enum rs_status client_options_replay(struct client_socket *socket);
 /* The same as steps for client_request_steps. Returns how many, below CLIENT_STEPS_MAX. */
 uint32_t client_options_steps(const struct client_socket *socket, struct client_step *steps);
+/* An option whose value here the dataplane may not have. */
+RS_CHECK_RESULT enum rs_status client_option_retell(struct client_socket *socket,
+                                                    enum rs_option option);
 RS_CHECK_RESULT enum rs_status client_members_replay(struct client_socket *socket);
 uint32_t client_option_value(const struct client_socket *socket,
                              enum rs_option option); /* given or default */

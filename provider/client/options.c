@@ -137,6 +137,19 @@ static bool option_conflicts(const struct client_socket *socket, enum rs_option 
             (option == RS_OPT_EXCLUSIVEADDR && client_option_value(socket, RS_OPT_REUSEADDR) != 0));
 }
 
+enum rs_status client_option_retell(struct client_socket *socket, enum rs_option option)
+{
+    return option_tell(socket, option, client_option_value(socket, option));
+}
+
+/* control_mutex held. Who waits for room has it by a larger limit, and nothing else may come to
+ * tell of it. */
+static void option_wake(struct client_socket *socket)
+{
+    const struct rs_op_shutdown nothing = {.how = 0};
+    (void)!client_request(socket, RS_OP_SHUTDOWN, &nothing, sizeof(nothing));
+}
+
 /* control_mutex held. */
 static enum rs_status option_set_shared(struct client_socket *socket, enum rs_option option,
                                         uint32_t value)
@@ -146,7 +159,8 @@ static enum rs_status option_set_shared(struct client_socket *socket, enum rs_op
         return RS_INVALID;
     }
     enum rs_status status = RS_OK;
-    switch (client_socket_phase(socket)) {
+    enum client_socket_phase phase = client_socket_phase(socket);
+    switch (phase) {
     case CLIENT_SOCKET_UNDECIDED:
         break;
     case CLIENT_SOCKET_LIVE:
@@ -162,7 +176,13 @@ static enum rs_status option_set_shared(struct client_socket *socket, enum rs_op
     if (status == RS_OK) {
         socket->option_values[option] = value;
         socket->options_set |= 1u << option;
+        if (option == RS_OPT_SNDBUF && phase == CLIENT_STREAM_LISTENING) {
+            socket->late_send_limit = true;
+        }
         option_apply(socket, option, value);
+        if (option == RS_OPT_SNDBUF && phase == CLIENT_STREAM_ACTIVE) {
+            option_wake(socket);
+        }
     }
     return status;
 }

@@ -334,7 +334,7 @@ enum rs_status client_socket_make(struct client *client, enum rs_socket_type typ
     atomic_store_explicit(&socket->shut, 0, memory_order_relaxed);
     atomic_store_explicit(&socket->user, NULL, memory_order_relaxed);
     socket->local = socket->peer = (struct rs_addr){.family = RS_FAMILY_NONE};
-    socket->bound = false;
+    socket->bound = socket->late_send_limit = false;
     socket->options_set = 0;
     socket->member_count = 0;
     client_send_lock(socket);

@@ -129,9 +129,11 @@ static void accept_inherit(struct client_socket *listener, struct client_socket 
     os_mutex_lock(&listener->control_mutex);
     uint32_t set = listener->options_set;
     memcpy(values, listener->option_values, sizeof(values));
+    bool late_send_limit = listener->late_send_limit;
     os_mutex_unlock(&listener->control_mutex);
     os_mutex_lock(&socket->control_mutex);
     socket->options_set = set;
+    socket->late_send_limit = late_send_limit;
     memcpy(socket->option_values, values, sizeof(values));
     os_mutex_unlock(&socket->control_mutex);
     rs_atomic_u32 *const from[] = {&listener->nonblocking, &listener->recv_timeout_ms,
@@ -157,6 +159,10 @@ static enum rs_status accept_adopt(struct client_socket *socket, const struct ac
     enum rs_status status = client_socket_read_desc(socket, &desc);
     if (status == RS_OK) {
         status = client_stream_start(socket, &desc, 0);
+    }
+    if (status == RS_OK &&
+        socket->late_send_limit) { /* the dataplane tells of room by this limit */
+        status = client_option_retell(socket, RS_OPT_SNDBUF);
     }
     if (status != RS_OK) { /* nobody will ever use the connection */
         const struct rs_op_close op = {.abort = 1};

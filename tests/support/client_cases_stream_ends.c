@@ -418,6 +418,28 @@ static void test_small_send_buffer(void **state)
     }
 }
 
+/* A listener's send buffer is made small when a connection is there and not accepted yet: its
+ * sender, which has that limit then, hears of room. */
+static void test_inherited_send_buffer(void **state)
+{
+    (void)state;
+    static uint8_t data[4096];
+    struct rs_addr to;
+    struct client_socket *accepted;
+    struct client_socket *listener = stream_make_listener(&to);
+    struct client_socket *socket = stream_make();
+    ok(client_connect(socket, &to));
+    stream_set(listener, RS_OPT_SNDBUF, sizeof(data));
+    ok(client_accept(listener, &accepted, NULL));
+    stream_set(accepted, CLIENT_OPT_SEND_TIMEOUT_MS, 5000);
+    for (uint32_t round = 0; round < 3; round++) {
+        size_t got = 0, sent = 0;
+        ok(stream_send_flags(accepted, data, sizeof(data), 0, &sent));
+        ok(stream_recv_flags(socket, data, sizeof(data), CLIENT_MSG_WAITALL, &got));
+        assert_int_equal(got, sizeof(data));
+    }
+}
+
 /* What an end that is closed, or has reset, left behind is read or given up, never mixed with what
  * later connections write where their rings are; and its place comes back. */
 static void test_left_behind(void **state)
@@ -594,6 +616,7 @@ int client_cases_stream_ends(void)
         CASE(test_send_buffer),
         CASE(test_reuse),
         CASE(test_small_send_buffer),
+        CASE(test_inherited_send_buffer),
         CASE(test_left_behind),
         CASE(test_urgent),
         CASE(test_urgent_inline),

@@ -225,7 +225,8 @@ enum event {
     EVENT_CLOSE,
     EVENT_SHUT_RECV,
     EVENT_SHUT_SEND,
-    EVENT_ROOM
+    EVENT_ROOM,
+    EVENT_LIMIT /* a larger send buffer, which was small */
 };
 
 /* Something happens to ends[0]. */
@@ -261,6 +262,9 @@ static void event_happen(struct client_socket *ends[2], enum event event)
                RS_OK) {
         }
         break;
+    case EVENT_LIMIT:
+        stream_set(ends[0], RS_OPT_SNDBUF, 1u << 14);
+        break;
     }
 }
 
@@ -293,6 +297,7 @@ static const struct wake {
     {CALL_SEND, 0, EVENT_CLOSE, RS_INTERRUPTED, 0},
     {CALL_SEND, 0, EVENT_SHUT_SEND, RS_SHUTDOWN, 0},
     {CALL_POLL, RS_LEVEL_WRITABLE, EVENT_ROOM, RS_OK, RS_LEVEL_WRITABLE},
+    {CALL_POLL, RS_LEVEL_WRITABLE, EVENT_LIMIT, RS_OK, RS_LEVEL_WRITABLE},
     {CALL_POLL, RS_LEVEL_WRITABLE, EVENT_RESET, RS_OK, RS_LEVEL_WRITABLE},
     {CALL_POLL, RS_LEVEL_WRITABLE, EVENT_SHUT_SEND, RS_OK, RS_LEVEL_WRITABLE},
     {CALL_POLL, RS_LEVEL_WRITABLE, EVENT_CLOSE, RS_INTERRUPTED, 0},
@@ -317,6 +322,9 @@ static void wake_once(const struct wake *wake, uint32_t round)
     struct client_socket *ends[2];
     struct sleeper sleeper;
     stream_make_pair(listener, &listener_addr, ends);
+    if (wake->event == EVENT_LIMIT) {
+        stream_set(ends[0], RS_OPT_SNDBUF, 2048);
+    }
     if (wake->call == CALL_SEND || wake->want == RS_LEVEL_WRITABLE) {
         fill_rings(ends[0]);
     }
