@@ -137,6 +137,9 @@ enum outcome stream_listen(struct queue *queue, struct dp_socket *socket,
 enum rs_status stream_listened(struct queue *queue, const struct message *message);
 enum rs_status stream_part_listen(struct queue *queue, const struct message *message);
 void stream_part_unlisten(struct queue *queue, struct dp_socket *part);
+/* Who listens to this address here; NULL: nobody. */
+struct dp_socket *stream_listen_find(const struct queue *queue, uint32_t ip_be32,
+                                     uint16_t port_be16);
 void stream_place(struct queue *queue, const struct message *message);
 /* SO_RCVBUF changed: what SYN-ACKs announce. */
 void stream_listen_limit(struct dp_stream *stream);
@@ -168,9 +171,6 @@ void stream_local_untake(struct dp_socket *place);
 /* The listener has a place again, for one that waits; it has none any more, for nobody. */
 void stream_local_resume(struct queue *queue, struct dp_socket *listener);
 void stream_local_refuse_all(struct queue *queue, struct dp_socket *listener);
-/* Who listens to this address here; NULL: nobody. */
-struct dp_socket *stream_local_listener(const struct queue *queue, uint32_t ip_be32,
-                                        uint16_t port_be16);
 /* False: the tail cannot be. */
 bool stream_local_tail(struct queue *queue, struct dp_socket *socket, uint32_t tail, bool urgent);
 /* With a peer, not shut and not over: goes the way of a tail that brings nothing. */

@@ -42,6 +42,24 @@ void stream_listen_limit(struct dp_stream *stream)
                                              : stream->place_bytes;
 }
 
+struct dp_socket *stream_listen_find(const struct queue *queue, uint32_t ip_be32,
+                                     uint16_t port_be16)
+{
+    struct dp_socket *any = NULL;
+    for (struct dp_socket *each = queue->listeners; each != NULL;
+         each = each->stream->listen_next) {
+        const struct tcp_listener *listener = &each->stream->listener;
+        if (listener->local_port_be16 != port_be16) {
+            continue;
+        }
+        if (listener->local_be32 == ip_be32) {
+            return each;
+        }
+        any = listener->local_be32 == 0 ? each : any;
+    }
+    return any;
+}
+
 /* The part listens on this queue; a connection comes only when there are places. */
 static enum rs_status stream_listen_begin(struct queue *queue, struct dp_socket *part,
                                           const struct message *message)
@@ -61,8 +79,7 @@ static enum rs_status stream_listen_begin(struct queue *queue, struct dp_socket 
                                              .owner = part};
     stream->place_bytes = 1u << ARENA_ORDER_MIN; /* at least; more when the rings are there */
     stream_listen_limit(stream);
-    const struct dp_socket *found =
-        stream_local_listener(queue, local->ip.v4_be32, local->port_be16);
+    const struct dp_socket *found = stream_listen_find(queue, local->ip.v4_be32, local->port_be16);
     if (found != NULL && found->stream->listener.local_be32 == local->ip.v4_be32) {
         return RS_ADDR_IN_USE;
     }

@@ -317,17 +317,21 @@ static void stream_local_watch(struct queue *queue, const struct dp_socket *from
                         unread_max);
 }
 
-/* The sender's ring is the receiver's: what is posted may be read. */
-static void stream_local_hand_over(struct dp_socket *from, struct dp_socket *to)
+/* The sender's ring is the receiver's: what is posted may be read, up to max_bytes. Returns how
+ * many. */
+static uint32_t stream_local_hand_over(struct dp_socket *from, struct dp_socket *to,
+                                       uint32_t max_bytes)
 {
     struct stream_reader *send = &from->stream->local.send;
     struct stream_writer *recv = &to->stream->local.recv;
     uint32_t ready = stream_reader_ready(send);
     uint32_t room = stream_writer_room(recv);
     uint32_t total = ready < room ? ready : room;
+    total = total < max_bytes ? total : max_bytes;
     stream_writer_commit(recv, total);
     stream_reader_consume(send, total);
     stream_writer_publish(recv, &to->state->recv_tail);
+    return total;
 }
 
 /* Up to max_bytes of what is sent and has room. Returns how many. */
@@ -396,7 +400,11 @@ static bool stream_local_move(struct queue *queue, struct dp_socket *from, struc
         return false;
     }
     if (to->stream->local.lender != NULL) {
-        stream_local_hand_over(from, to);
+        if (stream_local_captured(queue)) { /* which copies them */
+            part->bytes_left -= stream_local_hand_over(from, to, (uint32_t)part->bytes_left);
+        } else {
+            (void)stream_local_hand_over(from, to, UINT32_MAX);
+        }
         stream_local_watch(queue, from, to);
     } else {
         part->bytes_left -= stream_local_copy(from, to, (uint32_t)part->bytes_left);
@@ -634,24 +642,6 @@ static void stream_local_init(const struct queue *queue, struct dp_socket *socke
     stream_writer_init(&local->recv, rings.recv_base, rings.recv_bytes, limit, 0);
 }
 
-struct dp_socket *stream_local_listener(const struct queue *queue, uint32_t ip_be32,
-                                        uint16_t port_be16)
-{
-    struct dp_socket *any = NULL;
-    for (struct dp_socket *each = queue->listeners; each != NULL;
-         each = each->stream->listen_next) {
-        const struct tcp_listener *listener = &each->stream->listener;
-        if (listener->local_port_be16 != port_be16) {
-            continue;
-        }
-        if (listener->local_be32 == ip_be32) {
-            return each;
-        }
-        any = listener->local_be32 == 0 ? each : any;
-    }
-    return any;
-}
-
 static void stream_local_refuse(struct queue *queue, struct dp_socket *socket)
 {
     if (stream_local_captured(queue)) {
@@ -785,7 +775,7 @@ enum rs_status stream_local_connect(struct queue *queue, struct dp_socket *socke
     if (stream_local_captured(queue)) {
         stream_capture_segment(queue, socket, TCP_FLAG_SYN, 0);
     }
-    struct dp_socket *listener = stream_local_listener(queue, other.ip.v4_be32, other.port_be16);
+    struct dp_socket *listener = stream_listen_find(queue, other.ip.v4_be32, other.port_be16);
     if (listener != NULL) {
         stream_local_try(queue, socket, listener);
     } else {

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "dataplane/capture.h"
 #include "dataplane/session.h"
 #include "dataplane/stream.h"
 #include "rings/byteorder.h"
@@ -509,6 +510,46 @@ static void it_tells_about_itself(void **state)
     assert_int_equal(rig_close(&pair.a, true, 0), RS_OK);
 }
 
+/* Bytes that only change hands cost nothing, but a capture copies them: then they cost what a copy
+ * to another program does. */
+static void captured_bytes_are_bounded(void **state)
+{
+    enum { BYTES = 1000 };
+    static struct capture capture;
+    static struct rs_capture_queue shared;
+    static struct rs_capture_reader_word reader;
+    static _Alignas(RS_LINE_BYTES) uint8_t ring[1u << 16], data[RIG_RING];
+    struct queue *queue = rig_queue(0);
+    struct rig_socket listener = listening("127.0.0.1:80", 5), a = rig_open(&programs[0]);
+    (void)state;
+    assert_int_equal(rig_connect(&a, "127.0.0.1:80"), RS_OK);
+    struct rig_socket b = accepted(&listener);
+    assert_int_equal(b.desc->flags, RS_DESC_RECV_SHARED);
+    rig_turns(20);
+    queue->bytes_now = BYTES;
+    for (uint32_t round = 0; round < 2; round++) {
+        uint32_t turns = 0, tail = word(&b.state->recv_tail);
+        assert_int_equal(rig_write(&a, data, RIG_RING), RIG_RING);
+        for (uint32_t moved = 0; moved < RIG_RING; turns++) {
+            assert_true(turns < 1000); /* the bytes do not come */
+            (void)queue_poll(queue);
+            uint32_t now = word(&b.state->recv_tail) - tail - moved;
+            assert_true(round == 0 || now <= BYTES);
+            moved += now;
+        }
+        assert_true(round == 0 ? turns == 1 : turns > RIG_RING / BYTES);
+        assert_int_equal(rig_read(&b, data, RIG_RING), RIG_RING);
+        rig_turns(20);
+        capture_init(&capture, ring, sizeof(ring), &shared, &reader.head, 0);
+        capture.local = true;
+        queue_set_capture(queue, &capture);
+    }
+    queue_set_capture(queue, NULL);
+    assert_true(atomic_load(&shared.frames[RS_CAPTURE_KIND_LOCAL]) >= RIG_RING / BYTES);
+    assert_int_equal(rig_close(&a, false, 0), RS_OK);
+    assert_int_equal(rig_close(&b, false, 0), RS_OK);
+}
+
 static void bad_words_are_poison(void **state)
 {
     struct pair pair = joined("127.0.0.1:80");
@@ -559,6 +600,7 @@ int main(void)
         ONE(with_itself_on_another_queue),
         TWO(with_itself_on_another_queue),
         ONE(it_tells_about_itself),
+        ONE(captured_bytes_are_bounded),
         ONE(bad_words_are_poison),
         ONE(bad_heads_are_poison),
     };
