@@ -17,7 +17,8 @@ static void warm_written(uint8_t *base, uint32_t len_bytes)
 {
     for (uint32_t off = 0; off < len_bytes; off += RS_LINE_BYTES) {
         volatile uint8_t *byte = base + off;
-        *byte = *byte;
+        uint8_t same = *byte;
+        *byte = same;
     }
 }
 

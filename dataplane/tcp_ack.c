@@ -109,10 +109,9 @@ static bool measure_rtt(struct stack *stack, struct tcp_conn *conn, const struct
  */
 
 /* RFC 9293 3.10.7.4: by the newest segment. Of two that acknowledge the same only a larger window
- * or a closed one counts, as they may have overtaken each other. */
-static void take_window(struct tcp_conn *conn, struct tcp_ack *ack)
+ * or a closed one counts, as they may have overtaken each other. True: it has moved. */
+static bool take_window(struct tcp_conn *conn, const struct tcp_segment *segment)
 {
-    const struct tcp_segment *segment = ack->segment;
     uint32_t window = (uint32_t)segment->window << conn->send_wscale;
     bool newer = rs_seq_before(conn->snd_una, segment->ack) ||
                  rs_seq_before(conn->snd_wl1, segment->seq) ||
@@ -120,15 +119,16 @@ static void take_window(struct tcp_conn *conn, struct tcp_ack *ack)
                   (rs_seq_before(conn->snd_wl2, segment->ack) ||
                    (conn->snd_wl2 == segment->ack && (window > conn->snd_wnd || window == 0))));
     if (!newer) {
-        return;
+        return false;
     }
-    ack->window_moved = window != conn->snd_wnd;
+    bool moved = window != conn->snd_wnd;
     conn->snd_wnd = window;
     conn->snd_wl1 = segment->seq;
     conn->snd_wl2 = segment->ack;
     if (window > conn->snd_wnd_max) {
         conn->snd_wnd_max = window;
     }
+    return moved;
 }
 
 /* A record, or its first bytes, is acknowledged. */
@@ -260,12 +260,8 @@ static bool only_window(const struct tcp_conn *conn, const struct tcp_segment *s
 static void window_input(struct stack *stack, struct tcp_conn *conn,
                          const struct tcp_segment *segment)
 {
-    struct tcp_ack ack;
-    ack.segment = segment;
-    ack.window_moved = false;
     conn->persist_tries = 0;
-    take_window(conn, &ack);
-    if (ack.window_moved) {
+    if (take_window(conn, segment)) {
         tcp_rearm_retransmit(stack, conn);
         tcp_ready(stack, conn);
     }
@@ -286,7 +282,7 @@ void tcp_ack_input(struct stack *stack, struct tcp_conn *conn, const struct tcp_
     bool had_data = loss->first != TCP_NO_INDEX;
     if (!rs_seq_before(segment->ack, conn->snd_una)) {
         conn->persist_tries = 0; /* it answers: then the window may stay closed for ever */
-        take_window(conn, &ack);
+        ack.window_moved = take_window(conn, segment);
         ack.duplicate = is_duplicate(conn, &ack);
         ack.ece = tcp_has(conn, TCP_FEATURE_ECN) && (segment->flags & TCP_FLAG_ECE) != 0;
     }
