@@ -20,6 +20,9 @@
 
 /* Sockets of one session that get another try in one iteration. */
 #define REQUEST_RETRIES 16u
+/* How far ahead lines are asked for, and up to how many sockets they are likely to be near. */
+#define REQUEST_AHEAD       8u
+#define REQUEST_FEW_SOCKETS 64u
 
 void request_budget_refill(struct queue *queue, struct session_part *part)
 {
@@ -351,15 +354,50 @@ static enum outcome request_one(struct queue *queue, struct dp_channel *channel,
     }
 }
 
+static struct dp_socket *request_ahead(const struct dp_channel *channel, uint32_t ahead)
+{
+    uint32_t idx = slot_consumer_ahead(&channel->requests, ahead);
+    return idx < channel->session->config->limit_sockets ? channel->part->sockets[idx] : NULL;
+}
+
+/* With many sockets the lines of each come from memory, a dozen of them one after the other. So
+ * while one request is worked on those of later ones are asked for: first the socket's own, then
+ * what hangs on these. */
+static void request_prefetch(const struct dp_channel *channel)
+{
+    const struct dp_socket *socket = request_ahead(channel, REQUEST_AHEAD);
+    if (socket != NULL) {
+        stream_prefetch(socket);
+    }
+    socket = request_ahead(channel, REQUEST_AHEAD / 2);
+    if (socket == NULL || socket->stream == NULL) {
+        return;
+    }
+    const struct dp_stream *stream = socket->stream;
+    if (stream->local.on) {
+        const struct stream_reader *send = &stream->local.send;
+        __builtin_prefetch(send->base + (send->tail_cached & (send->size_bytes - 1)));
+        if (stream->local.peer != NULL) {
+            stream_prefetch(stream->local.peer);
+        }
+    } else if (stream->conn != NULL) {
+        tcp_prefetch(stream->conn);
+    }
+}
+
 /* One channel's turn. True: it used all of it. */
 static bool request_take_turn(struct queue *queue, struct dp_channel *channel, int32_t slots)
 {
     struct session_part *part = channel->part;
     struct rs_request request;
     uint32_t taken = 0;
+    bool prefetches = part->open_sockets > REQUEST_FEW_SOCKETS;
     request_turn(part, slots);
     while (part->turn_left > 0 && part->poison_status == RS_OK &&
            slot_consumer_peek(&channel->requests, &request)) {
+        if (prefetches) {
+            request_prefetch(channel);
+        }
         if (request_one(queue, channel, &request) != OUTCOME_DONE) {
             break;
         }

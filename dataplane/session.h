@@ -88,39 +88,44 @@ struct dp_channel {
  * CONTROL_OPENED until QUEUE_CLOSED, or from CONTROL_PART_ADD until QUEUE_PART_REMOVED, but for the
  * fields marked. */
 struct dp_socket {
-    struct udp_socket udp;      /* of a datagram socket */
+    _Alignas(RS_LINE_BYTES) struct udp_socket udp; /* of a datagram socket */
+    /* a line: what every request and datagram looks at */
     struct dp_stream *stream;   /* of a stream socket; NULL: a datagram socket. Both read */
     struct dp_session *session; /* both read */
     struct session_part *part;
-    struct session_socket *record; /* control's; read here for the other parts */
-    uint32_t idx, generation;      /* both read */
-    struct rs_socket_state *state; /* dp memory of this socket */
-    struct rs_socket_desc *desc;
+    struct rs_socket_state *state;         /* dp memory of this socket */
     const struct rs_socket_client *client; /* untrusted */
-    struct dgram_send_reader send;         /* size 0: no rings yet, or not at home */
-    struct dgram_writer recv;
-    _Atomic uint32_t recv_tail;     /* how far recv is filled; partners: the other parts' look at
-                                       SO_RCVBUF, ringsockctl */
-    uint32_t happened;              /* RS_LEVEL_* that came true in this iteration */
-    uint32_t arm_seen;              /* arm_seq last hinted */
     struct dp_socket *touched_next; /* list of sockets with something new in this iteration */
+    uint32_t idx, generation;       /* both read */
+    bool home;
+    bool touched, blocked;
+    bool send_sealed;  /* the send ring's extent is: its records may be read */
+    bool posted;       /* a POST was consumed in this iteration, at post_position */
+    bool closing;      /* CLOSE came while blocked: its answer waits in close_reply */
+    bool orphan;       /* a stream socket whose CLOSE is answered and whose connection lives on */
+    bool with_control; /* QUEUE_BIND or QUEUE_SPREAD is with the control thread */
+    /* a line: who sends */
+    const struct dp_channel *post_channel;
+    uint32_t post_position;
+    uint32_t happened;             /* RS_LEVEL_* that came true in this iteration */
+    struct dgram_send_reader send; /* size 0: no rings yet, or not at home */
+    struct rs_ring_ref send_ring;  /* as recv_ring below */
+    /* a line: who receives */
+    struct dgram_writer recv;
+    _Atomic uint32_t recv_tail; /* how far recv is filled; partners: the other parts' look at
+                                   SO_RCVBUF, ringsockctl */
+    uint32_t arm_seen;          /* arm_seq last hinted */
+    uint32_t recv_limit_bytes;  /* SO_RCVBUF; 0: the whole ring */
+    uint32_t multicast_if_be32; /* 0: the NIC of the home queue */
+    /* cold */
+    struct session_socket *record; /* control's; read here for the other parts */
+    struct rs_socket_desc *desc;
     struct dp_socket *hint_next;    /* the part's queue of sockets that wait to be hinted */
     struct dp_socket **hint_link;   /* what points at it there; NULL: it does not wait */
     uint32_t hint_happened;         /* RS_LEVEL_* it waits with */
     struct dp_socket *blocked_next; /* the part's queue of sockets that wait for budget or NIC */
-    bool home;
-    bool touched, blocked;
-    bool send_sealed; /* the send ring's extent is: its records may be read */
-    bool posted;      /* a POST was consumed in this iteration, at: */
-    uint32_t post_position;
-    const struct dp_channel *post_channel;
-    bool closing;      /* CLOSE came while blocked: its answer waits in close_reply */
-    bool orphan;       /* a stream socket whose CLOSE is answered and whose connection lives on */
-    bool with_control; /* QUEUE_BIND or QUEUE_SPREAD is with the control thread */
     struct message_reply close_reply;
     bool reuse, exclusive, surface_connreset;
-    uint32_t recv_limit_bytes;  /* SO_RCVBUF; 0: the whole ring */
-    uint32_t multicast_if_be32; /* 0: the NIC of the home queue */
     /* At home, for reports: relaxed stores where things change that change rarely. */
     _Atomic uint64_t local_name, peer_name; /* dp_socket_name; 0: none */
     _Atomic uint32_t send_wait_bytes;       /* of the send ring, known of and not sent yet */
@@ -128,10 +133,13 @@ struct dp_socket {
     _Atomic uint32_t spare;          /* 1: of no program now (stream_spare.c) */
     /* for the queue from CONTROL_BOUND or CONTROL_PART_ADD on */
     uint8_t *recv_base, *send_base;
-    struct rs_ring_ref recv_ring, send_ring;
+    struct rs_ring_ref recv_ring;
     void *allocation;   /* control: what free wants */
     uint32_t queue_idx; /* control */
 };
+static_assert(offsetof(struct dp_socket, stream) == RS_LINE_BYTES &&
+                  offsetof(struct dp_socket, post_channel) == 2 * RS_LINE_BYTES,
+              "lines of dp_socket");
 
 /* Address and port in one word, so that a report never has half of one; 0 only for no port. */
 static inline uint64_t dp_socket_name(uint32_t ip_be32, uint16_t port_be16)

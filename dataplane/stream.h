@@ -34,6 +34,7 @@ enum stream_phase {
 
 /* One end of a local connection. */
 struct stream_local {
+    /* a line: */
     bool on;         /* the socket's connection is a local one, or is to be */
     bool shut;       /* an end follows what is in the send ring */
     bool ended;      /* and was told to the peer, if there is one */
@@ -41,25 +42,27 @@ struct stream_local {
     bool over;       /* nothing comes or goes any more */
     bool port_taken; /* own's, of the queue */
     bool ready;
-    struct rs_addr own, other;
+    uint8_t limit;          /* enum rs_tcp_limit, what holds the sender back now */
     struct dp_socket *peer; /* NULL: none yet, or no more */
     struct stream_reader send;
     struct stream_writer recv;
+    /* a line: */
     const rs_atomic_u32 *recv_head;
+    struct dp_socket *ready_next; /* queue's list */
     /* Within one session: whose send ring is read as this end's receive ring, and who reads this
      * one's so. A socket that is lent keeps its place. */
     struct dp_socket *lender, *borrower;
+    uint64_t sent_bytes, received_bytes;
+    uint32_t freed; /* send_head, when the send ring is lent */
     bool may_lend;  /* its CONNECT is not answered yet, so its descriptor may still change */
     bool kept;      /* over and an orphan, but lent */
-    uint32_t freed; /* send_head, when the send ring is lent */
-    struct dp_socket *ready_next;                 /* queue's list */
-    struct dp_socket *orphan_next, **orphan_link; /* so */
+    /* cold */
+    struct rs_addr own, other;
+    struct dp_socket *orphan_next, **orphan_link; /* queue's list */
     struct dp_socket *shared_next, **shared_link; /* so */
     uint64_t linger_until_tsc;                    /* 0: no limit */
-    uint64_t sent_bytes, received_bytes;
-    uint64_t over_tsc;           /* 0: not yet */
-    uint8_t limit;               /* enum rs_tcp_limit, what holds the sender back now */
-    struct tcp_limits limits;    /* TSC */
+    uint64_t over_tsc;                            /* 0: not yet */
+    struct tcp_limits limits;                     /* TSC */
     uint32_t isn;                /* of both ends, where `ringsockctl capture` shows segments */
     struct dp_socket *waits_for; /* a listener without places */
     struct dp_socket *wait_next;
@@ -72,19 +75,20 @@ struct dp_stream {
     bool leaving; /* conn was closed or aborted, TCP_EVENT_GONE is to come */
     bool bound;   /* by BIND */
     bool send_shut;
-    bool notify_waits; /* notify can be reached */
+    bool notify_waits;         /* notify can be reached */
+    uint32_t level;            /* as in the state line */
+    uint32_t notify;           /* recv_notify there */
+    uint32_t send_tail;        /* the newest that TCP was told */
+    uint32_t recv_limit_bytes; /* SO_RCVBUF; 0: the whole ring */
+    uint32_t send_limit_bytes; /* SO_SNDBUF; 0: the whole ring */
+    bool waits; /* came by a listener and is not accepted yet: recv_head is no_head, not the
+                   client's */
+    rs_atomic_u32 no_head;       /* 0 */
+    struct dp_socket *gone_next; /* queue's list of orphans whose connection is gone */
+    _Alignas(RS_LINE_BYTES) struct stream_local local;
     uint32_t local_be32;
     uint16_t local_port_be16;
-    uint32_t level;     /* as in the state line */
-    uint32_t notify;    /* recv_notify there */
-    uint32_t send_tail; /* the newest that TCP was told */
     struct tcp_settings settings;
-    uint32_t recv_limit_bytes;   /* SO_RCVBUF; 0: the whole ring */
-    uint32_t send_limit_bytes;   /* SO_SNDBUF; 0: the whole ring */
-    struct dp_socket *gone_next; /* queue's list of orphans whose connection is gone */
-    /* of one that came by a listener */
-    bool waits; /* for the program to accept it: recv_head is no_head, not the client's */
-    rs_atomic_u32 no_head; /* 0 */
     /* of a listening socket and its parts */
     struct tcp_listener listener;
     struct tcp_backlog backlog; /* at home, for all parts */
@@ -98,8 +102,37 @@ struct dp_stream {
     struct dp_socket *place_next;
     struct dp_socket *listen_next;   /* queue's list */
     struct dp_socket *local_waiting; /* local connections that wait for a place, oldest first */
-    struct stream_local local;
 };
+static_assert(offsetof(struct dp_stream, local) == RS_LINE_BYTES &&
+                  offsetof(struct dp_stream, local.recv_head) == 2 * RS_LINE_BYTES &&
+                  offsetof(struct dp_stream, local.own) <= 3 * RS_LINE_BYTES,
+              "lines of dp_stream");
+
+/* A stream's half lies behind its socket (session.c), so its lines can be asked for before the
+ * socket's are there. */
+static inline void stream_prefetch(const struct dp_socket *socket)
+{
+    const uint8_t *lines = (const uint8_t *)socket;
+    const uint8_t *stream = (const uint8_t *)(socket + 1);
+    __builtin_prefetch(lines + RS_LINE_BYTES, 1);
+    __builtin_prefetch(lines + 2 * RS_LINE_BYTES, 1);
+    for (uint32_t i = 0; i < 3; i++) {
+        __builtin_prefetch(stream + i * RS_LINE_BYTES, 1);
+    }
+}
+
+/* Where the bytes of a local connection will go, of one whose turn comes soon; NULL: none. */
+static inline void stream_prefetch_target(const struct dp_socket *from)
+{
+    const struct dp_socket *to = from != NULL ? from->stream->local.peer : NULL;
+    if (to != NULL) {
+        const struct stream_writer *recv = &to->stream->local.recv;
+        __builtin_prefetch(to->state, 1);
+        if (to->stream->local.lender == NULL) {
+            __builtin_prefetch(recv->base + (recv->tail & (recv->size_bytes - 1)), 1);
+        }
+    }
+}
 
 /* ---- stream.c ---- */
 

@@ -476,6 +476,8 @@ uint32_t stream_local_run(struct queue *queue)
         if (socket == NULL) {
             break;
         }
+        const struct dp_socket *next = socket->stream->local.ready_next;
+        stream_prefetch_target(next != NULL ? next->stream->local.ready_next : NULL);
         stream_local_unready(queue, socket);
         if (stream_local_turn(queue, socket)) {
             stream_local_ready(queue, socket);

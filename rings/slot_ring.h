@@ -168,6 +168,19 @@ static inline bool slot_consumer_peek(const struct slot_consumer *consumer, stru
     return true;
 }
 
+/* The socket that a request further on names, for prefetching only: nothing of it is checked.
+ * RS_NO_INDEX: there is no request so far on. */
+static inline uint32_t slot_consumer_ahead(const struct slot_consumer *consumer, uint32_t ahead)
+{
+    uint32_t position = consumer->head + ahead;
+    const struct rs_request *slot = &consumer->slots[position & consumer->mask];
+    /* Acquire as in slot_consumer_peek. */
+    if (atomic_load_explicit(&slot->seq, memory_order_acquire) != rs_slot_seq(position)) {
+        return RS_NO_INDEX;
+    }
+    return *(const volatile uint32_t *)&slot->socket_idx;
+}
+
 /* The request that slot_consumer_peek gave is done with. */
 static inline void slot_consumer_advance(struct slot_consumer *consumer)
 {

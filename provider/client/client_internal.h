@@ -321,10 +321,13 @@ struct client_socket {
     uint32_t recv_misses;     /* looks that found nothing */
     rs_atomic_u32 error_seen; /* error_seq reported */
     rs_atomic_u32 nonblocking;
-    rs_atomic_u32 shut;                      /* CLIENT_SHUT_* */
-    struct client *client;                   /* set once */
-    const struct rs_socket_state *state;     /* dp; set once */
-    struct rs_socket_client *shared;         /* cl; set once */
+    rs_atomic_u32 shut;                  /* CLIENT_SHUT_* */
+    struct client *client;               /* set once */
+    const struct rs_socket_state *state; /* dp; set once */
+    struct rs_socket_client *shared;     /* cl; set once */
+    uint32_t home_queue_idx;             /* set once */
+    rs_atomic_u32 type;                  /* enum rs_socket_type; changed under control_mutex */
+    /* the first line ends here: what a look at the socket needs of it */
     struct dgram_reader recv[RS_QUEUES_MAX]; /* base, size_bytes, head_word: set once */
     uint8_t recv_queue_idx[RS_QUEUES_MAX];   /* whose ring it is; set once */
     struct client_stream_in in;
@@ -333,8 +336,8 @@ struct client_socket {
     rs_atomic_u32 oob_inline;
     /* sending: under send_lock */
     _Alignas(RS_LINE_BYTES) client_lock send_lock;
-    uint32_t idx, generation, home_queue_idx; /* set once */
-    uint32_t peer_be32;                       /* 0: none */
+    uint32_t idx, generation; /* set once */
+    uint32_t peer_be32;       /* 0: none */
     uint16_t peer_port_be16;
     bool broadcast;
     uint32_t local_be32;     /* 0: any */
@@ -351,7 +354,6 @@ struct client_socket {
     _Alignas(RS_LINE_BYTES) client_lock arm_lock; /* serialises arm_set and arm_clear */
     rs_atomic_u32 refs;                           /* the handle and each blocked call */
     rs_atomic_u32 recv_timeout_ms, send_timeout_ms, linger_ms;
-    rs_atomic_u32 type; /* enum rs_socket_type; changed under control_mutex */
     void *_Atomic user;
     struct os_mutex control_mutex; /* guards what follows */
     bool bound;                    /* by client_bind */
@@ -364,6 +366,9 @@ struct client_socket {
     uint32_t member_count;
     struct client_socket *next_free; /* guarded by client->slow_mutex */
 };
+
+static_assert(offsetof(struct client_socket, recv) == RS_LINE_BYTES || sizeof(void *) != 8,
+              "the first line of client_socket");
 
 static inline enum client_socket_phase client_socket_phase(const struct client_socket *socket)
 {
@@ -527,7 +532,8 @@ bool client_recv_ready(
 bool client_send_ready(
     const struct client_socket *socket); /* room for what the newest send wanted, or the end */
 /* RS_LEVEL_* and CLIENT_POLL_* of a stream socket. */
-uint32_t client_stream_ready(const struct client_socket *socket, enum client_socket_phase phase);
+uint32_t client_stream_ready(const struct client_socket *socket, enum client_socket_phase phase,
+                             uint32_t want);
 bool client_urgent_ready(const struct client_socket *socket); /* an urgent byte has arrived */
 /* Room for so many bytes, or for a fair part of the send buffer: worth a send. */
 bool client_stream_room(const struct client_socket *socket, size_t wanted_bytes);

@@ -18,7 +18,7 @@ static uint32_t poll_look(const struct client_poll *item)
     const struct client_socket *socket = item->socket;
     enum client_socket_phase phase = client_socket_phase(socket);
     if (client_is_stream(socket)) {
-        return client_stream_ready(socket, phase) & item->want;
+        return client_stream_ready(socket, phase, item->want);
     }
     bool error = phase == CLIENT_SOCKET_LIVE && client_error_pending(socket);
     uint32_t ready = error ? RS_LEVEL_ERROR | RS_LEVEL_READABLE : 0; /* an error is read */
@@ -36,25 +36,19 @@ static bool poll_closed(const struct client_socket *socket)
     return !client_phase_open(client_socket_phase(socket));
 }
 
-static uint32_t poll_scan(const struct poll_set *set)
+/* *closed: one of them is. Each is asked that behind the look at it: a socket that closes meanwhile
+ * looks ready. */
+static uint32_t poll_scan(const struct poll_set *set, bool *closed)
 {
     uint32_t count = 0;
+    *closed = false;
     for (uint32_t i = 0; i < set->count; i++) {
         struct client_poll *item = &set->items[i];
         item->ready = item->socket != NULL ? poll_look(item) : 0;
         count += item->ready != 0;
+        *closed |= item->socket != NULL && poll_closed(item->socket);
     }
     return count;
-}
-
-static bool poll_any_closed(const struct poll_set *set)
-{
-    for (uint32_t i = 0; i < set->count; i++) {
-        if (set->items[i].socket != NULL && poll_closed(set->items[i].socket)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static bool poll_any_undecided(const struct poll_set *set)
@@ -131,9 +125,9 @@ static enum rs_status poll_block(struct client *client, struct poll_set *set, ui
         if (status != RS_OK && status != RS_TIMED_OUT) {
             return status;
         }
-        *ready_count = poll_scan(set);
-        if (poll_any_closed(
-                set)) { /* behind the scan: a socket that closes meanwhile looks ready */
+        bool closed;
+        *ready_count = poll_scan(set, &closed);
+        if (closed) {
             *ready_count = 0;
             return RS_INTERRUPTED;
         }
@@ -147,8 +141,9 @@ enum rs_status client_poll(struct client *client, struct client_poll *items, uin
                            uint64_t timeout_ns, uint32_t *ready_count)
 {
     struct poll_set set = {.items = items, .count = count};
-    *ready_count = poll_scan(&set);
-    if (poll_any_closed(&set)) { /* behind the scan: a socket that closes meanwhile looks ready */
+    bool closed;
+    *ready_count = poll_scan(&set, &closed);
+    if (closed) {
         *ready_count = 0;
         return RS_NOT_SOCKET;
     }

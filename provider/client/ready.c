@@ -127,34 +127,41 @@ bool client_urgent_ready(const struct client_socket *socket)
                             atomic_load_explicit(&state->recv_tail, memory_order_relaxed));
 }
 
-static uint32_t ready_connection(const struct client_socket *socket)
+/* What is not wanted is not looked at: it lies on other lines. */
+static uint32_t ready_connection(const struct client_socket *socket, uint32_t want)
 {
     uint32_t level = client_stream_level(socket);
     if ((level & RS_LEVEL_CONNECTED) == 0) {
-        return (level & RS_LEVEL_ERROR) != 0 ? RS_LEVEL_ERROR | CLIENT_POLL_FAILED : 0;
+        return ((level & RS_LEVEL_ERROR) != 0 ? RS_LEVEL_ERROR | CLIENT_POLL_FAILED : 0) & want;
     }
     uint32_t ready = level & (RS_LEVEL_CONNECTED | RS_LEVEL_END | RS_LEVEL_ERROR);
     uint32_t shut = atomic_load_explicit(&socket->shut, memory_order_relaxed);
-    if ((level & (RS_LEVEL_END | RS_LEVEL_ERROR)) != 0 || (shut & CLIENT_SHUT_RECV) != 0 ||
-        ready_bytes(socket)) {
+    if ((want & RS_LEVEL_READABLE) != 0 &&
+        ((level & (RS_LEVEL_END | RS_LEVEL_ERROR)) != 0 || (shut & CLIENT_SHUT_RECV) != 0 ||
+         ready_bytes(socket))) {
         ready |= RS_LEVEL_READABLE;
     }
-    if ((level & RS_LEVEL_ERROR) != 0 || (shut & (CLIENT_SHUT_SEND | CLIENT_SHUT_BROKEN)) != 0 ||
-        client_stream_room(socket, SIZE_MAX)) {
+    if ((want & RS_LEVEL_WRITABLE) != 0 &&
+        ((level & RS_LEVEL_ERROR) != 0 || (shut & (CLIENT_SHUT_SEND | CLIENT_SHUT_BROKEN)) != 0 ||
+         client_stream_room(socket, SIZE_MAX))) {
         ready |= RS_LEVEL_WRITABLE;
     }
-    return ready | (client_urgent_ready(socket) ? CLIENT_POLL_URGENT : 0u);
+    if ((want & CLIENT_POLL_URGENT) != 0 && client_urgent_ready(socket)) {
+        ready |= CLIENT_POLL_URGENT;
+    }
+    return ready & want;
 }
 
-uint32_t client_stream_ready(const struct client_socket *socket, enum client_socket_phase phase)
+uint32_t client_stream_ready(const struct client_socket *socket, enum client_socket_phase phase,
+                             uint32_t want)
 {
     if (phase == CLIENT_STREAM_ACTIVE) {
-        return ready_connection(socket);
+        return ready_connection(socket, want);
     }
     if (phase == CLIENT_STREAM_LISTENING) {
         for (uint32_t i = 0; i < socket->recv_queues; i++) {
             if (ready_record(&socket->recv[i])) {
-                return RS_LEVEL_READABLE;
+                return RS_LEVEL_READABLE & want;
             }
         }
     }

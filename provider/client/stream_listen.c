@@ -191,7 +191,7 @@ static enum rs_status accept_try(struct client_socket *listener, struct client_s
     if (status != RS_OK) {
         return status;
     }
-    if ((client_stream_ready(listener, CLIENT_STREAM_LISTENING) & RS_LEVEL_READABLE) == 0) {
+    if (client_stream_ready(listener, CLIENT_STREAM_LISTENING, RS_LEVEL_READABLE) == 0) {
         return RS_WOULD_BLOCK;
     }
     status = client_socket_make(listener->client, RS_SOCK_STREAM, &socket);
@@ -218,7 +218,7 @@ static bool accept_wait_ready(void *context)
 {
     const struct client_socket *listener = context;
     return accept_allowed(listener) != RS_OK ||
-           (client_stream_ready(listener, CLIENT_STREAM_LISTENING) & RS_LEVEL_READABLE) != 0;
+           client_stream_ready(listener, CLIENT_STREAM_LISTENING, RS_LEVEL_READABLE) != 0;
 }
 
 static void accept_wait_arm(void *context, uint32_t channel_idx)

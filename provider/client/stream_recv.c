@@ -278,8 +278,8 @@ static bool recv_wait_ready(void *context)
                (client_stream_level(socket) & (RS_LEVEL_END | RS_LEVEL_ERROR)) != 0 ||
                (atomic_load_explicit(&socket->shut, memory_order_relaxed) & CLIENT_SHUT_RECV) != 0;
     }
-    return (client_stream_ready(socket, CLIENT_STREAM_ACTIVE) &
-            (RS_LEVEL_READABLE | RS_LEVEL_ERROR)) != 0;
+    return client_stream_ready(socket, CLIENT_STREAM_ACTIVE, RS_LEVEL_READABLE | RS_LEVEL_ERROR) !=
+           0;
 }
 
 static void recv_wait_arm(void *context, uint32_t channel_idx)
