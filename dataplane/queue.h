@@ -186,6 +186,16 @@ static inline struct session_part *queue_part(const struct queue *queue,
 uint32_t request_consume(struct queue *queue);
 /* Fills up the part's budgets when it is its first turn in this iteration. */
 void request_budget_refill(struct queue *queue, struct session_part *part);
+/* One entry of a list was looked at for the session whose turn it is: programs make such lists as
+ * long as they like. */
+#define REQUEST_LOOKS_PER_SLOT 8u
+static inline void request_charge_look(struct session_part *part)
+{
+    if (++part->looks % REQUEST_LOOKS_PER_SLOT == 0) {
+        part->turn_left--;
+        part->slots_left--;
+    }
+}
 /* After heads were published and the fence: a tail that the client stored instead of posting it
  * (post.h). */
 void request_reread_level(struct queue *queue, struct dp_socket *socket);

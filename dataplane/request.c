@@ -9,9 +9,10 @@
  * Budgets. In one iteration a session gets slots_per_poll requests and datagrams and bytes_per_poll
  * bytes, or a quarter while several sessions are busy, for each waits for what the others get. Of a
  * group datagram each socket looked at costs a slot and each receiver its bytes, and what is left
- * of it waits (udp_fanout). First the sockets that had to wait, with half of the slots; then each
- * channel takes its turn, with an even share; then channels that have more, with what is left. A
- * datagram may overdraw the bytes; the next iterations pay for it.
+ * of it waits (udp_fanout); a local CONNECT pays for the lists it looks through. First the sockets
+ * that had to wait, with half of the slots; then each channel takes its turn, with an even share;
+ * then channels that have more, with what is left. A datagram may overdraw the bytes; the next
+ * iterations pay for it.
  */
 #include <string.h>
 

@@ -193,6 +193,7 @@ struct session_part {
     uint64_t signals_until_tsc; /* what the signals so far have used up of the session's time */
     int32_t slots_left, signals_left, looks_left, hints_left;
     int32_t turn_left;  /* of slots_left, for whoever has the turn */
+    uint32_t looks;     /* at entries of lists; some of them cost a slot */
     int64_t bytes_left; /* below 0: to be worked off in the next iterations */
     struct dp_socket *blocked_first, *blocked_last; /* oldest first */
     struct dp_socket *spares;     /* stream sockets ready for OPEN, by place_next */

@@ -35,20 +35,19 @@ enum stream_phase {
 /* One end of a local connection. */
 struct stream_local {
     /* a line: */
-    bool on;         /* the socket's connection is a local one, or is to be */
-    bool shut;       /* an end follows what is in the send ring */
-    bool ended;      /* and was told to the peer, if there is one */
-    bool recv_shut;  /* what arrives resets the connection */
-    bool over;       /* nothing comes or goes any more */
-    bool port_taken; /* own's, of the queue */
-    bool ready;
+    bool on;                /* the socket's connection is a local one, or is to be */
+    bool shut;              /* an end follows what is in the send ring */
+    bool ended;             /* and was told to the peer, if there is one */
+    bool recv_shut;         /* what arrives resets the connection */
+    bool over;              /* nothing comes or goes any more */
+    bool port_taken;        /* own's, of the queue */
     uint8_t limit;          /* enum rs_tcp_limit, what holds the sender back now */
     struct dp_socket *peer; /* NULL: none yet, or no more */
     struct stream_reader send;
     struct stream_writer recv;
     /* a line: */
     const rs_atomic_u32 *recv_head;
-    struct dp_socket *ready_next; /* queue's list */
+    struct dp_socket *ready_next, **ready_link; /* queue's list; link NULL: not on it */
     /* Within one session: whose send ring is read as this end's receive ring, and who reads this
      * one's so. A socket that is lent keeps its place. */
     struct dp_socket *lender, *borrower;
@@ -65,7 +64,7 @@ struct stream_local {
     struct tcp_limits limits;                     /* TSC */
     uint32_t isn;                /* of both ends, where `ringsockctl capture` shows segments */
     struct dp_socket *waits_for; /* a listener without places */
-    struct dp_socket *wait_next;
+    struct dp_socket *wait_next, **wait_link;
 };
 
 /* The stream half of a dp_socket. Zeroed by the control thread, then the queue's. */
@@ -100,8 +99,9 @@ struct dp_stream {
     uint32_t places_coming;     /* CONTROL_PLACE messages */
     struct dp_socket *places;   /* the stock, by place_next */
     struct dp_socket *place_next;
-    struct dp_socket *listen_next;   /* queue's list */
-    struct dp_socket *local_waiting; /* local connections that wait for a place, oldest first */
+    struct dp_socket *listen_next; /* queue's list */
+    /* local connections that wait for a place, oldest first; last is valid while there are any */
+    struct dp_socket *local_waiting, **local_waiting_last;
 };
 static_assert(offsetof(struct dp_stream, local) == RS_LINE_BYTES &&
                   offsetof(struct dp_stream, local.recv_head) == 2 * RS_LINE_BYTES &&
@@ -170,9 +170,9 @@ enum outcome stream_listen(struct queue *queue, struct dp_socket *socket,
 enum rs_status stream_listened(struct queue *queue, const struct message *message);
 enum rs_status stream_part_listen(struct queue *queue, const struct message *message);
 void stream_part_unlisten(struct queue *queue, struct dp_socket *part);
-/* Who listens to this address here; NULL: nobody. */
-struct dp_socket *stream_listen_find(const struct queue *queue, uint32_t ip_be32,
-                                     uint16_t port_be16);
+/* Who listens to this address here; NULL: nobody. Charged to who asks. */
+struct dp_socket *stream_listen_find(const struct queue *queue, struct session_part *asker,
+                                     uint32_t ip_be32, uint16_t port_be16);
 void stream_place(struct queue *queue, const struct message *message);
 /* SO_RCVBUF changed: what SYN-ACKs announce. */
 void stream_listen_limit(struct dp_stream *stream);

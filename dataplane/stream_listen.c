@@ -42,13 +42,14 @@ void stream_listen_limit(struct dp_stream *stream)
                                              : stream->place_bytes;
 }
 
-struct dp_socket *stream_listen_find(const struct queue *queue, uint32_t ip_be32,
-                                     uint16_t port_be16)
+struct dp_socket *stream_listen_find(const struct queue *queue, struct session_part *asker,
+                                     uint32_t ip_be32, uint16_t port_be16)
 {
     struct dp_socket *any = NULL;
     for (struct dp_socket *each = queue->listeners; each != NULL;
          each = each->stream->listen_next) {
         const struct tcp_listener *listener = &each->stream->listener;
+        request_charge_look(asker);
         if (listener->local_port_be16 != port_be16) {
             continue;
         }
@@ -79,7 +80,8 @@ static enum rs_status stream_listen_begin(struct queue *queue, struct dp_socket 
                                              .owner = part};
     stream->place_bytes = 1u << ARENA_ORDER_MIN; /* at least; more when the rings are there */
     stream_listen_limit(stream);
-    const struct dp_socket *found = stream_listen_find(queue, local->ip.v4_be32, local->port_be16);
+    const struct dp_socket *found =
+        stream_listen_find(queue, part->part, local->ip.v4_be32, local->port_be16);
     if (found != NULL && found->stream->listener.local_be32 == local->ip.v4_be32) {
         return RS_ADDR_IN_USE;
     }

@@ -39,12 +39,13 @@ static bool stream_local_port_taken(const struct queue *queue, uint32_t n)
 }
 
 /* 0: none is free. Each queue has its own ones, so no two of them choose the same pair. */
-static uint16_t stream_local_port_take(struct queue *queue)
+static uint16_t stream_local_port_take(struct queue *queue, struct session_part *part)
 {
     for (uint32_t tries = 0; tries < QUEUE_LOCAL_PORTS; tries++) {
         uint32_t n = queue->local_port_next;
         uint32_t next = n + queue->queue_count;
         queue->local_port_next = next < QUEUE_LOCAL_PORTS ? next : queue->idx;
+        request_charge_look(part);
         if (!stream_local_port_taken(queue, n)) {
             queue->local_ports[n / 32] |= 1u << n % 32;
             return rs_be16((uint16_t)(STREAM_LOCAL_PORT_FIRST + n));
@@ -67,44 +68,58 @@ static void stream_local_port_give(struct queue *queue, struct stream_local *loc
 static void stream_local_ready(struct queue *queue, struct dp_socket *socket)
 {
     struct stream_local *local = &socket->stream->local;
-    if (local->ready) {
+    if (local->ready_link != NULL) {
         return;
     }
-    local->ready = true;
     local->ready_next = NULL;
-    *queue->local_ready_last = socket;
+    local->ready_link = queue->local_ready_last;
+    *local->ready_link = socket;
     queue->local_ready_last = &local->ready_next;
 }
 
 static void stream_local_unready(struct queue *queue, struct dp_socket *socket)
 {
     struct stream_local *local = &socket->stream->local;
-    struct dp_socket **link = &queue->local_ready;
-    while (local->ready && *link != socket) {
-        link = &(*link)->stream->local.ready_next;
+    if (local->ready_link == NULL) {
+        return;
     }
-    if (local->ready) {
-        *link = local->ready_next;
-        local->ready = false;
-        if (local->ready_next == NULL) {
-            queue->local_ready_last = link;
-        }
+    *local->ready_link = local->ready_next;
+    if (local->ready_next != NULL) {
+        local->ready_next->stream->local.ready_link = local->ready_link;
+    } else {
+        queue->local_ready_last = local->ready_link;
     }
+    local->ready_link = NULL;
+}
+
+static void stream_local_wait(struct dp_socket *socket, struct dp_socket *listener)
+{
+    struct stream_local *local = &socket->stream->local;
+    struct dp_stream *list = listener->stream;
+    local->waits_for = listener;
+    local->wait_next = NULL;
+    local->wait_link =
+        list->local_waiting != NULL ? list->local_waiting_last : &list->local_waiting;
+    *local->wait_link = socket;
+    list->local_waiting_last = &local->wait_next;
+    list->listener.held++; /* as many places are asked for */
 }
 
 static void stream_local_unwait(struct dp_socket *socket)
 {
     struct stream_local *local = &socket->stream->local;
-    if (local->waits_for != NULL) {
-        struct dp_stream *listener = local->waits_for->stream;
-        struct dp_socket **link = &listener->local_waiting;
-        while (*link != socket) {
-            link = &(*link)->stream->local.wait_next;
-        }
-        *link = local->wait_next;
-        listener->listener.held--;
-        local->waits_for = NULL;
+    if (local->waits_for == NULL) {
+        return;
     }
+    struct dp_stream *list = local->waits_for->stream;
+    *local->wait_link = local->wait_next;
+    if (local->wait_next != NULL) {
+        local->wait_next->stream->local.wait_link = local->wait_link;
+    } else {
+        list->local_waiting_last = local->wait_link;
+    }
+    list->listener.held--;
+    local->waits_for = NULL;
 }
 
 /* ---- one program's two ends ---- */
@@ -157,12 +172,13 @@ static inline bool stream_local_captured(const struct queue *queue)
 
 /* A port that is shared (SO_REUSEADDR) connects once to each address: those that have one are on a
  * list, which is as long as programs make it by that option. */
-static bool stream_local_pair_taken(const struct queue *queue, const struct rs_addr *own,
-                                    const struct rs_addr *other)
+static bool stream_local_pair_taken(const struct queue *queue, struct session_part *part,
+                                    const struct rs_addr *own, const struct rs_addr *other)
 {
     for (const struct dp_socket *each = queue->local_shared; each != NULL;
          each = each->stream->local.shared_next) {
         const struct stream_local *local = &each->stream->local;
+        request_charge_look(part);
         if (local->own.port_be16 == own->port_be16 && local->other.port_be16 == other->port_be16 &&
             local->own.ip.v4_be32 == own->ip.v4_be32 &&
             local->other.ip.v4_be32 == other->ip.v4_be32) {
@@ -680,17 +696,9 @@ static void stream_local_try(struct queue *queue, struct dp_socket *socket,
                              struct dp_socket *listener)
 {
     struct tcp_listener *part = &listener->stream->listener;
-    struct stream_local *local = &socket->stream->local;
     bool room = stream_upcall_room(queue, part);
     if (!room && listener->part->poison_status == RS_OK) {
-        local->waits_for = listener;
-        local->wait_next = NULL;
-        struct dp_socket **link = &listener->stream->local_waiting;
-        while (*link != NULL) {
-            link = &(*link)->stream->local.wait_next;
-        }
-        *link = socket;
-        part->held++; /* as many places are asked for */
+        stream_local_wait(socket, listener);
         return;
     }
     if (!room || !tcp_backlog_reserve(part->backlog)) {
@@ -757,13 +765,13 @@ enum rs_status stream_local_connect(struct queue *queue, struct dp_socket *socke
         return RS_ADDR_NOT_AVAILABLE;
     }
     if (takes) {
-        own.port_be16 = stream_local_port_take(queue);
+        own.port_be16 = stream_local_port_take(queue, socket->part);
     }
     if (own.port_be16 == 0) {
         return RS_ADDR_IN_USE;
     }
     const struct rs_addr other = rs_addr_v4(peer->ip.v4_be32, peer->port_be16);
-    if (socket->reuse && !takes && stream_local_pair_taken(queue, &own, &other)) {
+    if (socket->reuse && !takes && stream_local_pair_taken(queue, socket->part, &own, &other)) {
         return RS_ADDR_IN_USE;
     }
     stream_local_init(queue, socket, &own, &other);
@@ -777,7 +785,8 @@ enum rs_status stream_local_connect(struct queue *queue, struct dp_socket *socke
     if (stream_local_captured(queue)) {
         stream_capture_segment(queue, socket, TCP_FLAG_SYN, 0);
     }
-    struct dp_socket *listener = stream_listen_find(queue, other.ip.v4_be32, other.port_be16);
+    struct dp_socket *listener =
+        stream_listen_find(queue, socket->part, other.ip.v4_be32, other.port_be16);
     if (listener != NULL) {
         stream_local_try(queue, socket, listener);
     } else {

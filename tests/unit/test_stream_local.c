@@ -407,6 +407,52 @@ static void without_places_connections_wait(void **state)
     assert_int_equal(word(&a[0].state->error_code), RS_CONN_REFUSED);
 }
 
+/* A CONNECT looks at listeners, and programs make as many as they like: each few looks cost what a
+ * request does. */
+static void looks_at_listeners_cost(void **state)
+{
+    enum { LISTENERS = 24, CONNECTS = 10, SLOTS = 16 };
+    struct rig_program *program = &programs[1];
+    struct rig_socket sockets[CONNECTS];
+    char address[] = "127.0.0.1:2000";
+    (void)state;
+    for (uint32_t i = 0; i < CONNECTS; i++) {
+        sockets[i] = rig_open(program);
+        assert_int_equal(rig_connect(&sockets[i], "127.0.0.1:9"), RS_OK); /* it has rings then */
+        rig_until_level(&sockets[i], RS_LEVEL_ERROR);
+    }
+    for (uint32_t i = 0; i < LISTENERS; i++) {
+        address[12] = (char)('0' + i / 10);
+        address[13] = (char)('0' + i % 10);
+        (void)listening(address, 1);
+    }
+    rig_turns(20);
+    rig_queue(0)->slots_now = SLOTS;
+    program->channels[0]->part->slots_per_channel = SLOTS;
+    const struct rs_addr peer = rs_addr_v4(rs_be32(0x7f000001u), rs_be16(9));
+    uint32_t first = (uint32_t)program->channels[0]->requests.head;
+    for (uint32_t i = 0; i < CONNECTS; i++) {
+        struct rs_request *slot = slot_producer_reserve(&program->producers[0]);
+        slot->op = RS_OP_CONNECT;
+        slot->len_bytes = sizeof(peer);
+        slot->socket_idx = sockets[i].idx;
+        slot->generation = sockets[i].generation;
+        slot->arg = 0;
+        slot->serial = ++program->serial;
+        memcpy(slot->payload, &peer, sizeof(peer));
+        (void)slot_producer_publish(&program->producers[0]);
+    }
+    uint32_t most = 0, taken = 0;
+    for (uint32_t turns = 0; taken < CONNECTS; turns++) {
+        assert_true(turns < 1000); /* the requests are not taken */
+        (void)queue_poll(rig_queue(0));
+        uint32_t now = (uint32_t)program->channels[0]->requests.head - first - taken;
+        most = now > most ? now : most;
+        taken += now;
+    }
+    assert_true(most <= SLOTS / (1 + LISTENERS / REQUEST_LOOKS_PER_SLOT) + 1);
+}
+
 static void urgent_data(void **state)
 {
     struct pair pair = joined("127.0.0.1:80");
@@ -595,6 +641,7 @@ int main(void)
         TWO(the_dead_are_reset),
         ONE(refusals),
         cmocka_unit_test_setup_teardown(without_places_connections_wait, start_small, stop),
+        ONE(looks_at_listeners_cost),
         ONE(urgent_data),
         ONE(receive_limit),
         ONE(with_itself_on_another_queue),
