@@ -37,6 +37,24 @@ static bool warm_may_read(const struct dp_socket *socket)
             session_is_sealed(socket->session, socket->send_ring.ref.extent_idx));
 }
 
+/* Those that a send of len_bytes would copy, and where to. */
+static void warm_copy(const struct stream_local *from, const struct stream_local *to,
+                      uint32_t len_bytes)
+{
+    struct stream_region target[2];
+    struct stream_reader source = from->send; /* as if the bytes were posted */
+    struct stream_const_region regions[2];
+    uint32_t ready = stream_reader_ready(&source);
+    uint32_t room = source.size_bytes - ready;
+    source.tail_cached += len_bytes < room ? len_bytes : room;
+    (void)stream_reader_regions(&source, ready, len_bytes, regions);
+    (void)stream_writer_regions(&to->recv, 0, len_bytes, target);
+    for (uint32_t i = 0; i < 2; i++) {
+        warm_read(regions[i].base, regions[i].len_bytes);
+        warm_written(target[i].base, target[i].len_bytes);
+    }
+}
+
 static void warm_local(struct queue *queue, struct dp_socket *socket, uint32_t len_bytes)
 {
     const struct stream_local *local = &socket->stream->local;
@@ -44,17 +62,9 @@ static void warm_local(struct queue *queue, struct dp_socket *socket, uint32_t l
     if (to == NULL || to->orphan) {
         return;
     }
-    struct stream_region target[2];
-    struct stream_reader source = local->send; /* as if the bytes were posted */
-    struct stream_const_region regions[2];
-    uint32_t room = source.size_bytes - stream_reader_ready(&source);
-    uint32_t ready = stream_reader_ready(&source);
-    source.tail_cached += len_bytes < room ? len_bytes : room;
-    (void)stream_reader_regions(&source, ready, len_bytes, regions);
-    (void)stream_writer_regions(&to->stream->local.recv, 0, len_bytes, target);
-    for (uint32_t i = 0; i < 2; i++) {
-        warm_read(regions[i].base, regions[i].len_bytes);
-        warm_written(target[i].base, target[i].len_bytes);
+    if (to->stream->local.lender ==
+        NULL) { /* else nothing is copied, and the client writes there */
+        warm_copy(local, &to->stream->local, len_bytes);
     }
     __builtin_prefetch(&to->state->recv_tail, 1);
     stream_local_warm(queue, socket);
