@@ -6,6 +6,7 @@
  *   stream_control.c  CONNECT, SHUTDOWN, CLOSE, options; messages of the control thread
  *   stream_listen.c   LISTEN and what comes of it
  *   stream_local.c    connections between two sockets here, without segments
+ *   stream_local_port.c   their addresses
  *   stream_info.c     what a connection tells about itself
  *   stream_capture.c  the segments that `ringsockctl capture` shows of those
  *   stream_spare.c    closed sockets kept for the next ones
@@ -221,6 +222,19 @@ void stream_local_abort(struct queue *queue, struct dp_socket *socket);
 /* Turns of those with news. Returns how many. */
 uint32_t stream_local_run(struct queue *queue);
 void stream_local_heartbeat(struct queue *queue);
+
+/* ---- stream_local_port.c ---- */
+
+/* 0: none is free. Each queue has its own ones, so no two of them choose the same pair. What it
+ * looks through is charged to part. */
+uint16_t stream_local_port_take(struct queue *queue, struct session_part *part);
+void stream_local_port_give(struct queue *queue, struct stream_local *local);
+/* A port that is shared (SO_REUSEADDR) connects once to each address: those that have one are on a
+ * list, which is as long as programs make it by that option. */
+bool stream_local_pair_taken(const struct queue *queue, struct session_part *part,
+                             const struct rs_addr *own, const struct rs_addr *other);
+void stream_local_share(struct queue *queue, struct dp_socket *socket);
+void stream_local_unshare(struct stream_local *local);
 
 /* ---- stream_info.c ---- */
 
