@@ -394,14 +394,13 @@ static_assert(sizeof(struct rs_op_member) == 16, "layout: rs_op_member");
 
 /* ---- sockets --------------------------------------------------------------------------------- */
 
-/* dp, one line. Level words; where an edge matters, a counter that only grows, so that reading
+/* dp, two lines. Level words; where an edge matters, a counter that only grows, so that reading
  * clears nothing for another reader. */
 struct rs_socket_state {
     rs_atomic_u32 generation; /* of the socket now in this place; 0: free */
     rs_atomic_u32
         level; /* RS_LEVEL_* of stream sockets; datagram sockets read their ring instead (README) */
-    rs_atomic_u32
-        send_head; /* send ring consumed (absolute position); partner: the client's room check */
+    uint32_t reserved0;
     rs_atomic_u32 recv_tail; /* stream receive ring filled (absolute position) */
     rs_atomic_u32
         error_seq; /* grows with each asynchronous error; error_code stored before it (release) */
@@ -419,8 +418,15 @@ struct rs_socket_state {
     rs_atomic_u32 urgent_pos; /* stream: position after the urgent byte; before urgent_seq */
     /* stream: when the handshake was complete; before RS_LEVEL_CONNECTED, or the accept record */
     rs_atomic_u64 connected_tsc;
+    /* line 1: a client looks at it only when its send ring seems full, so sending does not take the
+     * first line, which says whether the socket is well, from it again and again */
+    rs_atomic_u32
+        send_head; /* send ring consumed (absolute position); partner: the client's room check */
+    uint8_t reserved1[60];
 };
-static_assert(sizeof(struct rs_socket_state) == RS_LINE_BYTES, "layout: rs_socket_state");
+static_assert(sizeof(struct rs_socket_state) == 2 * RS_LINE_BYTES, "layout: rs_socket_state");
+static_assert(offsetof(struct rs_socket_state, send_head) == RS_LINE_BYTES,
+              "layout: socket state lines");
 
 /* In a stream's level word: END, the peer has sent its last byte (what is in the ring comes before
  * it); ERROR, the connection is over and error_code says why; CONNECTED. READABLE and WRITABLE are

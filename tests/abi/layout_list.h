@@ -161,7 +161,7 @@
     STRUCT(rs_socket_state)                             \
     FIELD(rs_socket_state, generation)                  \
     FIELD(rs_socket_state, level)                       \
-    FIELD(rs_socket_state, send_head)                   \
+    FIELD(rs_socket_state, reserved0)                   \
     FIELD(rs_socket_state, recv_tail)                   \
     FIELD(rs_socket_state, error_seq)                   \
     FIELD(rs_socket_state, error_code)                  \
@@ -174,6 +174,8 @@
     FIELD(rs_socket_state, recv_notify)                 \
     FIELD(rs_socket_state, urgent_pos)                  \
     FIELD(rs_socket_state, connected_tsc)               \
+    FIELD(rs_socket_state, send_head)                   \
+    FIELD(rs_socket_state, reserved1)                   \
     STRUCT(rs_ring_ref)                                 \
     FIELD(rs_ring_ref, ref)                             \
     FIELD(rs_ring_ref, size_bytes)                      \
