@@ -321,7 +321,9 @@ static int CALLBACK condition(LPWSABUF caller_id, LPWSABUF caller_data, LPQOS so
                      (callee_data == NULL || callee_data->len == 0);
     asked->no_qos = socket_qos == NULL && group_qos == NULL;
     asked->has_group = group != NULL && *group == 0;
-    *group = asked->group;
+    if (group != NULL) {
+        *group = asked->group;
+    }
     return asked->answer;
 }
 
