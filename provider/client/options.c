@@ -96,20 +96,6 @@ static void option_apply(struct client_socket *socket, enum rs_option option, ui
     client_send_unlock(socket);
 }
 
-enum rs_status client_options_replay(struct client_socket *socket)
-{
-    for (uint32_t option = RS_OPT_NONE + 1; option < RS_OPT_COUNT; option++) {
-        if ((socket->options_set & 1u << option) != 0) {
-            enum rs_status status =
-                option_tell(socket, (enum rs_option)option, socket->option_values[option]);
-            if (status != RS_OK) {
-                return status;
-            }
-        }
-    }
-    return RS_OK;
-}
-
 uint32_t client_options_steps(const struct client_socket *socket, struct client_step *steps)
 {
     uint32_t count = 0;
@@ -124,6 +110,12 @@ uint32_t client_options_steps(const struct client_socket *socket, struct client_
         }
     }
     return count;
+}
+
+enum rs_status client_options_replay(struct client_socket *socket)
+{
+    struct client_step steps[CLIENT_STEPS_MAX];
+    return client_request_steps(socket, steps, client_options_steps(socket, steps));
 }
 
 /* Shared and exclusive use of a port exclude each other (Winsock: the second of them is WSAEINVAL).
