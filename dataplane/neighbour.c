@@ -37,6 +37,7 @@ struct neighbour {
 
 struct neighbour_waiting {
     struct neighbour_waiting *next;
+    uint64_t since_ns;
     struct pkt pkt;
 };
 
@@ -124,6 +125,7 @@ static void neighbour_wait(struct stack *stack, struct neighbour *entry, struct 
     }
     table->waiting_free = waiting->next;
     waiting->pkt = *pkt;
+    waiting->since_ns = stack->now_ns;
     waiting->next = NULL;
     *(entry->waiting_first != NULL ? &entry->waiting_last->next : &entry->waiting_first) = waiting;
     entry->waiting_last = waiting;
@@ -145,9 +147,12 @@ static void neighbour_tell_tcp(struct stack *stack, struct neighbour *entry, enu
     }
 }
 
+/* A SYN that came behind the last request has not been asked for: its connection is not told, and
+ * sends it again, which begins anew. The host may be back since that request. */
 static void neighbour_give_up(struct stack *stack, struct neighbour *entry)
 {
     static const uint8_t no_mac[6] = {0};
+    const uint64_t asked_ns = entry->due_ns - stack->neighbours.retry_ns;
     asking_remove(&stack->neighbours, entry);
     entry->state = NEIGHBOUR_DEAD;
     entry->since_ns = stack->now_ns;
@@ -157,7 +162,9 @@ static void neighbour_give_up(struct stack *stack, struct neighbour *entry)
     while ((waiting = waiting_take(stack, entry)) != NULL) {
         STACK_COUNT(stack, neighbour_no_answer);
         udp_report_unsent(stack, &waiting->pkt, RS_HOST_UNREACHABLE);
-        tcp_report_unsent(stack, &waiting->pkt, RS_HOST_UNREACHABLE);
+        if (waiting->since_ns <= asked_ns) {
+            tcp_report_unsent(stack, &waiting->pkt, RS_HOST_UNREACHABLE);
+        }
         stack->nic->ops->tx_free(stack->nic, &waiting->pkt);
     }
     neighbour_tell_tcp(stack, entry, RS_HOST_UNREACHABLE);

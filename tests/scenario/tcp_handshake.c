@@ -257,6 +257,31 @@ static void all_connects_to_a_dead_neighbour_fail(void **state)
     expect_nothing();
 }
 
+/* The neighbour was asked for another one, last before this connect, and came back meanwhile. */
+static void a_connect_just_before_its_neighbour_is_given_up_is_asked_for(void **state)
+{
+    (void)state;
+    conn first = connecting(STRANGER ":5000");
+    expect_arp_request(STRANGER);
+    for (uint32_t i = 0; i < 2; i++) {
+        advance_ms(1000);
+        expect_arp_request(STRANGER);
+    }
+    advance_ms(500);
+    conn late = connecting(STRANGER ":5000", .local = "any:6001");
+    advance_ms(500);
+    expect_error(first, RS_HOST_UNREACHABLE);
+    expect_no_event(late, "ERROR");
+    advance_ms(600);
+    expect_arp_request(STRANGER);
+    inject_arp_reply(STRANGER, OWN);
+    on_conn(late);
+    expect_tcp("S 0");
+    inject_tcp("SA 0 ack 1 <mss 1460>");
+    expect_tcp("A 1 ack 1");
+    expect_connected(late);
+}
+
 static void a_syn_that_finds_no_buffer_leaves_when_there_is_one(void **state)
 {
     (void)state;
@@ -722,6 +747,7 @@ int main(void)
         TCP_SCRIPT(connect_times_out),
         TCP_SCRIPT(more_connects_than_frames_wait_for_a_neighbour),
         TCP_SCRIPT(all_connects_to_a_dead_neighbour_fail),
+        TCP_SCRIPT(a_connect_just_before_its_neighbour_is_given_up_is_asked_for),
         TCP_SCRIPT(a_syn_that_finds_no_buffer_leaves_when_there_is_one),
         TCP_SCRIPT(connect_is_refused),
         TCP_SCRIPT(half_open_of_long_ago_is_cleared),
