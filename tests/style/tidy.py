@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """clang-tidy over a build's compile commands: tidy.py --build DIR [--not-in DIR]
 
-A file that passed is remembered (DIR/tidy/) with a checksum over the file, the headers of the tree that its object depends on,
-its compile command and .clang-tidy, so a second run looks only at what changed. --not-in leaves out the files which another
+A file that passed is remembered in the cache, for all clones, by a checksum over it, the headers of the tree that its object depends
+on, its compile command, .clang-tidy and clang-tidy's version, so a second run looks only at what changed. --not-in leaves out the files which another
 build has, so that a file is checked once. Exit status 1: findings, 77: no clang-tidy.
 """
 import argparse
@@ -15,8 +15,11 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "ringsock" / "tidy"
+KEPT_DAYS = 30  # since it was last of use
 
 
 def compile_commands(build):
@@ -51,11 +54,19 @@ def object_of(entry):
     return words[words.index("-o") + 1]
 
 
-def checksum(entry, files):
-    digest = hashlib.sha256(entry["command"].encode())
+def checksum(version, entry, files):
+    digest = hashlib.sha256((version + entry["command"].replace(str(TOP), ".")).encode())
     for file in sorted({TOP / ".clang-tidy", *files}):
-        digest.update(file.read_bytes() if file.exists() else b"gone")
+        content = file.read_bytes() if file.exists() else b"gone"
+        digest.update(f"{file.relative_to(TOP)} {len(content)}\n".encode() + content)
     return digest.hexdigest()
+
+
+def forget_old():
+    oldest = time.time() - KEPT_DAYS * 86400
+    for stamp in CACHE.iterdir():
+        if stamp.stat().st_mtime < oldest:
+            stamp.unlink(missing_ok=True)
 
 
 def tidy_arguments(entry):
@@ -86,26 +97,28 @@ def main():
     commands = compile_commands(args.build)
     skip = set(compile_commands(args.not_in)) if args.not_in else set()
     deps = dependencies(args.build)
-    stamps = pathlib.Path(args.build) / "tidy"
-    stamps.mkdir(exist_ok=True)
+    version = subprocess.run(["clang-tidy", "--version"], capture_output=True, text=True, check=True).stdout
+    CACHE.mkdir(parents=True, exist_ok=True)
+    forget_old()
 
     work = []
     for file, entry in sorted(commands.items()):
         if file in skip or not file.exists():
             continue
-        digest = checksum(entry, [file, *deps.get(object_of(entry), [])])
-        stamp = stamps / str(file.relative_to(TOP)).replace("/", "__")
-        if not (stamp.exists() and stamp.read_text() == digest):
-            work.append((file, entry, stamp, digest))
+        stamp = CACHE / checksum(version, entry, [file, *deps.get(object_of(entry), [])])
+        if stamp.exists():
+            stamp.touch()
+        else:
+            work.append((file, entry, stamp))
 
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        runs = {pool.submit(tidy, args.build, file, entry): (file, stamp, digest) for file, entry, stamp, digest in work}
+        runs = {pool.submit(tidy, args.build, file, entry): (file, stamp) for file, entry, stamp in work}
         for run in concurrent.futures.as_completed(runs):
-            file, stamp, digest = runs[run]
+            file, stamp = runs[run]
             good, text = run.result()
             if good:
-                stamp.write_text(digest)
+                stamp.touch()
             else:
                 failed += 1
                 print(f"== {file.relative_to(TOP)}\n{text}", flush=True)
