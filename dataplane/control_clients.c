@@ -330,7 +330,7 @@ static enum rs_status control_session_enter(struct control *control, const struc
     session->conn = *conn;
     session->user_id = conn->peer_uid;
     os_process_name(&session->process, session->program, sizeof(session->program));
-    session->never_sleeps = never_sleeps;
+    atomic_store_explicit(&session->never_sleeps, never_sleeps, memory_order_relaxed);
     status = control_watch_session(control, session);
     if (status != RS_OK) {
         goto destroy_session;
@@ -492,9 +492,9 @@ bool control_reports_waiting(struct control *control)
 /* ---- a client's control messages
  * -------------------------------------------------------------------------------- */
 
-static void control_channel_open(struct control *control, struct dp_session *session,
-                                 uint32_t queue_idx)
+static void control_channel_open(struct control *control, struct dp_session *session, uint32_t arg)
 {
+    const uint32_t queue_idx = arg & ~RS_CTL_CHANNEL_HINTS;
     struct dp_channel *channel;
     enum rs_status status = queue_idx >= control->queue_count ? RS_INVALID
                             : !session_is_sealed(session, 1)
@@ -507,6 +507,9 @@ static void control_channel_open(struct control *control, struct dp_session *ses
                       : status == RS_NOT_READY ? "extent 1 is not said to be mapped"
                                                : "the channel could not be made");
         return;
+    }
+    if ((arg & RS_CTL_CHANNEL_HINTS) != 0) {
+        atomic_store_explicit(&session->never_sleeps, false, memory_order_relaxed);
     }
     control_push(
         control, queue_idx,

@@ -370,7 +370,7 @@ static void report_session(struct report *report, const struct dp_session *sessi
     out->user_id = session->user_id;
     REPORT_TEXT(out->program, session->program);
     out->state = report_session_state(session);
-    out->never_sleeps = session->never_sleeps;
+    out->never_sleeps = session_never_sleeps(session);
     out->sockets = report_socket_count(session);
     out->limit_sockets = config->limit_sockets;
     out->channels = report_channel_count(session);

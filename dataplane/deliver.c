@@ -32,7 +32,7 @@ void deliver_touch(struct queue *queue, struct dp_socket *socket, uint32_t happe
 /* Remembers to look, after the fence, whether the channel's client sleeps. */
 void deliver_wake(struct queue *queue, struct dp_channel *channel)
 {
-    if (!channel->wake && !channel->session->never_sleeps) {
+    if (!channel->wake && !session_never_sleeps(channel->session)) {
         channel->wake = true;
         channel->wake_next = queue->wake;
         queue->wake = channel;
@@ -157,7 +157,7 @@ static bool deliver_upcall_datagram(void *context, struct udp_socket *udp,
     dgram_writer_commit(&socket->recv);
     /* relaxed: for deliver_waiting_elsewhere and reports only */
     atomic_store_explicit(&socket->recv_tail, socket->recv.tail, memory_order_relaxed);
-    if (!socket->session->never_sleeps) {
+    if (!session_never_sleeps(socket->session)) {
         deliver_touch(queue, socket, RS_LEVEL_READABLE);
     }
     return true;
@@ -386,7 +386,7 @@ static void deliver_ended(struct queue *queue, struct dp_socket *socket, enum rs
      * the socket gone */
     atomic_store_explicit(&socket->state->generation, 0, memory_order_relaxed);
     atomic_store_explicit(&socket->state->mode, mode, memory_order_relaxed);
-    if (!socket->session->never_sleeps) {
+    if (!session_never_sleeps(socket->session)) {
         /* It has no turn after this one, so it needs no budget; and a program may wait for it on
          * channels of other queues, which only look when they are woken. */
         wakeup_fence();
@@ -442,7 +442,7 @@ static void deliver_look(struct queue *queue, struct dp_socket *socket, bool pos
     if (socket->stream != NULL) {
         stream_look(queue, socket);
     }
-    if (!socket->session->never_sleeps) {
+    if (!session_never_sleeps(socket->session)) {
         deliver_hint(queue, socket, happened);
     }
 }

@@ -132,7 +132,8 @@ void queue_channel_add(struct queue *queue, struct dp_channel *channel)
     queue->channel_count++;
     queue_share_slots(queue, part);
     /* Its client has the channel since the control thread's answer, and may sleep on it already;
-     * what happened before now gave it no hint. Let it look once. */
+     * what happened before now gave it no hint. Let it look once, at all. */
+    hint_producer_lose(&channel->hints);
     deliver_wake(queue, channel);
 }
 

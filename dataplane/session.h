@@ -219,10 +219,13 @@ struct session_part {
 struct dp_session {
     struct dp_session *next; /* control: list of sessions */
     uint64_t id;
-    uint32_t slot;                         /* place in every queue's table, below limit_sessions */
-    const struct queue_config *config;     /* of queue 0, both read; limits are the same in all */
-    uint32_t queue_count;                  /* both read */
-    bool never_sleeps;                     /* both read: the client said so at ATTACH */
+    uint32_t slot;                     /* place in every queue's table, below limit_sessions */
+    const struct queue_config *config; /* of queue 0, both read; limits are the same in all */
+    uint32_t queue_count;              /* both read */
+    /* Both read: the client said so at ATTACH, and has not taken it back since, as it can once.
+     * Relaxed: the client hears that control has stored it by an answer, later than a queue sees
+     * it. */
+    _Atomic bool never_sleeps;
     enum session_state state;              /* control */
     uint32_t queues_left;                  /* control: that have not said QUEUE_SESSION_ENDED */
     uint32_t spares_max;                   /* both read: a queue keeps at most so many */
@@ -298,6 +301,11 @@ static inline bool session_is_sealed(const struct dp_session *session, uint32_t 
     /* acquire: partner is session_seal's release, after it mapped the pages */
     uint64_t sealed = atomic_load_explicit(&session->sealed, memory_order_acquire);
     return (sealed >> extent_idx & 1) != 0;
+}
+
+static inline bool session_never_sleeps(const struct dp_session *session)
+{
+    return atomic_load_explicit(&session->never_sleeps, memory_order_relaxed);
 }
 
 /* Opens a channel on a queue: event, positions, cold words. RS_NO_BUFFERS: limit_channels. */

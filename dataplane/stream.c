@@ -272,7 +272,7 @@ void stream_upcall_event(void *context, struct tcp_conn *conn, uint32_t events)
     }
     uint32_t happened = stream_tell(queue, socket, events);
     stream_set_notify(queue, socket);
-    if (happened != 0 && !socket->session->never_sleeps) {
+    if (happened != 0 && !session_never_sleeps(socket->session)) {
         deliver_touch(queue, socket, happened);
     }
 }

@@ -375,7 +375,7 @@ bool stream_accept_place(struct queue *queue, struct dp_socket *part, struct tcp
     part->stream->places = stream->place_next;
     part->stream->places_count--;
     stream_ask_place(queue, part, part->stream->places_wanted);
-    if (!part->session->never_sleeps) {
+    if (!session_never_sleeps(part->session)) {
         deliver_touch(queue, part, RS_LEVEL_READABLE);
     }
     return true;

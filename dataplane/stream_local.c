@@ -135,7 +135,7 @@ static inline bool stream_local_captured(const struct queue *queue)
 
 static void stream_local_tell(struct queue *queue, struct dp_socket *socket, uint32_t happened)
 {
-    if (!socket->session->never_sleeps && !socket->orphan) {
+    if (!session_never_sleeps(socket->session) && !socket->orphan) {
         deliver_touch(queue, socket, happened);
     }
 }

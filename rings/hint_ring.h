@@ -45,6 +45,13 @@ static inline void hint_producer_init(struct hint_producer *producer, struct rs_
         .lost = atomic_load_explicit(&state->hint_lost, memory_order_relaxed)};
 }
 
+/* A hint that the client does not get: it looks at all that it armed. */
+static inline void hint_producer_lose(struct hint_producer *producer)
+{
+    /* Release, partner hint_consumer_lost: the level words are visible to who sees the count. */
+    atomic_store_explicit(&producer->state->hint_lost, ++producer->lost, memory_order_release);
+}
+
 /* RS_OK: the client will look (the hint is there, or counted as lost). RS_POISONED: the client's
  * index cannot be. */
 RS_CHECK_RESULT static inline enum rs_status
@@ -58,10 +65,7 @@ hint_producer_push(struct hint_producer *producer, uint32_t socket_idx, uint32_t
         }
         producer->head_cached = head;
         if (rs_seq_distance(head, producer->tail) > producer->mask) {
-            /* Release, partner hint_consumer_lost: the level words are visible to who sees the
-             * count. */
-            atomic_store_explicit(&producer->state->hint_lost, ++producer->lost,
-                                  memory_order_release);
+            hint_producer_lose(producer);
             return RS_OK;
         }
     }
@@ -116,6 +120,15 @@ static inline bool hint_consumer_pop(struct hint_consumer *consumer, uint32_t *s
     *generation = slot->generation;
     consumer->head++;
     return true;
+}
+
+/* Is there a hint, or was one lost? Takes nothing. */
+static inline bool hint_consumer_waits(const struct hint_consumer *consumer)
+{
+    const struct rs_hint *slot = &consumer->slots[consumer->head & consumer->mask];
+    return atomic_load_explicit(&slot->seq, memory_order_acquire) == rs_slot_seq(consumer->head) ||
+           atomic_load_explicit(&consumer->state->hint_lost, memory_order_acquire) !=
+               consumer->lost_seen;
 }
 
 /* Frees what was popped; once per batch. */

@@ -98,6 +98,19 @@ static inline void arm_set(struct rs_socket_client *shared, uint32_t events, uin
     atomic_fetch_add_explicit(&shared->arm_seq, 1, memory_order_release);
 }
 
+/* The same, for all that this channel wants: what only it asked for before is forgotten. */
+static inline void arm_set_anew(struct rs_socket_client *shared, uint32_t events,
+                                uint32_t channel_idx)
+{
+    assert(channel_idx < RS_CHANNELS_MAX);
+    uint64_t bit = (uint64_t)1 << channel_idx;
+    if ((atomic_load_explicit(&shared->channels, memory_order_relaxed) & ~bit) == 0) {
+        /* Seen with the number before, it is as good as the look that follows arm_fence. */
+        atomic_store_explicit(&shared->arm_events, events, memory_order_relaxed);
+    }
+    arm_set(shared, events, channel_idx);
+}
+
 /* Between arm_set and the second look. Partner: wakeup_fence between the dataplane's data and
  * arm_take. */
 static inline void arm_fence(void)

@@ -165,6 +165,37 @@ struct client_poll {
 RS_CHECK_RESULT enum rs_status client_poll(struct client *client, struct client_poll *items,
                                            uint32_t count, uint64_t timeout_ns,
                                            uint32_t *ready_count);
+/* A look, without the dataplane's help: what of want is true. All of it when the socket is closed
+ * or the session is over. */
+uint32_t client_socket_ready(struct client_socket *socket, uint32_t want);
+
+/*
+ * The watch: one thread hears of any number of sockets, at the cost of an event each. One per
+ * client, until client_close, which closes it if nobody has. Reports say "look": there may be
+ * nothing.
+ */
+struct client_watch;
+/* RS_NO_BUFFERS: the session's channels are taken ([limits] channels); RS_NO_MEMORY; RS_ALREADY;
+ * RS_DATAPLANE_GONE. From then on the dataplane treats the session as one that sleeps. */
+RS_CHECK_RESULT enum rs_status client_watch_open(struct client *client, struct client_watch **out);
+/* No thread may wait, arm, or be inside a socket that is armed. */
+void client_watch_close(struct client_watch *watch);
+/* Any thread, no system call: one report when one of want (RS_LEVEL_*, CLIENT_POLL_*; not 0)
+ * becomes true. Several armings are joined in one report. True: one is true already, and no report
+ * comes for this call, though one may for an earlier one. Whoever got a report arms again. A socket
+ * need not be bound. */
+bool client_watch_arm(struct client_watch *watch, struct client_socket *socket, uint32_t want);
+/* Any thread: the socket is reported at once. One system call when the watching thread sleeps. */
+void client_watch_look(struct client_watch *watch, struct client_socket *socket);
+void client_watch_nudge(struct client_watch *watch); /* likewise; the wait returns */
+/* The watching thread: up to max sockets, each with a reference (client_socket_unref). RS_OK with 0
+ * of them after a nudge; RS_TIMED_OUT; RS_DATAPLANE_GONE or RS_POISONED with all that were armed,
+ * max at a time; with 0 of them: there are no more. Spins as the session's other threads do, but
+ * only while a socket is armed. */
+RS_CHECK_RESULT enum rs_status client_watch_wait(struct client_watch *watch,
+                                                 struct client_socket **out, uint32_t max,
+                                                 uint64_t timeout_ns, uint32_t *count);
+
 /* Payload bytes of the next datagram (0: none), as FIONREAD for datagram sockets gives;
  * *total_bytes (may be NULL): of all queued. Streams: what waits, twice. */
 RS_CHECK_RESULT enum rs_status client_readable_bytes(struct client_socket *socket,

@@ -172,6 +172,8 @@ struct client {
     uint32_t private_channels;
     struct client_socket_block *blocks;
     struct client_socket *free_sockets;
+    /* watch.c: by client_watch_open; partner: client_watch_changed in other threads */
+    struct client_watch *_Atomic watch;
 };
 
 /* This thread's channel to a queue; opens it at first use. NULL on failure with *status. */
@@ -222,6 +224,9 @@ void client_set_error_text(const char *format, ...) __attribute__((format(printf
 void client_set_error_os(const char *what); /* `what` and the OS's own word */
 
 /* channel.c */
+/* One that no thread owns, for hints. RS_NO_BUFFERS: the session has too few. */
+RS_CHECK_RESULT enum rs_status client_channel_open_watch(struct client *client,
+                                                         struct client_channel **out);
 void client_channel_close(struct client_channel *channel); /* at its thread's end */
 /* Channel entered: cells for which a thread waited that died are free when their answers come.
  * False: only such cells are left. */
@@ -355,8 +360,11 @@ struct client_socket {
     rs_atomic_u32 refs;                           /* the handle and each blocked call */
     rs_atomic_u32 recv_timeout_ms, send_timeout_ms, linger_ms;
     void *_Atomic user;
-    struct os_mutex control_mutex; /* guards what follows */
-    bool bound;                    /* by client_bind */
+    /* watch.c: what it is armed for, and whether it is listed; each holds a reference unless 0 */
+    rs_atomic_u32 watch_want, watch_listed;
+    struct client_socket *watch_next; /* while it is listed */
+    struct os_mutex control_mutex;    /* guards what follows */
+    bool bound;                       /* by client_bind */
     bool
         late_send_limit; /* SO_SNDBUF was set while it listened: connections may have come before */
     struct rs_addr local, peer;
@@ -519,11 +527,18 @@ RS_CHECK_RESULT enum rs_status client_stream_recv(struct client_socket *socket,
 RS_CHECK_RESULT enum rs_status client_stream_readable(struct client_socket *socket,
                                                       uint32_t *bytes);
 
+/* poll.c: RS_LEVEL_* to arm for what a poll wants. */
+uint32_t client_poll_events(uint32_t want);
+
+/* watch.c: the phase of the socket, or a word that is looked at, has changed without the dataplane.
+ */
+void client_watch_changed(struct client_socket *socket);
+
 /* pool.c */
 RS_CHECK_RESULT enum rs_status client_pool_take(struct client *client, struct client_socket **out);
 void client_pool_give(struct client_socket *socket);
 void client_pool_destroy(struct client *client);
-/* Calls visit for every socket of the pool, in use or not. */
+/* Calls visit for every socket of the pool, in use or not. No lock is held then. */
 void client_pool_visit(struct client *client, void (*visit)(struct client_socket *socket));
 
 /* ready.c: readiness without a socket's locks */

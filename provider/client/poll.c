@@ -13,27 +13,39 @@ struct poll_set {
     uint32_t count;
 };
 
-static uint32_t poll_look(const struct client_poll *item)
+static uint32_t poll_look_at(const struct client_socket *socket, uint32_t want)
 {
-    const struct client_socket *socket = item->socket;
     enum client_socket_phase phase = client_socket_phase(socket);
     if (client_is_stream(socket)) {
-        return client_stream_ready(socket, phase, item->want);
+        return client_stream_ready(socket, phase, want);
     }
     bool error = phase == CLIENT_SOCKET_LIVE && client_error_pending(socket);
     uint32_t ready = error ? RS_LEVEL_ERROR | RS_LEVEL_READABLE : 0; /* an error is read */
-    if ((item->want & RS_LEVEL_READABLE) != 0 && !error && client_recv_ready(socket)) {
+    if ((want & RS_LEVEL_READABLE) != 0 && !error && client_recv_ready(socket)) {
         ready |= RS_LEVEL_READABLE;
     }
-    if ((item->want & RS_LEVEL_WRITABLE) != 0 && client_send_ready(socket)) {
+    if ((want & RS_LEVEL_WRITABLE) != 0 && client_send_ready(socket)) {
         ready |= RS_LEVEL_WRITABLE;
     }
-    return ready & item->want;
+    return ready & want;
+}
+
+static uint32_t poll_look(const struct client_poll *item)
+{
+    return poll_look_at(item->socket, item->want);
 }
 
 static bool poll_closed(const struct client_socket *socket)
 {
     return !client_phase_open(client_socket_phase(socket));
+}
+
+uint32_t client_socket_ready(struct client_socket *socket, uint32_t want)
+{
+    bool over = atomic_load_explicit(&socket->client->ended, memory_order_relaxed) != 0;
+    /* Closed is asked behind the look, as in poll_scan. */
+    uint32_t ready = poll_look_at(socket, want);
+    return over || poll_closed(socket) ? want : ready;
 }
 
 /* *closed: one of them is. Each is asked that behind the look at it: a socket that closes meanwhile
@@ -80,7 +92,7 @@ static bool poll_wait_ready(void *context)
 
 /* An urgent mark is announced as something to read, a stream that can be written to as CONNECTED.
  */
-static uint32_t poll_events(uint32_t want)
+uint32_t client_poll_events(uint32_t want)
 {
     return (want & ~(CLIENT_POLL_URGENT | CLIENT_POLL_FAILED)) | RS_LEVEL_ERROR | RS_LEVEL_END |
            RS_LEVEL_CONNECTED | ((want & CLIENT_POLL_URGENT) != 0 ? RS_LEVEL_READABLE : 0u);
@@ -91,7 +103,8 @@ static void poll_wait_arm(void *context, uint32_t channel_idx)
     const struct poll_set *set = context;
     for (uint32_t i = 0; i < set->count; i++) {
         if (set->items[i].socket != NULL) {
-            client_socket_arm(set->items[i].socket, poll_events(set->items[i].want), channel_idx);
+            client_socket_arm(set->items[i].socket, client_poll_events(set->items[i].want),
+                              channel_idx);
         }
     }
 }

@@ -1,7 +1,7 @@
 /*
  * Where a client's sockets live: blocks that are freed with the client only. A socket keeps its
  * address and its locks through all its lives, so a thread that is late finds a closed socket, not
- * freed memory. Slow paths; under client->slow_mutex.
+ * freed memory. Slow paths; by client->slow_mutex.
  */
 #include "provider/client/client_alloc.h"
 #include "provider/client/client_internal.h"
@@ -58,7 +58,11 @@ void client_pool_give(struct client_socket *socket)
 
 void client_pool_visit(struct client *client, void (*visit)(struct client_socket *socket))
 {
-    for (struct client_socket_block *block = client->blocks; block != NULL; block = block->next) {
+    /* New blocks come in front, none leaves. */
+    os_mutex_lock(&client->slow_mutex);
+    struct client_socket_block *first = client->blocks;
+    os_mutex_unlock(&client->slow_mutex);
+    for (struct client_socket_block *block = first; block != NULL; block = block->next) {
         for (uint32_t i = 0; i < BLOCK_SOCKETS; i++) {
             visit(&block->sockets[i]);
         }

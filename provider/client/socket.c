@@ -178,6 +178,7 @@ static enum rs_status socket_go_live(struct client_socket *socket, const struct 
     atomic_store_explicit(&socket->phase,
                           (uint32_t)(stream ? CLIENT_STREAM_IDLE : CLIENT_SOCKET_LIVE),
                           memory_order_release);
+    client_watch_changed(socket);
     return RS_OK;
 }
 
@@ -308,6 +309,7 @@ enum rs_status client_shutdown(struct client_socket *socket, uint32_t how)
         return client_stream_shutdown(socket, how);
     }
     atomic_fetch_or_explicit(&socket->shut, ways, memory_order_relaxed);
+    client_watch_changed(socket);
     return RS_OK;
 }
 
@@ -391,6 +393,7 @@ static enum rs_status socket_close(struct client_socket *socket, const struct rs
     /* First the mark, then the request: who sleeps on the socket is woken by the dataplane when it
      * takes the CLOSE, and must see the mark. */
     socket_mark_closed(socket);
+    client_watch_changed(socket);
     if (phase == CLIENT_STREAM_ACTIVE && !socket->bound) {
         /* Answered at once, and nothing that is free then could be asked for by name: not waited
          * for. */

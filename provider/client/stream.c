@@ -76,6 +76,7 @@ enum rs_status client_stream_start(struct client_socket *socket, const struct rs
     client_send_unlock(socket);
     /* Release, partner client_socket_phase: rings and words are ready before anybody sees it. */
     atomic_store_explicit(&socket->phase, CLIENT_STREAM_ACTIVE, memory_order_release);
+    client_watch_changed(socket);
     return RS_OK;
 }
 

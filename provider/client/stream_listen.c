@@ -24,6 +24,7 @@ static enum rs_status listen_start(struct client_socket *socket)
     if (status == RS_OK) {
         /* Release, partner client_socket_phase: the rings are ready before anybody sees it. */
         atomic_store_explicit(&socket->phase, CLIENT_STREAM_LISTENING, memory_order_release);
+        client_watch_changed(socket);
     }
     return status;
 }

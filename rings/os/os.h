@@ -109,6 +109,11 @@ struct os_process;
 RS_CHECK_RESULT enum rs_status os_event_wait(struct os_event *event, const struct os_process *peer,
                                              uint64_t timeout_ns);
 
+/* The same for two events: RS_OK when either was signalled. */
+RS_CHECK_RESULT enum rs_status os_event_wait_either(struct os_event *event, struct os_event *second,
+                                                    const struct os_process *peer,
+                                                    uint64_t timeout_ns);
+
 /* ---- processes ---- */
 
 struct os_process {

@@ -69,54 +69,77 @@ enum rs_status posix_event_drain(int fd)
     return errno == EAGAIN ? RS_WOULD_BLOCK : posix_error("recv on an event");
 }
 
-enum rs_status posix_wait_readable(int fd, int second_fd, uint64_t deadline_ns, bool *first_ready,
-                                   bool *second_ready)
+/* Descriptors of -1 are passed over. RS_OK: one of them is readable or ended. */
+static enum rs_status event_poll(struct pollfd *polls, nfds_t count, uint64_t deadline_ns)
 {
-    struct pollfd polls[2] = {{.fd = fd, .events = POLLIN}, {.fd = second_fd, .events = POLLIN}};
     for (;;) {
         uint64_t left_ns = os_deadline_left_ns(deadline_ns);
         struct timespec left = posix_timespec(left_ns);
-        int ready = ppoll(polls, 2, left_ns == OS_FOREVER_NS ? NULL : &left, NULL);
+        int ready = ppoll(polls, count, left_ns == OS_FOREVER_NS ? NULL : &left, NULL);
         if (ready < 0) {
             if (errno == EINTR) {
                 continue;
             }
             return posix_error("ppoll");
         }
-        if ((polls[0].revents | polls[1].revents) & POLLNVAL) {
-            (void)os_error_set("ppoll", "a descriptor is not open");
-            return RS_OS_ERROR;
+        for (nfds_t i = 0; i < count; i++) {
+            if (polls[i].revents & POLLNVAL) {
+                (void)os_error_set("ppoll", "a descriptor is not open");
+                return RS_OS_ERROR;
+            }
         }
-        if (ready == 0) {
-            return RS_TIMED_OUT;
-        }
+        return ready == 0 ? RS_TIMED_OUT : RS_OK;
+    }
+}
+
+enum rs_status posix_wait_readable(int fd, int second_fd, uint64_t deadline_ns, bool *first_ready,
+                                   bool *second_ready)
+{
+    struct pollfd polls[2] = {{.fd = fd, .events = POLLIN}, {.fd = second_fd, .events = POLLIN}};
+    enum rs_status status = event_poll(polls, 2, deadline_ns);
+    if (status == RS_OK) {
         *first_ready = polls[0].revents != 0;
         if (second_ready) {
             *second_ready = polls[1].revents != 0;
         }
-        return RS_OK;
+    }
+    return status;
+}
+
+/* second: NULL for none. */
+static enum rs_status event_wait(const struct os_event *event, const struct os_event *second,
+                                 const struct os_process *peer, uint64_t timeout_ns)
+{
+    struct pollfd polls[3] = {{.fd = (int)event->handle, .events = POLLIN},
+                              {.fd = second ? (int)second->handle : -1, .events = POLLIN},
+                              {.fd = peer ? (int)peer->handle : -1, .events = POLLIN}};
+    const uint64_t deadline_ns = os_deadline_after(timeout_ns);
+    for (;;) {
+        enum rs_status status = event_poll(polls, 3, deadline_ns);
+        for (int i = 0; i < 2 && status == RS_OK; i++) {
+            enum rs_status drained =
+                polls[i].revents ? posix_event_drain(polls[i].fd) : RS_WOULD_BLOCK;
+            if (drained != RS_WOULD_BLOCK) {
+                return drained;
+            }
+        }
+        if (status != RS_OK) {
+            return status;
+        }
+        if (polls[2].revents) {
+            return RS_DATAPLANE_GONE;
+        }
     }
 }
 
 enum rs_status os_event_wait(struct os_event *event, const struct os_process *peer,
                              uint64_t timeout_ns)
 {
-    const int peer_fd = peer ? (int)peer->handle : -1;
-    const uint64_t deadline_ns = os_deadline_after(timeout_ns);
-    for (;;) {
-        bool signalled = false;
-        bool ended = false;
-        enum rs_status status =
-            posix_wait_readable((int)event->handle, peer_fd, deadline_ns, &signalled, &ended);
-        if (status != RS_OK) {
-            return status;
-        }
-        status = signalled ? posix_event_drain((int)event->handle) : RS_WOULD_BLOCK;
-        if (status != RS_WOULD_BLOCK) {
-            return status;
-        }
-        if (ended) {
-            return RS_DATAPLANE_GONE;
-        }
-    }
+    return event_wait(event, NULL, peer, timeout_ns);
+}
+
+enum rs_status os_event_wait_either(struct os_event *event, struct os_event *second,
+                                    const struct os_process *peer, uint64_t timeout_ns)
+{
+    return event_wait(event, second, peer, timeout_ns);
 }

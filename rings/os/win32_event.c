@@ -28,29 +28,46 @@ void os_event_signal(struct os_event *event)
     }
 }
 
-enum rs_status os_event_wait(struct os_event *event, const struct os_process *peer,
-                             uint64_t timeout_ns)
+/* second: NULL for none. */
+static enum rs_status event_wait(const struct os_event *event, const struct os_event *second,
+                                 const struct os_process *peer, uint64_t timeout_ns)
 {
-    HANDLE handles[2] = {win32_handle(event->handle), NULL};
+    HANDLE handles[3] = {win32_handle(event->handle), NULL, NULL};
     DWORD count = 1;
+    if (second) {
+        handles[count++] = win32_handle(second->handle);
+    }
+    const DWORD events = count;
     if (peer && win32_handle_valid(win32_handle(peer->handle))) {
         handles[count++] = win32_handle(peer->handle);
     }
     const uint64_t deadline_ns = os_deadline_after(timeout_ns);
     for (;;) {
         /* Of several the lowest index is reported: a signal goes before the end. */
-        switch (WaitForMultipleObjects(count, handles, FALSE, win32_wait_ms(deadline_ns))) {
-        case WAIT_OBJECT_0:
+        DWORD which = WaitForMultipleObjects(count, handles, FALSE, win32_wait_ms(deadline_ns));
+        if (which < WAIT_OBJECT_0 + events) {
             return RS_OK;
-        case WAIT_OBJECT_0 + 1:
+        }
+        if (which < WAIT_OBJECT_0 + count) {
             return RS_DATAPLANE_GONE;
-        case WAIT_TIMEOUT:
-            if (os_deadline_left_ns(deadline_ns) == 0) {
-                return RS_TIMED_OUT;
-            }
-            break;
-        default:
+        }
+        if (which != WAIT_TIMEOUT) {
             return win32_error("WaitForMultipleObjects");
         }
+        if (os_deadline_left_ns(deadline_ns) == 0) {
+            return RS_TIMED_OUT;
+        }
     }
+}
+
+enum rs_status os_event_wait(struct os_event *event, const struct os_process *peer,
+                             uint64_t timeout_ns)
+{
+    return event_wait(event, NULL, peer, timeout_ns);
+}
+
+enum rs_status os_event_wait_either(struct os_event *event, struct os_event *second,
+                                    const struct os_process *peer, uint64_t timeout_ns)
+{
+    return event_wait(event, second, peer, timeout_ns);
 }

@@ -383,7 +383,8 @@
     CONSTANT(RS_NO_INDEX)                               \
     CONSTANT(RS_SPIN_FOREVER)                           \
     CONSTANT(RS_CTL_ATTACH_NEVER_SLEEPS)                \
-    CONSTANT(RS_CTL_ATTACH_SLEEPS)
+    CONSTANT(RS_CTL_ATTACH_SLEEPS)                      \
+    CONSTANT(RS_CTL_CHANNEL_HINTS)
 /* clang-format on */
 
 #endif
