@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "provider/include/ringsock.h"
+#include "provider/spi/extension.h"
 #include "provider/spi/spi.h"
 
 struct ioctl_call {
@@ -171,6 +172,14 @@ static int ioctl_broadcast_address(struct ioctl_call *call)
     return ioctl_out(call, &in, sizeof(in));
 }
 
+static int ioctl_extension(struct ioctl_call *call, DWORD code)
+{
+    const void *answer = NULL;
+    DWORD bytes = 0;
+    int result = spi_extension_find(code, call->in, call->in_bytes, &answer, &bytes);
+    return result != 0 ? result : ioctl_out(call, answer, bytes);
+}
+
 static int ioctl_warm(const struct ioctl_call *call)
 {
     size_t sent_bytes;
@@ -223,6 +232,9 @@ static int ioctl_run(struct ioctl_call *call, DWORD code)
         return ioctl_scope(call);
     case SIO_RINGSOCK_WARM:
         return ioctl_warm(call);
+    case SIO_GET_EXTENSION_FUNCTION_POINTER:
+    case SIO_GET_MULTIPLE_EXTENSION_FUNCTION_POINTER:
+        return ioctl_extension(call, code);
     case SIO_GET_BROADCAST_ADDRESS:
         return ioctl_broadcast_address(call);
     /* There is no layer below us: the base handle, also for select and poll, is the socket. */

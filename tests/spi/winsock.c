@@ -6,6 +6,8 @@
 #include <winsock2.h>
 #include <ws2tcpip.h>
 
+#include <mswsock.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -69,6 +71,20 @@ static void test_rest(void **state)
     refused(closesocket(BAD));
 }
 
+/* mswsock's, which ask the socket. */
+static void test_mswsock(void **state)
+{
+    (void)state;
+    char output[64];
+    DWORD received;
+    OVERLAPPED overlapped = {0};
+    assert_false(AcceptEx(BAD, BAD, output, 0, 32, 32, &received, &overlapped));
+    assert_int_equal(WSAGetLastError(), WSAENOTSOCK);
+    WSASetLastError(0);
+    assert_false(TransmitFile(BAD, NULL, 0, 0, NULL, NULL, 0));
+    assert_int_equal(WSAGetLastError(), WSAENOTSOCK);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -85,6 +101,6 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_names), cmocka_unit_test(test_data),
-                                       cmocka_unit_test(test_rest)};
+                                       cmocka_unit_test(test_rest), cmocka_unit_test(test_mswsock)};
     return cmocka_run_group_tests(tests, start, stop);
 }
