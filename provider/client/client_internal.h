@@ -544,6 +544,7 @@ void client_pool_visit(struct client *client, void (*visit)(struct client_socket
 /* ready.c: readiness without a socket's locks */
 bool client_recv_ready(
     const struct client_socket *socket); /* a record, an unseen error, or the end of the socket */
+bool client_recv_data(const struct client_socket *socket); /* datagrams: a record or an error */
 bool client_send_ready(
     const struct client_socket *socket); /* room for what the newest send wanted, or the end */
 /* RS_LEVEL_* and CLIENT_POLL_* of a stream socket. */

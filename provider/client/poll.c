@@ -24,6 +24,9 @@ static uint32_t poll_look_at(const struct client_socket *socket, uint32_t want)
     if ((want & RS_LEVEL_READABLE) != 0 && !error && client_recv_ready(socket)) {
         ready |= RS_LEVEL_READABLE;
     }
+    if ((want & CLIENT_POLL_DATA) != 0 && client_recv_data(socket)) {
+        ready |= CLIENT_POLL_DATA;
+    }
     if ((want & RS_LEVEL_WRITABLE) != 0 && client_send_ready(socket)) {
         ready |= RS_LEVEL_WRITABLE;
     }
@@ -90,12 +93,13 @@ static bool poll_wait_ready(void *context)
     return false;
 }
 
-/* An urgent mark is announced as something to read, a stream that can be written to as CONNECTED.
- */
+/* Data and an urgent mark are announced as something to read, a stream that can be written to as
+ * CONNECTED. */
 uint32_t client_poll_events(uint32_t want)
 {
-    return (want & ~(CLIENT_POLL_URGENT | CLIENT_POLL_FAILED)) | RS_LEVEL_ERROR | RS_LEVEL_END |
-           RS_LEVEL_CONNECTED | ((want & CLIENT_POLL_URGENT) != 0 ? RS_LEVEL_READABLE : 0u);
+    return (want & ~(CLIENT_POLL_URGENT | CLIENT_POLL_FAILED | CLIENT_POLL_DATA)) | RS_LEVEL_ERROR |
+           RS_LEVEL_END | RS_LEVEL_CONNECTED |
+           ((want & (CLIENT_POLL_URGENT | CLIENT_POLL_DATA)) != 0 ? RS_LEVEL_READABLE : 0u);
 }
 
 static void poll_wait_arm(void *context, uint32_t channel_idx)

@@ -45,18 +45,29 @@ static bool ready_record(const struct dgram_reader *reader)
     return false;
 }
 
+static bool ready_any_record(const struct client_socket *socket)
+{
+    for (uint32_t i = 0; i < socket->recv_queues; i++) {
+        if (ready_record(&socket->recv[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool client_recv_data(const struct client_socket *socket)
+{
+    return client_socket_phase(socket) == CLIENT_SOCKET_LIVE &&
+           (ready_any_record(socket) || client_error_pending(socket));
+}
+
 bool client_recv_ready(const struct client_socket *socket)
 {
     enum client_socket_phase phase = client_socket_phase(socket);
     if (phase != CLIENT_SOCKET_LIVE) {
         return phase != CLIENT_SOCKET_UNDECIDED;
     }
-    for (uint32_t i = 0; i < socket->recv_queues; i++) {
-        if (ready_record(&socket->recv[i])) {
-            return true;
-        }
-    }
-    return client_error_pending(socket) ||
+    return ready_any_record(socket) || client_error_pending(socket) ||
            (atomic_load_explicit(&socket->shut, memory_order_relaxed) & CLIENT_SHUT_RECV) != 0;
 }
 
@@ -146,6 +157,9 @@ static uint32_t ready_connection(const struct client_socket *socket, uint32_t wa
          client_stream_room(socket, SIZE_MAX))) {
         ready |= RS_LEVEL_WRITABLE;
     }
+    if ((want & CLIENT_POLL_DATA) != 0 && (shut & CLIENT_SHUT_RECV) == 0 && ready_bytes(socket)) {
+        ready |= CLIENT_POLL_DATA;
+    }
     if ((want & CLIENT_POLL_URGENT) != 0 && client_urgent_ready(socket)) {
         ready |= CLIENT_POLL_URGENT;
     }
@@ -158,12 +172,8 @@ uint32_t client_stream_ready(const struct client_socket *socket, enum client_soc
     if (phase == CLIENT_STREAM_ACTIVE) {
         return ready_connection(socket, want);
     }
-    if (phase == CLIENT_STREAM_LISTENING) {
-        for (uint32_t i = 0; i < socket->recv_queues; i++) {
-            if (ready_record(&socket->recv[i])) {
-                return RS_LEVEL_READABLE & want;
-            }
-        }
+    if (phase == CLIENT_STREAM_LISTENING && ready_any_record(socket)) {
+        return (RS_LEVEL_READABLE | CLIENT_POLL_DATA) & want;
     }
     return 0;
 }

@@ -21,6 +21,7 @@ struct extension_row {
 
 static const struct extension_row extension_rows[] = {
     EXTENSION(WSAID_GETACCEPTEXSOCKADDRS, LPFN_GETACCEPTEXSOCKADDRS, spi_get_accept_ex_sockaddrs),
+    EXTENSION(WSAID_WSAPOLL, LPFN_WSAPOLL, spi_poll),
 };
 
 int spi_extension_find(DWORD code, const void *in, DWORD in_bytes, const void **answer,

@@ -1,30 +1,23 @@
 /*
  * WSPSelect. The sets are arrays of any length; each entry becomes one poll item of the core, in
  * the order read, write, except, and the sets are rewritten from what is ready. Any thread; no
- * system call while the core spins, no allocation up to SELECT_LOCAL entries.
+ * system call while the core spins, no allocation up to SPI_READY_LOCAL entries.
  *
  * Exceptional are a connect that failed, and an urgent byte that is not inline. A datagram socket
  * never is.
  */
-#include <mimalloc.h>
 #include <stddef.h>
 
-#include "provider/spi/spi.h"
+#include "provider/spi/ready.h"
 
-#define SELECT_LOCAL 64u
-#define SELECT_MOST  (3u * RS_SOCKETS_MAX)
-#define SETS         3u
+#define SELECT_MOST (3u * RS_SOCKETS_MAX)
+#define SETS        3u
 
 struct select_call {
     fd_set *sets[SETS];
     uint32_t counts[SETS];
-    uint32_t total, held;
-    struct client_poll *items;
-    struct spi_socket **sockets; /* per item, with a reference */
-    struct spi_session *session; /* of the first live socket; holds through its socket */
-    bool immediate;              /* some are ready, whatever the core says: no waiting */
-    struct client_poll local_items[SELECT_LOCAL];
-    struct spi_socket *local_sockets[SELECT_LOCAL];
+    uint32_t total;
+    struct spi_ready ready;
 };
 
 /* 0, WSAEFAULT or WSAEINVAL. */
@@ -52,23 +45,6 @@ static int select_count(struct select_call *call)
     return total == 0 ? WSAEINVAL : 0;
 }
 
-static int select_room(struct select_call *call)
-{
-    call->items = call->local_items;
-    call->sockets = call->local_sockets;
-    if (call->total <= SELECT_LOCAL) {
-        return 0;
-    }
-    call->items = mi_mallocn(call->total, sizeof(*call->items));
-    call->sockets = mi_mallocn(call->total, sizeof(struct spi_socket *));
-    if (call->items == NULL || call->sockets == NULL) {
-        mi_free(call->items);
-        mi_free(call->sockets);
-        return WSAENOBUFS;
-    }
-    return 0;
-}
-
 static int select_hold(struct select_call *call)
 {
     static const uint32_t wants[SETS] = {RS_LEVEL_READABLE, RS_LEVEL_WRITABLE,
@@ -79,35 +55,11 @@ static int select_hold(struct select_call *call)
             if (socket == NULL) {
                 return WSAENOTSOCK;
             }
-            call->sockets[call->held] = socket;
             /* A connection that a condition function put off is the core's no more. */
-            bool waits = i == 0 && spi_accept_waits(socket);
-            call->items[call->held] =
-                (struct client_poll){.socket = waits ? NULL : socket->core, .want = wants[i]};
-            call->immediate = call->immediate || waits;
-            call->held++;
+            spi_ready_add(&call->ready, socket, wants[i], i == 0 && spi_accept_waits(socket));
         }
     }
     return 0;
-}
-
-/* One poll is about one attach: the newest's. What belongs to another is an old socket whose
- * dataplane is gone; it is ready, so that the program meets its error. */
-static void select_split(struct select_call *call)
-{
-    call->session = call->sockets[0]->session;
-    for (uint32_t i = 1; i < call->held; i++) {
-        struct spi_session *session = call->sockets[i]->session;
-        if (session != call->session && !client_alive(call->session->client)) {
-            call->session = session;
-        }
-    }
-    for (uint32_t i = 0; i < call->held; i++) {
-        if (call->sockets[i]->session != call->session) {
-            call->items[i].socket = NULL;
-            call->immediate = true;
-        }
-    }
 }
 
 /* Rewrites the sets; returns the number of ready entries. */
@@ -118,7 +70,7 @@ static int select_rewrite(struct select_call *call)
     for (unsigned i = 0; i < SETS; i++) {
         uint32_t kept = 0;
         for (uint32_t k = 0; k < call->counts[i]; k++, item++) {
-            const struct client_poll *poll = &call->items[item];
+            const struct client_poll *poll = &call->ready.items[item];
             bool is_ready = poll->socket == NULL ? i != SETS - 1 : (poll->ready & poll->want) != 0;
             if (is_ready) {
                 call->sets[i]->fd_array[kept++] = call->sets[i]->fd_array[k];
@@ -134,10 +86,7 @@ static int select_rewrite(struct select_call *call)
 
 static int select_wait(struct select_call *call, uint64_t timeout_ns, int *ready)
 {
-    uint32_t ready_count = 0;
-    select_split(call);
-    enum rs_status status = client_poll(call->session->client, call->items, call->held,
-                                        call->immediate ? 0 : timeout_ns, &ready_count);
+    enum rs_status status = spi_ready_wait(&call->ready, timeout_ns);
     if (status == RS_INTERRUPTED) {
         return WSAENOTSOCK; /* one of them was closed meanwhile */
     }
@@ -177,11 +126,9 @@ int WSPAPI spi_select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *excep
     call.sets[1] = writefds;
     call.sets[2] = exceptfds;
     call.counts[0] = call.counts[1] = call.counts[2] = 0;
-    call.held = 0;
-    call.immediate = false;
     int code = spi_started() ? select_timeout(timeout, &timeout_ns) : WSANOTINITIALISED;
     code = code == 0 ? select_count(&call) : code;
-    code = code == 0 ? select_room(&call) : code;
+    code = code == 0 ? spi_ready_init(&call.ready, call.total) : code;
     if (code != 0) {
         return spi_fail(error, code);
     }
@@ -189,12 +136,6 @@ int WSPAPI spi_select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *excep
     if (code == 0) {
         code = select_wait(&call, timeout_ns, &ready);
     }
-    for (uint32_t i = 0; i < call.held; i++) {
-        spi_socket_put(call.sockets[i]);
-    }
-    if (call.items != call.local_items) {
-        mi_free(call.items);
-        mi_free(call.sockets);
-    }
+    spi_ready_drop(&call.ready);
     return code == 0 ? ready : spi_fail(error, code);
 }

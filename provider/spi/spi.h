@@ -168,6 +168,7 @@ int WSPAPI spi_recv_from(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD
 
 int WSPAPI spi_select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds,
                       const PTIMEVAL timeout, LPINT error);
+INT WSAAPI spi_poll(LPWSAPOLLFD fds, ULONG count, INT timeout_ms); /* WSAPoll */
 int WSPAPI spi_ioctl(SOCKET s, DWORD code, LPVOID in, DWORD in_bytes, LPVOID out, DWORD out_bytes,
                      LPDWORD returned_bytes, LPWSAOVERLAPPED overlapped,
                      LPWSAOVERLAPPED_COMPLETION_ROUTINE routine, LPWSATHREADID thread, LPINT error);

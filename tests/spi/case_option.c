@@ -531,12 +531,8 @@ CASE(WSPIoctl, ioctl_keepalive_dgram, "SIO_KEEPALIVE_VALS on a datagram socket i
 
 CASE(WSPIoctl, ioctl_unsupported, "commands that are known and not carried out are WSAEOPNOTSUPP")
 {
-    static const DWORD codes[] = {SIO_GET_EXTENSION_FUNCTION_POINTER,
-                                  SIO_ROUTING_INTERFACE_QUERY,
-                                  SIO_ADDRESS_LIST_QUERY,
-                                  SIO_FLUSH,
-                                  SIO_ENABLE_CIRCULAR_QUEUEING,
-                                  SIO_GET_INTERFACE_LIST};
+    static const DWORD codes[] = {SIO_ROUTING_INTERFACE_QUERY, SIO_ADDRESS_LIST_QUERY, SIO_FLUSH,
+                                  SIO_ENABLE_CIRCULAR_QUEUEING, SIO_GET_INTERFACE_LIST};
     SOCKET s = spi_udp();
     for (unsigned i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
         DWORD value[8] = {0};

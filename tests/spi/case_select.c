@@ -169,6 +169,43 @@ CASE(WSPSelect, select_many, "300 sockets in one set, the ready ones kept in ord
     free(set);
 }
 
+CASE(WSPSelect, select_thousands,
+     "5,000 sockets in two sets: the time-out is kept, one that becomes ready ends the wait")
+{
+    enum { COUNT = 5000 };
+    SOCKADDR_IN at;
+    SOCKET bound = spi_bound(&at);
+    fd_set *set = malloc(2 * (sizeof(u_int) + sizeof(SOCKET) * (COUNT + 1)));
+    fd_set *all = (fd_set *)((char *)set + sizeof(u_int) + sizeof(SOCKET) * (COUNT + 1));
+    size_t bytes = offsetof(fd_set, fd_array) + sizeof(SOCKET) * COUNT;
+    struct timeval timeout = {.tv_usec = 80000};
+    for (unsigned i = 0; i < COUNT; i++) {
+        all->fd_array[i] = i == COUNT / 2 ? bound
+                                          : TABLE->lpWSPSocket(AF_INET, SOCK_DGRAM, 0,
+                                                               &provider.info, 0, 0, &spi_error);
+        assert_true(all->fd_array[i] != INVALID_SOCKET);
+    }
+    all->fd_count = COUNT;
+    memcpy(set, all, bytes);
+    ULONGLONG begin = GetTickCount64();
+    assert_int_equal(look(set, NULL, NULL, &timeout), 0);
+    assert_in_range(GetTickCount64() - begin, 60, 3000);
+    assert_int_equal(set->fd_count, 0);
+    OK(spi_send_to_one(spi_udp(), "x", 1, &at));
+    memcpy(set, all, bytes);
+    timeout.tv_sec = 5;
+    assert_int_equal(look(set, NULL, NULL, &timeout), 1);
+    assert_true(set->fd_array[0] == bound);
+    memcpy(set, all, bytes);
+    assert_int_equal(look(set, all, NULL, &now), COUNT + 1);
+    for (unsigned i = 0; i < COUNT; i++) {
+        if (i != COUNT / 2) {
+            OK(TABLE->lpWSPCloseSocket(all->fd_array[i], &spi_error));
+        }
+    }
+    free(set);
+}
+
 static DWORD WINAPI send_later(void *context)
 {
     SOCKADDR_IN at = *(SOCKADDR_IN *)context;
