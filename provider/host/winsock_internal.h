@@ -8,7 +8,6 @@
 
 /* The provider's table between WSAStartup and WSACleanup, else NULL with the last error set. */
 const WSPPROC_TABLE *winsock_table(void);
-const WSAPROTOCOL_INFOW *winsock_protocol(void);
 
 /* Sets the calling thread's last error when result says so, and returns result. By address: the
  * call that makes the result and sets the error is an argument too, and which of two arguments is

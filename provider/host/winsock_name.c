@@ -6,6 +6,7 @@
 #include <ws2tcpip.h>
 
 #include "provider/host/winsock_internal.h"
+#include "provider/spi/ipv6_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +32,7 @@ u_short WSAAPI ntohs(u_short value)
     return __builtin_bswap16(value);
 }
 
-/* ---- IPv4 texts ---- */
+/* ---- texts ---- */
 
 /* Four decimal octets and nothing behind them. */
 static bool text_to_ip(const char *text, unsigned char octets[4])
@@ -69,12 +70,35 @@ char *WSAAPI inet_ntoa(struct in_addr in)
     return text;
 }
 
+/* An address alone, no port. */
+static bool text_to_ip6(const char *text, SOCKADDR_IN6 *in6)
+{
+    WCHAR wide[IPV6_TEXT_CHARS];
+    size_t i = 0;
+    for (; text[i] != '\0'; i++) {
+        if (i + 1 == IPV6_TEXT_CHARS || text[i] == '[') {
+            return false;
+        }
+        wide[i] = (unsigned char)text[i];
+    }
+    wide[i] = L'\0';
+    return ipv6_text_scan(wide, in6);
+}
+
 INT WSAAPI inet_pton(INT family, LPCSTR text, PVOID out)
 {
+    unsigned char octets[4];
+    SOCKADDR_IN6 in6;
+    if (family == AF_INET6) {
+        bool is_address = strchr(text, '%') == NULL && text_to_ip6(text, &in6);
+        if (is_address) {
+            memcpy(out, &in6.sin6_addr, sizeof(in6.sin6_addr));
+        }
+        return is_address;
+    }
     if (family != AF_INET) {
         return winsock_fail(WSAEAFNOSUPPORT);
     }
-    unsigned char octets[4];
     if (!text_to_ip(text, octets)) {
         return 0;
     }
@@ -82,9 +106,28 @@ INT WSAAPI inet_pton(INT family, LPCSTR text, PVOID out)
     return 1;
 }
 
+static LPCSTR ip6_to_text(LPCVOID in, LPSTR text, size_t text_chars)
+{
+    WCHAR wide[IPV6_TEXT_CHARS];
+    SOCKADDR_IN6 in6 = {.sin6_family = AF_INET6};
+    memcpy(&in6.sin6_addr, in, sizeof(in6.sin6_addr));
+    DWORD chars = ipv6_text_print(&in6, wide);
+    if (text_chars < chars) {
+        SetLastError(ERROR_INVALID_PARAMETER);
+        return NULL;
+    }
+    for (DWORD i = 0; i < chars; i++) {
+        text[i] = (char)wide[i];
+    }
+    return text;
+}
+
 LPCSTR WSAAPI inet_ntop(INT family, LPCVOID in, LPSTR text, size_t text_chars)
 {
     const unsigned char *octets = in;
+    if (family == AF_INET6) {
+        return ip6_to_text(in, text, text_chars);
+    }
     if (family != AF_INET) {
         SetLastError(WSAEAFNOSUPPORT);
         return NULL;
@@ -104,7 +147,10 @@ INT WSAAPI WSAAddressToStringW(LPSOCKADDR address, DWORD address_bytes, LPWSAPRO
 {
     const WSPPROC_TABLE *table = winsock_table();
     int error = 0;
-    WSAPROTOCOL_INFOW ours = *winsock_protocol();
+    if (address == NULL) {
+        return winsock_fail(WSAEINVAL);
+    }
+    WSAPROTOCOL_INFOW ours = host_catalog_entry(address->sa_family, 0, 0);
     return table == NULL ? SOCKET_ERROR
                          : winsock_result(table->lpWSPAddressToString(address, address_bytes,
                                                                       info != NULL ? info : &ours,
@@ -115,7 +161,7 @@ INT WSAAPI WSAAddressToStringW(LPSOCKADDR address, DWORD address_bytes, LPWSAPRO
 INT WSAAPI WSAAddressToStringA(LPSOCKADDR address, DWORD address_bytes, LPWSAPROTOCOL_INFOA info,
                                LPSTR string, LPDWORD string_chars)
 {
-    WCHAR wide[64];
+    WCHAR wide[IPV6_TEXT_CHARS];
     DWORD needed_chars = sizeof(wide) / sizeof(wide[0]);
     (void)info;
     if (string_chars == NULL) {
@@ -141,7 +187,7 @@ INT WSAAPI WSAStringToAddressW(LPWSTR string, INT family, LPWSAPROTOCOL_INFOW in
 {
     const WSPPROC_TABLE *table = winsock_table();
     int error = 0;
-    WSAPROTOCOL_INFOW ours = *winsock_protocol();
+    WSAPROTOCOL_INFOW ours = host_catalog_entry(family, 0, 0);
     return table == NULL
                ? SOCKET_ERROR
                : winsock_result(table->lpWSPStringToAddress(string, family,
@@ -153,7 +199,7 @@ INT WSAAPI WSAStringToAddressW(LPWSTR string, INT family, LPWSAPROTOCOL_INFOW in
 INT WSAAPI WSAStringToAddressA(LPSTR string, INT family, LPWSAPROTOCOL_INFOA info,
                                LPSOCKADDR address, LPINT address_bytes)
 {
-    WCHAR wide[64];
+    WCHAR wide[IPV6_TEXT_CHARS];
     size_t i = 0;
     (void)info;
     if (string == NULL) {
@@ -180,38 +226,78 @@ static bool service_to_port(const char *service, u_short *port_be16)
     return true;
 }
 
+struct found {
+    ADDRINFOA info;
+    union {
+        SOCKADDR_IN in;
+        SOCKADDR_IN6 in6;
+    } addr;
+};
+
+static void map_ipv4(SOCKADDR_IN6 *in6, const void *ip)
+{
+    in6->sin6_addr.s6_addr[10] = 0xff;
+    in6->sin6_addr.s6_addr[11] = 0xff;
+    memcpy(in6->sin6_addr.s6_addr + 12, ip, 4);
+}
+
+/* An address of the family, or of IPv4's for AF_UNSPEC. Node NULL: any, or this host's. */
+static bool node_to_addr(PCSTR node, int family, int flags, u_short port_be16, struct found *found)
+{
+    unsigned char octets[4];
+    SOCKADDR_IN6 in6 = {.sin6_family = AF_INET6};
+    bool passive = (flags & AI_PASSIVE) != 0;
+    u_long any = passive ? INADDR_ANY : htonl(INADDR_LOOPBACK);
+    bool is_ip4 = node == NULL || text_to_ip(node, octets);
+    const void *ip4 = node == NULL ? (const void *)&any : octets;
+    if (family != AF_INET6 && is_ip4) {
+        found->addr.in = (SOCKADDR_IN){.sin_family = AF_INET, .sin_port = port_be16};
+        memcpy(&found->addr.in.sin_addr, ip4, 4);
+        found->info.ai_addrlen = sizeof(found->addr.in);
+        found->info.ai_family = AF_INET;
+        return true;
+    }
+    if (family == AF_INET) {
+        return false;
+    }
+    if (node == NULL) {
+        in6.sin6_addr.s6_addr[15] = passive ? 0 : 1;
+    } else if (is_ip4 && (flags & AI_V4MAPPED) != 0) {
+        map_ipv4(&in6, ip4);
+    } else if (!text_to_ip6(node, &in6)) {
+        return false;
+    }
+    in6.sin6_port = port_be16;
+    found->addr.in6 = in6;
+    found->info.ai_addrlen = sizeof(found->addr.in6);
+    found->info.ai_family = AF_INET6;
+    return true;
+}
+
 INT WSAAPI getaddrinfo(PCSTR node, PCSTR service, const ADDRINFOA *hints, PADDRINFOA *out)
 {
-    struct found {
-        ADDRINFOA info;
-        SOCKADDR_IN in;
-    };
-    int flags = hints != NULL ? hints->ai_flags : 0;
-    SOCKADDR_IN in = {.sin_family = AF_INET};
+    int family = hints != NULL ? hints->ai_family : AF_UNSPEC;
+    u_short port_be16;
     if (node == NULL && service == NULL) {
         return WSAHOST_NOT_FOUND;
     }
-    if (hints != NULL && hints->ai_family != AF_UNSPEC && hints->ai_family != AF_INET) {
+    if (family != AF_UNSPEC && family != AF_INET && family != AF_INET6) {
         return WSAEAFNOSUPPORT;
     }
-    if (!service_to_port(service, &in.sin_port)) {
+    if (!service_to_port(service, &port_be16)) {
         return WSATYPE_NOT_FOUND;
-    }
-    if (node == NULL) {
-        in.sin_addr.s_addr = (flags & AI_PASSIVE) != 0 ? INADDR_ANY : htonl(INADDR_LOOPBACK);
-    } else if (inet_pton(AF_INET, node, &in.sin_addr) != 1) {
-        return WSAHOST_NOT_FOUND;
     }
     struct found *found = calloc(1, sizeof(*found));
     if (found == NULL) {
         return WSA_NOT_ENOUGH_MEMORY;
     }
-    found->in = in;
-    found->info = (ADDRINFOA){.ai_family = AF_INET,
-                              .ai_socktype = hints != NULL ? hints->ai_socktype : 0,
-                              .ai_protocol = hints != NULL ? hints->ai_protocol : 0,
-                              .ai_addrlen = sizeof(found->in),
-                              .ai_addr = (struct sockaddr *)&found->in};
+    if (!node_to_addr(node, family, hints != NULL ? hints->ai_flags : 0, port_be16, found)) {
+        free(found);
+        return WSAHOST_NOT_FOUND;
+    }
+    found->info.ai_socktype = hints != NULL ? hints->ai_socktype : 0;
+    found->info.ai_protocol = hints != NULL ? hints->ai_protocol : 0;
+    found->info.ai_addr = (struct sockaddr *)&found->addr;
     *out = &found->info;
     return 0;
 }

@@ -23,11 +23,6 @@ const WSPPROC_TABLE *winsock_table(void)
     return &startup_provider.table;
 }
 
-const WSAPROTOCOL_INFOW *winsock_protocol(void)
-{
-    return &startup_provider.info;
-}
-
 static int startup_begin(void)
 {
     unsigned count = atomic_load_explicit(&startup_count, memory_order_relaxed);

@@ -123,7 +123,7 @@ static int accept_ask(const struct accept_call *call, struct client_socket *core
                       const struct rs_addr *peer)
 {
     struct rs_addr local = rs_addr_v4(0, 0);
-    SOCKADDR_IN caller, callee;
+    SOCKADDR_STORAGE caller, callee;
     INT caller_bytes = sizeof(caller);
     INT callee_bytes = sizeof(callee);
     GROUP group = 0;
@@ -131,10 +131,10 @@ static int accept_ask(const struct accept_call *call, struct client_socket *core
     WSABUF caller_data = {0};
     WSABUF callee_data = {0};
     (void)!client_local_addr(core, &local);
-    spi_sockaddr_write(peer, (struct sockaddr *)&caller, &caller_bytes);
-    spi_sockaddr_write(&local, (struct sockaddr *)&callee, &callee_bytes);
-    WSABUF caller_id = {.len = sizeof(caller), .buf = (char *)&caller};
-    WSABUF callee_id = {.len = sizeof(callee), .buf = (char *)&callee};
+    spi_sockaddr_write(call->listener, peer, (struct sockaddr *)&caller, &caller_bytes);
+    spi_sockaddr_write(call->listener, &local, (struct sockaddr *)&callee, &callee_bytes);
+    WSABUF caller_id = {.len = (ULONG)caller_bytes, .buf = (char *)&caller};
+    WSABUF callee_id = {.len = (ULONG)callee_bytes, .buf = (char *)&callee};
     int answer = call->condition(&caller_id, &caller_data, NULL, NULL, &callee_id, &callee_data,
                                  &group, call->callback_data);
     switch (answer == CF_ACCEPT && group > SG_CONSTRAINED_GROUP ? INT_MAX : answer) {
@@ -165,6 +165,10 @@ static int accept_publish(const struct spi_socket *listener, struct client_socke
     socket->overlapped = listener->overlapped;
     socket->multipoint = false;
     socket->stream = true;
+    socket->family = listener->family;
+    atomic_store_explicit(&socket->v6_only,
+                          atomic_load_explicit(&listener->v6_only, memory_order_relaxed),
+                          memory_order_relaxed);
     atomic_store_explicit(&socket->hints,
                           atomic_load_explicit(&listener->hints, memory_order_relaxed),
                           memory_order_relaxed);
@@ -195,7 +199,7 @@ static int accept_one(const struct accept_call *call, SOCKET *out)
     }
     (void)!client_peer_addr(core, &peer);
     if (call->addr != NULL) { /* documented: whatever the condition function says */
-        spi_sockaddr_write(&peer, call->addr, call->addr_bytes);
+        spi_sockaddr_write(call->listener, &peer, call->addr, call->addr_bytes);
     }
     int code = accept_over(core, offered);
     if (code != 0) {
@@ -224,7 +228,7 @@ static int accept_check(struct accept_call *call, struct sockaddr *addr, LPINT a
     }
     call->addr = addr;
     call->addr_bytes = addr_bytes;
-    return spi_sockaddr_room(addr, addr_bytes);
+    return spi_sockaddr_room(call->listener, addr, addr_bytes);
 }
 
 SOCKET WSPAPI spi_accept(SOCKET s, struct sockaddr *addr, LPINT addr_bytes,

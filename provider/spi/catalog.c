@@ -3,6 +3,8 @@
  */
 #include "provider/spi/catalog.h"
 
+#include <ws2tcpip.h>
+
 #include "rings/layout.h"
 
 #define PROVIDER_ID                                        \
@@ -14,37 +16,34 @@
     }
 
 /* Flags as base providers without installable-file-system handles have them. */
+#define ENTRY_UDP(family, address, name)                                                         \
+    {                                                                                            \
+        .dwServiceFlags1 = XP1_CONNECTIONLESS | XP1_MESSAGE_ORIENTED | XP1_SUPPORT_BROADCAST |   \
+                           XP1_SUPPORT_MULTIPOINT,                                               \
+        .dwProviderFlags = PFL_MATCHES_PROTOCOL_ZERO, .ProviderId = PROVIDER_ID,                 \
+        .ProtocolChain = {.ChainLen = BASE_PROTOCOL}, .iVersion = 2, .iAddressFamily = (family), \
+        .iMaxSockAddr = sizeof(address), .iMinSockAddr = sizeof(address),                        \
+        .iSocketType = SOCK_DGRAM, .iProtocol = IPPROTO_UDP, .iNetworkByteOrder = BIGENDIAN,     \
+        .iSecurityScheme = SECURITY_PROTOCOL_NONE, .dwMessageSize = RS_DGRAM_MAX_BYTES,          \
+        .szProtocol = name                                                                       \
+    }
+/* The size of a message means nothing to a stream: 0. */
+#define ENTRY_TCP(family, address, name)                                                         \
+    {                                                                                            \
+        .dwServiceFlags1 = XP1_GUARANTEED_DELIVERY | XP1_GUARANTEED_ORDER | XP1_GRACEFUL_CLOSE | \
+                           XP1_EXPEDITED_DATA,                                                   \
+        .dwProviderFlags = PFL_MATCHES_PROTOCOL_ZERO, .ProviderId = PROVIDER_ID,                 \
+        .ProtocolChain = {.ChainLen = BASE_PROTOCOL}, .iVersion = 2, .iAddressFamily = (family), \
+        .iMaxSockAddr = sizeof(address), .iMinSockAddr = sizeof(address),                        \
+        .iSocketType = SOCK_STREAM, .iProtocol = IPPROTO_TCP, .iNetworkByteOrder = BIGENDIAN,    \
+        .iSecurityScheme = SECURITY_PROTOCOL_NONE, .dwMessageSize = 0, .szProtocol = name        \
+    }
 const WSAPROTOCOL_INFOW spi_catalog_entries[] = {
-    {.dwServiceFlags1 =
-         XP1_CONNECTIONLESS | XP1_MESSAGE_ORIENTED | XP1_SUPPORT_BROADCAST | XP1_SUPPORT_MULTIPOINT,
-     .dwProviderFlags = PFL_MATCHES_PROTOCOL_ZERO,
-     .ProviderId = PROVIDER_ID,
-     .ProtocolChain = {.ChainLen = BASE_PROTOCOL},
-     .iVersion = 2,
-     .iAddressFamily = AF_INET,
-     .iMaxSockAddr = sizeof(SOCKADDR_IN),
-     .iMinSockAddr = sizeof(SOCKADDR_IN),
-     .iSocketType = SOCK_DGRAM,
-     .iProtocol = IPPROTO_UDP,
-     .iNetworkByteOrder = BIGENDIAN,
-     .iSecurityScheme = SECURITY_PROTOCOL_NONE,
-     .dwMessageSize = RS_DGRAM_MAX_BYTES,
-     .szProtocol = L"Ringsock UDP/IPv4"},
-    {.dwServiceFlags1 =
-         XP1_GUARANTEED_DELIVERY | XP1_GUARANTEED_ORDER | XP1_GRACEFUL_CLOSE | XP1_EXPEDITED_DATA,
-     .dwProviderFlags = PFL_MATCHES_PROTOCOL_ZERO,
-     .ProviderId = PROVIDER_ID,
-     .ProtocolChain = {.ChainLen = BASE_PROTOCOL},
-     .iVersion = 2,
-     .iAddressFamily = AF_INET,
-     .iMaxSockAddr = sizeof(SOCKADDR_IN),
-     .iMinSockAddr = sizeof(SOCKADDR_IN),
-     .iSocketType = SOCK_STREAM,
-     .iProtocol = IPPROTO_TCP,
-     .iNetworkByteOrder = BIGENDIAN,
-     .iSecurityScheme = SECURITY_PROTOCOL_NONE,
-     .dwMessageSize = 0, /* the size of a message means nothing here */
-     .szProtocol = L"Ringsock TCP/IPv4"},
+    ENTRY_UDP(AF_INET, SOCKADDR_IN, L"Ringsock UDP/IPv4"),
+    ENTRY_TCP(AF_INET, SOCKADDR_IN, L"Ringsock TCP/IPv4"),
+    /* Sockets in dual mode: IPv4 in mapped addresses. */
+    ENTRY_UDP(AF_INET6, SOCKADDR_IN6, L"Ringsock UDP/IPv6"),
+    ENTRY_TCP(AF_INET6, SOCKADDR_IN6, L"Ringsock TCP/IPv6"),
 };
 const unsigned spi_catalog_count = sizeof(spi_catalog_entries) / sizeof(spi_catalog_entries[0]);
 

@@ -120,7 +120,7 @@ int WSPAPI spi_send_to(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD s
     if (!send_flags_ok(socket, flags) || spi_is_overlapped(socket, overlapped, routine != NULL)) {
         code = WSAEOPNOTSUPP;
     } else if (to != NULL) {
-        code = spi_sockaddr_read(to, to_bytes, &addr);
+        code = spi_sockaddr_read(socket, to, to_bytes, &addr);
     }
     if (code == 0) {
         code = send_checked(socket, buffers, buffer_count, sent, flags, to != NULL ? &addr : NULL);
@@ -146,7 +146,7 @@ static int recv_check(const struct spi_socket *socket, const struct recv_out *ou
         return WSAEFAULT;
     }
     if (out->from != NULL) {
-        int code = spi_sockaddr_room(out->from, out->from_bytes);
+        int code = spi_sockaddr_room(socket, out->from, out->from_bytes);
         if (code != 0) {
             return code;
         }
@@ -185,7 +185,7 @@ static int recv_checked(struct spi_socket *socket, const WSABUF *buffers, DWORD 
     *out->received = (DWORD)received_bytes;
     *out->flags = status == RS_MESSAGE_SIZE ? MSG_PARTIAL : 0;
     if (out->from != NULL) {
-        spi_sockaddr_write(&info.from, out->from, out->from_bytes);
+        spi_sockaddr_write(socket, &info.from, out->from, out->from_bytes);
     }
     return spi_wsa_error(status);
 }

@@ -168,6 +168,9 @@ static int ioctl_tcp_info(struct ioctl_call *call)
 static int ioctl_broadcast_address(struct ioctl_call *call)
 {
     SOCKADDR_IN in = {.sin_family = AF_INET};
+    if (call->socket->family == AF_INET6) {
+        return WSAENOPROTOOPT; /* documented: IPv6 has none */
+    }
     in.sin_addr.s_addr = INADDR_BROADCAST;
     return ioctl_out(call, &in, sizeof(in));
 }

@@ -90,21 +90,30 @@ static int option_read(const struct option_row *row, const char *value, int valu
 
 /* setsockopt's structures give the interface by address, or by index as 0.x.x.x; the index has the
  * same form here, and the dataplane knows only addresses. */
-static uint32_t member_interface(ULONG index)
+uint32_t spi_interface_by_index(ULONG index)
 {
     return index > 0xffffffu ? INADDR_NONE : __builtin_bswap32(index);
 }
 
-static int member_group_address(const SOCKADDR_STORAGE *storage, uint32_t *out)
+/* A mapped address serves at both levels. */
+static int member_group_address(const struct spi_socket *socket, const SOCKADDR_STORAGE *storage,
+                                uint32_t *out)
 {
     SOCKADDR_IN in;
+    if (storage->ss_family == AF_INET6 && socket->family == AF_INET6) {
+        SOCKADDR_IN6 in6;
+        memcpy(&in6, storage, sizeof(in6));
+        return spi_ipv6_to_ipv4(&in6.sin6_addr, false, out) == 0 ? 0 : WSAEADDRNOTAVAIL;
+    }
     memcpy(&in, storage, sizeof(in));
     *out = in.sin_addr.s_addr;
     return in.sin_family == AF_INET ? 0 : WSAEAFNOSUPPORT;
 }
 
-static int member_from_mreq(const char *value, struct rs_op_member *op)
+static int member_from_mreq(const struct spi_socket *socket, const char *value,
+                            struct rs_op_member *op)
 {
+    (void)socket;
     struct ip_mreq mreq;
     memcpy(&mreq, value, sizeof(mreq));
     op->group_be32 = mreq.imr_multiaddr.s_addr;
@@ -112,8 +121,10 @@ static int member_from_mreq(const char *value, struct rs_op_member *op)
     return 0;
 }
 
-static int member_from_mreq_source(const char *value, struct rs_op_member *op)
+static int member_from_mreq_source(const struct spi_socket *socket, const char *value,
+                                   struct rs_op_member *op)
 {
+    (void)socket;
     IP_MREQ_SOURCE mreq;
     memcpy(&mreq, value, sizeof(mreq));
     op->group_be32 = mreq.imr_multiaddr.s_addr;
@@ -122,28 +133,30 @@ static int member_from_mreq_source(const char *value, struct rs_op_member *op)
     return 0;
 }
 
-static int member_from_group(const char *value, struct rs_op_member *op)
+static int member_from_group(const struct spi_socket *socket, const char *value,
+                             struct rs_op_member *op)
 {
     GROUP_REQ req;
     memcpy(&req, value, sizeof(req));
-    op->interface_be32 = member_interface(req.gr_interface);
-    return member_group_address(&req.gr_group, &op->group_be32);
+    op->interface_be32 = spi_interface_by_index(req.gr_interface);
+    return member_group_address(socket, &req.gr_group, &op->group_be32);
 }
 
-static int member_from_group_source(const char *value, struct rs_op_member *op)
+static int member_from_group_source(const struct spi_socket *socket, const char *value,
+                                    struct rs_op_member *op)
 {
     GROUP_SOURCE_REQ req;
     memcpy(&req, value, sizeof(req));
-    op->interface_be32 = member_interface(req.gsr_interface);
-    int code = member_group_address(&req.gsr_group, &op->group_be32);
-    return code != 0 ? code : member_group_address(&req.gsr_source, &op->source_be32);
+    op->interface_be32 = spi_interface_by_index(req.gsr_interface);
+    int code = member_group_address(socket, &req.gsr_group, &op->group_be32);
+    return code != 0 ? code : member_group_address(socket, &req.gsr_source, &op->source_be32);
 }
 
 struct member_row {
     int name;
     uint32_t action;
     size_t bytes;
-    int (*parse)(const char *value, struct rs_op_member *op);
+    int (*parse)(const struct spi_socket *socket, const char *value, struct rs_op_member *op);
 };
 
 static const struct member_row member_rows[] = {
@@ -174,8 +187,18 @@ static int member_set(struct spi_socket *socket, const struct member_row *row, c
     if (value_bytes < (int)row->bytes || !spi_can_read(value, row->bytes)) {
         return WSAEFAULT;
     }
-    int code = row->parse(value, &op);
+    int code = row->parse(socket, value, &op);
     return code != 0 ? code : spi_wsa_error(client_member(socket->core, &op));
+}
+
+int spi_member_set(struct spi_socket *socket, int name, const char *value, int value_bytes)
+{
+    for (size_t i = 0; i < sizeof(member_rows) / sizeof(member_rows[0]); i++) {
+        if (member_rows[i].name == name) {
+            return member_set(socket, &member_rows[i], value, value_bytes);
+        }
+    }
+    return WSAENOPROTOOPT;
 }
 
 /* ---- set ---- */
@@ -217,6 +240,9 @@ static bool level_known(int level)
 static int option_set(struct spi_socket *socket, int level, int name, const char *value,
                       int value_bytes)
 {
+    if (level == IPPROTO_IPV6 && socket->family == AF_INET6) {
+        return spi_ipv6_option_set(socket, name, value, value_bytes);
+    }
     const struct option_row *row = option_find(socket, level, name);
     if (row != NULL) {
         uint32_t word;
@@ -226,10 +252,10 @@ static int option_set(struct spi_socket *socket, int level, int name, const char
     if (level == SOL_SOCKET && hint_flag(name) != 0) {
         return hint_set(socket, hint_flag(name), value, value_bytes);
     }
-    for (size_t i = 0; level == IPPROTO_IP && i < sizeof(member_rows) / sizeof(member_rows[0]);
-         i++) {
-        if (member_rows[i].name == name) {
-            return member_set(socket, &member_rows[i], value, value_bytes);
+    if (level == IPPROTO_IP) {
+        int code = spi_member_set(socket, name, value, value_bytes);
+        if (code != WSAENOPROTOOPT) {
+            return code;
         }
     }
     return level_known(level) ? spi_stream_option_set(socket, level, name, value, value_bytes)
@@ -272,7 +298,7 @@ static int answer_dword(char *value, LPINT value_bytes, DWORD word)
 static int protocol_get(const struct spi_socket *socket, bool wide, char *value, LPINT value_bytes)
 {
     WSAPROTOCOL_INFOW info =
-        *spi_catalog_find(AF_INET, socket->stream ? SOCK_STREAM : SOCK_DGRAM, 0);
+        *spi_catalog_find(socket->family, socket->stream ? SOCK_STREAM : SOCK_DGRAM, 0);
     info.dwCatalogEntryId = socket->catalog_id;
     if (wide) {
         return spi_option_answer(value, value_bytes, &info, sizeof(info));
@@ -331,6 +357,9 @@ static int option_get(struct spi_socket *socket, int level, int name, char *valu
 {
     if (!spi_can_write(value_bytes, sizeof(*value_bytes))) {
         return WSAEFAULT;
+    }
+    if (level == IPPROTO_IPV6 && socket->family == AF_INET6) {
+        return spi_ipv6_option_get(socket, name, value, value_bytes);
     }
     const struct option_row *row = option_find(socket, level, name);
     if (row == NULL) {

@@ -71,6 +71,8 @@ static int socket_attach(struct spi_socket *socket, const struct socket_wish *wi
     socket->overlapped = (wish->flags & WSA_FLAG_OVERLAPPED) != 0;
     socket->multipoint = (wish->flags & FLAGS_LEAF) != 0;
     socket->stream = wish->type == SOCK_STREAM;
+    socket->family = (ADDRESS_FAMILY)wish->family;
+    atomic_store_explicit(&socket->v6_only, wish->family == AF_INET6, memory_order_relaxed);
     enum rs_status status = spi_session_get(&socket->session);
     if (status != RS_OK) {
         return spi_wsa_error(status);
@@ -142,7 +144,7 @@ int WSPAPI spi_bind(SOCKET s, const struct sockaddr *name, int name_bytes, LPINT
         return spi_fail(error, WSAENOTSOCK);
     }
     struct rs_addr local;
-    int code = spi_sockaddr_read(name, name_bytes, &local);
+    int code = spi_sockaddr_read_local(socket, name, name_bytes, &local);
     if (code == 0 && spi_is_multicast(local.ip.v4_be32)) {
         code = WSAEADDRNOTAVAIL; /* a group is not a local address; Linux is laxer than Windows */
     }
@@ -157,7 +159,7 @@ int WSPAPI spi_bind(SOCKET s, const struct sockaddr *name, int name_bytes, LPINT
 static int connect_dgram(struct spi_socket *socket, const struct sockaddr *name, int name_bytes)
 {
     struct rs_addr peer;
-    int code = spi_sockaddr_read(name, name_bytes, &peer);
+    int code = spi_sockaddr_read(socket, name, name_bytes, &peer);
     if (code == WSAEAFNOSUPPORT && name->sa_family == AF_UNSPEC) {
         peer = (struct rs_addr){.family = RS_FAMILY_NONE};
         code = 0;
@@ -179,7 +181,7 @@ static int connect_dgram(struct spi_socket *socket, const struct sockaddr *name,
 static int connect_stream(struct spi_socket *socket, const struct sockaddr *name, int name_bytes)
 {
     struct rs_addr peer;
-    int code = spi_sockaddr_read(name, name_bytes, &peer);
+    int code = spi_sockaddr_read(socket, name, name_bytes, &peer);
     if (code != 0) {
         return code;
     }
@@ -245,10 +247,10 @@ static int name_get(SOCKET s, name_query query, struct sockaddr *name, LPINT nam
     struct rs_addr addr;
     int code = spi_wsa_error(query(socket->core, &addr));
     if (code == 0) {
-        code = spi_sockaddr_room(name, name_bytes);
+        code = spi_sockaddr_room(socket, name, name_bytes);
     }
     if (code == 0) {
-        spi_sockaddr_write(&addr, name, name_bytes);
+        spi_sockaddr_write(socket, &addr, name, name_bytes);
     }
     spi_socket_put(socket);
     return code == 0 ? 0 : spi_fail(error, code);
@@ -399,7 +401,7 @@ SOCKET WSPAPI spi_join_leaf(SOCKET s, const struct sockaddr *name, int name_byte
         return INVALID_SOCKET;
     }
     struct rs_addr group;
-    int code = spi_sockaddr_read(name, name_bytes, &group);
+    int code = spi_sockaddr_read(socket, name, name_bytes, &group);
     if (code == 0) {
         code = leaf_join(socket, &group, flags);
     }

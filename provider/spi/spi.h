@@ -55,11 +55,14 @@ struct spi_socket {
     struct spi_session *session;
     struct spi_socket *next_free;
     DWORD catalog_id;
-    bool overlapped;        /* WSA_FLAG_OVERLAPPED */
-    bool multipoint;        /* WSA_FLAG_MULTIPOINT_*_LEAF */
-    bool stream;            /* SOCK_STREAM */
-    _Atomic uint32_t hints; /* SPI_HINT_*: options without effect that read back as set */
-    _Atomic uint64_t leaf;  /* WSPJoinLeaf's send destination: ip_be32 << 16 | port_be16; 0 none */
+    bool overlapped;       /* WSA_FLAG_OVERLAPPED */
+    bool multipoint;       /* WSA_FLAG_MULTIPOINT_*_LEAF */
+    bool stream;           /* SOCK_STREAM */
+    ADDRESS_FAMILY family; /* AF_INET; AF_INET6: its IPv4 addresses are mapped ones */
+    _Atomic bool v6_only;  /* IPV6_V6ONLY: an AF_INET6 socket that has no addresses here */
+    _Atomic uint8_t protection_level; /* IPV6_PROTECTION_LEVEL, without effect */
+    _Atomic uint32_t hints;           /* SPI_HINT_*: options without effect that read back as set */
+    _Atomic uint64_t leaf; /* WSPJoinLeaf's send destination: ip_be32 << 16 | port_be16; 0 none */
     /* streams */
     _Atomic bool listening;
     _Atomic uint32_t linger_s;    /* l_linger, also while l_onoff is 0 */
@@ -105,11 +108,22 @@ bool spi_can_write(void *memory, size_t length_bytes);
 
 /* ---- addresses (sockaddr.c) ---- */
 
-/* 0, WSAEFAULT (memory, too short) or WSAEAFNOSUPPORT. */
-int spi_sockaddr_read(const struct sockaddr *name, int name_bytes, struct rs_addr *out);
-/* Is there room for an address? 0 or WSAEFAULT. */
-int spi_sockaddr_room(struct sockaddr *name, LPINT name_bytes);
-void spi_sockaddr_write(const struct rs_addr *addr, struct sockaddr *name, LPINT name_bytes);
+/* An address of the socket's family, of a peer or group; an AF_INET6 socket's becomes the IPv4
+ * address that it maps, :: becomes 0.0.0.0. 0, WSAEFAULT (memory, too short), WSAEAFNOSUPPORT,
+ * WSAENETUNREACH (native IPv6) or WSAEADDRNOTAVAIL (mapped, and the socket is for IPv6 only). */
+int spi_sockaddr_read(const struct spi_socket *socket, const struct sockaddr *name, int name_bytes,
+                      struct rs_addr *out);
+/* The same for an address to bind to; what is IPv6 is WSAEADDRNOTAVAIL: this host has no such. */
+int spi_sockaddr_read_local(const struct spi_socket *socket, const struct sockaddr *name,
+                            int name_bytes, struct rs_addr *out);
+/* Is there room for an address of the socket's family? 0 or WSAEFAULT. */
+int spi_sockaddr_room(const struct spi_socket *socket, struct sockaddr *name, LPINT name_bytes);
+/* In the socket's family, a room that was checked. */
+void spi_sockaddr_write(const struct spi_socket *socket, const struct rs_addr *addr,
+                        struct sockaddr *name, LPINT name_bytes);
+/* What a mapped address maps; 0 for ::. 0, WSAENETUNREACH or, only for IPv6 only,
+ * WSAEADDRNOTAVAIL. */
+int spi_ipv6_to_ipv4(const IN6_ADDR *in6, bool only, uint32_t *ip_be32);
 bool spi_is_multicast(uint32_t ip_be32);
 
 /* ---- the provider's state (startup.c) ---- */
@@ -185,11 +199,17 @@ INT WSPAPI spi_string_to_address(LPWSTR string, INT family, LPWSAPROTOCOL_INFOW 
 int spi_option_set(struct spi_socket *socket, uint32_t option, uint32_t value);
 /* Stores an answer of bytes; a buffer that is too small is told the size it needs. */
 int spi_option_answer(char *value, LPINT value_bytes, const void *result, int bytes);
+/* Memberships, by their names at level IPPROTO_IP; WSAENOPROTOOPT: none of them. */
+int spi_member_set(struct spi_socket *socket, int name, const char *value, int value_bytes);
+uint32_t spi_interface_by_index(ULONG index); /* as the dataplane is told of one, be32 */
 /* options_stream.c: options that only streams have. WSAENOPROTOOPT: none of them. */
 int spi_stream_option_set(struct spi_socket *socket, int level, int name, const char *value,
                           int value_bytes);
 int spi_stream_option_get(struct spi_socket *socket, int level, int name, char *value,
                           LPINT value_bytes);
+/* options_ipv6.c: level IPPROTO_IPV6 of AF_INET6 sockets. */
+int spi_ipv6_option_set(struct spi_socket *socket, int name, const char *value, int value_bytes);
+int spi_ipv6_option_get(struct spi_socket *socket, int name, char *value, LPINT value_bytes);
 /* accept.c, for select.c and handle.c: a connection waits that was put off; no other will be, those
  * that were are reset. */
 bool spi_accept_waits(const struct spi_socket *listener);

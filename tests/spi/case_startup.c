@@ -151,7 +151,7 @@ static void refused(int code, int family, int type, int protocol, DWORD flags)
 
 CASE(WSPSocket, socket_family, "an address family it does not serve is WSAEAFNOSUPPORT")
 {
-    refused(WSAEAFNOSUPPORT, AF_INET6, SOCK_DGRAM, IPPROTO_UDP, 0);
+    refused(WSAEAFNOSUPPORT, AF_IPX, SOCK_DGRAM, IPPROTO_UDP, 0);
     refused(WSAEAFNOSUPPORT, 4711, SOCK_DGRAM, 0, 0);
 }
 

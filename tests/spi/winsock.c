@@ -85,6 +85,82 @@ static void test_mswsock(void **state)
     assert_int_equal(WSAGetLastError(), WSAENOTSOCK);
 }
 
+static void test_ip6(void **state)
+{
+    (void)state;
+    static const unsigned char mapped[16] = {[10] = 0xff, 0xff, 192, 0, 2, 1};
+    unsigned char out[16] = {0};
+    char text[INET6_ADDRSTRLEN];
+    assert_int_equal(inet_pton(AF_INET6, "::ffff:192.0.2.1", out), 1);
+    assert_memory_equal(out, mapped, sizeof(out));
+    assert_int_equal(inet_pton(AF_INET6, "[::1]", out), 0);
+    assert_int_equal(inet_pton(AF_INET6, "::1%3", out), 0);
+    assert_int_equal(inet_pton(AF_INET6, "192.0.2.1", out), 0);
+    assert_non_null(inet_ntop(AF_INET6, mapped, text, sizeof(text)));
+    assert_string_equal(text, "::ffff:192.0.2.1");
+    assert_null(inet_ntop(AF_INET6, mapped, text, 16));
+    assert_int_equal(WSAGetLastError(), ERROR_INVALID_PARAMETER);
+}
+
+static struct sockaddr_in6 resolved(const char *node, int flags)
+{
+    struct sockaddr_in6 in6;
+    struct addrinfo hints = {.ai_family = AF_INET6, .ai_flags = flags};
+    struct addrinfo *found = NULL;
+    assert_int_equal(getaddrinfo(node, "80", &hints, &found), 0);
+    assert_int_equal(found->ai_family, AF_INET6);
+    assert_int_equal(found->ai_addrlen, sizeof(in6));
+    in6 = *(const struct sockaddr_in6 *)(const void *)found->ai_addr;
+    freeaddrinfo(found);
+    assert_int_equal(in6.sin6_family, AF_INET6);
+    assert_int_equal(in6.sin6_port, htons(80));
+    return in6;
+}
+
+static void test_getaddrinfo_ip6(void **state)
+{
+    (void)state;
+    static const unsigned char loopback[16] = {[15] = 1};
+    static const unsigned char any[16] = {0};
+    static const unsigned char mapped[16] = {[10] = 0xff, 0xff, 192, 0, 2, 1};
+    struct addrinfo hints = {.ai_family = AF_INET6};
+    struct addrinfo *found = NULL;
+    struct sockaddr_in6 in6 = resolved("fe80::1%7", 0);
+    assert_int_equal(in6.sin6_scope_id, 7);
+    in6 = resolved(NULL, 0);
+    assert_memory_equal(&in6.sin6_addr, loopback, 16);
+    in6 = resolved(NULL, AI_PASSIVE);
+    assert_memory_equal(&in6.sin6_addr, any, 16);
+    in6 = resolved("192.0.2.1", AI_V4MAPPED);
+    assert_memory_equal(&in6.sin6_addr, mapped, 16);
+    assert_int_equal(getaddrinfo("192.0.2.1", "80", &hints, &found), WSAHOST_NOT_FOUND);
+    assert_int_equal(getaddrinfo("[::1]", "80", &hints, &found), WSAHOST_NOT_FOUND);
+    hints.ai_family = AF_UNSPEC;
+    assert_int_equal(getaddrinfo("::1", "80", &hints, &found), 0);
+    assert_int_equal(found->ai_family, AF_INET6);
+    freeaddrinfo(found);
+    assert_int_equal(getaddrinfo("127.0.0.1", "80", &hints, &found), 0);
+    assert_int_equal(found->ai_family, AF_INET);
+    freeaddrinfo(found);
+}
+
+static void test_texts_ip6(void **state)
+{
+    (void)state;
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(80)};
+    struct sockaddr_in6 back;
+    char text[INET6_ADDRSTRLEN + 8];
+    DWORD chars = sizeof(text);
+    int bytes = sizeof(back);
+    in6.sin6_addr.s6_addr[15] = 1;
+    assert_int_equal(WSAAddressToStringA((struct sockaddr *)&in6, sizeof(in6), NULL, text, &chars),
+                     0);
+    assert_string_equal(text, "[::1]:80");
+    assert_int_equal(WSAStringToAddressA(text, AF_INET6, NULL, (struct sockaddr *)&back, &bytes),
+                     0);
+    assert_memory_equal(&in6, &back, sizeof(in6));
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -100,7 +176,12 @@ static int stop(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_names), cmocka_unit_test(test_data),
-                                       cmocka_unit_test(test_rest), cmocka_unit_test(test_mswsock)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_names),
+                                       cmocka_unit_test(test_data),
+                                       cmocka_unit_test(test_rest),
+                                       cmocka_unit_test(test_mswsock),
+                                       cmocka_unit_test(test_ip6),
+                                       cmocka_unit_test(test_getaddrinfo_ip6),
+                                       cmocka_unit_test(test_texts_ip6)};
     return cmocka_run_group_tests(tests, start, stop);
 }

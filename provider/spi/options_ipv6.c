@@ -1,0 +1,140 @@
+/*
+ * Level IPPROTO_IPV6 of AF_INET6 sockets: dual mode itself, and the names under which it has the
+ * options that work on its IPv4 traffic. Any thread; slow path.
+ */
+#include <string.h>
+
+#include "provider/spi/spi.h"
+
+#define HOPS_DEFAULT UINT32_MAX /* -1, as in RFC 3493 */
+
+static int read_dword(const char *value, int value_bytes, DWORD *out)
+{
+    if (value_bytes < (int)sizeof(*out) || !spi_can_read(value, sizeof(*out))) {
+        return WSAEFAULT;
+    }
+    memcpy(out, value, sizeof(*out));
+    return 0;
+}
+
+static bool is_bound(struct spi_socket *socket)
+{
+    struct rs_addr local;
+    return client_local_addr(socket->core, &local) == RS_OK;
+}
+
+/* The page on dual-stack sockets: before the socket is bound. */
+static int v6_only_set(struct spi_socket *socket, DWORD word)
+{
+    if (is_bound(socket)) {
+        return WSAEINVAL;
+    }
+    atomic_store_explicit(&socket->v6_only, word != 0, memory_order_relaxed);
+    return 0;
+}
+
+/* The first two differ in what comes through a tunnel, and nothing does. The third would have to
+ * keep traffic out, and does not: it must not look as if it did. */
+static int protection_set(struct spi_socket *socket, DWORD word)
+{
+    if (word == PROTECTION_LEVEL_RESTRICTED) {
+        return WSAENOPROTOOPT;
+    }
+    if (word != PROTECTION_LEVEL_UNRESTRICTED && word != PROTECTION_LEVEL_EDGERESTRICTED) {
+        return WSAEINVAL;
+    }
+    atomic_store_explicit(&socket->protection_level, (uint8_t)word, memory_order_relaxed);
+    return 0;
+}
+
+/* ipv6_mreq, also for a group of IPv4's in its mapped form. There is no group of IPv6's here. */
+static int member_set(struct spi_socket *socket, uint32_t action, const char *value,
+                      int value_bytes)
+{
+    IPV6_MREQ mreq;
+    struct rs_op_member op = {.action = action};
+    if (value_bytes < (int)sizeof(mreq) || !spi_can_read(value, sizeof(mreq))) {
+        return WSAEFAULT;
+    }
+    memcpy(&mreq, value, sizeof(mreq));
+    if (spi_ipv6_to_ipv4(&mreq.ipv6mr_multiaddr, false, &op.group_be32) != 0) {
+        return WSAEADDRNOTAVAIL;
+    }
+    op.interface_be32 = spi_interface_by_index(mreq.ipv6mr_interface);
+    return spi_wsa_error(client_member(socket->core, &op));
+}
+
+static int word_set(struct spi_socket *socket, int name, DWORD word)
+{
+    switch (name) {
+    case IPV6_V6ONLY:
+        return v6_only_set(socket, word);
+    case IPV6_PROTECTION_LEVEL:
+        return protection_set(socket, word);
+    case IPV6_UNICAST_HOPS:
+        return spi_option_set(socket, RS_OPT_TTL, word == HOPS_DEFAULT ? 128 : word);
+    case IPV6_MULTICAST_HOPS:
+        return spi_option_set(socket, RS_OPT_MCAST_TTL, word == HOPS_DEFAULT ? 1 : word);
+    case IPV6_MULTICAST_LOOP:
+        return spi_option_set(socket, RS_OPT_MCAST_LOOP, word != 0);
+    case IPV6_MULTICAST_IF:
+        return spi_option_set(socket, RS_OPT_MCAST_IF, spi_interface_by_index(word));
+    default:
+        return WSAENOPROTOOPT;
+    }
+}
+
+int spi_ipv6_option_set(struct spi_socket *socket, int name, const char *value, int value_bytes)
+{
+    if (name == IPV6_ADD_MEMBERSHIP || name == IPV6_DROP_MEMBERSHIP) {
+        return member_set(socket, name == IPV6_ADD_MEMBERSHIP ? RS_MEMBER_JOIN : RS_MEMBER_LEAVE,
+                          value, value_bytes);
+    }
+    if (name >= MCAST_JOIN_GROUP && name <= MCAST_LEAVE_SOURCE_GROUP) {
+        return spi_member_set(socket, name, value,
+                              value_bytes); /* the same numbers at both levels */
+    }
+    DWORD word = 0;
+    bool by_default = name == IPV6_MULTICAST_IF && value == NULL; /* its page: the default one */
+    int code = by_default ? 0 : read_dword(value, value_bytes, &word);
+    return code != 0 ? code : word_set(socket, name, word);
+}
+
+static int core_get(struct spi_socket *socket, uint32_t option, DWORD *word)
+{
+    uint32_t value = 0;
+    int code = spi_wsa_error(client_get_option(socket->core, option, &value));
+    *word = value;
+    return code;
+}
+
+int spi_ipv6_option_get(struct spi_socket *socket, int name, char *value, LPINT value_bytes)
+{
+    DWORD word = 0;
+    int code = 0;
+    switch (name) {
+    case IPV6_V6ONLY:
+        word = atomic_load_explicit(&socket->v6_only, memory_order_relaxed);
+        break;
+    case IPV6_PROTECTION_LEVEL:
+        word = atomic_load_explicit(&socket->protection_level, memory_order_relaxed);
+        break;
+    case IPV6_UNICAST_HOPS:
+        code = core_get(socket, RS_OPT_TTL, &word);
+        break;
+    case IPV6_MULTICAST_HOPS:
+        code = core_get(socket, RS_OPT_MCAST_TTL, &word);
+        break;
+    case IPV6_MULTICAST_LOOP:
+        code = core_get(socket, RS_OPT_MCAST_LOOP, &word);
+        break;
+    case IPV6_MULTICAST_IF: /* an index: only the default one has one */
+        code = core_get(socket, RS_OPT_MCAST_IF, &word);
+        word = 0;
+        break;
+    default:
+        code = WSAENOPROTOOPT;
+        break;
+    }
+    return code != 0 ? code : spi_option_answer(value, value_bytes, &word, sizeof(word));
+}
