@@ -325,6 +325,20 @@ CASE(WSPCloseSocket, tcp_close_send, "sending to a closed peer is WSAECONNRESET 
     FAILS(WSAECONNRESET, spi_send_one(pair.client, "x", 1, 0, &sent));
 }
 
+CASE(WSPRecv, tcp_end_reset, "a reset behind the end of the stream is WSAECONNRESET, not the end")
+{
+    struct stream_pair pair = stream_connected();
+    char byte;
+    DWORD got;
+    stream_close(pair.server);
+    stream_expect_end(pair.client);
+    for (unsigned i = 0; i < 5000 && spi_send_one(pair.client, "x", 1, 0, &got) == 0; i++) {
+        Sleep(1); /* the reset is an answer to the first byte */
+    }
+    FAILS(WSAECONNRESET, stream_recv(pair.client, &byte, 1, 0, &got));
+    FAILS(WSAECONNRESET, stream_recv(pair.client, &byte, 1, MSG_PEEK, &got));
+}
+
 CASE(WSPCloseSocket, tcp_linger_0, "SO_LINGER with 0 seconds resets: WSAECONNRESET at the peer")
 {
     struct stream_pair pair = stream_connected();
