@@ -74,6 +74,28 @@ RS_CHECK_RESULT enum rs_status client_listen(struct client_socket *socket, uint3
  * RS_NO_MEMORY; RS_DATAPLANE_GONE; RS_POISONED. No time-out bounds it. */
 RS_CHECK_RESULT enum rs_status client_accept(struct client_socket *listener,
                                              struct client_socket **out, struct rs_addr *peer);
+/* The same without waiting, whatever the socket's mode: RS_OK, the attempt is under way. */
+RS_CHECK_RESULT enum rs_status client_connect_begin(struct client_socket *socket,
+                                                    const struct rs_addr *peer);
+/* What became of it, a look: RS_WOULD_BLOCK, RS_OK, or why it failed, which counts as reported. */
+RS_CHECK_RESULT enum rs_status client_connect_result(struct client_socket *socket);
+/* The oldest connection that waits becomes that of `socket`, a stream that is neither bound nor
+ * connected; its options and modes stay its own until client_inherit. Never blocks. RS_INVALID: not
+ * listening, or not such a socket; RS_WOULD_BLOCK; the other errors of client_accept. */
+RS_CHECK_RESULT enum rs_status client_accept_into(struct client_socket *listener,
+                                                  struct client_socket *socket,
+                                                  struct rs_addr *peer);
+/* `socket` was accepted by one of those: options and modes of the listener become its own.
+ * RS_INVALID: the other is no listener; RS_NOT_CONNECTED: not accepted. */
+RS_CHECK_RESULT enum rs_status client_inherit(struct client_socket *socket,
+                                              struct client_socket *listener);
+/* Has the peer ended its side, and is all read that it sent? A look. RS_OK; RS_WOULD_BLOCK;
+ * RS_NOT_CONNECTED; why the connection is over. */
+RS_CHECK_RESULT enum rs_status client_stream_finished(struct client_socket *socket);
+/* Leaves the connection to the dataplane, as a close does that does not linger: what was sent still
+ * goes out. The socket keeps its options. If it was accepted it is as created; if it connected, it
+ * is bound where it was, in effect at the next connect or listen. RS_NOT_CONNECTED. */
+RS_CHECK_RESULT enum rs_status client_stream_reuse(struct client_socket *socket);
 /* RS_INVALID when not bound. */
 RS_CHECK_RESULT enum rs_status client_local_addr(struct client_socket *socket, struct rs_addr *out);
 RS_CHECK_RESULT enum rs_status client_peer_addr(struct client_socket *socket,

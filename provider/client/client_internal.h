@@ -365,6 +365,9 @@ struct client_socket {
     struct client_socket *watch_next; /* while it is listed */
     struct os_mutex control_mutex;    /* guards what follows */
     bool bound;                       /* by client_bind */
+    bool accepted;                    /* its connection was */
+    bool rebind;                      /* undecided, but bound to `local` as soon as that matters */
+    struct rs_addr bound_to;          /* what client_bind got; local has the connection's address */
     bool
         late_send_limit; /* SO_SNDBUF was set while it listened: connections may have come before */
     struct rs_addr local, peer;
@@ -380,7 +383,7 @@ static_assert(offsetof(struct client_socket, recv) == RS_LINE_BYTES || sizeof(vo
 
 static inline enum client_socket_phase client_socket_phase(const struct client_socket *socket)
 {
-    /* Acquire, partner socket_go_live: LIVE comes after the rings. */
+    /* Acquire, partner client_socket_go_live: LIVE comes after the rings. */
     return (enum client_socket_phase)atomic_load_explicit(&socket->phase, memory_order_acquire);
 }
 
@@ -463,6 +466,10 @@ static inline void client_recv_unlock(struct client_socket *socket)
  * client words and counters as for a new socket. */
 RS_CHECK_RESULT enum rs_status client_socket_open(struct client_socket *socket,
                                                   uint32_t local_be32);
+/* OPEN, options, BIND, and for datagrams rings and memberships; then the socket is known. When a
+ * step fails the dataplane forgets it again and it stays undecided. */
+RS_CHECK_RESULT enum rs_status client_socket_go_live(struct client_socket *socket,
+                                                     const struct rs_addr *local);
 /* The place that OPEN or an accept record gave. level_word and error_seen are set, the client words
  * are not touched. */
 void client_socket_take_place(struct client_socket *socket, uint32_t idx, uint32_t generation,
@@ -495,9 +502,12 @@ static inline void client_socket_hold(struct client_socket *socket)
 RS_CHECK_RESULT enum rs_status client_stream_start(struct client_socket *socket,
                                                    const struct rs_socket_desc *desc,
                                                    uint32_t urgent_base);
+/* waits: as the socket's mode says; else RS_OK, under way. */
 RS_CHECK_RESULT enum rs_status client_stream_connect(struct client_socket *socket,
-                                                     const struct rs_addr *peer);
+                                                     const struct rs_addr *peer, bool waits);
 RS_CHECK_RESULT enum rs_status client_stream_shutdown(struct client_socket *socket, uint32_t how);
+/* stream_reuse.c: control_mutex held, `rebind` is set: bound again to `local`. */
+RS_CHECK_RESULT enum rs_status client_stream_rebind(struct client_socket *socket);
 /* Before CLOSE: waits for what a blocking socket with a linger time has sent. Returns what CLOSE is
  * to say. */
 struct rs_op_close client_stream_linger(struct client_socket *socket);
@@ -600,6 +610,19 @@ uint32_t client_options_steps(const struct client_socket *socket, struct client_
 RS_CHECK_RESULT enum rs_status client_option_retell(struct client_socket *socket,
                                                     enum rs_option option);
 RS_CHECK_RESULT enum rs_status client_members_replay(struct client_socket *socket);
+/* What one stream socket's program has set, for another one. */
+struct client_inherited {
+    uint32_t values[RS_OPT_COUNT]; /* given or default */
+    uint32_t set;                  /* a bit each: given */
+    bool late_send_limit;
+};
+void client_options_take(const struct client_socket *socket, struct client_inherited *out);
+/* A connection whose place has the options of the listener: tells those that are others here. */
+RS_CHECK_RESULT enum rs_status client_options_differ(struct client_socket *socket,
+                                                     const struct client_inherited *listener);
+/* A connection: they become its own. */
+RS_CHECK_RESULT enum rs_status client_options_adopt(struct client_socket *socket,
+                                                    const struct client_inherited *listener);
 uint32_t client_option_value(const struct client_socket *socket,
                              enum rs_option option); /* given or default */
 

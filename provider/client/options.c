@@ -179,6 +179,63 @@ static enum rs_status option_set_shared(struct client_socket *socket, enum rs_op
     return status;
 }
 
+/* ---- from a listener to its connections ---- */
+
+/* Decided before a connection begins. */
+#define OPTIONS_EARLY                                                             \
+    (1u << RS_OPT_REUSEADDR | 1u << RS_OPT_EXCLUSIVEADDR | 1u << RS_OPT_MSS_MAX | \
+     1u << RS_OPT_CONGESTION)
+
+void client_options_take(const struct client_socket *socket, struct client_inherited *out)
+{
+    for (uint32_t option = RS_OPT_NONE + 1; option < RS_OPT_COUNT; option++) {
+        out->values[option] = client_option_value(socket, (enum rs_option)option);
+    }
+    out->set = socket->options_set;
+    out->late_send_limit = socket->late_send_limit;
+}
+
+enum rs_status client_options_differ(struct client_socket *socket,
+                                     const struct client_inherited *listener)
+{
+    const uint32_t set = (socket->options_set | listener->set) & ~OPTIONS_EARLY;
+    for (uint32_t option = RS_OPT_NONE + 1; option < RS_OPT_COUNT; option++) {
+        uint32_t value = client_option_value(socket, (enum rs_option)option);
+        bool late = option == RS_OPT_SNDBUF && listener->late_send_limit;
+        if ((set & 1u << option) == 0 || (value == listener->values[option] && !late)) {
+            continue;
+        }
+        enum rs_status status = option_tell(socket, (enum rs_option)option, value);
+        if (status != RS_OK) {
+            return status;
+        }
+    }
+    return RS_OK;
+}
+
+enum rs_status client_options_adopt(struct client_socket *socket,
+                                    const struct client_inherited *listener)
+{
+    const uint32_t set = socket->options_set | listener->set;
+    for (uint32_t option = RS_OPT_NONE + 1; option < RS_OPT_COUNT; option++) {
+        uint32_t value = listener->values[option];
+        if ((set & 1u << option) == 0 ||
+            value == client_option_value(socket, (enum rs_option)option)) {
+            continue;
+        }
+        enum rs_status status = RS_OK;
+        if ((OPTIONS_EARLY & 1u << option) == 0) {
+            status = option_set_shared(socket, (enum rs_option)option, value);
+        }
+        if (status != RS_OK) {
+            return status;
+        }
+        socket->option_values[option] = value;
+    }
+    socket->options_set = set;
+    return RS_OK;
+}
+
 /* The words of the options that only the client knows, or NULL. */
 static rs_atomic_u32 *option_local_word(struct client_socket *socket, uint32_t option)
 {

@@ -50,7 +50,8 @@ void client_socket_take_place(struct client_socket *socket, uint32_t idx, uint32
 enum rs_status client_socket_open(struct client_socket *socket, uint32_t local_be32)
 {
     struct client *client = socket->client;
-    uint32_t queue_idx = client_queue_choose(client, local_be32);
+    uint32_t queue_idx =
+        socket->rebind ? socket->home_queue_idx : client_queue_choose(client, local_be32);
     struct rs_open_reply reply;
     struct rs_op_open open = {.family = RS_FAMILY_IPV4,
                               .type = (uint8_t)client_socket_type(socket),
@@ -146,9 +147,7 @@ static enum rs_status socket_map_rings(struct client_socket *socket,
     return RS_OK;
 }
 
-/* OPEN, options, BIND, and for datagrams rings and memberships; then the socket is known. When a
- * step fails the dataplane forgets it again and it stays undecided. */
-static enum rs_status socket_go_live(struct client_socket *socket, const struct rs_addr *local)
+enum rs_status client_socket_go_live(struct client_socket *socket, const struct rs_addr *local)
 {
     struct rs_socket_desc desc;
     bool stream = client_is_stream(socket);
@@ -174,6 +173,8 @@ static enum rs_status socket_go_live(struct client_socket *socket, const struct 
         return status;
     }
     socket->bound = true;
+    socket->rebind = false;
+    socket->bound_to = socket->local;
     /* Release, partner client_socket_phase: rings and words are ready before anybody sees LIVE. */
     atomic_store_explicit(&socket->phase,
                           (uint32_t)(stream ? CLIENT_STREAM_IDLE : CLIENT_SOCKET_LIVE),
@@ -186,7 +187,7 @@ static enum rs_status socket_bind_locked(struct client_socket *socket, const str
 {
     switch (client_socket_phase(socket)) {
     case CLIENT_SOCKET_UNDECIDED:
-        return socket_go_live(socket, local);
+        return socket->rebind ? RS_INVALID : client_socket_go_live(socket, local);
     case CLIENT_SOCKET_LIVE:
     case CLIENT_STREAM_IDLE:
     case CLIENT_STREAM_ACTIVE:
@@ -248,22 +249,43 @@ static enum rs_status socket_set_peer(struct client_socket *socket, const struct
     return status;
 }
 
-enum rs_status client_connect(struct client_socket *socket, const struct rs_addr *peer)
+/* A peer that there can be; of nobody, where that is allowed, RS_FAMILY_NONE. */
+static enum rs_status connect_peer(const struct rs_addr *peer, bool may_be_nobody,
+                                   struct rs_addr *out)
 {
-    struct rs_addr addr = {.family = RS_FAMILY_NONE};
-    bool stream = client_is_stream(socket);
     bool nobody =
         peer->family == RS_FAMILY_NONE || (peer->family == RS_FAMILY_IPV4 && peer->ip.v4_be32 == 0);
-    if (!nobody || stream) {
-        if (peer->family != RS_FAMILY_IPV4) {
-            return RS_FAMILY_NOT_SUPPORTED;
-        }
-        if (peer->port_be16 == 0 || nobody) {
-            return RS_ADDR_NOT_AVAILABLE;
-        }
-        addr = rs_addr_v4(peer->ip.v4_be32, peer->port_be16);
+    *out = (struct rs_addr){.family = RS_FAMILY_NONE};
+    if (nobody && may_be_nobody) {
+        return RS_OK;
     }
-    return stream ? client_stream_connect(socket, &addr) : socket_set_peer(socket, &addr);
+    if (peer->family != RS_FAMILY_IPV4) {
+        return RS_FAMILY_NOT_SUPPORTED;
+    }
+    if (peer->port_be16 == 0 || nobody) {
+        return RS_ADDR_NOT_AVAILABLE;
+    }
+    *out = rs_addr_v4(peer->ip.v4_be32, peer->port_be16);
+    return RS_OK;
+}
+
+enum rs_status client_connect(struct client_socket *socket, const struct rs_addr *peer)
+{
+    struct rs_addr addr;
+    bool stream = client_is_stream(socket);
+    enum rs_status status = connect_peer(peer, !stream, &addr);
+    if (status != RS_OK) {
+        return status;
+    }
+    return stream ? client_stream_connect(socket, &addr, true) : socket_set_peer(socket, &addr);
+}
+
+enum rs_status client_connect_begin(struct client_socket *socket, const struct rs_addr *peer)
+{
+    struct rs_addr addr;
+    enum rs_status status =
+        client_is_stream(socket) ? connect_peer(peer, false, &addr) : RS_NOT_SUPPORTED;
+    return status == RS_OK ? client_stream_connect(socket, &addr, false) : status;
 }
 
 /* ---- addresses, shutdown
@@ -272,8 +294,8 @@ enum rs_status client_connect(struct client_socket *socket, const struct rs_addr
 enum rs_status client_local_addr(struct client_socket *socket, struct rs_addr *out)
 {
     os_mutex_lock(&socket->control_mutex);
-    bool named =
-        client_phase_known(client_socket_phase(socket)) && socket->local.family == RS_FAMILY_IPV4;
+    bool named = (client_phase_known(client_socket_phase(socket)) || socket->rebind) &&
+                 socket->local.family == RS_FAMILY_IPV4;
     if (named) {
         *out = socket->local;
     }
@@ -336,7 +358,7 @@ enum rs_status client_socket_make(struct client *client, enum rs_socket_type typ
     atomic_store_explicit(&socket->shut, 0, memory_order_relaxed);
     atomic_store_explicit(&socket->user, NULL, memory_order_relaxed);
     socket->local = socket->peer = (struct rs_addr){.family = RS_FAMILY_NONE};
-    socket->bound = socket->late_send_limit = false;
+    socket->bound = socket->late_send_limit = socket->accepted = socket->rebind = false;
     socket->options_set = 0;
     socket->member_count = 0;
     client_send_lock(socket);

@@ -104,6 +104,7 @@ static enum rs_status stream_connect_steps(struct client_socket *socket, const s
                                            struct client_step *steps, uint32_t count)
 {
     struct rs_socket_desc desc;
+    socket->accepted = false;
     uint32_t urgent_base = atomic_load_explicit(&socket->state->urgent_seq, memory_order_relaxed);
     steps[count] = (struct client_step){
         .op = RS_OP_CONNECT, .payload_bytes = sizeof(*peer), .payload.addr = *peer};
@@ -159,8 +160,12 @@ static enum rs_status stream_connect_locked(struct client_socket *socket,
                                             const struct rs_addr *peer)
 {
     enum client_socket_phase phase = client_socket_phase(socket);
-    if (phase == CLIENT_SOCKET_UNDECIDED) {
+    if (phase == CLIENT_SOCKET_UNDECIDED && !socket->rebind) {
         return stream_connect_fresh(socket, peer);
+    }
+    if (phase == CLIENT_SOCKET_UNDECIDED) {
+        enum rs_status status = client_stream_rebind(socket);
+        return status == RS_OK ? stream_connect_known(socket, peer) : status;
     }
     if (phase == CLIENT_STREAM_ACTIVE) {
         uint32_t level = client_stream_level(socket);
@@ -193,6 +198,24 @@ static void stream_wait_disarm(void *context, uint32_t channel_idx)
     client_socket_disarm(context, channel_idx);
 }
 
+enum rs_status client_connect_result(struct client_socket *socket)
+{
+    if (client_socket_phase(socket) != CLIENT_STREAM_ACTIVE) {
+        return RS_INTERRUPTED;
+    }
+    uint32_t level = client_stream_level(socket);
+    if ((level & RS_LEVEL_CONNECTED) != 0) {
+        return RS_OK;
+    }
+    if ((level & RS_LEVEL_ERROR) == 0) {
+        return RS_WOULD_BLOCK;
+    }
+    /* Reported here; also when another thread took it. */
+    uint32_t code = atomic_load_explicit(&socket->state->error_code, memory_order_relaxed);
+    (void)client_error_take(socket);
+    return code != RS_OK && code < RS_STATUS_COUNT ? (enum rs_status)code : RS_CORRUPT;
+}
+
 /* The socket is held. */
 static enum rs_status stream_wait_connected(struct client_socket *socket)
 {
@@ -202,26 +225,15 @@ static enum rs_status stream_wait_connected(struct client_socket *socket)
                                          .context = socket,
                                          .queue_idx = socket->home_queue_idx};
     enum rs_status status = client_wait(socket->client, &condition, UINT64_MAX);
-    if (status != RS_OK) {
-        return status;
-    }
-    if (client_socket_phase(socket) != CLIENT_STREAM_ACTIVE) {
-        return RS_INTERRUPTED;
-    }
-    if ((client_stream_level(socket) & RS_LEVEL_CONNECTED) != 0) {
-        return RS_OK;
-    }
-    /* Reported here; also when another thread took it. */
-    uint32_t code = atomic_load_explicit(&socket->state->error_code, memory_order_relaxed);
-    (void)client_error_take(socket);
-    return code != RS_OK && code < RS_STATUS_COUNT ? (enum rs_status)code : RS_CORRUPT;
+    return status == RS_OK ? client_connect_result(socket) : status;
 }
 
-enum rs_status client_stream_connect(struct client_socket *socket, const struct rs_addr *peer)
+enum rs_status client_stream_connect(struct client_socket *socket, const struct rs_addr *peer,
+                                     bool waits)
 {
     os_mutex_lock(&socket->control_mutex);
     enum rs_status status = stream_connect_locked(socket, peer);
-    bool blocks = status == RS_OK && client_may_block(socket, 0);
+    bool blocks = status == RS_OK && waits && client_may_block(socket, 0);
     if (blocks) {
         client_socket_hold(socket);
     }
@@ -230,7 +242,7 @@ enum rs_status client_stream_connect(struct client_socket *socket, const struct 
         return status;
     }
     if (!blocks) {
-        return RS_WOULD_BLOCK;
+        return waits ? RS_WOULD_BLOCK : RS_OK;
     }
     status = stream_wait_connected(socket);
     client_socket_release(socket);

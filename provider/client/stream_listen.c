@@ -39,6 +39,13 @@ static enum rs_status listen_locked(struct client_socket *socket, uint32_t backl
         return (client_stream_level(socket) & RS_LEVEL_CONNECTED) != 0 ? RS_IS_CONNECTED
                                                                        : RS_INVALID;
     }
+    if (phase == CLIENT_SOCKET_UNDECIDED && socket->rebind) {
+        enum rs_status bound = client_stream_rebind(socket);
+        if (bound != RS_OK) {
+            return bound;
+        }
+        phase = client_socket_phase(socket);
+    }
     if (phase != CLIENT_STREAM_LISTENING && (phase != CLIENT_STREAM_IDLE || !socket->bound)) {
         return RS_INVALID;
     }
@@ -123,20 +130,19 @@ static enum rs_status accept_take(struct client_socket *listener, struct accepte
     return status;
 }
 
-/* What the program has set on the listener is the new socket's, too. */
-static void accept_inherit(struct client_socket *listener, struct client_socket *socket)
+/* ---- whose options a connection has ----------------------------------------------------------
+ */
+
+static void accept_options(struct client_socket *listener, struct client_inherited *out)
 {
-    uint32_t values[RS_OPT_COUNT];
     os_mutex_lock(&listener->control_mutex);
-    uint32_t set = listener->options_set;
-    memcpy(values, listener->option_values, sizeof(values));
-    bool late_send_limit = listener->late_send_limit;
+    client_options_take(listener, out);
     os_mutex_unlock(&listener->control_mutex);
-    os_mutex_lock(&socket->control_mutex);
-    socket->options_set = set;
-    socket->late_send_limit = late_send_limit;
-    memcpy(socket->option_values, values, sizeof(values));
-    os_mutex_unlock(&socket->control_mutex);
+}
+
+/* What only the client knows. */
+static void accept_inherit_modes(struct client_socket *listener, struct client_socket *socket)
+{
     rs_atomic_u32 *const from[] = {&listener->nonblocking, &listener->recv_timeout_ms,
                                    &listener->send_timeout_ms, &listener->linger_ms,
                                    &listener->oob_inline};
@@ -148,28 +154,60 @@ static void accept_inherit(struct client_socket *listener, struct client_socket 
     }
 }
 
-/* The place becomes the socket's; its descriptor was written before the record. */
+/* What the program has set on the listener is the new socket's, too; its place has it already.
+ * control_mutex of the socket held. */
+static void accept_inherit(struct client_socket *socket, const struct client_inherited *options)
+{
+    socket->options_set = options->set;
+    socket->late_send_limit = options->late_send_limit;
+    memcpy(socket->option_values, options->values, sizeof(socket->option_values));
+}
+
+enum rs_status client_inherit(struct client_socket *socket, struct client_socket *listener)
+{
+    struct client_inherited options;
+    enum rs_status status = accept_allowed(listener);
+    if (status != RS_OK) {
+        return status;
+    }
+    accept_options(listener, &options);
+    os_mutex_lock(&socket->control_mutex);
+    bool accepted = client_socket_phase(socket) == CLIENT_STREAM_ACTIVE && socket->accepted;
+    status = accepted ? client_options_adopt(socket, &options) : RS_NOT_CONNECTED;
+    os_mutex_unlock(&socket->control_mutex);
+    if (status == RS_OK) {
+        accept_inherit_modes(listener, socket);
+    }
+    return status;
+}
+
+/* ---- taking -----------------------------------------------------------------------------------
+ */
+
+/* Nobody will ever use the connection. */
+static void accept_reset(struct client_socket *socket)
+{
+    const struct rs_op_close op = {.abort = 1};
+    (void)!client_request(socket, RS_OP_CLOSE, &op, sizeof(op));
+}
+
+/* The place becomes the socket's; its descriptor was written before the record. control_mutex held.
+ */
 static enum rs_status accept_adopt(struct client_socket *socket, const struct accepted *accepted)
 {
     struct rs_socket_desc desc;
     const struct rs_accept *record = &accepted->record;
-    os_mutex_lock(&socket->control_mutex);
     client_socket_take_place(socket, record->socket_idx, record->generation, accepted->queue_idx);
     /* An error since it was connected is still to be reported. */
     atomic_fetch_sub_explicit(&socket->error_seen, 1, memory_order_relaxed);
+    socket->accepted = true;
     enum rs_status status = client_socket_read_desc(socket, &desc);
     if (status == RS_OK) {
         status = client_stream_start(socket, &desc, 0);
     }
-    if (status == RS_OK &&
-        socket->late_send_limit) { /* the dataplane tells of room by this limit */
-        status = client_option_retell(socket, RS_OPT_SNDBUF);
+    if (status != RS_OK) {
+        accept_reset(socket);
     }
-    if (status != RS_OK) { /* nobody will ever use the connection */
-        const struct rs_op_close op = {.abort = 1};
-        (void)!client_request(socket, RS_OP_CLOSE, &op, sizeof(op));
-    }
-    os_mutex_unlock(&socket->control_mutex);
     return status;
 }
 
@@ -182,18 +220,85 @@ static void accept_discard(struct client_socket *socket)
     client_socket_release(socket);
 }
 
+static enum rs_status accept_as(struct client_socket *listener, struct client_socket *socket,
+                                const struct accepted *accepted)
+{
+    struct client_inherited options;
+    accept_options(listener, &options);
+    accept_inherit_modes(listener, socket);
+    os_mutex_lock(&socket->control_mutex);
+    accept_inherit(socket, &options);
+    enum rs_status status = accept_adopt(socket, accepted);
+    if (status == RS_OK &&
+        socket->late_send_limit) { /* the dataplane tells of room by this limit */
+        status = client_option_retell(socket, RS_OPT_SNDBUF);
+        if (status != RS_OK) {
+            accept_reset(socket);
+        }
+    }
+    os_mutex_unlock(&socket->control_mutex);
+    return status;
+}
+
+static enum rs_status accept_waits(const struct client_socket *listener)
+{
+    enum rs_status status = accept_allowed(listener);
+    if (status == RS_OK &&
+        client_stream_ready(listener, CLIENT_STREAM_LISTENING, RS_LEVEL_READABLE) == 0) {
+        status = RS_WOULD_BLOCK;
+    }
+    return status;
+}
+
+/* control_mutex of the socket held. */
+static enum rs_status accept_into_locked(struct client_socket *listener,
+                                         struct client_socket *socket,
+                                         const struct client_inherited *options,
+                                         struct accepted *accepted)
+{
+    enum client_socket_phase phase = client_socket_phase(socket);
+    if (phase != CLIENT_SOCKET_UNDECIDED || socket->rebind) {
+        return client_phase_open(phase) ? RS_INVALID : RS_NOT_SOCKET;
+    }
+    enum rs_status status = accept_take(listener, accepted);
+    if (status == RS_OK) {
+        status = accept_adopt(socket, accepted);
+    }
+    return status == RS_OK ? client_options_differ(socket, options) : status;
+}
+
+enum rs_status client_accept_into(struct client_socket *listener, struct client_socket *socket,
+                                  struct rs_addr *peer)
+{
+    struct accepted accepted = {.queue_idx = 0};
+    struct client_inherited options;
+    if (!client_is_stream(listener) || !client_is_stream(socket)) {
+        return RS_NOT_SUPPORTED;
+    }
+    enum rs_status status =
+        socket->client == listener->client ? accept_waits(listener) : RS_INVALID;
+    if (status != RS_OK) {
+        return status;
+    }
+    accept_options(listener, &options);
+    os_mutex_lock(&socket->control_mutex);
+    status = accept_into_locked(listener, socket, &options, &accepted);
+    os_mutex_unlock(&socket->control_mutex);
+    if (status == RS_OK && peer != NULL) {
+        *peer = accepted.peer;
+    }
+    return status;
+}
+
 /* The socket is made before the record is taken, so that no record is without one. */
 static enum rs_status accept_try(struct client_socket *listener, struct client_socket **out,
                                  struct rs_addr *peer)
 {
     struct accepted accepted = {.queue_idx = 0};
     struct client_socket *socket = NULL;
-    enum rs_status status = accept_allowed(listener);
+    enum rs_status status = accept_waits(listener);
     if (status != RS_OK) {
         return status;
-    }
-    if (client_stream_ready(listener, CLIENT_STREAM_LISTENING, RS_LEVEL_READABLE) == 0) {
-        return RS_WOULD_BLOCK;
     }
     status = client_socket_make(listener->client, RS_SOCK_STREAM, &socket);
     if (status != RS_OK) {
@@ -201,8 +306,7 @@ static enum rs_status accept_try(struct client_socket *listener, struct client_s
     }
     status = accept_take(listener, &accepted);
     if (status == RS_OK) {
-        accept_inherit(listener, socket);
-        status = accept_adopt(socket, &accepted);
+        status = accept_as(listener, socket, &accepted);
     }
     if (status != RS_OK) {
         accept_discard(socket);

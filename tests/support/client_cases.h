@@ -8,8 +8,10 @@ int client_cases_sockets(void); /* client_cases_sockets.c: one thread */
 int client_cases_threads(void); /* client_cases_threads.c: several */
 int client_cases_watch(void);   /* client_cases_watch.c: the watch */
 /* Stream sockets; also link client_stream_kit.c. */
-int client_cases_stream(void);         /* client_cases_stream.c: one thread: connecting, bytes */
-int client_cases_stream_ends(void);    /* client_cases_stream_ends.c: ends, options, urgent data */
+int client_cases_stream(void);      /* client_cases_stream.c: one thread: connecting, bytes */
+int client_cases_stream_ends(void); /* client_cases_stream_ends.c: ends, options, urgent data */
+int client_cases_stream_reuse(
+    void); /* client_cases_stream_reuse.c: accepted into a socket, used again */
 int client_cases_stream_threads(void); /* client_cases_stream_threads.c: several */
 
 #endif

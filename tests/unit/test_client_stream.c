@@ -5,6 +5,7 @@ int main(void)
 {
     int failed = client_cases_stream();
     failed += client_cases_stream_ends();
+    failed += client_cases_stream_reuse();
     failed += client_cases_stream_threads();
     return failed != 0;
 }
