@@ -181,6 +181,8 @@ enum counter_group {
     X(tcp_options_bad, INFO, "TCP segments with a malformed option; those before it were read")    \
     X(tcp_no_buffer, INFO, "TCP control segments not sent: no transmit buffer")                    \
     X(tcp_blocked, INFO, "times a connection waited for a transmit buffer")                        \
+    X(tx_stamps, INFO, "transmit timestamps kept for programs that asked for them")                \
+    X(tx_stamps_lost, INFO, "transmit timestamps discarded: their socket's room was full, or it was gone") \
     X(tcp_accepted, INFO, "TCP connections opened by peers")                                       \
     X(tcp_requests_dropped, INFO, "half-open TCP connections that ended without becoming one: by the peer, an ICMP error or the listener's end") \
     X(tcp_requests_timed_out, INFO, "half-open TCP connections given up: no answer to any SYN-ACK") \

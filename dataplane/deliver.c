@@ -128,6 +128,28 @@ static void deliver_drop(struct dp_socket *socket)
     atomic_fetch_add_explicit(&socket->state->recv_dropped, 1, memory_order_relaxed);
 }
 
+/* A record for the datagram, with what the program wants to know beside the usual. One that only
+ * fits the ring without that comes without. */
+static enum rs_status deliver_reserve_control(const struct queue *queue, struct dp_socket *socket,
+                                              const struct udp_datagram *datagram,
+                                              struct rs_dgram **record)
+{
+    enum rs_status status = RS_MESSAGE_SIZE;
+    if ((socket->recv_control & RS_CONTROL_ADDRESS) != 0) {
+        status =
+            dgram_writer_reserve(&socket->recv, datagram->len_bytes, RS_DGRAM_LONG_OFF, record);
+    }
+    if (status == RS_OK) {
+        struct rs_dgram_ext ext = {.interface_be32 = queue->config->stack.ip_be32};
+        memcpy(ext.dst_v6, &datagram->dst_be32, sizeof(datagram->dst_be32));
+        memcpy(*record + 1, &ext, sizeof(ext));
+    } else if (status == RS_MESSAGE_SIZE) {
+        status =
+            dgram_writer_reserve(&socket->recv, datagram->len_bytes, RS_DGRAM_SHORT_OFF, record);
+    }
+    return status;
+}
+
 static bool deliver_upcall_datagram(void *context, struct udp_socket *udp,
                                     const struct udp_datagram *datagram)
 {
@@ -138,8 +160,10 @@ static bool deliver_upcall_datagram(void *context, struct udp_socket *udp,
         deliver_drop(socket);
         return false;
     }
-    enum rs_status status =
-        dgram_writer_reserve(&socket->recv, datagram->len_bytes, RS_DGRAM_SHORT_OFF, &record);
+    bool control = __builtin_expect(socket->recv_control != 0, 0);
+    enum rs_status status = control ? deliver_reserve_control(queue, socket, datagram, &record)
+                                    : dgram_writer_reserve(&socket->recv, datagram->len_bytes,
+                                                           RS_DGRAM_SHORT_OFF, &record);
     if (status != RS_OK) {
         if (status == RS_POISONED) {
             request_poison(queue, socket->session, "recv_head outside the receive ring");
@@ -147,13 +171,15 @@ static bool deliver_upcall_datagram(void *context, struct udp_socket *udp,
         deliver_drop(socket);
         return false;
     }
-    record->flags = datagram->flags;
+    record->flags |= datagram->flags;
     record->src_be32 = datagram->src_be32;
     record->src_port_be16 = datagram->src_port_be16;
     record->ttl = datagram->ttl;
     record->tos = datagram->tos;
-    record->rx_tsc = datagram->rx_tsc;
-    memcpy((uint8_t *)record + RS_DGRAM_SHORT_OFF, datagram->payload, datagram->len_bytes);
+    record->rx_tsc = control && datagram->local && (socket->recv_control & RS_CONTROL_STAMP) != 0
+                         ? os_tsc()
+                         : datagram->rx_tsc;
+    memcpy((uint8_t *)record + record->payload_off, datagram->payload, datagram->len_bytes);
     dgram_writer_commit(&socket->recv);
     /* relaxed: for deliver_waiting_elsewhere and reports only */
     atomic_store_explicit(&socket->recv_tail, socket->recv.tail, memory_order_relaxed);
@@ -192,7 +218,8 @@ void deliver_upcalls_fill(struct queue *queue, struct stack_upcalls *out)
                                   .notice = deliver_upcall_notice,
                                   .tcp_event = stream_upcall_event,
                                   .tcp_room = stream_upcall_room,
-                                  .tcp_accept = stream_upcall_accept};
+                                  .tcp_accept = stream_upcall_accept,
+                                  .stamped = stamps_upcall};
 }
 
 /* ---- the end of an iteration

@@ -69,7 +69,7 @@ static void exchange_name(struct handover_slot *slot, const struct dp_socket *so
 
 enum rs_status exchange_send(struct queue *queue, uint32_t to_idx, const struct dp_socket *socket,
                              uint32_t dst_be32, uint16_t port_be16, const void *payload,
-                             uint32_t len_bytes)
+                             uint32_t len_bytes, const struct udp_control *control)
 {
     struct handover_ring *ring = queue->handover_out[to_idx];
     if (len_bytes > handover_payload_max(ring)) {
@@ -84,10 +84,33 @@ enum rs_status exchange_send(struct queue *queue, uint32_t to_idx, const struct 
     exchange_name(slot, socket);
     slot->dst_be32 = dst_be32;
     slot->port_be16 = port_be16;
+    slot->control = control != NULL;
+    if (control != NULL) {
+        slot->src_be32 = control->src_be32;
+        slot->tos = control->tos;
+        slot->tos_mask = control->tos_mask;
+        slot->ttl = control->ttl;
+        slot->ttl_set = control->ttl_set;
+        slot->stamped = control->stamped;
+        slot->stamp = control->stamp;
+    }
     memcpy(handover_payload(slot), payload, len_bytes);
     handover_commit(ring);
     QUEUE_COUNT(queue, handed_sends_out);
     return RS_OK;
+}
+
+void exchange_stamp(struct queue *queue, uint32_t to_idx, uint64_t stamp, uint64_t tx_tsc)
+{
+    struct handover_slot *slot = handover_reserve(queue->handover_out[to_idx], 0);
+    if (slot == NULL) {
+        QUEUE_COUNT(queue, tx_stamps_lost);
+        return;
+    }
+    slot->kind = HANDOVER_STAMP;
+    slot->stamp = stamp;
+    slot->tx_tsc = tx_tsc;
+    handover_commit(queue->handover_out[to_idx]);
 }
 
 bool exchange_has_room(const struct queue *queue)
@@ -135,8 +158,16 @@ static bool exchange_take_send(struct queue *queue, struct handover_slot *slot)
         QUEUE_COUNT(queue, handed_sends_late);
         return true;
     }
-    enum rs_status status = udp_send(queue->stack, &part->udp, slot->dst_be32, slot->port_be16,
-                                     handover_payload(slot), slot->len_bytes);
+    const struct udp_control control = {.src_be32 = slot->src_be32,
+                                        .tos = slot->tos,
+                                        .tos_mask = slot->tos_mask,
+                                        .ttl = slot->ttl,
+                                        .ttl_set = slot->ttl_set,
+                                        .stamped = slot->stamped,
+                                        .stamp = slot->stamp};
+    enum rs_status status =
+        udp_send(queue->stack, &part->udp, slot->dst_be32, slot->port_be16, handover_payload(slot),
+                 slot->len_bytes, slot->control != 0 ? &control : NULL);
     if (status == RS_WOULD_BLOCK) {
         return false;
     }
@@ -169,6 +200,9 @@ static uint32_t exchange_receive_from(struct queue *queue, struct handover_ring 
             if (!exchange_take_send(queue, slot)) {
                 return count;
             }
+            break;
+        case HANDOVER_STAMP:
+            stamps_add(queue, slot->stamp, slot->tx_tsc);
             break;
         default:
             exchange_take_hint(queue, slot);

@@ -1,8 +1,8 @@
 /*
  * What one queue's thread hands to another's: received frames that belong to the other stack,
- * datagrams to be sent there, channels to be hinted. One ring per ordered pair of queues, one
- * producer thread, one consumer thread. Both ends work in the slot itself, so that a frame is
- * copied once: into it.
+ * datagrams to be sent there, when they were, channels to be hinted. One ring per ordered pair of
+ * queues, one producer thread, one consumer thread. Both ends work in the slot itself, so that a
+ * frame is copied once: into it.
  *
  * Called by the two queues' poll loops; made and destroyed by the control thread while neither
  * runs. Nobody waits here: a full ring is the producer's to count.
@@ -20,7 +20,8 @@
 enum handover_kind {
     HANDOVER_FRAME, /* payload: a received frame for the consumer's stack; flags, rx_tsc */
     HANDOVER_SEND,  /* payload: a datagram for socket to send; session to generation, dst, port */
-    HANDOVER_HINT   /* socket is to be hinted; session to generation, channel_mask */
+    HANDOVER_HINT,  /* socket is to be hinted; session to generation, channel_mask */
+    HANDOVER_STAMP  /* stamp, tx_tsc: a datagram that the consumer handed over was sent */
 };
 
 /* The payload follows the header; it begins on a line of its own. */
@@ -28,16 +29,27 @@ struct handover_slot {
     _Atomic uint32_t seq; /* whose turn it is, see handover.c; partner: the other thread's load */
     uint32_t kind;        /* enum handover_kind */
     uint32_t len_bytes;   /* of the payload; set by handover_reserve */
-    uint32_t flags;       /* PKT_RX_* */
-    uint64_t rx_tsc;
+    union {
+        uint32_t flags;    /* of a frame: PKT_RX_* */
+        uint32_t src_be32; /* of a datagram with control */
+    };
+    union {
+        uint64_t rx_tsc; /* of a frame */
+        uint64_t stamp;  /* of a datagram with control; a HANDOVER_STAMP's */
+    };
     uint64_t session_id;
     uint32_t session_slot; /* where the consumer looks for a session of that id */
     uint32_t socket_idx;
     uint32_t generation; /* of the socket */
     uint32_t dst_be32;
-    uint64_t channel_mask;
+    union {
+        uint64_t channel_mask;
+        uint64_t tx_tsc;
+    };
     uint16_t port_be16;
-    uint8_t reserved[6];
+    uint8_t control;            /* of a datagram: 1: it has control */
+    uint8_t tos, tos_mask, ttl; /* then as struct udp_control's */
+    uint8_t ttl_set, stamped;
 };
 static_assert(sizeof(struct handover_slot) == RS_LINE_BYTES, "the payload begins a line");
 

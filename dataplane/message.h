@@ -76,7 +76,10 @@ struct message_reply {
     uint32_t cell_idx;
     uint32_t serial;
     uint32_t status; /* enum rs_status */
-    struct rs_open_reply open;
+    union {
+        struct rs_open_reply open;
+        struct rs_tx_stamp_reply stamp;
+    };
 };
 
 /* What a socket's parts must agree on. */
@@ -84,6 +87,7 @@ struct message_options {
     uint32_t recv_limit_bytes;  /* SO_RCVBUF; 0: the whole ring */
     uint32_t multicast_if_be32; /* 0: the NIC of the home queue */
     uint8_t ttl, tos, multicast_ttl;
+    uint8_t recv_control; /* RS_CONTROL_* */
     bool broadcast, multicast_loop, surface_connreset;
 };
 

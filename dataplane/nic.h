@@ -24,6 +24,7 @@ struct pkt {
     union {
         uint64_t rx_tsc;        /* of a received frame */
         uint16_t segment_bytes; /* of PKT_TX_TCP_SEG: TCP payload of each frame but the last */
+        uint64_t stamp;         /* of PKT_TX_STAMP: whose transmit timestamp it is; no NIC looks */
     };
 };
 
@@ -40,7 +41,8 @@ enum {
      * Alone it means both checksums too. The IPv4 header has 20 bytes and the length of the whole,
      * its checksum is 0; the pseudo-header sum is stored as above, but with length 0 (DPDK,
      * RTE_MBUF_F_TX_TCP_SEG). SYN, RST and URG are not set. */
-    PKT_TX_TCP_SEG = 128
+    PKT_TX_TCP_SEG = 128,
+    PKT_TX_STAMP = 256 /* the stack tells when the NIC took it (stack_upcalls.stamped) */
 };
 
 enum {

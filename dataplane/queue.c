@@ -79,6 +79,9 @@ enum rs_status queue_create(const struct queue_input *input, struct queue **out)
     queue_set_budgets(queue, false);
     enum rs_status status = queue_tables_create(queue);
     if (status == RS_OK) {
+        status = stamps_create(&queue->stamps);
+    }
+    if (status == RS_OK) {
         struct stack_upcalls upcalls;
         deliver_upcalls_fill(queue, &upcalls);
         status = stack_create(&input->stack, input->nic, &upcalls,
@@ -97,6 +100,7 @@ void queue_destroy(struct queue *queue)
     if (queue->stack != NULL) {
         stack_destroy(queue->stack);
     }
+    stamps_destroy(queue->stamps);
     free(queue->sessions);
     free(queue->by_slot);
     free(queue->ending);

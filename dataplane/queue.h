@@ -64,6 +64,7 @@ struct queue {
     uint32_t idx, queue_count;
     uint8_t siblings[RS_QUEUES_MAX]; /* idx of the queues of this NIC, by their number there */
     const struct egress *egress;     /* NULL: all queues are of one NIC */
+    struct stamps *stamps;           /* transmit timestamps of the sockets at home here */
     /* To and from each other queue; NULL where there is none. */
     struct handover_ring *handover_in[RS_QUEUES_MAX], *handover_out[RS_QUEUES_MAX];
     /* messages */
@@ -238,6 +239,25 @@ bool request_forward(struct queue *queue, struct message *message);
 enum outcome request_warm(struct queue *queue, struct dp_socket *socket,
                           const struct rs_request *request);
 
+/* ---- stamps.c ---- */
+
+/* All memory that it will use. */
+RS_CHECK_RESULT enum rs_status stamps_create(struct stamps **out);
+void stamps_destroy(struct stamps *stamps); /* NULL is none */
+/* RS_OPT_TX_STAMPS of a socket at home: room for so many, 0: none; forgets what it has.
+ * RS_NO_BUFFERS: the session, or the queue, has no more room, and the socket has none now. */
+RS_CHECK_RESULT enum rs_status stamps_set(struct queue *queue, struct dp_socket *socket,
+                                          uint32_t count);
+/* For udp_control. False: the socket keeps none. */
+bool stamps_name(const struct queue *queue, const struct dp_socket *socket, uint32_t stamp_id,
+                 uint64_t *stamp);
+/* Takes the oldest of that number. False: there is none. */
+bool stamps_take(struct queue *queue, struct dp_socket *socket, uint32_t stamp_id,
+                 uint64_t *tx_tsc);
+/* stack_upcalls.stamped, and what another queue tells. */
+void stamps_upcall(void *context, uint64_t stamp);
+void stamps_add(struct queue *queue, uint64_t stamp, uint64_t tx_tsc);
+
 /* ---- request_end.c ---- */
 
 /* Ends a session that broke the protocol: nothing of it is read any more. text: static storage. */
@@ -257,7 +277,9 @@ void exchange_sort(struct queue *queue, const struct pkt *pkts, uint32_t count);
 RS_CHECK_RESULT enum rs_status exchange_send(struct queue *queue, uint32_t to_idx,
                                              const struct dp_socket *socket, uint32_t dst_be32,
                                              uint16_t port_be16, const void *payload,
-                                             uint32_t len_bytes);
+                                             uint32_t len_bytes, const struct udp_control *control);
+/* A datagram that queue to_idx handed over was sent. */
+void exchange_stamp(struct queue *queue, uint32_t to_idx, uint64_t stamp, uint64_t tx_tsc);
 /* Hints for channels of other queues. False: no room, nothing was done. */
 bool exchange_has_room(const struct queue *queue);
 void exchange_hint(struct queue *queue, uint32_t to_idx, const struct dp_socket *socket,

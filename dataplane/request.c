@@ -114,27 +114,31 @@ static struct dp_socket *request_unblock_first(struct session_part *part)
 /* One datagram of a socket, to the wire, to local receivers, or to the NIC it leaves by; charges
  * what it cost. */
 static enum rs_status request_send(struct queue *queue, struct dp_socket *socket, uint32_t dst_be32,
-                                   uint16_t port_be16, const void *payload, uint32_t len_bytes)
+                                   uint16_t port_be16, const void *payload, uint32_t len_bytes,
+                                   const struct udp_control *control)
 {
     struct session_part *part = socket->part;
     struct udp_fanout *fanout = &part->fanout;
     enum rs_status status;
     uint32_t to_idx = queue->idx;
     if (queue->egress != NULL) {
-        to_idx = egress_queue(queue->egress, queue->idx, socket->udp.local_be32,
-                              socket->multicast_if_be32,
+        bool named = control != NULL && control->src_be32 != 0;
+        to_idx = egress_queue(queue->egress, queue->idx,
+                              named ? control->src_be32 : socket->udp.local_be32,
+                              named ? 0 : socket->multicast_if_be32,
                               dst_be32 != 0 ? dst_be32 : socket->udp.peer_be32);
     }
     if (to_idx != queue->idx) {
-        status = exchange_send(queue, to_idx, socket, dst_be32, port_be16, payload, len_bytes);
+        status =
+            exchange_send(queue, to_idx, socket, dst_be32, port_be16, payload, len_bytes, control);
         part->bytes_left -= status != RS_WOULD_BLOCK ? len_bytes : 0;
         return status;
     }
     int32_t looks = part->turn_left > 0 ? part->turn_left : 1;
     fanout->looks_left = looks;
     fanout->bytes_left = part->bytes_left;
-    status =
-        udp_send_part(queue->stack, &socket->udp, dst_be32, port_be16, payload, len_bytes, fanout);
+    status = udp_send_part(queue->stack, &socket->udp, dst_be32, port_be16, payload, len_bytes,
+                           control, fanout);
     looks -= fanout->looks_left;
     if (looks != 0) { /* a group: each socket looked at costs a slot, each receiver its bytes */
         part->turn_left -= looks;
@@ -146,12 +150,27 @@ static enum rs_status request_send(struct queue *queue, struct dp_socket *socket
     return status;
 }
 
+/* What the record wants otherwise than its socket: checked by dgram_send_reader_peek, but for the
+ * address, which the stack knows. */
+static void request_send_control(const struct queue *queue, const struct dp_socket *socket,
+                                 const struct rs_send_ext *ext, struct udp_control *out)
+{
+    *out = (struct udp_control){.src_be32 = ext->src_be32,
+                                .tos = ext->tos,
+                                .tos_mask = ext->tos_mask,
+                                .ttl = ext->ttl,
+                                .ttl_set = (ext->has & RS_SEND_TTL) != 0};
+    out->stamped =
+        (ext->has & RS_SEND_STAMP) != 0 && stamps_name(queue, socket, ext->stamp_id, &out->stamp);
+}
+
 /* What stands in the send ring, as far as NIC and budget go. The slot that told of it, if any, is
  * charged already and pays for the first datagram. */
 static void request_drain(struct queue *queue, struct dp_socket *socket, bool paid)
 {
     struct session_part *part = socket->part;
     struct dgram_send_view record;
+    struct udp_control control;
     for (;;) {
         enum rs_status status = dgram_send_reader_peek(&socket->send, &record);
         if (status == RS_WOULD_BLOCK) {
@@ -167,8 +186,12 @@ static void request_drain(struct queue *queue, struct dp_socket *socket, bool pa
             break;
         }
         uint32_t dst_be32 = record.header.family == RS_FAMILY_NONE ? 0 : record.header.dst_be32;
+        bool controlled = (record.header.flags & RS_DGRAM_EXT) != 0;
+        if (__builtin_expect(controlled, 0)) {
+            request_send_control(queue, socket, &record.ext, &control);
+        }
         status = request_send(queue, socket, dst_be32, record.header.port_be16, record.payload,
-                              record.header.len_bytes);
+                              record.header.len_bytes, controlled ? &control : NULL);
         if (status == RS_WOULD_BLOCK) {
             if (part->fanout.sender == &socket->udp) {
                 request_block_first(socket);
@@ -252,7 +275,7 @@ static enum outcome request_send_inline(struct queue *queue, struct dp_socket *s
         return OUTCOME_LATER; /* order: its send ring goes first */
     }
     enum rs_status status = request_send(queue, socket, request->arg, request->port_be16,
-                                         request->payload, request->len_bytes);
+                                         request->payload, request->len_bytes, NULL);
     if (status == RS_WOULD_BLOCK) {
         return OUTCOME_LATER;
     }

@@ -99,6 +99,14 @@ static enum rs_status request_option(struct queue *queue, struct dp_socket *sock
         return request_option_flag(&socket->udp.multicast_loop, op->value);
     case RS_OPT_CONNRESET:
         return request_option_flag(&socket->surface_connreset, op->value);
+    case RS_OPT_RECV_CONTROL:
+        if ((op->value & ~(uint32_t)RS_CONTROL_ALL) != 0) {
+            return RS_INVALID;
+        }
+        socket->recv_control = (uint8_t)op->value;
+        return RS_OK;
+    case RS_OPT_TX_STAMPS:
+        return socket->home ? stamps_set(queue, socket, op->value) : RS_OK;
     default:
         return RS_BAD_OPTION;
     }
@@ -229,6 +237,7 @@ static enum outcome request_bind(struct queue *queue, struct dp_socket *socket,
                                  .ttl = socket->udp.ttl,
                                  .tos = socket->udp.tos,
                                  .multicast_ttl = socket->udp.multicast_ttl,
+                                 .recv_control = socket->recv_control,
                                  .broadcast = socket->udp.broadcast,
                                  .multicast_loop = socket->udp.multicast_loop,
                                  .surface_connreset = socket->surface_connreset};
@@ -252,6 +261,7 @@ bool request_close_now(struct queue *queue, struct dp_socket *socket,
         return false;
     }
     deliver_closed(queue, socket);
+    (void)!stamps_set(queue, socket, 0);
     part->membership_count -= udp_socket_membership_count(&socket->udp);
     udp_socket_close(queue->stack, &socket->udp);
     part->sockets[socket->idx] = NULL;
@@ -350,6 +360,18 @@ static enum outcome request_change(struct queue *queue, struct dp_socket *socket
     return OUTCOME_DONE;
 }
 
+static enum outcome request_tx_stamp(struct queue *queue, struct dp_socket *socket,
+                                     const struct rs_request *request, struct message_reply *reply)
+{
+    struct rs_op_tx_stamp op;
+    memcpy(&op, request->payload, sizeof(op));
+    if (!stamps_take(queue, socket, op.stamp_id, &reply->stamp.tx_tsc)) {
+        reply->status = RS_WOULD_BLOCK;
+    }
+    deliver_reply(queue, reply);
+    return OUTCOME_DONE;
+}
+
 enum outcome request_control(struct queue *queue, struct dp_channel *channel,
                              struct dp_socket *socket, const struct rs_request *request)
 {
@@ -378,6 +400,8 @@ enum outcome request_control(struct queue *queue, struct dp_channel *channel,
     case RS_OP_OPTION:
     case RS_OP_MEMBER:
         return request_change(queue, socket, request, &reply);
+    case RS_OP_TX_STAMP:
+        return request_tx_stamp(queue, socket, request, &reply);
     case RS_OP_LISTEN:
     case RS_OP_SHUTDOWN:
     case RS_OP_TCP_INFO:
@@ -455,6 +479,7 @@ static void request_part_add(struct queue *queue, const struct message *message)
     part->recv_limit_bytes = options->recv_limit_bytes;
     part->multicast_if_be32 = options->multicast_if_be32;
     part->surface_connreset = options->surface_connreset;
+    part->recv_control = options->recv_control;
     part->udp.ttl = options->ttl;
     part->udp.tos = options->tos;
     part->udp.multicast_ttl = options->multicast_ttl;

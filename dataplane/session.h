@@ -117,6 +117,8 @@ struct dp_socket {
     uint32_t arm_seen;          /* arm_seq last hinted */
     uint32_t recv_limit_bytes;  /* SO_RCVBUF; 0: the whole ring */
     uint32_t multicast_if_be32; /* 0: the NIC of the home queue */
+    uint16_t stamps_idx;        /* its transmit timestamps in queue->stamps, plus 1; 0: none */
+    uint8_t recv_control;       /* RS_CONTROL_* */
     /* cold */
     struct session_socket *record; /* control's; read here for the other parts */
     struct rs_socket_desc *desc;
@@ -187,7 +189,8 @@ struct session_part {
     uint32_t quiet_beats;      /* heartbeats since its last request; stops at SESSION_QUIET_BEATS */
     int32_t slots_per_channel; /* slots_per_poll shared out evenly, at least 1 */
     uint32_t membership_count;
-    uint32_t pending_control; /* requests that are with the control thread */
+    uint32_t stamp_sockets, stamps_reserved; /* of queue->stamps */
+    uint32_t pending_control;                /* requests that are with the control thread */
     /* what is left for iteration budget_poll */
     uint64_t budget_poll;
     uint64_t signals_until_tsc; /* what the signals so far have used up of the session's time */

@@ -99,6 +99,7 @@ void stack_destroy(struct stack *stack)
     }
     while (stack->tx_head != stack->tx_tail) {
         struct pkt *pkt = &stack->tx_pkts[stack->tx_head++ & (STACK_TX_QUEUE_PKTS - 1)];
+        stack->tx_stamps -= (pkt->flags & PKT_TX_STAMP) != 0;
         stack->nic->ops->tx_free(stack->nic, pkt);
     }
     tcp_stack_destroy(stack);
@@ -352,6 +353,9 @@ void stack_transmit(struct stack *stack, struct pkt *pkt)
         memset(pkt->data + pkt->len_bytes, 0, ETHERNET_MIN_BYTES - pkt->len_bytes);
         pkt->len_bytes = ETHERNET_MIN_BYTES;
     }
+    if (__builtin_expect((pkt->flags & PKT_TX_STAMP) != 0, 0)) {
+        stack->tx_stamps++;
+    }
     stack->tx_pkts[stack->tx_tail++ & (STACK_TX_QUEUE_PKTS - 1)] = *pkt;
     STACK_COUNT(stack, waiting_tx);
 }
@@ -399,6 +403,17 @@ static void stack_capture_tx(struct stack *stack, uint32_t count)
     }
 }
 
+/* Whoever asked when the NIC took these. */
+static void stack_tell_stamps(struct stack *stack, const struct pkt *pkts, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if ((pkts[i].flags & PKT_TX_STAMP) != 0) {
+            stack->tx_stamps--;
+            stack->upcalls.stamped(stack->upcalls.context, pkts[i].stamp);
+        }
+    }
+}
+
 void stack_flush(struct stack *stack)
 {
     while (stack->tx_head != stack->tx_tail) {
@@ -413,6 +428,9 @@ void stack_flush(struct stack *stack)
         }
         uint32_t taken = stack->nic->ops->tx_burst(stack->nic, &stack->tx_pkts[first], count);
         stack->tx_head += taken;
+        if (__builtin_expect(stack->tx_stamps != 0, 0)) {
+            stack_tell_stamps(stack, &stack->tx_pkts[first], taken);
+        }
         counter_add(&stack->counters, COUNTER_tx_frames, taken);
         counter_sub(&stack->counters, COUNTER_waiting_tx, taken);
         if (taken > 0) {

@@ -35,6 +35,7 @@ struct udp_datagram {
     uint16_t src_port_be16, dst_port_be16;
     uint8_t ttl, tos;
     uint8_t flags; /* RS_DGRAM_MULTICAST, RS_DGRAM_BROADCAST */
+    bool local;    /* sent here in this iteration; rx_tsc is the iteration's */
     uint64_t rx_tsc;
 };
 
@@ -89,6 +90,9 @@ struct stack_upcalls {
      * and its owner. False: no memory; the connection is refused and the place given back. */
     bool (*tcp_accept)(void *context, struct tcp_listener *listener, struct tcp_conn *conn,
                        struct tcp_rings *rings, void **owner);
+    /* A datagram with this udp_control.stamp was just taken by the NIC, or by its local receivers.
+     * Once at most; never, when its frame was dropped before. May be NULL where nobody asks. */
+    void (*stamped)(void *context, uint64_t stamp);
 };
 
 #define STACK_ROUTES_MAX            16u

@@ -61,6 +61,7 @@ struct stack {
     uint64_t notice_due_ns[STACK_NOTICE_COUNT];
     uint64_t random_state;
     uint32_t tx_head, tx_tail; /* free-running */
+    uint32_t tx_stamps;        /* of these: PKT_TX_STAMP */
     uint64_t tx_missed_ns;     /* since when the NIC has taken nothing; 0: it took the last frame */
     struct pkt tx_pkts[STACK_TX_QUEUE_PKTS];
     struct tcp_stack tcp;

@@ -457,6 +457,8 @@ enum outcome stream_control(struct queue *queue, struct dp_socket *socket,
     case RS_OP_TCP_INFO:
         return stream_answer(queue, reply,
                              stream_info(queue, socket, &reply->channel->info[reply->cell_idx]));
+    case RS_OP_TX_STAMP:
+        return stream_answer(queue, reply, RS_NOT_SUPPORTED);
     default:
         assert(request->op == RS_OP_LISTEN);
         return stream_listen(queue, socket, request, reply);

@@ -182,11 +182,16 @@ enum rs_status udp_socket_bind(struct stack *stack, struct udp_socket *socket, u
     return RS_OK;
 }
 
-/* The source of what this socket sends to dst. False: its address cannot leave the host. */
+/* The source of what this socket sends to dst: *src_be32, when the program named one. False: it is
+ * none of ours, or cannot leave the host. */
 static inline bool udp_source(const struct stack *stack, const struct udp_socket *socket,
                               uint32_t dst_be32, bool leaves, uint32_t *out)
 {
-    uint32_t src_be32 = socket->local_be32;
+    uint32_t src_be32 = *out;
+    if (__builtin_expect(src_be32 != 0, 0) && !route_is_local(stack, src_be32)) {
+        return false;
+    }
+    src_be32 = src_be32 != 0 ? src_be32 : socket->local_be32;
     if (src_be32 == 0 || ipv4_is_multicast(src_be32)) {
         src_be32 = route_source(stack, dst_be32);
     }
@@ -425,14 +430,13 @@ void udp_report_unsent(struct stack *stack, const struct pkt *pkt, enum rs_statu
 
 /* ---- out ---- */
 
-/* One datagram on its way out, addresses decided. */
-struct udp_out {
-    const void *payload;
-    uint32_t len_bytes;
-    uint32_t src_be32, dst_be32;
-    uint16_t dst_port_be16;
-    uint8_t ttl;
-};
+/* The datagram has left, as far as it will. */
+static inline void udp_stamp(struct stack *stack, const struct udp_out *out)
+{
+    if (__builtin_expect(out->control != NULL, 0) && out->control->stamped) {
+        stack->upcalls.stamped(stack->upcalls.context, out->control->stamp);
+    }
+}
 
 static inline struct udp_datagram udp_out_datagram(const struct stack *stack,
                                                    const struct udp_socket *socket,
@@ -446,8 +450,9 @@ static inline struct udp_datagram udp_out_datagram(const struct stack *stack,
         .src_port_be16 = socket->local_port_be16,
         .dst_port_be16 = out->dst_port_be16,
         .ttl = out->ttl,
-        .tos = socket->tos,
+        .tos = out->tos,
         .flags = flags,
+        .local = true,
         .rx_tsc = stack->now_tsc,
     };
 }
@@ -477,10 +482,11 @@ static void udp_build(struct stack *stack, const struct udp_socket *socket,
                     .dst_be32 = out->dst_be32,
                     .protocol = IPV4_PROTOCOL_UDP,
                     .ttl = out->ttl,
-                    .tos = socket->tos,
+                    .tos = out->tos,
                     .header_bytes = IPV4_HEADER_BYTES,
                     .payload_bytes = udp_bytes,
                 });
+    udp_out_mark(out, pkt);
 }
 
 static enum rs_status udp_send_local(struct stack *stack, struct udp_socket *socket,
@@ -491,6 +497,7 @@ static enum rs_status udp_send_local(struct stack *stack, struct udp_socket *soc
     if (receiver == NULL) {
         STACK_COUNT(stack, local_no_socket);
         stack->upcalls.error(stack->upcalls.context, socket, RS_PORT_UNREACHABLE);
+        udp_stamp(stack, out);
         return RS_OK;
     }
     struct udp_datagram datagram = udp_out_datagram(stack, socket, out, 0);
@@ -502,6 +509,7 @@ static enum rs_status udp_send_local(struct stack *stack, struct udp_socket *soc
     } else {
         STACK_COUNT(stack, local_receivers_full);
     }
+    udp_stamp(stack, out);
     return RS_OK;
 }
 
@@ -529,6 +537,7 @@ static void udp_fanout_suspend(struct stack *stack, struct udp_socket *socket,
     fanout->dst_port_be16 = datagram->dst_port_be16;
     fanout->flags = datagram->flags;
     fanout->ttl = datagram->ttl;
+    fanout->tos = datagram->tos;
     fanout->leaves = leaves;
     fanout->next = stack->fanouts;
     stack->fanouts = fanout;
@@ -562,7 +571,8 @@ static enum rs_status udp_fanout_continue(struct stack *stack, struct udp_socket
                                 .src_be32 = fanout->src_be32,
                                 .dst_be32 = fanout->dst_be32,
                                 .dst_port_be16 = fanout->dst_port_be16,
-                                .ttl = fanout->ttl};
+                                .ttl = fanout->ttl,
+                                .tos = fanout->tos};
     struct udp_datagram datagram = udp_out_datagram(stack, socket, &out, fanout->flags);
     if (!udp_deliver_group(stack, &datagram, true, fanout)) {
         return RS_WOULD_BLOCK;
@@ -601,6 +611,8 @@ static enum rs_status udp_send_group(struct stack *stack, struct udp_socket *soc
     bool done = udp_deliver_group(stack, &datagram, true, fanout);
     if (leaves) {
         ipv4_output_group(stack, &pkt, out->dst_be32);
+    } else {
+        udp_stamp(stack, out);
     }
     if (!done) {
         udp_fanout_suspend(stack, socket, &datagram, leaves, fanout);
@@ -671,7 +683,9 @@ static enum rs_status udp_send_by_kind(struct stack *stack, struct udp_socket *s
     case ROUTE_UNICAST:
         return udp_send_wire(stack, socket, out);
     case ROUTE_MULTICAST:
-        out->ttl = socket->multicast_ttl;
+        if (out->control == NULL || !out->control->ttl_set) {
+            out->ttl = socket->multicast_ttl;
+        }
         return udp_send_group(stack, socket, out, RS_DGRAM_MULTICAST, fanout);
     case ROUTE_BROADCAST:
         if (!socket->broadcast) {
@@ -688,7 +702,7 @@ static enum rs_status udp_send_by_kind(struct stack *stack, struct udp_socket *s
 
 enum rs_status udp_send_part(struct stack *stack, struct udp_socket *socket, uint32_t dst_be32,
                              uint16_t dst_port_be16, const void *payload, uint32_t len_bytes,
-                             struct udp_fanout *fanout)
+                             const struct udp_control *control, struct udp_fanout *fanout)
 {
     if (fanout->sender != NULL && fanout->sender == socket) {
         return udp_fanout_continue(stack, socket, payload, len_bytes, fanout);
@@ -699,7 +713,11 @@ enum rs_status udp_send_part(struct stack *stack, struct udp_socket *socket, uin
         .dst_be32 = dst_be32,
         .dst_port_be16 = dst_port_be16,
         .ttl = socket->ttl,
+        .tos = socket->tos,
     };
+    if (__builtin_expect(control != NULL, 0)) {
+        udp_out_control(&out, control);
+    }
     if (dst_be32 == 0) {
         out.dst_be32 = socket->peer_be32;
         out.dst_port_be16 = socket->peer_port_be16;
@@ -719,10 +737,12 @@ enum rs_status udp_send_part(struct stack *stack, struct udp_socket *socket, uin
 }
 
 enum rs_status udp_send(struct stack *stack, struct udp_socket *socket, uint32_t dst_be32,
-                        uint16_t dst_port_be16, const void *payload, uint32_t len_bytes)
+                        uint16_t dst_port_be16, const void *payload, uint32_t len_bytes,
+                        const struct udp_control *control)
 {
     struct udp_fanout fanout = {.looks_left = INT32_MAX, .bytes_left = INT64_MAX};
-    return udp_send_part(stack, socket, dst_be32, dst_port_be16, payload, len_bytes, &fanout);
+    return udp_send_part(stack, socket, dst_be32, dst_port_be16, payload, len_bytes, control,
+                         &fanout);
 }
 
 /* ---- a send that is expected ---- */
@@ -752,7 +772,8 @@ struct udp_socket *udp_warm(struct stack *stack, const struct udp_socket *socket
                           .len_bytes = len_bytes,
                           .dst_be32 = socket->peer_be32,
                           .dst_port_be16 = socket->peer_port_be16,
-                          .ttl = socket->ttl};
+                          .ttl = socket->ttl,
+                          .tos = socket->tos};
     if (!socket->bound || !socket->connected) {
         return NULL;
     }

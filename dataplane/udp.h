@@ -29,8 +29,18 @@ struct udp_fanout {
     uint32_t receivers, taken;
     uint32_t src_be32, dst_be32;
     uint16_t dst_port_be16;
-    uint8_t flags, ttl;
+    uint8_t flags, ttl, tos;
     bool leaves; /* went to the wire as well */
+};
+
+/* What one datagram wants otherwise than its socket. */
+struct udp_control {
+    uint32_t src_be32;     /* 0: as usual */
+    uint8_t tos, tos_mask; /* these bits instead of the socket's */
+    uint8_t ttl;           /* when ttl_set */
+    bool ttl_set;
+    bool stamped;   /* stack_upcalls.stamped shall be told, with */
+    uint64_t stamp; /* this */
 };
 
 /* One cache line: what a look-up compares and what a send reads lie together. */
@@ -83,11 +93,14 @@ uint32_t udp_socket_membership_count(const struct udp_socket *socket);
  * RS_OK also when the datagram was dropped and counted (no receiver, receiver full);
  * RS_WOULD_BLOCK: no transmit buffer now, nothing was done, ask again; RS_MESSAGE_SIZE: does not
  * fit the NIC's MTU (local: RS_DGRAM_MAX_BYTES); RS_ACCESS: broadcast not allowed;
- * RS_DEST_REQUIRED; RS_NET_UNREACHABLE; RS_HOST_UNREACHABLE: the neighbour is known dead.
+ * RS_DEST_REQUIRED; RS_NET_UNREACHABLE; RS_HOST_UNREACHABLE: the neighbour is known dead;
+ * RS_ADDR_NOT_AVAILABLE: the source is not an address of ours, or cannot go where it shall.
+ * control: NULL: as the socket does.
  */
 RS_CHECK_RESULT enum rs_status udp_send(struct stack *stack, struct udp_socket *socket,
                                         uint32_t dst_be32, uint16_t dst_port_be16,
-                                        const void *payload, uint32_t len_bytes);
+                                        const void *payload, uint32_t len_bytes,
+                                        const struct udp_control *control);
 /*
  * The same, with a group datagram delivered as far as fanout's budget goes. RS_WOULD_BLOCK with
  * fanout->sender == socket: the rest waits; call again with the same datagram. While that is so,
@@ -97,6 +110,7 @@ RS_CHECK_RESULT enum rs_status udp_send(struct stack *stack, struct udp_socket *
 RS_CHECK_RESULT enum rs_status udp_send_part(struct stack *stack, struct udp_socket *socket,
                                              uint32_t dst_be32, uint16_t dst_port_be16,
                                              const void *payload, uint32_t len_bytes,
+                                             const struct udp_control *control,
                                              struct udp_fanout *fanout);
 
 /* Does what sending this to the connected peer would, up to a whole frame or the local receiver,

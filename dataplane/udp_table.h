@@ -39,6 +39,33 @@ struct udp_socket *udp_demux(const struct stack *stack, uint32_t local_be32,
 /* A frame we made, IPv4 header in place, will not be sent: tells its socket if it was UDP. */
 void udp_report_unsent(struct stack *stack, const struct pkt *pkt, enum rs_status error);
 
+/* One datagram on its way out, addresses decided. */
+struct udp_out {
+    const void *payload;
+    uint32_t len_bytes;
+    uint32_t src_be32, dst_be32;
+    uint16_t dst_port_be16;
+    uint8_t ttl, tos;
+    const struct udp_control *control; /* NULL: none */
+};
+
+static inline void udp_out_control(struct udp_out *out, const struct udp_control *control)
+{
+    out->control = control;
+    out->src_be32 = control->src_be32;
+    out->ttl = control->ttl_set ? control->ttl : out->ttl;
+    out->tos = (uint8_t)((out->tos & ~control->tos_mask) | (control->tos & control->tos_mask));
+}
+
+/* The frame whose way to the NIC is the datagram's. */
+static inline void udp_out_mark(const struct udp_out *out, struct pkt *pkt)
+{
+    if (__builtin_expect(out->control != NULL, 0) && out->control->stamped) {
+        pkt->flags |= PKT_TX_STAMP;
+        pkt->stamp = out->control->stamp;
+    }
+}
+
 /* Offers the datagram to one socket and counts. True: taken. */
 bool udp_offer(struct stack *stack, struct udp_socket *socket, const struct udp_datagram *datagram);
 

@@ -321,19 +321,19 @@ static inline bool dgram_send_writer_empty(struct dgram_send_writer *writer)
 }
 
 /*
- * Takes room for a datagram of len_bytes. On RS_OK the caller fills family, port_be16 and dst_be32
- * of *record and the payload behind it (record + 1), then commits; or forgets it. RS_WOULD_BLOCK:
- * full; RS_MESSAGE_SIZE: never fits; RS_CORRUPT as above.
+ * Takes room for a datagram of len_bytes. payload_off: RS_SEND_SHORT_OFF, or RS_SEND_LONG_OFF with
+ * a struct rs_send_ext. On RS_OK the caller fills family, port_be16 and dst_be32 of *record, the
+ * rs_send_ext behind it (record + 1) if there is one, and the payload at payload_off, then commits;
+ * or forgets it. RS_WOULD_BLOCK: full; RS_MESSAGE_SIZE: never fits; RS_CORRUPT as above.
  */
 RS_CHECK_RESULT static inline enum rs_status
 dgram_send_writer_reserve(struct dgram_send_writer *writer, uint32_t len_bytes,
-                          struct rs_send_dgram **record)
+                          uint32_t payload_off, struct rs_send_dgram **record)
 {
-    if (len_bytes > RS_DGRAM_MAX_BYTES || rs_dgram_span(sizeof(struct rs_send_dgram), len_bytes) >
-                                              rs_dgram_span_max(writer->size_bytes)) {
+    uint32_t span = rs_dgram_span(payload_off, len_bytes);
+    if (len_bytes > RS_DGRAM_MAX_BYTES || span > rs_dgram_span_max(writer->size_bytes)) {
         return RS_MESSAGE_SIZE;
     }
-    uint32_t span = rs_dgram_span(sizeof(struct rs_send_dgram), len_bytes);
     uint32_t off = writer->tail & (writer->size_bytes - 1);
     uint32_t to_end = writer->size_bytes - off;
     uint32_t pad = span > to_end ? to_end : 0;
@@ -353,8 +353,16 @@ dgram_send_writer_reserve(struct dgram_send_writer *writer, uint32_t len_bytes,
     }
     writer->pad_bytes = pad;
     *record = (struct rs_send_dgram *)(writer->base + off);
-    **record = (struct rs_send_dgram){.len_bytes = (uint16_t)len_bytes};
+    **record = (struct rs_send_dgram){.len_bytes = (uint16_t)len_bytes,
+                                      .flags = payload_off == RS_SEND_LONG_OFF ? RS_DGRAM_EXT : 0};
     return RS_OK;
+}
+
+/* Ring bytes of a send record. */
+static inline uint32_t rs_send_dgram_span(const struct rs_send_dgram *header)
+{
+    return rs_dgram_span((header->flags & RS_DGRAM_EXT) != 0 ? RS_SEND_LONG_OFF : RS_SEND_SHORT_OFF,
+                         header->len_bytes);
 }
 
 /* Counts the reserved record in. Returns the new tail, to be posted (post_tail); visible to the
@@ -362,8 +370,7 @@ dgram_send_writer_reserve(struct dgram_send_writer *writer, uint32_t len_bytes,
 static inline uint32_t dgram_send_writer_commit(struct dgram_send_writer *writer,
                                                 const struct rs_send_dgram *record)
 {
-    writer->tail +=
-        writer->pad_bytes + rs_dgram_span(sizeof(struct rs_send_dgram), record->len_bytes);
+    writer->tail += writer->pad_bytes + rs_send_dgram_span(record);
     return writer->tail;
 }
 
@@ -382,6 +389,7 @@ struct dgram_send_reader {
  * the reader: read it once. */
 struct dgram_send_view {
     struct rs_send_dgram header;
+    struct rs_send_ext ext; /* a private copy, when header.flags has RS_DGRAM_EXT */
     const uint8_t *payload;
 };
 
@@ -428,11 +436,19 @@ dgram_send_reader_peek(struct dgram_send_reader *reader, struct dgram_send_view 
             reader->head += to_end;
             continue;
         }
-        uint32_t span = rs_dgram_span(sizeof(struct rs_send_dgram), view->header.len_bytes);
+        uint32_t span = rs_send_dgram_span(&view->header);
         if (span > available || span > to_end || view->header.len_bytes > RS_DGRAM_MAX_BYTES) {
             return RS_POISONED;
         }
-        view->payload = reader->base + off + sizeof(struct rs_send_dgram);
+        view->payload = reader->base + off + RS_SEND_SHORT_OFF;
+        if (__builtin_expect((view->header.flags & RS_DGRAM_EXT) != 0, 0)) {
+            memcpy(&view->ext, view->payload, sizeof(view->ext));
+            rs_fence_copied();
+            if ((view->ext.has & ~RS_SEND_ALL) != 0) {
+                return RS_POISONED;
+            }
+            view->payload += sizeof(view->ext);
+        }
         return RS_OK;
     }
     return RS_WOULD_BLOCK;
@@ -442,7 +458,7 @@ dgram_send_reader_peek(struct dgram_send_reader *reader, struct dgram_send_view 
 static inline void dgram_send_reader_advance(struct dgram_send_reader *reader,
                                              const struct dgram_send_view *view)
 {
-    reader->head += rs_dgram_span(sizeof(struct rs_send_dgram), view->header.len_bytes);
+    reader->head += rs_send_dgram_span(&view->header);
 }
 
 /* Where the next record will start, unless it has to be padded: for prefetching. */

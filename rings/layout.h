@@ -23,7 +23,7 @@
 #include "rings/status.h"
 
 #define RS_MAGIC          0x4b434f53474e4952ull /* "RINGSOCK" read as little-endian */
-#define RS_LAYOUT_VERSION 4u
+#define RS_LAYOUT_VERSION 5u
 
 #define RS_LINE_BYTES     64u
 #define RS_PAGE_BYTES     4096u
@@ -188,6 +188,7 @@ enum rs_op {
                           info[], in the place of the reply cell */
     RS_OP_WARM,        /* data: a send of arg bytes is expected; they are in payload, or in the send
                           ring behind the tail. Nothing is sent and nothing changes */
+    RS_OP_TX_STAMP,    /* control: struct rs_op_tx_stamp, answered by struct rs_tx_stamp_reply */
     RS_OP_COUNT
 };
 
@@ -264,6 +265,20 @@ struct rs_op_shutdown {
     uint32_t reserved;
 };
 static_assert(sizeof(struct rs_op_shutdown) == 8, "layout: rs_op_shutdown");
+
+/* The transmit timestamp of a datagram that asked for one (RS_SEND_STAMP), once. RS_WOULD_BLOCK:
+ * there is none of that number now. */
+struct rs_op_tx_stamp {
+    uint32_t stamp_id;
+    uint32_t reserved;
+};
+static_assert(sizeof(struct rs_op_tx_stamp) == 8, "layout: rs_op_tx_stamp");
+
+struct rs_tx_stamp_reply {
+    _Alignas(8) uint64_t tx_tsc; /* when the dataplane handed the frame to the NIC, or the datagram
+                                    to its local receivers */
+};
+static_assert(sizeof(struct rs_tx_stamp_reply) == 8, "layout: rs_tx_stamp_reply");
 
 /* Of a stream socket; all zero of a datagram socket. What is in the send ring is still sent (the
  * answer comes at once, the place is free when that is over), unless abort: then the peer gets a
@@ -366,8 +381,20 @@ enum rs_option {
     RS_OPT_MSS_MAX,          /* before CONNECT or LISTEN; 0: by the MTU */
     RS_OPT_CONGESTION,       /* before CONNECT or LISTEN: 0 the queue's, 1 CUBIC, 2 none */
     RS_OPT_ACK_IMMEDIATE,    /* 0 or 1 */
+    /* of datagram sockets again */
+    RS_OPT_RECV_CONTROL, /* RS_CONTROL_*: what records shall say beside the usual */
+    RS_OPT_TX_STAMPS,    /* transmit timestamps kept until they are asked for, 0..RS_TX_STAMPS_MAX;
+                            a change forgets those that are */
     RS_OPT_COUNT
 };
+
+enum {
+    RS_CONTROL_ADDRESS = 1, /* RS_DGRAM_EXT: destination and interface */
+    RS_CONTROL_STAMP = 2,   /* rx_tsc of a local datagram is its delivery's, not the iteration's */
+    RS_CONTROL_ALL = 3
+};
+
+#define RS_TX_STAMPS_MAX 1024u
 
 struct rs_op_option {
     uint32_t option; /* enum rs_option */
@@ -508,8 +535,8 @@ static_assert(sizeof(struct rs_dgram) == 24, "layout: rs_dgram");
 
 struct rs_dgram_ext { /* with RS_DGRAM_EXT: control data, and IPv6 addresses */
     uint8_t src_v6[16];
-    uint8_t dst_v6[16]; /* IPv4 in the first four bytes */
-    uint32_t interface_be32;
+    uint8_t dst_v6[16];      /* IPv4 in the first four bytes */
+    uint32_t interface_be32; /* address of the NIC it came by; 0: a queue without one */
     uint32_t reserved;
 };
 static_assert(sizeof(struct rs_dgram_ext) == 40, "layout: rs_dgram_ext");
@@ -530,7 +557,7 @@ enum {
  */
 struct rs_send_dgram {
     uint16_t len_bytes;
-    uint8_t flags;  /* RS_DGRAM_PAD */
+    uint8_t flags;  /* RS_DGRAM_PAD; RS_DGRAM_EXT: struct rs_send_ext follows, then the payload */
     uint8_t family; /* RS_FAMILY_NONE: to the peer */
     uint16_t port_be16;
     uint16_t reserved;
@@ -538,6 +565,24 @@ struct rs_send_dgram {
     uint32_t reserved2;
 };
 static_assert(sizeof(struct rs_send_dgram) == 16, "layout: rs_send_dgram");
+
+/* What one datagram wants otherwise than its socket. */
+struct rs_send_ext {
+    uint32_t src_be32; /* an address of ours, 0: as usual */
+    uint32_t stamp_id; /* RS_SEND_STAMP: its transmit timestamp shall be kept under this number */
+    uint8_t has;       /* RS_SEND_* */
+    uint8_t ttl;
+    uint8_t tos, tos_mask; /* these bits instead of the socket's */
+    uint32_t reserved;
+};
+static_assert(sizeof(struct rs_send_ext) == 16, "layout: rs_send_ext");
+
+enum { RS_SEND_TTL = 1, RS_SEND_STAMP = 2, RS_SEND_ALL = 3 };
+
+enum {
+    RS_SEND_SHORT_OFF = sizeof(struct rs_send_dgram),
+    RS_SEND_LONG_OFF = sizeof(struct rs_send_dgram) + sizeof(struct rs_send_ext)
+};
 
 #define RS_DGRAM_MAX_BYTES 65507u /* largest UDP payload over IPv4: 65535 - 20 - 8 */
 

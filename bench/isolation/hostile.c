@@ -137,7 +137,8 @@ static void hostile_fill(struct client_socket *socket, struct hostile_channel *c
 {
     struct rs_send_dgram *record = NULL;
     bool any = false;
-    while (dgram_send_writer_reserve(&socket->send, len_bytes, &record) == RS_OK) {
+    while (dgram_send_writer_reserve(&socket->send, len_bytes, RS_SEND_SHORT_OFF, &record) ==
+           RS_OK) {
         record->family = RS_FAMILY_IPV4;
         record->dst_be32 = dst_be32;
         record->port_be16 = port_be16;

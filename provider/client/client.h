@@ -137,11 +137,46 @@ RS_CHECK_RESULT enum rs_status client_send(struct client_socket *socket,
                                            uint32_t flags, const struct rs_addr *to,
                                            size_t *sent_bytes);
 
+/* What one datagram wants otherwise than its socket. */
+struct client_send_control {
+    uint32_t src_be32;     /* an address of this dataplane's, 0: as usual */
+    uint8_t tos, tos_mask; /* these bits instead of RS_OPT_TOS's */
+    uint8_t ttl;           /* when ttl_set */
+    bool ttl_set;
+    bool stamped;      /* keep its transmit timestamp (RS_OPT_TX_STAMPS) */
+    uint32_t stamp_id; /* under this number */
+};
+/* client_send of a datagram with control; never inside a slot. Also RS_ADDR_NOT_AVAILABLE: a source
+ * that is not ours, known at once; one that cannot go where it shall is an error that comes later.
+ * RS_MESSAGE_SIZE when it fits the send ring only without. RS_NOT_SUPPORTED: a stream. */
+RS_CHECK_RESULT enum rs_status client_send_with(struct client_socket *socket,
+                                                const struct client_iov *iov, uint32_t iov_count,
+                                                uint32_t flags, const struct rs_addr *to,
+                                                const struct client_send_control *control,
+                                                size_t *sent_bytes);
+/* When the dataplane handed the datagram of that number to the NIC, or to its local receivers;
+ * once. Asks the dataplane. RS_WOULD_BLOCK: there is none now; RS_NOT_SUPPORTED: a stream. */
+RS_CHECK_RESULT enum rs_status client_tx_stamp(struct client_socket *socket, uint32_t stamp_id,
+                                               uint64_t *tx_tsc);
+
+/* Interfaces by number, the same for all sockets of an attach: 1 and up, in the order of the
+ * dataplane's configuration files. RS_ADDR_NOT_AVAILABLE: no such interface. *ip_be32 is 0 for one
+ * without an address (`device = loopback`). */
+RS_CHECK_RESULT enum rs_status client_interface_addr(const struct client *client, uint32_t idx,
+                                                     uint32_t *ip_be32);
+/* 0: none has that address. */
+uint32_t client_interface_of(const struct client *client, uint32_t ip_be32);
+
 struct client_recv_info { /* about the datagram received */
     struct rs_addr from;
     uint64_t rx_tsc;
     uint32_t len_bytes;      /* of the whole datagram, also when it was cut */
-    uint8_t ttl, tos, flags; /* flags: RS_DGRAM_MULTICAST, RS_DGRAM_BROADCAST */
+    uint8_t ttl, tos, flags; /* flags: RS_DGRAM_MULTICAST, RS_DGRAM_BROADCAST; RS_DGRAM_EXT: what
+                                follows is known */
+    /* with RS_CONTROL_ADDRESS in RS_OPT_RECV_CONTROL, unless the datagram filled half of the ring
+     */
+    uint32_t to_be32;
+    uint32_t interface_be32; /* address of the NIC it came by, 0: one without */
 };
 
 /*

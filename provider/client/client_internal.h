@@ -577,6 +577,9 @@ RS_CHECK_RESULT enum rs_status client_request(struct client_socket *socket, enum
 /* TCP_INFO of a socket that has a connection. The same errors, and the dataplane's. */
 RS_CHECK_RESULT enum rs_status client_request_info(struct client_socket *socket,
                                                    struct rs_tcp_info *info);
+/* TX_STAMP of a datagram socket that is known. The same errors, and the dataplane's. */
+RS_CHECK_RESULT enum rs_status client_request_stamp(struct client_socket *socket, uint32_t stamp_id,
+                                                    struct rs_tx_stamp_reply *reply);
 /* Several, posted together and answered in their order, so that they take the time of one. A step
  * that fails does not keep the next one from being carried out. The first error, as above. */
 struct client_step {

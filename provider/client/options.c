@@ -40,6 +40,8 @@ static const struct option_rule option_rules[RS_OPT_COUNT] = {
     [RS_OPT_MSS_MAX] = {0, UINT16_MAX, 0, OPTION_STREAM},
     [RS_OPT_CONGESTION] = {0, 2, 0, OPTION_STREAM},
     [RS_OPT_ACK_IMMEDIATE] = {0, 1, 0, OPTION_STREAM},
+    [RS_OPT_RECV_CONTROL] = {0, RS_CONTROL_ALL, 0, OPTION_DGRAM},
+    [RS_OPT_TX_STAMPS] = {0, RS_TX_STAMPS_MAX, 0, OPTION_DGRAM},
 };
 static_assert(RS_OPT_COUNT <= 32, "client_socket.options_set has a bit for each");
 

@@ -46,7 +46,11 @@ static enum rs_status recv_take(struct recv_call *call, struct dgram_reader *rea
             .len_bytes = view->header.len_bytes,
             .ttl = view->header.ttl,
             .tos = view->header.tos,
-            .flags = view->header.flags & (RS_DGRAM_MULTICAST | RS_DGRAM_BROADCAST)};
+            .flags = view->header.flags & (RS_DGRAM_MULTICAST | RS_DGRAM_BROADCAST | RS_DGRAM_EXT)};
+        if (!CLIENT_LIKELY(view->ext == NULL)) {
+            memcpy(&call->info->to_be32, view->ext->dst_v6, sizeof(call->info->to_be32));
+            call->info->interface_be32 = view->ext->interface_be32;
+        }
     }
     if ((call->flags & CLIENT_MSG_PEEK) == 0) {
         dgram_reader_consume(reader, view);

@@ -231,6 +231,15 @@ enum rs_status client_request_info(struct client_socket *socket, struct rs_tcp_i
     return request_run(socket->client, &request, socket->home_queue_idx, NULL, 0);
 }
 
+enum rs_status client_request_stamp(struct client_socket *socket, uint32_t stamp_id,
+                                    struct rs_tx_stamp_reply *reply)
+{
+    const struct rs_op_tx_stamp op = {.stamp_id = stamp_id};
+    struct request request = {
+        .socket = socket, .payload = &op, .payload_bytes = sizeof(op), .op = RS_OP_TX_STAMP};
+    return request_run(socket->client, &request, socket->home_queue_idx, reply, sizeof(*reply));
+}
+
 /* Who has posted some of its steps waits for their answers before it waits for a cell: threads
  * that share a channel would wait for each other's. */
 enum rs_status client_request_steps(struct client_socket *socket, const struct client_step *steps,

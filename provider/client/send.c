@@ -19,6 +19,7 @@ struct send_call {
     bool warm;      /* CLIENT_MSG_WARM */
     uint32_t dst_be32;
     uint16_t dst_port_be16;
+    const struct client_send_control *control; /* NULL: none */
 };
 
 static void send_gather(uint8_t *to, const struct send_call *call)
@@ -35,6 +36,25 @@ static bool send_is_loopback(uint32_t ip_be32)
 {
     const uint8_t *octets = (const uint8_t *)&ip_be32;
     return octets[0] == 127;
+}
+
+uint32_t client_interface_of(const struct client *client, uint32_t ip_be32)
+{
+    for (uint32_t i = 0; i < client->queue_count; i++) {
+        if (client->queues[i].ip_be32 == ip_be32) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+enum rs_status client_interface_addr(const struct client *client, uint32_t idx, uint32_t *ip_be32)
+{
+    if (idx == 0 || idx > client->queue_count) {
+        return RS_ADDR_NOT_AVAILABLE;
+    }
+    *ip_be32 = client->queues[idx - 1].ip_be32;
+    return RS_OK;
 }
 
 /* A datagram that leaves the host must fit the NIC's MTU; one to an address of this host need not.
@@ -144,7 +164,8 @@ static void send_warm(struct client_socket *socket, struct client_channel *chann
     if (call->len_bytes <= RS_INLINE_BYTES) {
         send_gather(bytes, call);
         client_post_warm(socket, channel, call->len_bytes, bytes);
-    } else if (dgram_send_writer_reserve(&socket->send, call->len_bytes, &record) == RS_OK) {
+    } else if (dgram_send_writer_reserve(&socket->send, call->len_bytes, RS_SEND_SHORT_OFF,
+                                         &record) == RS_OK) {
         send_gather((uint8_t *)(record + 1), call);
         client_post_warm(socket, channel, call->len_bytes, NULL);
     }
@@ -175,29 +196,47 @@ enum rs_status client_post(struct client_socket *socket, struct client_channel *
 }
 
 /* What the socket needs before this datagram fits, for those who wait. */
-static void send_note_wanted(struct client_socket *socket, uint32_t len_bytes)
+static void send_note_wanted(struct client_socket *socket, uint32_t payload_off, uint32_t len_bytes)
 {
-    uint32_t span = rs_dgram_span(sizeof(struct rs_send_dgram), len_bytes);
+    uint32_t span = rs_dgram_span(payload_off, len_bytes);
     uint32_t to_end = socket->send.size_bytes - (socket->send.tail & (socket->send.size_bytes - 1));
     atomic_store_explicit(&socket->send_wanted_bytes, span > to_end ? to_end + span : span,
                           memory_order_relaxed);
+}
+
+static void send_put_control(struct rs_send_dgram *record,
+                             const struct client_send_control *control)
+{
+    *(struct rs_send_ext *)(record + 1) =
+        (struct rs_send_ext){.src_be32 = control->src_be32,
+                             .stamp_id = control->stamp_id,
+                             .has = (uint8_t)((control->ttl_set ? RS_SEND_TTL : 0) |
+                                              (control->stamped ? RS_SEND_STAMP : 0)),
+                             .ttl = control->ttl,
+                             .tos = control->tos,
+                             .tos_mask = control->tos_mask};
 }
 
 static enum rs_status send_by_ring(struct client_socket *socket, struct client_channel *channel,
                                    const struct send_call *call)
 {
     struct rs_send_dgram *record = NULL;
-    enum rs_status status = dgram_send_writer_reserve(&socket->send, call->len_bytes, &record);
+    uint32_t payload_off = call->control == NULL ? RS_SEND_SHORT_OFF : RS_SEND_LONG_OFF;
+    enum rs_status status =
+        dgram_send_writer_reserve(&socket->send, call->len_bytes, payload_off, &record);
     if (status != RS_OK) {
         if (status == RS_WOULD_BLOCK) {
-            send_note_wanted(socket, call->len_bytes);
+            send_note_wanted(socket, payload_off, call->len_bytes);
         }
         return status;
     }
     record->family = call->addressed ? RS_FAMILY_IPV4 : RS_FAMILY_NONE;
     record->port_be16 = call->dst_port_be16;
     record->dst_be32 = call->dst_be32;
-    send_gather((uint8_t *)(record + 1), call);
+    if (!CLIENT_LIKELY(call->control == NULL)) {
+        send_put_control(record, call->control);
+    }
+    send_gather((uint8_t *)record + payload_off, call);
     uint32_t tail = dgram_send_writer_commit(&socket->send, record);
     atomic_store_explicit(&socket->send_tail, tail, memory_order_relaxed);
     return client_post(socket, channel, tail, false);
@@ -219,7 +258,7 @@ static enum rs_status send_try(struct client_socket *socket, struct client_chann
         send_warm(socket, channel, call);
         return RS_OK;
     }
-    if (call->len_bytes <= RS_INLINE_BYTES) {
+    if (call->len_bytes <= RS_INLINE_BYTES && call->control == NULL) {
         client_channel_enter(channel);
         bool sent = send_inline(socket, channel, call);
         client_channel_leave(channel);
@@ -346,6 +385,23 @@ static enum rs_status send_once(struct client_socket *socket, const struct send_
     return status;
 }
 
+static enum rs_status send_dgram(struct client_socket *socket, struct send_call *call,
+                                 uint32_t flags, const struct rs_addr *to, size_t *sent_bytes)
+{
+    enum rs_status status = send_prepare(call, to);
+    if (CLIENT_LIKELY(status == RS_OK)) {
+        status = send_once(socket, call, flags);
+    }
+    if (status == RS_NOT_READY) {
+        status = client_bind_any(socket);
+        if (status == RS_OK) {
+            status = send_once(socket, call, flags);
+        }
+    }
+    *sent_bytes = status == RS_OK && !call->warm ? call->len_bytes : 0;
+    return status;
+}
+
 enum rs_status client_send(struct client_socket *socket, const struct client_iov *iov,
                            uint32_t iov_count, uint32_t flags, const struct rs_addr *to,
                            size_t *sent_bytes)
@@ -359,16 +415,40 @@ enum rs_status client_send(struct client_socket *socket, const struct client_iov
         *sent_bytes = 0;
         return RS_NOT_SUPPORTED;
     }
-    enum rs_status status = send_prepare(&call, to);
-    if (CLIENT_LIKELY(status == RS_OK)) {
-        status = send_once(socket, &call, flags);
+    return send_dgram(socket, &call, flags, to, sent_bytes);
+}
+
+enum rs_status client_send_with(struct client_socket *socket, const struct client_iov *iov,
+                                uint32_t iov_count, uint32_t flags, const struct rs_addr *to,
+                                const struct client_send_control *control, size_t *sent_bytes)
+{
+    struct send_call call = {.iov = iov, .iov_count = iov_count, .control = control};
+    *sent_bytes = 0;
+    if (client_is_stream(socket) || (flags & CLIENT_MSG_WARM) != 0) {
+        return RS_NOT_SUPPORTED;
     }
-    if (status == RS_NOT_READY) {
-        status = client_bind_any(socket);
-        if (status == RS_OK) {
-            status = send_once(socket, &call, flags);
-        }
+    if (control->src_be32 != 0 && !send_is_loopback(control->src_be32) &&
+        client_interface_of(socket->client, control->src_be32) == 0) {
+        return RS_ADDR_NOT_AVAILABLE;
     }
-    *sent_bytes = status == RS_OK && !call.warm ? call.len_bytes : 0;
+    return send_dgram(socket, &call, flags, to, sent_bytes);
+}
+
+enum rs_status client_tx_stamp(struct client_socket *socket, uint32_t stamp_id, uint64_t *tx_tsc)
+{
+    struct rs_tx_stamp_reply reply;
+    if (client_is_stream(socket)) {
+        return RS_NOT_SUPPORTED;
+    }
+    os_mutex_lock(&socket->control_mutex);
+    enum client_socket_phase phase = client_socket_phase(socket);
+    enum rs_status status = phase == CLIENT_SOCKET_LIVE
+                                ? client_request_stamp(socket, stamp_id, &reply)
+                            : phase == CLIENT_SOCKET_UNDECIDED ? RS_WOULD_BLOCK
+                                                               : RS_NOT_SOCKET;
+    os_mutex_unlock(&socket->control_mutex);
+    if (status == RS_OK) {
+        *tx_tsc = reply.tx_tsc;
+    }
     return status;
 }

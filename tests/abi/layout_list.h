@@ -221,6 +221,19 @@
     FIELD(rs_send_dgram, reserved)                      \
     FIELD(rs_send_dgram, dst_be32)                      \
     FIELD(rs_send_dgram, reserved2)                     \
+    STRUCT(rs_send_ext)                                 \
+    FIELD(rs_send_ext, src_be32)                        \
+    FIELD(rs_send_ext, stamp_id)                        \
+    FIELD(rs_send_ext, has)                             \
+    FIELD(rs_send_ext, ttl)                             \
+    FIELD(rs_send_ext, tos)                             \
+    FIELD(rs_send_ext, tos_mask)                        \
+    FIELD(rs_send_ext, reserved)                        \
+    STRUCT(rs_op_tx_stamp)                              \
+    FIELD(rs_op_tx_stamp, stamp_id)                     \
+    FIELD(rs_op_tx_stamp, reserved)                     \
+    STRUCT(rs_tx_stamp_reply)                           \
+    FIELD(rs_tx_stamp_reply, tx_tsc)                    \
     STRUCT(rs_ctl_request)                              \
     FIELD(rs_ctl_request, magic)                        \
     FIELD(rs_ctl_request, type)                         \
@@ -304,6 +317,7 @@
     CONSTANT(RS_OP_CONSUMED)                            \
     CONSTANT(RS_OP_TCP_INFO)                            \
     CONSTANT(RS_OP_WARM)                                \
+    CONSTANT(RS_OP_TX_STAMP)                            \
     CONSTANT(RS_SHUTDOWN_RECV)                          \
     CONSTANT(RS_SHUTDOWN_SEND)                          \
     CONSTANT(RS_SOCK_DGRAM)                             \
@@ -343,6 +357,17 @@
     CONSTANT(RS_OPT_MSS_MAX)                            \
     CONSTANT(RS_OPT_CONGESTION)                         \
     CONSTANT(RS_OPT_ACK_IMMEDIATE)                      \
+    CONSTANT(RS_OPT_RECV_CONTROL)                       \
+    CONSTANT(RS_OPT_TX_STAMPS)                          \
+    CONSTANT(RS_CONTROL_ADDRESS)                        \
+    CONSTANT(RS_CONTROL_STAMP)                          \
+    CONSTANT(RS_CONTROL_ALL)                            \
+    CONSTANT(RS_TX_STAMPS_MAX)                          \
+    CONSTANT(RS_SEND_TTL)                               \
+    CONSTANT(RS_SEND_STAMP)                             \
+    CONSTANT(RS_SEND_ALL)                               \
+    CONSTANT(RS_SEND_SHORT_OFF)                         \
+    CONSTANT(RS_SEND_LONG_OFF)                          \
     CONSTANT(RS_MEMBER_JOIN)                            \
     CONSTANT(RS_MEMBER_LEAVE)                           \
     CONSTANT(RS_MEMBER_JOIN_SOURCE)                     \

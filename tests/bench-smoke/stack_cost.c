@@ -183,7 +183,7 @@ static void frame_make(struct run *run)
 static void one_local(struct run *run, uint32_t i)
 {
     enum rs_status status = udp_send(run->stack, &run->sockets[run->count].udp, numbered(127, i),
-                                     rs_be16(7000), run->payload, PAYLOAD_BYTES);
+                                     rs_be16(7000), run->payload, PAYLOAD_BYTES, NULL);
     CHECK(status == RS_OK);
 }
 
@@ -220,7 +220,7 @@ static void one_in(struct run *run, uint32_t i)
 static void one_out(struct run *run, uint32_t i)
 {
     enum rs_status status = udp_send(run->stack, &run->sockets[i].udp, 0x0200000au, rs_be16(5000),
-                                     run->payload, PAYLOAD_BYTES);
+                                     run->payload, PAYLOAD_BYTES, NULL);
     CHECK(status == RS_OK);
     if ((i & 31) == 0) {
         stack_flush(run->stack);

@@ -163,7 +163,7 @@ static void bind_unread(void)
     CHECK(client_set_option(socket, RS_OPT_REUSEADDR, 1) == RS_OK);
     CHECK(client_bind(socket, &at) == RS_OK);
     CHECK(client_member(socket, &join) == RS_OK);
-    CHECK(dgram_send_writer_reserve(&socket->send, 1000, &record) == RS_OK);
+    CHECK(dgram_send_writer_reserve(&socket->send, 1000, RS_SEND_SHORT_OFF, &record) == RS_OK);
     (void)dgram_send_writer_commit(&socket->send, record);
     struct rs_request *slot = post_control_reserve(&channel->post);
     CHECK(slot != NULL);

@@ -202,7 +202,8 @@ static void last_send_lock(struct doomed *doomed)
 {
     struct rs_send_dgram *record = NULL;
     client_send_lock(doomed->socket);
-    CHECK(dgram_send_writer_reserve(&doomed->socket->send, 100, &record) == RS_OK);
+    CHECK(dgram_send_writer_reserve(&doomed->socket->send, 100, RS_SEND_SHORT_OFF, &record) ==
+          RS_OK);
     doomed->socket->post.last = POST_LAST_TAIL; /* half a post: of a slot that never was */
     doomed->socket->post.last_position = UINT32_MAX / 2;
 }

@@ -330,8 +330,9 @@ static void step_send(struct input *in)
     uint8_t where = take(in);
     struct udp_socket *socket = &world.sockets[(what >> 4) % SOCKETS];
     uint32_t len = (uint32_t)(what & 15) * 100;
-    enum rs_status status = udp_send(world.stack, socket, addresses[where & 15],
-                                     rs_be16((uint16_t)(7000 + (where >> 4 & 3))), payload, len);
+    enum rs_status status =
+        udp_send(world.stack, socket, addresses[where & 15],
+                 rs_be16((uint16_t)(7000 + (where >> 4 & 3))), payload, len, NULL);
     MUST(status < RS_STATUS_COUNT);
 }
 

@@ -228,6 +228,7 @@ static void fill_payload(struct input *in, struct rs_request *request)
     struct rs_op_listen listen;
     struct rs_op_option option;
     struct rs_op_member member;
+    struct rs_op_tx_stamp stamp;
     switch (request->op) {
     case RS_OP_OPEN:
         open.recv_ring_bytes = take_word(in, 0);
@@ -252,6 +253,10 @@ static void fill_payload(struct input *in, struct rs_request *request)
         break;
     case RS_OP_CLOSE:
         request->payload[0] = stream; /* abort */
+        break;
+    case RS_OP_TX_STAMP:
+        stamp = (struct rs_op_tx_stamp){.stamp_id = take(in) & 7};
+        memcpy(request->payload, &stamp, sizeof(stamp));
         break;
     case RS_OP_MEMBER:
         member = (struct rs_op_member){.action = take(in) & 7,
@@ -280,6 +285,9 @@ static void step_slot(struct attack *attack, struct input *in)
                                  .socket_idx = RS_NO_INDEX,
                                  .arg = which & 15,
                                  .serial = ++attack->serial};
+    if (request.op == RS_OP_NOP && (wrong & 4) != 0) { /* what four bits have no room for */
+        request.op = RS_OP_TX_STAMP;
+    }
     const struct session_socket *record = socket_of(session, which);
     if (record != NULL) {
         const struct dp_socket *home = record->parts[record->home_queue_idx];
@@ -414,8 +422,20 @@ static void step_ring(struct attack *attack, struct input *in)
             .family = (bits & 8) != 0 ? RS_FAMILY_NONE : RS_FAMILY_IPV4,
             .port_be16 = rs_be16((uint16_t)(PORTS_FIRST + (bits >> 4 & 3))),
             .dst_be32 = addresses[1 + (bits >> 4 & 3)]};
+        struct rs_send_ext ext = {0};
+        if ((count & 0x20) != 0 && header.flags == 0) {
+            uint8_t more = take(in);
+            header.flags = RS_DGRAM_EXT;
+            ext = (struct rs_send_ext){.src_be32 = (more & 0x10) != 0 ? addresses[more >> 5] : 0,
+                                       .stamp_id = more & 3,
+                                       .has = more >> 2 & 3,
+                                       .ttl = more,
+                                       .tos = more,
+                                       .tos_mask = bits};
+            ext.has = more == 0xff ? 0xff : ext.has;
+        }
         uint32_t off = position & (record->send_ring.size_bytes - 1);
-        uint32_t span = rs_dgram_span(sizeof(header), header.len_bytes);
+        uint32_t span = rs_send_dgram_span(&header);
         if (span > record->send_ring.size_bytes - off) {
             header = (struct rs_send_dgram){.flags = RS_DGRAM_PAD};
             span = record->send_ring.size_bytes - off;
@@ -425,6 +445,9 @@ static void step_ring(struct attack *attack, struct input *in)
             continue; /* full */
         }
         memcpy(base + off, &header, sizeof(header));
+        if ((header.flags & RS_DGRAM_EXT) != 0) {
+            memcpy(base + off + sizeof(header), &ext, sizeof(ext));
+        }
         position += span;
     }
     struct rs_request request = {.op = RS_OP_POST,

@@ -266,7 +266,7 @@ void world_honest_exchange(struct world *world, uint32_t bytes)
         memcpy(slot->payload, payload, bytes);
     } else {
         struct rs_send_dgram *record;
-        MUST(dgram_send_writer_reserve(&from->send, bytes, &record) == RS_OK);
+        MUST(dgram_send_writer_reserve(&from->send, bytes, RS_SEND_SHORT_OFF, &record) == RS_OK);
         memcpy(record + 1, payload, bytes);
         uint32_t tail = dgram_send_writer_commit(&from->send, record);
         struct rs_request *slot = honest_slot(honest, from, RS_OP_POST);

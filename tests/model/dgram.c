@@ -146,9 +146,10 @@ static void send_write(struct dgram_send_writer *writer, struct queue *queue)
 {
     uint32_t len = random_len(writer->size_bytes);
     uint8_t fill = (uint8_t)test_random_u64(&rng);
+    uint32_t payload_off = test_random_below(&rng, 3) == 0 ? RS_SEND_LONG_OFF : RS_SEND_SHORT_OFF;
     struct rs_send_dgram *record = NULL;
-    enum rs_status status = dgram_send_writer_reserve(writer, len, &record);
-    if (rs_dgram_span(sizeof(*record), len) > writer->size_bytes / 2) {
+    enum rs_status status = dgram_send_writer_reserve(writer, len, payload_off, &record);
+    if (rs_dgram_span(payload_off, len) > writer->size_bytes / 2) {
         CHECK(status == RS_MESSAGE_SIZE);
         return;
     }
@@ -158,7 +159,11 @@ static void send_write(struct dgram_send_writer *writer, struct queue *queue)
         return;
     }
     record->dst_be32 = fill;
-    memset(record + 1, fill, len);
+    if (payload_off == RS_SEND_LONG_OFF) {
+        *(struct rs_send_ext *)(record + 1) =
+            (struct rs_send_ext){.has = RS_SEND_STAMP, .stamp_id = ~(uint32_t)fill};
+    }
+    memset((uint8_t *)record + payload_off, fill, len);
     if (test_random_below(&rng, 10) != 0) {
         uint32_t tail = dgram_send_writer_commit(writer, record);
         CHECK(tail == writer->tail);
@@ -177,6 +182,8 @@ static void send_read(struct dgram_send_reader *reader, uint32_t tail, struct qu
     }
     uint64_t at = queue->head++ % QUEUE_MAX;
     CHECK(view.header.len_bytes == queue->lens[at] && view.header.dst_be32 == queue->fills[at]);
+    CHECK((view.header.flags & RS_DGRAM_EXT) == 0 ||
+          view.ext.stamp_id == ~(uint32_t)queue->fills[at]);
     payload_check(view.payload, queue->lens[at], queue->fills[at]);
     dgram_send_reader_advance(reader, &view);
     if (test_random_below(&rng, 2) == 0 || queue->head == queue->tail) {
@@ -263,7 +270,10 @@ static void send_hostile(uint32_t ring_bytes, uint32_t operations)
     for (uint32_t i = 0; i < operations; i++) {
         struct rs_send_dgram header = {.len_bytes = (uint16_t)garbage32(100),
                                        .flags = (uint8_t)test_random_below(&rng, 3)};
-        memcpy(ring + (garbage32(reader.head) & (ring_bytes - 64)), &header, sizeof(header));
+        struct rs_send_ext ext = {.has = (uint8_t)test_random_below(&rng, RS_SEND_ALL + 2)};
+        uint8_t *at = ring + (garbage32(reader.head) & (ring_bytes - 64));
+        memcpy(at, &header, sizeof(header));
+        memcpy(at + sizeof(header), &ext, sizeof(ext));
         poisoned += dgram_send_reader_extend(&reader, garbage32(reader.tail)) == RS_POISONED;
         struct dgram_send_view view;
         enum rs_status status = dgram_send_reader_peek(&reader, &view);

@@ -74,7 +74,7 @@ static void *post_client(void *unused)
             posts_inline++;
         } else {
             struct rs_send_dgram *record;
-            if (dgram_send_writer_reserve(&writers[i], len, &record) != RS_OK) {
+            if (dgram_send_writer_reserve(&writers[i], len, RS_SEND_SHORT_OFF, &record) != RS_OK) {
                 sched_yield();
                 continue;
             }

@@ -93,6 +93,9 @@ void script_hand_over_room(uint32_t frames);
 /* text NULL: 1400 bytes of pattern. address NULL: to the peer. */
 #define send_to(socket, address, text)         (SCRIPT_AT, script_send(socket, address, text, RS_OK))
 #define send_fails(socket, address, text, why) (SCRIPT_AT, script_send(socket, address, text, why))
+/* control: what it has of struct udp_control, in braces without them. */
+#define send_with(socket, address, text, why, ...) \
+    (SCRIPT_AT, script_send_control(socket, address, text, &(struct udp_control){__VA_ARGS__}, why))
 #define send_bytes(socket, address, len, why) \
     (SCRIPT_AT, script_send_bytes(socket, address, len, why))
 #define join(socket, group)  (SCRIPT_AT, script_member(socket, RS_MEMBER_JOIN, group, NULL, RS_OK))
@@ -110,8 +113,13 @@ void script_hand_over_room(uint32_t frames);
 /* The receive ring takes this many datagrams more. */
 #define room_for(socket, count)             (SCRIPT_AT, script_room(socket, count))
 #define expect_received(socket, from, text) (SCRIPT_AT, script_expect_received(socket, from, text))
-#define expect_no_datagram(socket)          (SCRIPT_AT, script_expect_no_datagram(socket))
-#define expect_error(socket, status)        (SCRIPT_AT, script_expect_error(socket, status))
+/* Of the datagram that expect_received takes next. */
+#define expect_header(socket, ttl, tos) (SCRIPT_AT, script_expect_header(socket, ttl, tos))
+#define expect_no_datagram(socket)      (SCRIPT_AT, script_expect_no_datagram(socket))
+#define expect_error(socket, status)    (SCRIPT_AT, script_expect_error(socket, status))
+/* The oldest datagram of which the stack told that it was sent; none. */
+#define expect_stamp(stamp) (SCRIPT_AT, script_expect_stamp(stamp))
+#define expect_no_stamp()   (SCRIPT_AT, script_expect_no_stamp())
 
 struct udp_socket *udp_of(sock socket);
 
@@ -122,12 +130,17 @@ void script_connect(sock socket, const char *address, enum rs_status status);
 void script_close(sock socket);
 void script_send(sock socket, const char *address, const char *text, enum rs_status status);
 void script_send_bytes(sock socket, const char *address, uint32_t len_bytes, enum rs_status status);
+void script_send_control(sock socket, const char *address, const char *text,
+                         const struct udp_control *control, enum rs_status status);
 void script_member(sock socket, uint32_t action, const char *group, const char *source,
                    enum rs_status status);
 void script_room(sock socket, uint32_t count);
 void script_expect_received(sock socket, const char *from, const char *text);
+void script_expect_header(sock socket, unsigned ttl, unsigned tos);
 void script_expect_no_datagram(sock socket);
 void script_expect_error(sock socket, enum rs_status status);
+void script_expect_stamp(uint64_t stamp);
+void script_expect_no_stamp(void);
 
 /* ---- the wire: in ---- */
 

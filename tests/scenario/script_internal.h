@@ -104,6 +104,7 @@ void script_set_now(uint64_t now_ns);
 
 bool script_udp_deliver(void *context, struct udp_socket *udp, const struct udp_datagram *datagram);
 void script_udp_error(void *context, struct udp_socket *udp, enum rs_status error);
+void script_udp_stamped(void *context, uint64_t stamp);
 /* Fails when a socket has something nobody expected; closes and frees them all. */
 void script_udp_teardown(void);
 

@@ -64,7 +64,8 @@ static void make_stack(struct script_queue *queue, struct stack_config *config)
                                           .notice = script_notice,
                                           .hand_over = script_hand_over,
                                           .tcp_event = script_tcp_event,
-                                          .tcp_accept = script_tcp_accept};
+                                          .tcp_accept = script_tcp_accept,
+                                          .stamped = script_udp_stamped};
     config->follower = queue != script.queues;
     config->random_seed = 1 + (uint64_t)(queue - script.queues);
     assert_int_equal(stack_create(config, queue->nic, &upcalls, script.now_ns, &queue->stack),

@@ -15,6 +15,7 @@
 
 struct inbox_entry {
     char from[32];
+    uint8_t ttl, tos;
     char text[TEXT_MAX_BYTES];
 };
 
@@ -31,6 +32,8 @@ struct script_socket {
 
 static struct script_socket *sockets[SOCKETS_MAX];
 static uint32_t socket_count;
+static uint64_t stamps[INBOX_MAX]; /* told and not expected yet */
+static uint32_t stamp_count;
 
 bool script_udp_deliver(void *context, struct udp_socket *udp, const struct udp_datagram *datagram)
 {
@@ -42,6 +45,8 @@ bool script_udp_deliver(void *context, struct udp_socket *udp, const struct udp_
     }
     socket->room--;
     struct inbox_entry *entry = &socket->inbox[socket->inbox_count++];
+    entry->ttl = datagram->ttl;
+    entry->tos = datagram->tos;
     char ip[INET_ADDRSTRLEN];
     (void)inet_ntop(AF_INET, &datagram->src_be32, ip, sizeof(ip));
     (void)snprintf(entry->from, sizeof(entry->from), "%s:%u", ip, rs_be16(datagram->src_port_be16));
@@ -60,6 +65,29 @@ void script_udp_error(void *context, struct udp_socket *udp, enum rs_status erro
     struct script_socket *socket = (struct script_socket *)udp;
     script_trace("   error %d to port %u", (int)error, rs_be16(udp->local_port_be16));
     socket->errors[socket->error_count++ % INBOX_MAX] = error;
+}
+
+void script_udp_stamped(void *context, uint64_t stamp)
+{
+    (void)context;
+    script_trace("   sent: %llu", (unsigned long long)stamp);
+    assert_true(stamp_count < INBOX_MAX);
+    stamps[stamp_count++] = stamp;
+}
+
+void script_expect_stamp(uint64_t stamp)
+{
+    if (stamp_count == 0 || stamps[0] != stamp) {
+        script_fail("%u stamps, expected %llu", stamp_count, (unsigned long long)stamp);
+    }
+    memmove(stamps, stamps + 1, --stamp_count * sizeof(stamps[0]));
+}
+
+void script_expect_no_stamp(void)
+{
+    if (stamp_count != 0) {
+        script_fail("an unexpected stamp, %llu", (unsigned long long)stamps[0]);
+    }
 }
 
 struct udp_socket *udp_of(sock socket)
@@ -111,20 +139,27 @@ void script_close(sock socket)
 }
 
 static void send_data(sock socket, const char *address, const void *data, uint32_t len_bytes,
-                      enum rs_status status)
+                      const struct udp_control *control, enum rs_status status)
 {
     uint32_t ip_be32 = address != NULL ? ip_of(address) : 0;
     uint16_t port_be16 = address != NULL ? port_of(address) : 0;
     script_trace("send %u bytes to %s", len_bytes, address != NULL ? address : "the peer");
     script_expect_status(
-        "send", udp_send(socket->queue->stack, &socket->udp, ip_be32, port_be16, data, len_bytes),
+        "send",
+        udp_send(socket->queue->stack, &socket->udp, ip_be32, port_be16, data, len_bytes, control),
         status);
     script_settle();
 }
 
+void script_send_control(sock socket, const char *address, const char *text,
+                         const struct udp_control *control, enum rs_status status)
+{
+    send_data(socket, address, text, (uint32_t)strlen(text), control, status);
+}
+
 void script_send(sock socket, const char *address, const char *text, enum rs_status status)
 {
-    send_data(socket, address, text, (uint32_t)strlen(text), status);
+    send_data(socket, address, text, (uint32_t)strlen(text), NULL, status);
 }
 
 void script_send_bytes(sock socket, const char *address, uint32_t len_bytes, enum rs_status status)
@@ -132,7 +167,7 @@ void script_send_bytes(sock socket, const char *address, uint32_t len_bytes, enu
     uint8_t *data = malloc(len_bytes + 1);
     assert_non_null(data);
     memset(data, 'x', len_bytes);
-    send_data(socket, address, data, len_bytes, status);
+    send_data(socket, address, data, len_bytes, NULL, status);
     free(data);
 }
 
@@ -166,6 +201,16 @@ void script_expect_received(sock socket, const char *from, const char *text)
     }
     socket->inbox_count--;
     memmove(entry, entry + 1, socket->inbox_count * sizeof(*entry));
+}
+
+void script_expect_header(sock socket, unsigned ttl, unsigned tos)
+{
+    const struct inbox_entry *entry = &socket->inbox[0];
+    if (socket->inbox_count == 0 || entry->ttl != ttl || entry->tos != tos) {
+        script_fail("port %u: %u datagrams, the first with ttl %u and tos %u, expected %u and %u",
+                    rs_be16(socket->udp.local_port_be16), socket->inbox_count, entry->ttl,
+                    entry->tos, ttl, tos);
+    }
 }
 
 void script_expect_no_datagram(sock socket)
@@ -203,4 +248,9 @@ void script_udp_teardown(void)
         free(socket);
     }
     socket_count = 0;
+    if (!script.failed && stamp_count > 0) {
+        stamp_count = 0;
+        script_fail("a stamp nobody expected, %llu", (unsigned long long)stamps[0]);
+    }
+    stamp_count = 0;
 }

@@ -218,7 +218,7 @@ static void a_checksum_of_zero_is_sent_as_ffff(void **state)
     word = (word & 0xffff) + (word >> 16);
     text[0] = (uint8_t)(word >> 8);
     text[1] = (uint8_t)word;
-    assert_int_equal(udp_send(script_stack(), udp_of(s), 0x0200000a, 0x8813, text, 2), RS_OK);
+    assert_int_equal(udp_send(script_stack(), udp_of(s), 0x0200000a, 0x8813, text, 2, NULL), RS_OK);
     stack_flush(script_stack());
     (void)nic_memory_pop(script_nic(), frame, sizeof(frame), NULL);
     assert_int_equal(frame[40], 0xff);

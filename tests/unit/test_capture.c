@@ -114,7 +114,8 @@ static bool next(struct rs_capture_record *record, const uint8_t **frame)
 
 static void send_to(uint32_t ip_be32, const void *payload, uint32_t len_bytes)
 {
-    assert_int_equal(udp_send(stack, &socket, ip_be32, rs_be16(PORT), payload, len_bytes), RS_OK);
+    assert_int_equal(udp_send(stack, &socket, ip_be32, rs_be16(PORT), payload, len_bytes, NULL),
+                     RS_OK);
 }
 
 static void expect_datagram(const struct rs_capture_record *record, const uint8_t *frame,

@@ -57,7 +57,8 @@ static void too_long_is_said(void **state)
     struct dgram_send_writer send;
     struct rs_send_dgram *send_record;
     dgram_send_writer_init(&send, ring, RING / 2, &head_word, RING / 2, 0);
-    assert_int_equal(dgram_send_writer_reserve(&send, 40000, &send_record), RS_MESSAGE_SIZE);
+    assert_int_equal(dgram_send_writer_reserve(&send, 40000, RS_SEND_SHORT_OFF, &send_record),
+                     RS_MESSAGE_SIZE);
 }
 
 /* 0 and 40 bytes take one line, 41 take two. */

@@ -27,12 +27,17 @@ static struct udp_socket sender, members[MEMBERS];
 static uint32_t got[MEMBERS];
 static bool full[MEMBERS];
 
+/* All pieces of a datagram have what its first one was sent with. */
+static const struct udp_control control = {.tos = 9, .tos_mask = 0xff, .ttl = 33, .ttl_set = true};
+
 static bool deliver(void *context, struct udp_socket *socket, const struct udp_datagram *datagram)
 {
     (void)context;
     assert_int_equal(datagram->len_bytes, 4);
     assert_memory_equal(datagram->payload, "tick", 4);
     assert_int_equal(datagram->dst_be32, GROUP);
+    assert_int_equal(datagram->tos, control.tos);
+    assert_int_equal(datagram->ttl, control.ttl);
     got[socket - members]++;
     return !full[socket - members];
 }
@@ -109,7 +114,7 @@ static enum rs_status send_piece(struct udp_fanout *fanout)
 {
     fanout->looks_left = PIECE;
     fanout->bytes_left = INT64_MAX;
-    return udp_send_part(stack, &sender, GROUP, PORT, "tick", 4, fanout);
+    return udp_send_part(stack, &sender, GROUP, PORT, "tick", 4, &control, fanout);
 }
 
 static void expect_got(uint32_t each)
@@ -143,11 +148,12 @@ static void bytes_are_a_bound_too(void **state)
 {
     (void)state;
     struct udp_fanout fanout = {.looks_left = INT32_MAX, .bytes_left = 4 * 3};
-    assert_int_equal(udp_send_part(stack, &sender, GROUP, PORT, "tick", 4, &fanout),
+    assert_int_equal(udp_send_part(stack, &sender, GROUP, PORT, "tick", 4, &control, &fanout),
                      RS_WOULD_BLOCK);
     assert_int_equal(count(COUNTER_deliveries), 3);
     fanout.bytes_left = INT64_MAX;
-    assert_int_equal(udp_send_part(stack, &sender, GROUP, PORT, "tick", 4, &fanout), RS_OK);
+    assert_int_equal(udp_send_part(stack, &sender, GROUP, PORT, "tick", 4, &control, &fanout),
+                     RS_OK);
     expect_got(1);
 }
 
@@ -203,7 +209,8 @@ static void another_sender_waits(void **state)
     assert_int_equal(udp_socket_bind(stack, &other, 0, rs_be16(6001)), RS_OK);
     assert_int_equal(send_piece(&fanout), RS_WOULD_BLOCK);
     fanout.looks_left = PIECE;
-    assert_int_equal(udp_send_part(stack, &other, GROUP, PORT, "tick", 4, &fanout), RS_WOULD_BLOCK);
+    assert_int_equal(udp_send_part(stack, &other, GROUP, PORT, "tick", 4, &control, &fanout),
+                     RS_WOULD_BLOCK);
     assert_int_equal(count(COUNTER_deliveries), PIECE);
     while (send_piece(&fanout) == RS_WOULD_BLOCK) {
     }
