@@ -99,7 +99,6 @@ void stack_destroy(struct stack *stack)
     }
     while (stack->tx_head != stack->tx_tail) {
         struct pkt *pkt = &stack->tx_pkts[stack->tx_head++ & (STACK_TX_QUEUE_PKTS - 1)];
-        stack->tx_stamps -= (pkt->flags & PKT_TX_STAMP) != 0;
         stack->nic->ops->tx_free(stack->nic, pkt);
     }
     tcp_stack_destroy(stack);
@@ -372,6 +371,7 @@ static void stack_drop_queued(struct stack *stack)
 {
     while (stack->tx_head != stack->tx_tail) {
         struct pkt *pkt = &stack->tx_pkts[stack->tx_head++ & (STACK_TX_QUEUE_PKTS - 1)];
+        stack->tx_stamps -= (pkt->flags & PKT_TX_STAMP) != 0;
         stack->nic->ops->tx_free(stack->nic, pkt);
         counter_sub(&stack->counters, COUNTER_waiting_tx, 1);
         STACK_COUNT(stack, tx_stuck);

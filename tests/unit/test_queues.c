@@ -330,6 +330,78 @@ static void an_address_stays_with_its_nic(void **state)
     queues_expect_quiet(socket);
 }
 
+/* The source decides by which NIC a datagram leaves; what else it wants goes along, and the time at
+ * which it was sent comes back. */
+static void what_one_datagram_wants_holds_on_the_other_nic(void **state)
+{
+    (void)state;
+    struct client_socket *socket = queues_bound_to("any:7000");
+    const struct rs_addr to = rs_addr_v4(ip_of(NIC_B_PEER), port_of(NIC_B_PEER ":5000"));
+    const struct client_iov iov = {.base = "x", .len_bytes = 1};
+    struct client_send_control control = {.src_be32 = ip_of(NIC_B),
+                                          .ttl = 9,
+                                          .ttl_set = true,
+                                          .tos = 2,
+                                          .tos_mask = 3,
+                                          .stamped = true,
+                                          .stamp_id = 77};
+    size_t sent;
+    uint64_t tx_tsc = 0, before = os_tsc();
+    assert_int_equal(client_set_option(socket, RS_OPT_TX_STAMPS, 4), RS_OK);
+    assert_int_equal(client_send_with(socket, &iov, 1, 0, &to, &control, &sent), RS_OK);
+    struct frame frame = queues_pop(1, IPV4_PROTOCOL_UDP);
+    const struct wire_ipv4 *ip = (const struct wire_ipv4 *)(frame.data + ETHERNET_HEADER_BYTES);
+    assert_int_equal(ip->src_be32, ip_of(NIC_B));
+    assert_int_equal(ip->ttl, 9);
+    assert_int_equal(ip->tos, 2);
+    uint64_t give_up_ns = os_monotonic_ns() + WAIT_NS;
+    while (client_tx_stamp(socket, 77, &tx_tsc) == RS_WOULD_BLOCK) {
+        CHECK(os_monotonic_ns() < give_up_ns); /* the other queue told nothing */
+        os_yield();
+    }
+    assert_true(before <= tx_tsc && tx_tsc <= os_tsc());
+    /* The other NIC's address cannot go out by this one's wire. */
+    const struct rs_addr group = rs_addr_v4(ip_of(GROUP), port_of(GROUP ":5000"));
+    assert_int_equal(client_set_option(socket, RS_OPT_MCAST_IF, ip_of(OWN)), RS_OK);
+    assert_int_equal(client_send_with(socket, &iov, 1, 0, &group, &control, &sent), RS_OK);
+    frame = queues_pop(1, IPV4_PROTOCOL_UDP); /* so the source has the word */
+    assert_int_equal(queues_frame_source(&frame), ip_of(NIC_B));
+}
+
+static void expect_their_nic_is_told(struct client_socket *socket)
+{
+    static const char *const own[QUEUES] = {OWN, NIC_B}, *const peers[QUEUES] = {PEER, NIC_B_PEER};
+    for (uint32_t i = 0; i < QUEUES; i++) {
+        char text[64], src[64], dst[64];
+        const struct client_iov iov = {.base = text, .len_bytes = sizeof(text)};
+        struct client_recv_info info;
+        size_t got;
+        (void)snprintf(src, sizeof(src), "%s:5000", peers[i]);
+        (void)snprintf(dst, sizeof(dst), "%s:7000", own[i]);
+        queues_push_udp(i, src, dst, "hello");
+        assert_int_equal(client_recv(socket, &iov, 1, 0, &info, &got), RS_OK);
+        assert_int_equal(info.to_be32, ip_of(own[i]));
+        assert_int_equal(info.interface_be32, ip_of(own[i]));
+        assert_int_equal(client_interface_of(queues_rig.client, info.interface_be32), i + 1);
+        assert_true(info.rx_tsc <= os_tsc());
+    }
+    assert_int_equal(client_socket_close(socket), RS_OK);
+}
+
+static void received_datagrams_tell_their_nic(void **state)
+{
+    (void)state;
+    struct client_socket *socket = queues_bound_to("any:7000");
+    assert_int_equal(client_set_option(socket, RS_OPT_RECV_CONTROL, RS_CONTROL_ADDRESS), RS_OK);
+    expect_their_nic_is_told(socket);
+    const struct rs_addr any = rs_addr_v4(0, port_of("any:7000"));
+    assert_int_equal(
+        client_socket_create(queues_rig.client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, &socket), RS_OK);
+    assert_int_equal(client_set_option(socket, RS_OPT_RECV_CONTROL, RS_CONTROL_ADDRESS), RS_OK);
+    assert_int_equal(client_bind(socket, &any), RS_OK);
+    expect_their_nic_is_told(socket);
+}
+
 static void memberships_are_of_one_nic(void **state)
 {
     (void)state;
@@ -582,6 +654,8 @@ int main(void)
         TWO_NICS(a_datagram_leaves_by_the_nic_of_its_route),
         TWO_NICS(connect_takes_the_address_of_the_route),
         TWO_NICS(an_address_stays_with_its_nic),
+        TWO_NICS(what_one_datagram_wants_holds_on_the_other_nic),
+        TWO_NICS(received_datagrams_tell_their_nic),
         TWO_NICS(memberships_are_of_one_nic),
         TWO_NICS(own_addresses_never_leave),
         TWO_NICS(a_connection_leaves_by_the_nic_of_its_route),

@@ -1,7 +1,8 @@
 /*
  * Transmit timestamps as a queue keeps them (dataplane/stamps.c): by number, oldest first, as many
  * as the socket asked for, none of a socket that is gone, and a session's share of the queue's
- * room.
+ * room. And when a
+ * local datagram was received.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -201,6 +202,36 @@ static void a_long_look_costs_slots(void **state)
     assert_int_equal(part.slots_left, 1000 - RS_TX_STAMPS_MAX / REQUEST_LOOKS_PER_SLOT);
 }
 
+/* Of who asked for timestamps: not the time of the iteration, which may have begun before the send.
+ */
+static void a_local_datagram_comes_when_it_is_delivered(void **state)
+{
+    (void)state;
+    _Alignas(RS_LINE_BYTES) static uint8_t ring[1024];
+    static struct dp_session session = {.never_sleeps = true};
+    static rs_atomic_u32 head_word;
+    struct stack_upcalls upcalls;
+    struct dp_socket socket = {.session = &session, .part = &part};
+    struct udp_datagram datagram = {.payload = ring, .local = true, .rx_tsc = 1};
+    const struct queue_config config = {.loopback = true};
+    queue.config = &config;
+    deliver_upcalls_fill(&queue, &upcalls);
+    dgram_writer_init(&socket.recv, ring, sizeof(ring), &head_word, sizeof(ring), 0);
+    for (uint32_t i = 0; i < 6; i++) {
+        const struct rs_dgram *record =
+            (const struct rs_dgram *)(ring + (socket.recv.tail & (sizeof(ring) - 1)));
+        uint64_t before = os_tsc();
+        socket.recv_control = (uint8_t)(i % 3);
+        datagram.local = i < 3;
+        assert_true(upcalls.deliver(&queue, &socket.udp, &datagram));
+        if (i == RS_CONTROL_STAMP) {
+            assert_true(before <= record->rx_tsc && record->rx_tsc <= os_tsc());
+        } else {
+            assert_int_equal(record->rx_tsc, 1);
+        }
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -214,6 +245,7 @@ int main(void)
         TEST(what_a_gone_socket_sent_is_nobodys),
         TEST(a_session_has_its_share),
         TEST(a_long_look_costs_slots),
+        TEST(a_local_datagram_comes_when_it_is_delivered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
