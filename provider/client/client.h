@@ -250,8 +250,8 @@ void client_watch_look(struct client_watch *watch, struct client_socket *socket)
 void client_watch_nudge(struct client_watch *watch); /* likewise; the wait returns */
 /* The watching thread: up to max sockets, each with a reference (client_socket_unref). RS_OK with 0
  * of them after a nudge; RS_TIMED_OUT; RS_DATAPLANE_GONE or RS_POISONED with all that were armed,
- * max at a time; with 0 of them: there are no more. Spins as the session's other threads do, but
- * only while a socket is armed. */
+ * max at a time; with 0 of them: there are no more, and later waits are for looks and nudges. Spins
+ * as the session's other threads do, but only while a socket is armed. */
 RS_CHECK_RESULT enum rs_status client_watch_wait(struct client_watch *watch,
                                                  struct client_socket **out, uint32_t max,
                                                  uint64_t timeout_ns, uint32_t *count);

@@ -27,7 +27,7 @@ struct client_watch {
     struct client_socket *_Atomic listed; /* newest first; partner: watch_collect */
     /* the watching thread's */
     struct client_socket *taken; /* off the list, not reported yet */
-    bool over;                   /* the session has ended and all were listed */
+    bool over, told;             /* the session has ended and all were listed; were reported */
     /* By socket index. Stored under the socket's arm_lock (release), partner: watch_hints. A hint
      * for the place's earlier life finds whoever has it now: a report too many. */
     struct client_socket *_Atomic places[];
@@ -234,15 +234,28 @@ static enum rs_status watch_sleep(struct client_watch *watch, uint64_t deadline_
     return status == RS_TIMED_OUT ? RS_OK : status;
 }
 
-/* The session is over: everybody armed is told so, those that arm later see it themselves. */
+/* The session is over: everybody armed is told so, those that arm later see it themselves. Then
+ * only what this process reports is left to wait for. */
 static enum rs_status watch_end(struct client_watch *watch, struct client_socket **out,
-                                uint32_t max, uint32_t *count, enum rs_status status)
+                                uint32_t max, uint64_t timeout_ns, uint32_t *count,
+                                enum rs_status status)
 {
     if (!watch->over) {
         watch->over = true;
         client_pool_visit(watch->client, watch_review);
     }
     *count += watch_collect(watch, out + *count, max - *count);
+    if (*count == 0 && watch->told) {
+        atomic_store_explicit(&watch->sleeping, 1, memory_order_relaxed);
+        rs_fence_full(); /* as in watch_sleep */
+        if (!watch_pending(watch)) {
+            (void)!os_event_wait(&watch->event, NULL, timeout_ns);
+        }
+        atomic_store_explicit(&watch->sleeping, 0, memory_order_relaxed);
+        (void)atomic_exchange_explicit(&watch->nudged, 0, memory_order_acquire);
+        *count = watch_collect(watch, out, max);
+    }
+    watch->told |= *count == 0;
     return status;
 }
 
@@ -262,7 +275,7 @@ enum rs_status client_watch_wait(struct client_watch *watch, struct client_socke
         if (now_tsc >= next_check) {
             enum rs_status status = client_check(client, now_tsc);
             if (status != RS_OK) {
-                return watch_end(watch, out, max, count, status);
+                return watch_end(watch, out, max, timeout_ns, count, status);
             }
             next_check = now_tsc + client->check_ticks;
         }

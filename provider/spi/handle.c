@@ -78,7 +78,8 @@ enum rs_status spi_handle_insert(SOCKET s, struct spi_socket *socket)
         atomic_store_explicit(place, chunk, memory_order_release);
     }
     if (chunk != NULL) {
-        atomic_store_explicit(&socket->handle, (uintptr_t)s, memory_order_relaxed);
+        /* Release, partner spi_socket_of: core is filled in. */
+        atomic_store_explicit(&socket->handle, (uintptr_t)s, memory_order_release);
         atomic_store_explicit(&chunk[index % CHUNK_SLOTS], socket, memory_order_release);
         status = RS_OK;
     }
@@ -86,17 +87,23 @@ enum rs_status spi_handle_insert(SOCKET s, struct spi_socket *socket)
     return status;
 }
 
+/* False: nobody has the record. It may be in another life than the caller thinks. */
+static bool handle_hold(struct spi_socket *socket)
+{
+    uint32_t refs = atomic_load_explicit(&socket->refs, memory_order_relaxed);
+    while (refs != 0 &&
+           !atomic_compare_exchange_weak_explicit(&socket->refs, &refs, refs + 1,
+                                                  memory_order_acquire, memory_order_relaxed)) {
+    }
+    return refs != 0;
+}
+
 struct spi_socket *spi_socket_get(SOCKET s)
 {
     handle_slot *slot = handle_find(s);
     struct spi_socket *socket = NULL;
     while (slot != NULL && (socket = atomic_load_explicit(slot, memory_order_acquire)) != NULL) {
-        uint32_t refs = atomic_load_explicit(&socket->refs, memory_order_relaxed);
-        while (refs != 0 &&
-               !atomic_compare_exchange_weak_explicit(&socket->refs, &refs, refs + 1,
-                                                      memory_order_acquire, memory_order_relaxed)) {
-        }
-        if (refs == 0) {
+        if (!handle_hold(socket)) {
             continue; /* it was closed under our eyes: the slot says what is there now */
         }
         if (atomic_load_explicit(slot, memory_order_acquire) == socket &&
@@ -105,6 +112,21 @@ struct spi_socket *spi_socket_get(SOCKET s)
         }
         spi_socket_put(socket);
     }
+    return NULL;
+}
+
+struct spi_socket *spi_socket_of(struct client_socket *core)
+{
+    struct spi_socket *socket = client_socket_user(core);
+    if (socket == NULL || !handle_hold(socket)) {
+        return NULL;
+    }
+    /* Acquire, partner spi_handle_insert. */
+    if (atomic_load_explicit(&socket->handle, memory_order_acquire) != (uintptr_t)INVALID_SOCKET &&
+        socket->core == core) {
+        return socket;
+    }
+    spi_socket_put(socket);
     return NULL;
 }
 

@@ -91,6 +91,7 @@ static int socket_attach(struct spi_socket *socket, const struct socket_wish *wi
 int spi_socket_publish(struct spi_socket *socket, SOCKET *out)
 {
     INT error = WSAENOBUFS;
+    client_socket_set_user(socket->core, socket);
     SOCKET s = spi_upcalls.lpWPUCreateSocketHandle(socket->catalog_id, (DWORD_PTR)socket, &error);
     if (s == INVALID_SOCKET) {
         return error;

@@ -27,6 +27,8 @@
 struct spi_session {
     struct client *client;
     _Atomic uint32_t refs; /* partner: the other threads that hold or drop one */
+    /* helper.c's, once it serves the attach; as long-lived as client */
+    struct client_watch *_Atomic watch;
 };
 
 /* The current attach, made when there is none or the dataplane of the old one is gone; the caller
@@ -49,8 +51,9 @@ struct spi_deferred {
 /* Type-stable: a record is reused, never freed, so a thread that is late reads a record, not freed
  * memory, and sees by the handle that it is another's. */
 struct spi_socket {
-    _Atomic uint32_t refs;    /* the table's and one per call inside; 0: on the free list */
-    _Atomic uintptr_t handle; /* SOCKET; partner: spi_socket_get in other threads */
+    _Atomic uint32_t refs; /* the table's and one per call inside; 0: on the free list */
+    /* SOCKET; partner: spi_socket_get and spi_socket_of in other threads */
+    _Atomic uintptr_t handle;
     struct client_socket *core;
     struct spi_session *session;
     struct spi_socket *next_free;
@@ -78,6 +81,8 @@ struct spi_socket *spi_socket_new(void);
 RS_CHECK_RESULT enum rs_status spi_handle_insert(SOCKET s, struct spi_socket *socket);
 /* Lock-free. NULL: no socket of ours. Give it back with spi_socket_put. */
 struct spi_socket *spi_socket_get(SOCKET s);
+/* The record of a core that the caller holds, with a reference; NULL: there is none any more. */
+struct spi_socket *spi_socket_of(struct client_socket *core);
 /* The last put closes nothing any more; it recycles the record. */
 void spi_socket_put(struct spi_socket *socket);
 /* Takes it out of the table and hands the table's reference to the caller. NULL: another thread was

@@ -3,7 +3,7 @@
  * the count. No attach happens here, see session.c.
  */
 #include "provider/spi/catalog.h"
-#include "provider/spi/spi.h"
+#include "provider/spi/helper.h"
 
 #define SPI_VERSION MAKEWORD(2, 2)
 
@@ -83,6 +83,7 @@ int WSPAPI spi_cleanup(LPINT error)
     }
     if (count == 1) {
         spi_sockets_close_all();
+        spi_helper_stop();
         spi_session_drop_current();
     }
     ReleaseSRWLockExclusive(&startup_lock);

@@ -543,9 +543,21 @@ static bool fake_alive(void *context)
     return atomic_load_explicit(&fake->dead, memory_order_acquire) == 0;
 }
 
+/* The session ends; another attach finds all channels free. */
 static void fake_close(void *context)
 {
-    (void)context;
+    struct fake *fake = context;
+    os_mutex_lock(&fake->mutex);
+    for (uint32_t i = 0; i < fake->config.limit_channels; i++) {
+        if (fake->channels[i].open) {
+            while (fake_consume(fake, i) != 0) {
+            }
+            fake->channels[i].open = false;
+            fake->counts.channels_open--;
+            os_event_destroy(&fake->channels[i].event);
+        }
+    }
+    os_mutex_unlock(&fake->mutex);
 }
 
 struct client_link fake_link(struct fake *fake)

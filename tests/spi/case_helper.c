@@ -1,0 +1,82 @@
+/*
+ * The provider's own thread, called as the DLL's files call it: when it starts and ends, and that
+ * it sees what it is told. On the fake dataplane, because it needs the DLL's own functions.
+ */
+#include "provider/spi/helper.h"
+#include "tests/spi/provider_fake.h"
+#include "tests/spi/spi_test.h"
+#include "tests/spi/stream_kit.h"
+#include "tests/support/check.h"
+
+#include <tlhelp32.h>
+
+#define SOON_MS 20000u
+
+static unsigned threads_now(void)
+{
+    HANDLE all = CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0);
+    THREADENTRY32 entry = {.dwSize = sizeof(entry)};
+    unsigned count = 0;
+    CHECK(all != INVALID_HANDLE_VALUE);
+    for (BOOL more = Thread32First(all, &entry); more; more = Thread32Next(all, &entry)) {
+        count += entry.th32OwnerProcessID == GetCurrentProcessId();
+    }
+    CloseHandle(all);
+    return count;
+}
+
+static void start_again(void)
+{
+    int error = 0;
+    assert_int_equal(TABLE->lpWSPCleanup(&error), 0);
+    assert_int_equal(host_startup(&provider, MAKEWORD(2, 2)), 0);
+}
+
+struct told {
+    struct spi_work work;
+    HANDLE event;
+    DWORD thread_id;
+};
+
+static void told_run(struct spi_work *work)
+{
+    struct told *told = (struct told *)work;
+    told->thread_id = GetCurrentThreadId();
+    SetEvent(told->event);
+}
+
+CASE(WSPStartup, helper_not_started, "no thread is made by sockets, sends, receives and selects")
+{
+    start_again();
+    unsigned before = threads_now();
+    struct stream_pair pair = stream_connected();
+    stream_send(pair.client, "x");
+    spi_await_readable(pair.server);
+    stream_expect(pair.server, "x");
+    assert_int_equal(threads_now(), before);
+}
+
+CASE(WSPCleanup, helper_ends, "the last one ends the one thread that the provider made")
+{
+    start_again();
+    unsigned before = threads_now();
+    SOCKET s = spi_new(WSA_FLAG_OVERLAPPED);
+    struct spi_socket *socket = spi_socket_get(s);
+    assert_non_null(socket);
+    assert_int_equal(spi_helper_use(socket->session), 0);
+    assert_int_equal(spi_helper_use(socket->session), 0);
+    assert_int_equal(threads_now(), before + 1);
+    struct told told = {.work = {.run = told_run}, .event = CreateEventW(NULL, FALSE, FALSE, NULL)};
+    spi_helper_post(&told.work);
+    assert_int_equal(WaitForSingleObject(told.event, SOON_MS), WAIT_OBJECT_0);
+    assert_int_not_equal(told.thread_id, GetCurrentThreadId());
+    spi_socket_put(socket);
+    spi_forget(s);
+    start_again();
+    assert_int_equal(threads_now(), before);
+    /* Too late for the helper: here. */
+    spi_helper_post(&told.work);
+    assert_int_equal(WaitForSingleObject(told.event, 0), WAIT_OBJECT_0);
+    assert_int_equal(told.thread_id, GetCurrentThreadId());
+    CloseHandle(told.event);
+}
