@@ -153,6 +153,10 @@ int spi_stream_option_set(struct spi_socket *socket, int level, int name, const 
     if (row != NULL) {
         return unit_set(socket, row, value, value_bytes);
     }
+    if (level == SOL_SOCKET &&
+        (name == SO_UPDATE_ACCEPT_CONTEXT || name == SO_UPDATE_CONNECT_CONTEXT)) {
+        return spi_context_update(socket, name, value, value_bytes);
+    }
     return level == SOL_SOCKET && (name == SO_LINGER || name == SO_DONTLINGER)
                ? linger_set(socket, name, value, value_bytes)
                : WSAENOPROTOOPT;

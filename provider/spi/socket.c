@@ -238,6 +238,17 @@ int WSPAPI spi_connect(SOCKET s, const struct sockaddr *name, int name_bytes, LP
 
 typedef enum rs_status (*name_query)(struct client_socket *core, struct rs_addr *out);
 
+/* AcceptEx's and ConnectEx's pages: not before SO_UPDATE_*_CONTEXT. What ConnectEx connected was
+ * bound before. */
+static int name_of_half(struct spi_socket *socket, name_query query, struct rs_addr *out)
+{
+    if (query == client_peer_addr) {
+        return WSAENOTCONN;
+    }
+    return spi_context(socket) == SPI_CONTEXT_ACCEPT ? WSAEINVAL
+                                                     : spi_wsa_error(query(socket->core, out));
+}
+
 static int name_get(SOCKET s, name_query query, struct sockaddr *name, LPINT name_bytes,
                     LPINT error)
 {
@@ -246,7 +257,8 @@ static int name_get(SOCKET s, name_query query, struct sockaddr *name, LPINT nam
         return spi_fail(error, WSAENOTSOCK);
     }
     struct rs_addr addr;
-    int code = spi_wsa_error(query(socket->core, &addr));
+    int code = spi_context(socket) == SPI_CONTEXT_WHOLE ? spi_wsa_error(query(socket->core, &addr))
+                                                        : name_of_half(socket, query, &addr);
     if (code == 0) {
         code = spi_sockaddr_room(socket, name, name_bytes);
     }
@@ -279,7 +291,9 @@ int WSPAPI spi_shutdown(SOCKET s, int how, LPINT error)
         return spi_fail(error, WSAENOTSOCK);
     }
     int code = WSAEINVAL;
-    if (how >= SD_RECEIVE && how <= SD_BOTH) {
+    if (spi_context(socket) != SPI_CONTEXT_WHOLE) {
+        code = WSAENOTCONN; /* as for the names */
+    } else if (how >= SD_RECEIVE && how <= SD_BOTH) {
         code = spi_wsa_error(client_shutdown(socket->core, ways[how]));
     }
     spi_socket_put(socket);

@@ -68,9 +68,14 @@ struct spi_socket {
     _Atomic uint64_t leaf; /* WSPJoinLeaf's send destination: ip_be32 << 16 | port_be16; 0 none */
     /* streams */
     _Atomic bool listening;
+    _Atomic uint32_t context;     /* enum spi_context */
     _Atomic uint32_t linger_s;    /* l_linger, also while l_onoff is 0 */
     struct spi_deferred deferred; /* of a listening one */
 };
+
+/* Connected by AcceptEx or ConnectEx, and not told SO_UPDATE_*_CONTEXT since: the program may send,
+ * receive and close, but names and shutdown say that it is not connected. */
+enum spi_context { SPI_CONTEXT_WHOLE, SPI_CONTEXT_ACCEPT, SPI_CONTEXT_CONNECT };
 
 enum { SPI_HINT_DEBUG = 1, SPI_HINT_DONTROUTE = 2 };
 
@@ -215,6 +220,13 @@ int spi_stream_option_get(struct spi_socket *socket, int level, int name, char *
 /* options_ipv6.c: level IPPROTO_IPV6 of AF_INET6 sockets. */
 int spi_ipv6_option_set(struct spi_socket *socket, int name, const char *value, int value_bytes);
 int spi_ipv6_option_get(struct spi_socket *socket, int name, char *value, LPINT value_bytes);
+/* extension_context.c: SO_UPDATE_ACCEPT_CONTEXT and SO_UPDATE_CONNECT_CONTEXT. */
+int spi_context_update(struct spi_socket *socket, int name, const char *value, int value_bytes);
+static inline enum spi_context spi_context(const struct spi_socket *socket)
+{
+    /* Acquire, partner extension_*.c in the helper: the connection was there before. */
+    return (enum spi_context)atomic_load_explicit(&socket->context, memory_order_acquire);
+}
 /* accept.c, for select.c and handle.c: a connection waits that was put off; no other will be, those
  * that were are reset. */
 bool spi_accept_waits(const struct spi_socket *listener);

@@ -115,3 +115,78 @@ CASE(GetAcceptExSockaddrs, ext_addrs_fault, "bad pointers are not followed")
     assert_null(local);
     assert_int_equal(local_length, 0);
 }
+
+/* ---- SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT ---- */
+
+static int ext_accept_context(SOCKET s, SOCKET listener)
+{
+    return TABLE->lpWSPSetSockOpt(s, SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT, (const char *)&listener,
+                                  sizeof(listener), &spi_error);
+}
+
+static int ext_connect_context(SOCKET s)
+{
+    return TABLE->lpWSPSetSockOpt(s, SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT, NULL, 0, &spi_error);
+}
+
+CASE(WSPSetSockOpt, ext_accept_context_value, "SO_UPDATE_ACCEPT_CONTEXT: a listener is its value")
+{
+    struct stream_pair pair = stream_connected();
+    SOCKADDR_IN at;
+    SOCKET listener = pair.listener;
+    FAILS(WSAEFAULT,
+          TABLE->lpWSPSetSockOpt(pair.server, SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT,
+                                 (const char *)&listener, sizeof(listener) - 1, &spi_error));
+    FAILS(WSAEFAULT, TABLE->lpWSPSetSockOpt(pair.server, SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT,
+                                            spi_bad_pointer(), sizeof(listener), &spi_error));
+    FAILS(WSAENOTSOCK, ext_accept_context(pair.server, INVALID_SOCKET));
+    FAILS(WSAEINVAL, ext_accept_context(pair.server, stream_bound(&at)));
+    FAILS(WSAEINVAL, ext_accept_context(pair.server, pair.client));
+    OK(ext_accept_context(pair.server, listener));
+}
+
+CASE(WSPSetSockOpt, ext_accept_context_state, "SO_UPDATE_ACCEPT_CONTEXT: not accepted, WSAENOTCONN")
+{
+    struct stream_pair pair = stream_connected();
+    FAILS(WSAENOTCONN, ext_accept_context(stream_new(), pair.listener));
+    FAILS(WSAENOTCONN, ext_accept_context(pair.client, pair.listener));
+    FAILS(WSAENOPROTOOPT, ext_accept_context(spi_udp(), pair.listener));
+}
+
+CASE(WSPSetSockOpt, ext_accept_context_again,
+     "SO_UPDATE_ACCEPT_CONTEXT: what the listener has now is inherited")
+{
+    struct stream_pair pair = stream_connected();
+    OK(spi_set_dword(pair.server, IPPROTO_TCP, TCP_NODELAY, 1));
+    OK(spi_set_dword(pair.listener, SOL_SOCKET, SO_KEEPALIVE, 1));
+    OK(stream_linger(pair.listener, 1, 9));
+    OK(ext_accept_context(pair.server, pair.listener));
+    struct linger linger = {0};
+    int bytes = sizeof(linger);
+    assert_int_equal(spi_get_dword(pair.server, SOL_SOCKET, SO_KEEPALIVE), 1);
+    assert_int_equal(spi_get_dword(pair.server, IPPROTO_TCP, TCP_NODELAY), 0);
+    OK(TABLE->lpWSPGetSockOpt(pair.server, SOL_SOCKET, SO_LINGER, (char *)&linger, &bytes,
+                              &spi_error));
+    assert_int_equal(linger.l_linger, 9);
+}
+
+CASE(WSPSetSockOpt, ext_connect_context_state, "SO_UPDATE_CONNECT_CONTEXT: WSAENOTCONN before")
+{
+    struct stream_pair pair = stream_connected();
+    SOCKADDR_IN at;
+    FAILS(WSAENOTCONN, ext_connect_context(stream_new()));
+    FAILS(WSAENOTCONN, ext_connect_context(stream_bound(&at)));
+    FAILS(WSAENOPROTOOPT, ext_connect_context(spi_udp()));
+    OK(ext_connect_context(pair.client));
+}
+
+CASE(WSPGetSockOpt, ext_context_get, "SO_UPDATE_*_CONTEXT cannot be read: WSAENOPROTOOPT")
+{
+    struct stream_pair pair = stream_connected();
+    DWORD value = 0;
+    int bytes = sizeof(value);
+    FAILS(WSAENOPROTOOPT, TABLE->lpWSPGetSockOpt(pair.server, SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT,
+                                                 (char *)&value, &bytes, &spi_error));
+    FAILS(WSAENOPROTOOPT, TABLE->lpWSPGetSockOpt(pair.client, SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT,
+                                                 (char *)&value, &bytes, &spi_error));
+}
