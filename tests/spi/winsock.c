@@ -176,12 +176,10 @@ static int stop(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_names),
-                                       cmocka_unit_test(test_data),
-                                       cmocka_unit_test(test_rest),
-                                       cmocka_unit_test(test_mswsock),
-                                       cmocka_unit_test(test_ip6),
-                                       cmocka_unit_test(test_getaddrinfo_ip6),
-                                       cmocka_unit_test(test_texts_ip6)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names),    cmocka_unit_test(test_data),
+        cmocka_unit_test(test_rest),     cmocka_unit_test(test_mswsock),
+        cmocka_unit_test(test_ip6),      cmocka_unit_test(test_getaddrinfo_ip6),
+        cmocka_unit_test(test_texts_ip6)};
     return cmocka_run_group_tests(tests, start, stop);
 }
