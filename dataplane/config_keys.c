@@ -55,6 +55,8 @@ const struct config_key config_keys[] = {
      "own IPv4 address and prefix length; one that no other host and no kernel uses"},
     {"ip", "gateway", CONFIG_ADDRESS, NIC_ONLY | CONFIG_PER_NIC, "", NULL, 0, 0, NULL, FIELD(stack.gateway_be32), 0,
      "where packets for other networks go; without it they are refused (network unreachable)"},
+    {"ip", "reassemblies", CONFIG_COUNT, NIC_ONLY, "", "64", 0, 1024, NULL, FIELD(stack.reassemblies_max), 0,
+     "datagrams whose fragments are waited for at a time, 66 KiB each, a quarter of them for one sender; the oldest is given up for a new one. 0: fragments are refused"},
 
     {"arp", "entries", CONFIG_COUNT, NIC_ONLY, "", "1024", 16, 65536, NULL, FIELD(stack.neighbours_max), 0,
      "neighbours remembered at a time"},

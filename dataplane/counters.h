@@ -61,6 +61,7 @@ enum counter_group {
     X(igmp_queries_in, USED, "IGMP queries of the multicast router")                               \
     X(igmp_reports_in, USED, "IGMP reports of other hosts for groups we are in")                   \
     X(tcp_segments_in, USED, "TCP segments taken by a connection or listener")                     \
+    X(ip_fragments_kept, USED, "IPv4 fragments kept until the last of their datagram came")        \
     X(handed_out, USED, "frames handed over to the queue they belong to")                          \
     X(hand_over_full, DROP_IN, "frame for another queue, which is too slow to take it")            \
     X(handed_astray, DROP_IN, "frame handed over to a queue that may not act on it")               \
@@ -82,7 +83,12 @@ enum counter_group {
     X(ip_dest_martian, DROP_IN, "IPv4 destination 127/8, 0/8 or 240/4 from the wire")              \
     X(ip_not_for_us, DROP_IN, "IPv4 packet for another host")                                      \
     X(ip_link_broadcast, DROP_IN, "IPv4 unicast packet in a broadcast or multicast frame")         \
-    X(ip_fragment, DROP_IN, "IPv4 fragment; fragments are not reassembled")                        \
+    X(ip_fragment_refused, DROP_IN, "IPv4 fragment, and [ip] reassemblies is 0")                   \
+    X(ip_fragment_malformed, DROP_IN, "IPv4 fragment of no bytes, of an odd length, or of a datagram beyond 65,535 bytes") \
+    X(ip_fragment_tiny, DROP_IN, "IPv4 fragment that cuts through its protocol's header")          \
+    X(ip_fragment_overlap, DROP_IN, "IPv4 fragment that overlaps another one, or of a datagram where some did") \
+    X(ip_fragment_duplicate, DROP_IN, "IPv4 fragment that had come before")                        \
+    X(ip_fragment_ecn, DROP_IN, "last fragment of a datagram of which only some say that its sender knows ECN") \
     X(ip_protocol, DROP_IN, "IPv4 protocol other than ICMP, IGMP, TCP and UDP")                    \
     X(icmp_malformed, DROP_IN, "ICMP message truncated")                                           \
     X(icmp_checksum, DROP_IN, "ICMP checksum is wrong")                                            \
@@ -121,6 +127,7 @@ enum counter_group {
     X(tcp_unwanted, DROP_IN, "TCP data for a program that has closed, or reads no more; answered with a reset") \
     X(udp_sends, SENT, "datagrams sent by sockets")                                                \
     X(tcp_segments_out, SENT, "TCP segments made, those that the NIC cuts counted once")           \
+    X(ip_fragments_out, SENT, "IPv4 fragments made, the first of each datagram not counted")       \
     X(arp_made, SENT, "ARP packets made by the stack")                                             \
     X(icmp_made, SENT, "ICMP messages made by the stack")                                          \
     X(igmp_made, SENT, "IGMP messages made by the stack")                                          \
@@ -139,13 +146,18 @@ enum counter_group {
     X(neighbour_no_answer, DROP_OUT, "frames dropped when a neighbour did not answer ARP")         \
     X(neighbour_queue_full, DROP_OUT, "frames dropped because too many waited for one ARP reply")  \
     X(neighbour_table_full, DROP_OUT, "frames dropped because every neighbour entry was waiting for a reply") \
-    X(tx_no_buffer, DROP_OUT, "ARP, ICMP or IGMP not sent: no transmit buffer")                    \
+    X(tx_no_buffer, DROP_OUT, "ARP, ICMP or IGMP not sent: no transmit buffer, or too few")                    \
     X(tx_queue_full, DROP_OUT, "frames dropped because the transmit queue was full")               \
     X(tx_stuck, DROP_OUT, "frames dropped because the NIC had taken none for 2 seconds")           \
     X(reply_no_route, DROP_OUT, "ICMP reply or error without a route back")                        \
     X(deliveries_offered, OFFERED, "datagrams offered to sockets, each receiver counted")          \
     X(deliveries, TAKEN, "datagrams put into sockets' receive rings")                              \
     X(recv_ring_full, REFUSED, "datagrams a socket had no room for: the program reads too slowly") \
+    X(ip_fragmented, INFO, "datagrams and pings' answers sent as fragments")                       \
+    X(ip_reassembled, INFO, "datagrams made whole of fragments")                                   \
+    X(ip_reassembly_timeouts, INFO, "incomplete datagrams given up after 60 seconds")              \
+    X(ip_reassembly_full, INFO, "incomplete datagrams given up for newer ones: [ip] reassemblies reached") \
+    X(ip_reassembly_source_full, INFO, "incomplete datagrams given up because their source has too many") \
     X(udp_no_checksum, INFO, "datagrams received without a UDP checksum")                          \
     X(icmp_errors_limited, INFO, "ICMP errors not sent because of the rate limit")                 \
     X(arp_announcements, INFO, "ARP announcements of our address, defence included")               \
@@ -156,7 +168,7 @@ enum counter_group {
     X(tx_busy, INFO, "times the NIC did not take all frames it was offered")                       \
     X(handed_sends_out, INFO, "datagrams handed to the queue of the NIC they leave by")            \
     X(handed_sends_in, INFO, "datagrams taken from other queues and sent here")                    \
-    X(handed_sends_too_big, INFO, "sends refused: larger than any NIC's MTU")                      \
+    X(handed_sends_too_big, INFO, "sends refused: larger than the largest UDP datagram")                      \
     X(handed_sends_late, INFO, "datagrams lost: their socket was closed while they were handed over") \
     X(budget_exhausted, INFO, "times a session had used up its slots or bytes of an iteration")    \
     X(signals_deferred, INFO, "times a session's further wake-ups waited for the next iteration")  \

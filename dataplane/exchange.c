@@ -72,30 +72,40 @@ enum rs_status exchange_send(struct queue *queue, uint32_t to_idx, const struct 
                              uint32_t len_bytes, const struct udp_control *control)
 {
     struct handover_ring *ring = queue->handover_out[to_idx];
-    if (len_bytes > handover_payload_max(ring)) {
+    const uint8_t *from = payload;
+    if (len_bytes > RS_DGRAM_MAX_BYTES) {
         QUEUE_COUNT(queue, handed_sends_too_big);
         return RS_MESSAGE_SIZE;
     }
-    struct handover_slot *slot = handover_reserve(ring, len_bytes);
-    if (slot == NULL) {
+    if (!handover_has_room(ring, len_bytes)) {
         return RS_WOULD_BLOCK;
     }
-    slot->kind = HANDOVER_SEND;
-    exchange_name(slot, socket);
-    slot->dst_be32 = dst_be32;
-    slot->port_be16 = port_be16;
-    slot->control = control != NULL;
-    if (control != NULL) {
-        slot->src_be32 = control->src_be32;
-        slot->tos = control->tos;
-        slot->tos_mask = control->tos_mask;
-        slot->ttl = control->ttl;
-        slot->ttl_set = control->ttl_set;
-        slot->stamped = control->stamped;
-        slot->stamp = control->stamp;
-    }
-    memcpy(handover_payload(slot), payload, len_bytes);
-    handover_commit(ring);
+    const uint32_t piece_bytes = handover_payload_max(ring);
+    bool more;
+    do {
+        more = len_bytes > piece_bytes;
+        uint32_t bytes = more ? piece_bytes : len_bytes;
+        struct handover_slot *slot = handover_reserve(ring, bytes);
+        slot->kind = HANDOVER_SEND;
+        exchange_name(slot, socket);
+        slot->dst_be32 = dst_be32;
+        slot->port_be16 = port_be16;
+        slot->how =
+            (uint8_t)((more ? HANDOVER_MORE : 0) | (control != NULL ? HANDOVER_CONTROL : 0));
+        if (control != NULL) {
+            slot->src_be32 = control->src_be32;
+            slot->tos = control->tos;
+            slot->tos_mask = control->tos_mask;
+            slot->ttl = control->ttl;
+            slot->ttl_set = control->ttl_set;
+            slot->stamped = control->stamped;
+            slot->stamp = control->stamp;
+        }
+        memcpy(handover_payload(slot), from, bytes);
+        handover_commit(ring);
+        from += bytes;
+        len_bytes -= bytes;
+    } while (more);
     QUEUE_COUNT(queue, handed_sends_out);
     return RS_OK;
 }
@@ -149,8 +159,14 @@ static void exchange_take_frame(struct queue *queue, struct handover_slot *slot)
 }
 
 /* False: the NIC has no room, the datagram stays where it is. */
-static bool exchange_take_send(struct queue *queue, struct handover_slot *slot)
+static bool exchange_take_send(struct queue *queue, struct handover_ring *ring,
+                               struct handover_slot *slot)
 {
+    uint32_t len_bytes;
+    const uint8_t *payload = handover_collect(ring, slot, &len_bytes);
+    if ((slot->how & HANDOVER_MORE) != 0) {
+        return true; /* the last piece brings it */
+    }
     struct dp_session *session = queue_session_find(queue, slot->session_slot, slot->session_id);
     struct dp_socket *part =
         session != NULL ? queue_part(queue, session)->sockets[slot->socket_idx] : NULL;
@@ -166,8 +182,8 @@ static bool exchange_take_send(struct queue *queue, struct handover_slot *slot)
                                         .stamped = slot->stamped,
                                         .stamp = slot->stamp};
     enum rs_status status =
-        udp_send(queue->stack, &part->udp, slot->dst_be32, slot->port_be16, handover_payload(slot),
-                 slot->len_bytes, slot->control != 0 ? &control : NULL);
+        udp_send(queue->stack, &part->udp, slot->dst_be32, slot->port_be16, payload, len_bytes,
+                 (slot->how & HANDOVER_CONTROL) != 0 ? &control : NULL);
     if (status == RS_WOULD_BLOCK) {
         return false;
     }
@@ -197,7 +213,7 @@ static uint32_t exchange_receive_from(struct queue *queue, struct handover_ring 
             exchange_take_frame(queue, slot);
             break;
         case HANDOVER_SEND:
-            if (!exchange_take_send(queue, slot)) {
+            if (!exchange_take_send(queue, ring, slot)) {
                 return count;
             }
             break;

@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "rings/seq.h"
 
@@ -22,6 +23,8 @@ struct handover_ring {
     uint32_t tail; /* producer's own */
     uint8_t pad1[128];
     uint32_t head; /* consumer's own */
+    uint32_t collected_bytes;
+    uint8_t *collected; /* RS_DGRAM_MAX_BYTES */
     uint8_t pad2[128];
 };
 
@@ -45,8 +48,9 @@ enum rs_status handover_create(uint32_t slots, uint32_t payload_bytes, struct ha
         (uint32_t)sizeof(struct handover_slot) + rs_align_up(payload_bytes, RS_LINE_BYTES);
     ring->mask = slots - 1;
     ring->memory = calloc((size_t)slots + 1, ring->slot_bytes);
-    if (ring->memory == NULL) {
-        free(ring);
+    ring->collected = malloc(RS_DGRAM_MAX_BYTES);
+    if (ring->memory == NULL || ring->collected == NULL) {
+        handover_destroy(ring);
         return RS_NO_MEMORY;
     }
     size_t unaligned = (uintptr_t)ring->memory % RS_LINE_BYTES;
@@ -61,6 +65,7 @@ enum rs_status handover_create(uint32_t slots, uint32_t payload_bytes, struct ha
 void handover_destroy(struct handover_ring *ring)
 {
     if (ring != NULL) {
+        free(ring->collected);
         free(ring->memory);
         free(ring);
     }
@@ -83,6 +88,18 @@ struct handover_slot *handover_reserve(struct handover_ring *ring, uint32_t byte
     return slot;
 }
 
+bool handover_has_room(const struct handover_ring *ring, uint32_t bytes)
+{
+    uint32_t last = ring->tail;
+    while (bytes > ring->payload_bytes) {
+        bytes -= ring->payload_bytes;
+        last++;
+    }
+    /* The consumer frees slots in order. acquire: as in handover_reserve */
+    return last - ring->tail <= ring->mask &&
+           atomic_load_explicit(&slot_at(ring, last)->seq, memory_order_acquire) == 2 * last;
+}
+
 void handover_commit(struct handover_ring *ring)
 {
     struct handover_slot *slot = slot_at(ring, ring->tail);
@@ -99,9 +116,24 @@ struct handover_slot *handover_peek(struct handover_ring *ring)
     return full ? slot : NULL;
 }
 
+const uint8_t *handover_collect(struct handover_ring *ring, struct handover_slot *slot,
+                                uint32_t *len_bytes)
+{
+    bool more = (slot->how & HANDOVER_MORE) != 0;
+    *len_bytes = ring->collected_bytes + slot->len_bytes;
+    if (!more && ring->collected_bytes == 0) {
+        return handover_payload(slot);
+    }
+    assert(*len_bytes <= RS_DGRAM_MAX_BYTES);
+    memcpy(ring->collected + ring->collected_bytes, handover_payload(slot), slot->len_bytes);
+    return ring->collected;
+}
+
 void handover_release(struct handover_ring *ring)
 {
     struct handover_slot *slot = slot_at(ring, ring->head);
+    bool more = slot->kind == HANDOVER_SEND && (slot->how & HANDOVER_MORE) != 0;
+    ring->collected_bytes = more ? ring->collected_bytes + slot->len_bytes : 0;
     /* release: our loads of the slot come before the producer may fill it again */
     atomic_store_explicit(&slot->seq, 2 * (ring->head + ring->mask + 1), memory_order_release);
     ring->head++;

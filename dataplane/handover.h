@@ -11,6 +11,7 @@
 #define RINGSOCK_DATAPLANE_HANDOVER_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,7 +20,8 @@
 
 enum handover_kind {
     HANDOVER_FRAME, /* payload: a received frame for the consumer's stack; flags, rx_tsc */
-    HANDOVER_SEND,  /* payload: a datagram for socket to send; session to generation, dst, port */
+    HANDOVER_SEND,  /* payload: a datagram for socket to send, or a piece of one; session to
+                       generation, dst, port, how */
     HANDOVER_HINT,  /* socket is to be hinted; session to generation, channel_mask */
     HANDOVER_STAMP  /* stamp, tx_tsc: a datagram that the consumer handed over was sent */
 };
@@ -47,16 +49,20 @@ struct handover_slot {
         uint64_t tx_tsc;
     };
     uint16_t port_be16;
-    uint8_t control;            /* of a datagram: 1: it has control */
+    uint8_t how;                /* of a datagram: HANDOVER_CONTROL, HANDOVER_MORE */
     uint8_t tos, tos_mask, ttl; /* then as struct udp_control's */
     uint8_t ttl_set, stamped;
 };
 static_assert(sizeof(struct handover_slot) == RS_LINE_BYTES, "the payload begins a line");
 
+#define HANDOVER_CONTROL 1u /* it has control */
+#define HANDOVER_MORE    2u /* a piece, and more follow */
+
 struct handover_ring;
 
-/* A ring of slots (a power of two), each with room for payload_bytes. All memory it will ever use.
- * RS_INVALID, RS_NO_MEMORY. */
+/* A ring of slots (a power of two), each with room for payload_bytes; all together for a datagram
+ * of RS_DGRAM_MAX_BYTES, if such are to be handed over. All memory it will ever use. RS_INVALID,
+ * RS_NO_MEMORY. */
 RS_CHECK_RESULT enum rs_status handover_create(uint32_t slots, uint32_t payload_bytes,
                                                struct handover_ring **out);
 /* What is still in it is forgotten. NULL is no ring. */
@@ -72,10 +78,17 @@ static inline uint8_t *handover_payload(struct handover_slot *slot)
 /* Producer thread. The next free slot, its own until handover_commit; the same one when asked
  * again. len_bytes and nothing else is set. NULL: full, or bytes is more than a slot has. */
 struct handover_slot *handover_reserve(struct handover_ring *ring, uint32_t bytes);
+/* Producer thread. Whether so many bytes find room now, in one slot or in several. */
+bool handover_has_room(const struct handover_ring *ring, uint32_t bytes);
 /* Producer thread. The reserved slot, filled, goes to the consumer. */
 void handover_commit(struct handover_ring *ring);
 /* Consumer thread. The oldest slot, its own until handover_release. NULL: nothing there. */
 struct handover_slot *handover_peek(struct handover_ring *ring);
+/* Consumer thread. The datagram that the slot of handover_peek is a piece of, as far as it has
+ * come: the payloads of those before it, and its own. Asked again for the same slot it says the
+ * same. */
+const uint8_t *handover_collect(struct handover_ring *ring, struct handover_slot *slot,
+                                uint32_t *len_bytes);
 /* Consumer thread. The slot of handover_peek is the producer's again. */
 void handover_release(struct handover_ring *ring);
 

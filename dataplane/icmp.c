@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "dataplane/fragment.h"
 #include "dataplane/stack_internal.h"
 #include "dataplane/steer.h"
 #include "dataplane/wire/udp.h"
@@ -57,9 +58,10 @@ static void icmp_reply(struct stack *stack, const struct ipv4_packet *packet, ui
     ipv4_output(stack, &pkt, packet->header->src_be32);
 }
 
-void icmp_send_unreachable(struct stack *stack, const struct ipv4_packet *packet, uint8_t code)
+void icmp_send_error(struct stack *stack, const struct ipv4_packet *packet, uint8_t type,
+                     uint8_t code)
 {
-    /* Never about a broadcast or multicast; ICMP and fragments do not come here. */
+    /* Never about a broadcast or multicast; ICMP errors and later fragments do not come here. */
     if (packet->multicast || packet->broadcast) {
         return;
     }
@@ -71,8 +73,33 @@ void icmp_send_unreachable(struct stack *stack, const struct ipv4_packet *packet
     if (quote_bytes > ICMP_QUOTE_MAX_BYTES) {
         quote_bytes = ICMP_QUOTE_MAX_BYTES;
     }
-    icmp_reply(stack, packet, ICMP_UNREACHABLE, code, 0, (const uint8_t *)packet->header,
-               quote_bytes);
+    icmp_reply(stack, packet, type, code, 0, (const uint8_t *)packet->header, quote_bytes);
+}
+
+/* The answer to a ping that needs several packets. */
+static void icmp_echo_train(struct stack *stack, const struct ipv4_packet *packet)
+{
+    struct fragment_train train;
+    struct wire_icmp header = *(const struct wire_icmp *)packet->payload;
+    header.type = ICMP_ECHO_REPLY;
+    header.checksum_be16 = 0;
+    STACK_COUNT(stack, icmp_made);
+    if (fragment_begin(stack, packet->payload_bytes, &train) != RS_OK) {
+        STACK_COUNT(stack, tx_no_buffer);
+        return;
+    }
+    uint64_t sum = fragment_fill(&train, &header, sizeof(header), packet->payload + sizeof(header));
+    ((struct wire_icmp *)fragment_head(&train))->checksum_be16 = checksum_finish(sum);
+    fragment_finish(stack, &train,
+                    &(struct ipv4_send){
+                        .src_be32 = stack->ip_be32,
+                        .dst_be32 = packet->header->src_be32,
+                        .protocol = IPV4_PROTOCOL_ICMP,
+                        .ttl = ICMP_TTL,
+                        .header_bytes = IPV4_HEADER_BYTES,
+                        .payload_bytes = packet->payload_bytes,
+                    });
+    fragment_output(stack, &train, packet->header->src_be32);
 }
 
 static void icmp_echo(struct stack *stack, const struct ipv4_packet *packet)
@@ -82,12 +109,15 @@ static void icmp_echo(struct stack *stack, const struct ipv4_packet *packet)
         STACK_COUNT(stack, icmp_echo_group);
         return;
     }
-    bool fits = packet->payload_bytes + IPV4_HEADER_BYTES <= stack->nic->mtu_bytes;
-    if (!fits || !icmp_limit_pass(stack, &stack->icmp.echo)) {
+    if (!icmp_limit_pass(stack, &stack->icmp.echo)) {
         STACK_COUNT(stack, icmp_echo_limited);
         return;
     }
     STACK_COUNT(stack, icmp_echo_in);
+    if (packet->payload_bytes + IPV4_HEADER_BYTES > stack->nic->mtu_bytes) {
+        icmp_echo_train(stack, packet);
+        return;
+    }
     const struct wire_icmp *header = (const struct wire_icmp *)packet->payload;
     icmp_reply(stack, packet, ICMP_ECHO_REPLY, 0, header->rest_be32,
                packet->payload + ICMP_HEADER_BYTES, packet->payload_bytes - ICMP_HEADER_BYTES);
@@ -114,22 +144,29 @@ static enum rs_status icmp_error_status(const struct wire_icmp *header)
     }
 }
 
+/* The header of a packet this host sent. Only its start is quoted, so its total length points
+ * beyond the data; and of its fragments only the first one has the ports. */
+static bool icmp_quote_ok(const struct stack *stack, const uint8_t *quote, uint32_t quote_bytes,
+                          uint8_t protocol)
+{
+    const struct wire_ipv4 *ip = (const struct wire_ipv4 *)quote;
+    enum ipv4_check_result check = ipv4_check(quote, quote_bytes);
+    return (check == IPV4_CHECK_OK || check == IPV4_CHECK_TOTAL_LENGTH) &&
+           ip->protocol == protocol && ipv4_fragment_off_bytes(ip) == 0 &&
+           ip->src_be32 == stack->ip_be32;
+}
+
 /* The quote must be a UDP datagram this host sent: header, then at least the eight bytes that
  * RFC 792 promises, ports among them. */
 static struct udp_socket *icmp_quoted_socket(const struct stack *stack, const uint8_t *quote,
                                              uint32_t quote_bytes)
 {
     const struct wire_ipv4 *ip = (const struct wire_ipv4 *)quote;
-    /* Only the start of the packet is quoted: its total length points beyond the data. */
-    enum ipv4_check_result check = ipv4_check(quote, quote_bytes);
-    if (check != IPV4_CHECK_OK && check != IPV4_CHECK_TOTAL_LENGTH) {
+    if (!icmp_quote_ok(stack, quote, quote_bytes, IPV4_PROTOCOL_UDP) ||
+        quote_bytes - ipv4_header_bytes(ip) < UDP_HEADER_BYTES) {
         return NULL;
     }
     uint32_t header_bytes = ipv4_header_bytes(ip);
-    if (quote_bytes - header_bytes < UDP_HEADER_BYTES || ip->protocol != IPV4_PROTOCOL_UDP ||
-        ip->src_be32 != stack->ip_be32) {
-        return NULL;
-    }
     const struct wire_udp *udp = (const struct wire_udp *)(quote + header_bytes);
     return udp_demux(stack, ip->src_be32, udp->src_port_be16, ip->dst_be32, udp->dst_port_be16);
 }
@@ -139,9 +176,7 @@ static bool icmp_quoted_segment(struct stack *stack, const struct wire_icmp *hea
                                 const uint8_t *quote, uint32_t quote_bytes)
 {
     const struct wire_ipv4 *ip = (const struct wire_ipv4 *)quote;
-    enum ipv4_check_result check = ipv4_check(quote, quote_bytes);
-    if ((check != IPV4_CHECK_OK && check != IPV4_CHECK_TOTAL_LENGTH) ||
-        ip->protocol != IPV4_PROTOCOL_TCP || ip->src_be32 != stack->ip_be32) {
+    if (!icmp_quote_ok(stack, quote, quote_bytes, IPV4_PROTOCOL_TCP)) {
         return false;
     }
     uint32_t header_bytes = ipv4_header_bytes(ip);

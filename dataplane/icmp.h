@@ -32,7 +32,9 @@ bool icmp_limit_pass(const struct stack *stack, struct icmp_limit *limit);
 void icmp_init(struct stack *stack);
 /* handed: by another queue, not by the NIC. */
 void icmp_input(struct stack *stack, const struct ipv4_packet *packet, bool handed);
-/* Answers packet with destination unreachable, unless RFC 1122 3.2.2 or the rate forbids it. */
-void icmp_send_unreachable(struct stack *stack, const struct ipv4_packet *packet, uint8_t code);
+/* Answers packet, or the first fragment of one, with an error, unless RFC 1122 3.2.2 or the rate
+ * forbids it. */
+void icmp_send_error(struct stack *stack, const struct ipv4_packet *packet, uint8_t type,
+                     uint8_t code);
 
 #endif

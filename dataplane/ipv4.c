@@ -87,6 +87,32 @@ static bool ipv4_destination_ok(struct stack *stack, const struct ipv4_packet *p
     return false;
 }
 
+void ipv4_deliver(struct stack *stack, const struct ipv4_packet *packet, bool handed)
+{
+    switch (packet->header->protocol) {
+    case IPV4_PROTOCOL_UDP:
+        udp_input(stack, packet);
+        break;
+    case IPV4_PROTOCOL_TCP:
+        tcp_input(stack, packet);
+        break;
+    case IPV4_PROTOCOL_ICMP:
+        icmp_input(stack, packet, handed);
+        break;
+    case IPV4_PROTOCOL_IGMP:
+        if (stack->follower) {
+            stack_to_leader(stack, packet->pkt, handed);
+        } else {
+            igmp_input(stack, packet);
+        }
+        break;
+    default:
+        STACK_COUNT(stack, ip_protocol);
+        icmp_send_error(stack, packet, ICMP_UNREACHABLE, ICMP_UNREACHABLE_PROTOCOL);
+        break;
+    }
+}
+
 void ipv4_input(struct stack *stack, const struct pkt *pkt, bool link_group, bool handed)
 {
     const uint8_t *data = pkt->data + ETHERNET_HEADER_BYTES;
@@ -110,35 +136,22 @@ void ipv4_input(struct stack *stack, const struct pkt *pkt, bool link_group, boo
     if (!ipv4_source_ok(stack, pkt, header) || !ipv4_destination_ok(stack, &packet, link_group)) {
         return;
     }
-    if (ipv4_is_fragment(header)) {
-        STACK_COUNT(stack, ip_fragment);
-        return;
-    }
-    switch (header->protocol) {
-    case IPV4_PROTOCOL_UDP:
-        udp_input(stack, &packet);
-        break;
-    case IPV4_PROTOCOL_TCP:
-        tcp_input(stack, &packet);
-        break;
-    case IPV4_PROTOCOL_ICMP:
-        icmp_input(stack, &packet, handed);
-        break;
-    case IPV4_PROTOCOL_IGMP:
-        if (stack->follower) {
-            stack_to_leader(stack, pkt, handed);
-        } else {
-            igmp_input(stack, &packet);
-        }
-        break;
-    default:
-        STACK_COUNT(stack, ip_protocol);
-        icmp_send_unreachable(stack, &packet, ICMP_UNREACHABLE_PROTOCOL);
-        break;
+    if (__builtin_expect(ipv4_is_fragment(header), 0)) {
+        reassembly_input(stack, &packet);
+    } else {
+        ipv4_deliver(stack, &packet, handed);
     }
 }
 
-void ipv4_finish(struct stack *stack, struct pkt *pkt, const struct ipv4_send *send)
+uint16_t ipv4_next_id(struct stack *stack)
+{
+    uint16_t id = stack->ip_id;
+    stack->ip_id = (uint16_t)(id + stack->ip_id_step);
+    return id;
+}
+
+void ipv4_put_header(struct stack *stack, struct pkt *pkt, const struct ipv4_send *send,
+                     uint16_t id, uint16_t place)
 {
     bool offload = (stack->nic->caps & NIC_CAP_TX_IP_CSUM) != 0;
     uint32_t total_bytes = send->header_bytes + send->payload_bytes;
@@ -146,8 +159,8 @@ void ipv4_finish(struct stack *stack, struct pkt *pkt, const struct ipv4_send *s
         .version_ihl = (uint8_t)(0x40 | send->header_bytes / 4),
         .tos = send->tos,
         .total_len_be16 = rs_be16((uint16_t)total_bytes),
-        .id_be16 = rs_be16(stack->ip_id++),
-        .fragment_be16 = send->dont_fragment ? rs_be16(IPV4_FLAG_DF) : 0,
+        .id_be16 = rs_be16(id),
+        .fragment_be16 = rs_be16(place),
         .ttl = send->ttl,
         .protocol = send->protocol,
         .src_be32 = send->src_be32,
@@ -156,6 +169,11 @@ void ipv4_finish(struct stack *stack, struct pkt *pkt, const struct ipv4_send *s
     ipv4_emit(pkt->data + ETHERNET_HEADER_BYTES, &fields, !offload);
     pkt->flags |= offload ? PKT_TX_IP_CSUM : 0u;
     pkt->len_bytes = ETHERNET_HEADER_BYTES + total_bytes;
+}
+
+void ipv4_finish(struct stack *stack, struct pkt *pkt, const struct ipv4_send *send)
+{
+    ipv4_put_header(stack, pkt, send, ipv4_next_id(stack), send->dont_fragment ? IPV4_FLAG_DF : 0);
 }
 
 void ipv4_output_group(struct stack *stack, struct pkt *pkt, uint32_t dst_be32)
@@ -170,19 +188,30 @@ void ipv4_output_group(struct stack *stack, struct pkt *pkt, uint32_t dst_be32)
     stack_transmit(stack, pkt);
 }
 
-void ipv4_output(struct stack *stack, struct pkt *pkt, uint32_t dst_be32)
+static void ipv4_drop(struct stack *stack, struct pkt *pkts, uint32_t count, enum counter_id why)
+{
+    counter_add(&stack->counters, why, count);
+    for (uint32_t i = 0; i < count; i++) {
+        stack->nic->ops->tx_free(stack->nic, &pkts[i]);
+    }
+}
+
+void ipv4_output_train(struct stack *stack, struct pkt *pkts, uint32_t count, uint32_t dst_be32)
 {
     uint32_t next_hop_be32;
     if (!route_next_hop(stack, dst_be32, &next_hop_be32)) {
-        STACK_COUNT(stack, reply_no_route);
-        stack->nic->ops->tx_free(stack->nic, pkt);
+        ipv4_drop(stack, pkts, count, COUNTER_reply_no_route);
         return;
     }
     struct neighbour *neighbour = neighbour_get(stack, next_hop_be32);
     if (neighbour == NULL) {
-        STACK_COUNT(stack, neighbour_table_full);
-        stack->nic->ops->tx_free(stack->nic, pkt);
+        ipv4_drop(stack, pkts, count, COUNTER_neighbour_table_full);
         return;
     }
-    neighbour_send(stack, neighbour, pkt);
+    neighbour_send_train(stack, neighbour, pkts, count);
+}
+
+void ipv4_output(struct stack *stack, struct pkt *pkt, uint32_t dst_be32)
+{
+    ipv4_output_train(stack, pkt, 1, dst_be32);
 }

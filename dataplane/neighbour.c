@@ -39,6 +39,7 @@ struct neighbour_waiting {
     struct neighbour_waiting *next;
     uint64_t since_ns;
     struct pkt pkt;
+    bool tied; /* to the one behind it: fragments of one packet stay and go together */
 };
 
 static struct neighbour **neighbour_chain(const struct neighbour_table *table, uint32_t ip_be32)
@@ -100,37 +101,60 @@ static struct neighbour_waiting *waiting_take(struct stack *stack, struct neighb
     struct neighbour_waiting *waiting = entry->waiting_first;
     if (waiting != NULL) {
         entry->waiting_first = waiting->next;
-        entry->waiting_count--;
+        entry->waiting_count = (uint8_t)(entry->waiting_count - !waiting->tied);
         counter_sub(&stack->counters, COUNTER_waiting_neighbour, 1);
         waiting->next = stack->neighbours.waiting_free;
         stack->neighbours.waiting_free = waiting;
+        stack->neighbours.waiting_left++;
     }
     return waiting;
 }
 
-/* RFC 1122 2.3.2.2 wants the latest frame kept, so a full queue gives up its oldest. */
-static void neighbour_wait(struct stack *stack, struct neighbour *entry, struct pkt *pkt)
+static void waiting_add(struct stack *stack, struct neighbour *entry, const struct pkt *pkt,
+                        bool tied)
 {
     struct neighbour_table *table = &stack->neighbours;
-    if (entry->waiting_count == NEIGHBOUR_QUEUE_PKTS) {
-        struct neighbour_waiting *oldest = waiting_take(stack, entry);
-        STACK_COUNT(stack, neighbour_queue_full);
-        stack->nic->ops->tx_free(stack->nic, &oldest->pkt);
-    }
     struct neighbour_waiting *waiting = table->waiting_free;
-    if (waiting == NULL) {
-        STACK_COUNT(stack, neighbour_queue_full);
-        stack->nic->ops->tx_free(stack->nic, pkt);
-        return;
-    }
     table->waiting_free = waiting->next;
+    table->waiting_left--;
     waiting->pkt = *pkt;
     waiting->since_ns = stack->now_ns;
+    waiting->tied = tied;
     waiting->next = NULL;
     *(entry->waiting_first != NULL ? &entry->waiting_last->next : &entry->waiting_first) = waiting;
     entry->waiting_last = waiting;
-    entry->waiting_count++;
+    entry->waiting_count = (uint8_t)(entry->waiting_count + !tied);
     STACK_COUNT(stack, waiting_neighbour);
+}
+
+static void waiting_drop_oldest(struct stack *stack, struct neighbour *entry)
+{
+    struct neighbour_waiting *waiting;
+    do {
+        waiting = waiting_take(stack, entry);
+        STACK_COUNT(stack, neighbour_queue_full);
+        stack->nic->ops->tx_free(stack->nic, &waiting->pkt);
+    } while (waiting->tied);
+}
+
+/* RFC 1122 2.3.2.2 wants the latest packet kept, so a full queue gives up its oldest. */
+static void neighbour_wait(struct stack *stack, struct neighbour *entry, struct pkt *pkts,
+                           uint32_t count)
+{
+    struct neighbour_table *table = &stack->neighbours;
+    while (entry->waiting_count == NEIGHBOUR_QUEUE_PKTS ||
+           (count > table->waiting_left && entry->waiting_count > 0)) {
+        waiting_drop_oldest(stack, entry);
+    }
+    bool room = count <= table->waiting_left;
+    for (uint32_t i = 0; i < count; i++) {
+        if (room) {
+            waiting_add(stack, entry, &pkts[i], i + 1 < count);
+        } else {
+            STACK_COUNT(stack, neighbour_queue_full);
+            stack->nic->ops->tx_free(stack->nic, &pkts[i]);
+        }
+    }
 }
 
 static void neighbour_transmit(struct stack *stack, struct neighbour *entry, struct pkt *pkt)
@@ -250,7 +274,8 @@ bool neighbour_has_room(const struct stack *stack, struct neighbour *neighbour)
     return !waits;
 }
 
-void neighbour_send(struct stack *stack, struct neighbour *neighbour, struct pkt *pkt)
+void neighbour_send_train(struct stack *stack, struct neighbour *neighbour, struct pkt *pkts,
+                          uint32_t count)
 {
     neighbour->used = true;
     switch ((enum neighbour_state)neighbour->state) {
@@ -260,23 +285,32 @@ void neighbour_send(struct stack *stack, struct neighbour *neighbour, struct pkt
             neighbour->tries = 0;
             neighbour_ask(stack, neighbour);
         }
-        neighbour_transmit(stack, neighbour, pkt);
+        for (uint32_t i = 0; i < count; i++) {
+            neighbour_transmit(stack, neighbour, &pkts[i]);
+        }
         break;
     case NEIGHBOUR_PROBING:
     case NEIGHBOUR_STATIC:
-        neighbour_transmit(stack, neighbour, pkt);
+        for (uint32_t i = 0; i < count; i++) {
+            neighbour_transmit(stack, neighbour, &pkts[i]);
+        }
         break;
     case NEIGHBOUR_DEAD:
         neighbour->state = NEIGHBOUR_INCOMPLETE;
         neighbour->tries = 0;
         /* fall through */
     case NEIGHBOUR_INCOMPLETE:
-        neighbour_wait(stack, neighbour, pkt);
+        neighbour_wait(stack, neighbour, pkts, count);
         if (!neighbour->asking) {
             neighbour_ask(stack, neighbour);
         }
         break;
     }
+}
+
+void neighbour_send(struct stack *stack, struct neighbour *neighbour, struct pkt *pkt)
+{
+    neighbour_send_train(stack, neighbour, pkt, 1);
 }
 
 void neighbour_warm(const struct stack *stack, uint32_t ip_be32, struct pkt *pkt)
@@ -352,6 +386,7 @@ enum rs_status neighbour_init(struct stack *stack, const struct stack_config *co
         table->waiting[i].next = table->waiting_free;
         table->waiting_free = &table->waiting[i];
     }
+    table->waiting_left = NEIGHBOUR_WAITING_PKTS;
     for (uint32_t i = 0; i < statics; i++) {
         struct neighbour *entry = &table->entries[table->count++];
         neighbour_link(table, entry, config->neighbours[i].ip_be32);

@@ -23,8 +23,8 @@ struct stack_config;
 struct neighbour;
 struct neighbour_waiting;
 
-#define NEIGHBOUR_QUEUE_PKTS   16u  /* that wait for one neighbour */
-#define NEIGHBOUR_WAITING_PKTS 256u /* that wait for all of them */
+#define NEIGHBOUR_QUEUE_PKTS   16u  /* that wait for one neighbour, fragments counted as one */
+#define NEIGHBOUR_WAITING_PKTS 256u /* frames that wait for all of them */
 #define NEIGHBOUR_DEAD_NS      (1000 * 1000000ull)
 
 struct neighbour_table {
@@ -33,7 +33,8 @@ struct neighbour_table {
     struct neighbour *asking_first, *asking_last; /* INCOMPLETE and PROBING, by due time */
     struct neighbour_waiting *waiting;
     struct neighbour_waiting *waiting_free;
-    uint32_t count; /* entries ever used; they are filled in order */
+    uint32_t waiting_left; /* of those */
+    uint32_t count;        /* entries ever used; they are filled in order */
     uint32_t max;
     uint32_t hand;  /* where the next search for an entry to reuse starts */
     uint32_t shift; /* of the hash */
@@ -60,6 +61,9 @@ bool neighbour_is_dead(const struct stack *stack, const struct neighbour *neighb
 bool neighbour_has_room(const struct stack *stack, struct neighbour *neighbour);
 /* Takes over an IPv4 frame without Ethernet header: sends it, or lets it wait for the reply. */
 void neighbour_send(struct stack *stack, struct neighbour *neighbour, struct pkt *pkt);
+/* The same with the fragments of one packet: all of them wait, or none. */
+void neighbour_send_train(struct stack *stack, struct neighbour *neighbour, struct pkt *pkts,
+                          uint32_t count);
 /* The Ethernet header of a frame to ip, if the table knows its MAC. Changes nothing. */
 void neighbour_warm(const struct stack *stack, uint32_t ip_be32, struct pkt *pkt);
 /* ARP says that ip is at mac. Makes an entry only when asked to. True: the table knows ip. */

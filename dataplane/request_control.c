@@ -107,6 +107,8 @@ static enum rs_status request_option(struct queue *queue, struct dp_socket *sock
         return RS_OK;
     case RS_OPT_TX_STAMPS:
         return socket->home ? stamps_set(queue, socket, op->value) : RS_OK;
+    case RS_OPT_DONT_FRAGMENT:
+        return request_option_flag(&socket->udp.dont_fragment, op->value);
     default:
         return RS_BAD_OPTION;
     }

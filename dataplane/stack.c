@@ -28,6 +28,18 @@ static void stack_init_addresses(struct stack *stack, const struct stack_config 
     memcpy(stack->local_be32, config->local_be32, stack->local_count * sizeof(uint32_t));
 }
 
+/* Identifications tell a host's datagrams apart, so no two queues of a NIC use the same ones. */
+static void stack_init_ip_id(struct stack *stack)
+{
+    uint32_t step = 1;
+    while (step < stack->nic->queue_count) {
+        step *= 2; /* so that it divides 65,536 */
+    }
+    stack->ip_id_step = (uint16_t)step;
+    stack->ip_id =
+        (uint16_t)((stack_random(stack) & ~(uint64_t)(step - 1)) + stack->nic->queue_idx);
+}
+
 enum rs_status stack_create(const struct stack_config *config, struct nic *nic,
                             const struct stack_upcalls *upcalls, uint64_t now_ns,
                             struct stack **out)
@@ -43,7 +55,7 @@ enum rs_status stack_create(const struct stack_config *config, struct nic *nic,
     assert(!config->follower || upcalls->hand_over != NULL);
     stack->now_ns = now_ns;
     stack->random_state = config->random_seed;
-    stack->ip_id = (uint16_t)stack_random(stack);
+    stack_init_ip_id(stack);
     for (unsigned i = 0; i < STACK_TIMER_COUNT; i++) {
         stack->timer_due_ns[i] = STACK_NEVER;
     }
@@ -68,9 +80,13 @@ enum rs_status stack_create(const struct stack_config *config, struct nic *nic,
     if (status != RS_OK) {
         goto free_members;
     }
-    status = tcp_stack_init(stack, &config->tcp);
+    status = reassembly_init(stack, config);
     if (status != RS_OK) {
         goto free_igmp;
+    }
+    status = tcp_stack_init(stack, &config->tcp);
+    if (status != RS_OK) {
+        goto free_reassembly;
     }
     arp_init(stack);
     if (stack->wire) {
@@ -79,6 +95,8 @@ enum rs_status stack_create(const struct stack_config *config, struct nic *nic,
     *out = stack;
     return RS_OK;
 
+free_reassembly:
+    reassembly_destroy(stack);
 free_igmp:
     igmp_destroy(stack);
 free_members:
@@ -102,6 +120,7 @@ void stack_destroy(struct stack *stack)
         stack->nic->ops->tx_free(stack->nic, pkt);
     }
     tcp_stack_destroy(stack);
+    reassembly_destroy(stack);
     igmp_destroy(stack);
     membership_destroy(stack);
     neighbour_destroy(stack);
@@ -287,6 +306,9 @@ static void stack_fixed_timers(struct stack *stack)
     if (stack_timer_take(stack, STACK_TIMER_IGMP)) {
         igmp_timer(stack);
     }
+    if (stack_timer_take(stack, STACK_TIMER_REASSEMBLY)) {
+        reassembly_timer(stack);
+    }
 }
 
 void stack_timers(struct stack *stack)
@@ -336,9 +358,14 @@ static uint32_t tx_queued(const struct stack *stack)
     return stack->tx_tail - stack->tx_head;
 }
 
+bool stack_tx_room(const struct stack *stack, uint32_t pkts)
+{
+    return tx_queued(stack) + pkts <= STACK_TX_HIGH_WATER_PKTS;
+}
+
 bool stack_tx_ready(const struct stack *stack)
 {
-    return tx_queued(stack) < STACK_TX_HIGH_WATER_PKTS;
+    return stack_tx_room(stack, 1);
 }
 
 void stack_transmit(struct stack *stack, struct pkt *pkt)

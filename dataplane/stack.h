@@ -128,6 +128,8 @@ struct stack_config {
     uint32_t neighbours_max; /* cache entries */
     uint32_t sockets_max;    /* UDP sockets of this queue, sizes the demux table */
     uint32_t memberships_max;
+    uint32_t
+        reassemblies_max; /* datagrams whose fragments may be under way; 0: fragments are refused */
     uint64_t
         arp_reachable_ns; /* an entry older than this is probed before its next use stays trusted */
     uint64_t arp_retry_ns; /* between requests */

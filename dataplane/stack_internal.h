@@ -11,6 +11,7 @@
 #include "dataplane/igmp.h"
 #include "dataplane/membership.h"
 #include "dataplane/neighbour.h"
+#include "dataplane/reassembly.h"
 #include "dataplane/route.h"
 #include "dataplane/stack.h"
 #include "dataplane/tcp_internal.h"
@@ -29,7 +30,13 @@
 static_assert((STACK_TX_QUEUE_PKTS & (STACK_TX_QUEUE_PKTS - 1)) == 0, "a ring masks its index");
 static_assert(STACK_TX_HIGH_WATER_PKTS < STACK_TX_QUEUE_PKTS, "room above the mark");
 
-enum stack_timer { STACK_TIMER_ARP, STACK_TIMER_NEIGHBOUR, STACK_TIMER_IGMP, STACK_TIMER_COUNT };
+enum stack_timer {
+    STACK_TIMER_ARP,
+    STACK_TIMER_NEIGHBOUR,
+    STACK_TIMER_IGMP,
+    STACK_TIMER_REASSEMBLY,
+    STACK_TIMER_COUNT
+};
 
 struct stack {
     /* what nearly every datagram touches */
@@ -40,10 +47,11 @@ struct stack {
     uint32_t ip_be32;
     uint32_t broadcast_be32; /* of our subnet; 0: none */
     uint8_t mac[6];
-    bool wire;     /* there is a NIC that moves frames, and an address to use on it */
-    bool follower; /* ARP and IGMP are the leader's */
-    bool leads;    /* there are followers */
-    uint16_t ip_id;
+    bool wire;           /* there is a NIC that moves frames, and an address to use on it */
+    bool follower;       /* ARP and IGMP are the leader's */
+    bool leads;          /* there are followers */
+    uint16_t ip_id;      /* of the next packet */
+    uint16_t ip_id_step; /* what the NIC's queues share the numbers by */
     struct stack_upcalls upcalls;
     struct udp_table udp;
     struct membership_table members;
@@ -56,6 +64,7 @@ struct stack {
     struct arp_state arp;
     struct icmp_state icmp;
     struct igmp_state igmp;
+    struct reassembly_table reassembly;
     uint64_t timer_due_ns[STACK_TIMER_COUNT];
     uint64_t next_timer_ns; /* the least of timer_due_ns */
     uint64_t notice_due_ns[STACK_NOTICE_COUNT];
@@ -75,6 +84,8 @@ struct stack {
 
 /* Takes over a complete frame and queues it for the NIC. Pads it to the least Ethernet length. */
 void stack_transmit(struct stack *stack, struct pkt *pkt);
+/* Whether stack_tx_ready lets so many frames more be queued. */
+bool stack_tx_room(const struct stack *stack, uint32_t pkts);
 /* A frame finds no buffer, or no room in the transmit queue. True: the NIC is stuck, the frame
  * shall be dropped; false: it may wait. */
 bool stack_tx_missed(struct stack *stack);

@@ -56,7 +56,7 @@ uint32_t steer_quoted(const struct nic_steering *steering, const uint8_t *quote,
     /* Only the start of the packet is quoted: its total length points beyond the data. */
     enum ipv4_check_result check = ipv4_check(quote, quote_bytes);
     if ((check != IPV4_CHECK_OK && check != IPV4_CHECK_TOTAL_LENGTH) ||
-        ip->protocol != IPV4_PROTOCOL_TCP || ipv4_is_fragment(ip) ||
+        ip->protocol != IPV4_PROTOCOL_TCP || ipv4_fragment_off_bytes(ip) != 0 ||
         quote_bytes - ipv4_header_bytes(ip) < PORTS_BYTES) {
         return STEER_NO_QUEUE;
     }

@@ -392,7 +392,7 @@ void udp_input(struct stack *stack, const struct ipv4_packet *packet)
                                               ip->src_be32, header->src_port_be16);
         if (socket == NULL) {
             STACK_COUNT(stack, udp_no_socket);
-            icmp_send_unreachable(stack, packet, ICMP_UNREACHABLE_PORT);
+            icmp_send_error(stack, packet, ICMP_UNREACHABLE, ICMP_UNREACHABLE_PORT);
         } else if (udp_offer(stack, socket, &datagram)) {
             STACK_COUNT(stack, rx_delivered);
         } else {
@@ -417,7 +417,7 @@ void udp_input(struct stack *stack, const struct ipv4_packet *packet)
 void udp_report_unsent(struct stack *stack, const struct pkt *pkt, enum rs_status error)
 {
     const struct wire_ipv4 *ip = (const struct wire_ipv4 *)(pkt->data + ETHERNET_HEADER_BYTES);
-    if (ip->protocol != IPV4_PROTOCOL_UDP) {
+    if (ip->protocol != IPV4_PROTOCOL_UDP || ipv4_fragment_off_bytes(ip) != 0) {
         return;
     }
     const struct wire_udp *header = (const struct wire_udp *)(pkt->data + IPV4_PAYLOAD_OFF);
@@ -483,6 +483,7 @@ static void udp_build(struct stack *stack, const struct udp_socket *socket,
                     .protocol = IPV4_PROTOCOL_UDP,
                     .ttl = out->ttl,
                     .tos = out->tos,
+                    .dont_fragment = socket->dont_fragment,
                     .header_bytes = IPV4_HEADER_BYTES,
                     .payload_bytes = udp_bytes,
                 });
@@ -581,8 +582,28 @@ static enum rs_status udp_fanout_continue(struct stack *stack, struct udp_socket
     return RS_OK;
 }
 
-/* To the wire and to local receivers, the first of these from the frame, so that all are the same
- * bytes. */
+static bool udp_fits_link(const struct stack *stack, const struct udp_out *out)
+{
+    return out->len_bytes <= stack->nic->mtu_bytes - UDP_OVERHEAD_BYTES;
+}
+
+/* False: no room now. out->payload becomes the frame's, so that wire and local receivers get the
+ * same bytes; what has no frame of its own has left already. */
+static bool udp_group_prepare(struct stack *stack, const struct udp_socket *socket,
+                              struct udp_out *out, struct pkt *pkt)
+{
+    pkt->data = NULL;
+    if (!udp_fits_link(stack, out)) {
+        return udp_group_train(stack, socket, out) == RS_OK;
+    }
+    if (!stack_tx_ready(stack) || !stack->nic->ops->tx_alloc(stack->nic, pkt)) {
+        return false;
+    }
+    udp_build(stack, socket, out, pkt);
+    out->payload = pkt->data + UDP_PAYLOAD_OFF;
+    return true;
+}
+
 static enum rs_status udp_send_group(struct stack *stack, struct udp_socket *socket,
                                      struct udp_out *out, uint8_t flags, struct udp_fanout *fanout)
 {
@@ -593,15 +614,11 @@ static enum rs_status udp_send_group(struct stack *stack, struct udp_socket *soc
         fanout->looks_left--; /* asking is not for nothing */
         return RS_WOULD_BLOCK;
     }
-    if (leaves && (!stack_tx_ready(stack) || !stack->nic->ops->tx_alloc(stack->nic, &pkt))) {
+    if (leaves && !udp_group_prepare(stack, socket, out, &pkt)) {
         if (!stack_tx_missed(stack)) {
             return RS_WOULD_BLOCK;
         }
         leaves = false;
-    }
-    if (leaves) {
-        udp_build(stack, socket, out, &pkt);
-        out->payload = pkt.data + UDP_PAYLOAD_OFF;
     }
     struct udp_datagram datagram = udp_out_datagram(stack, socket, out, flags);
     udp_fanout_begin(stack, &datagram, fanout);
@@ -609,9 +626,9 @@ static enum rs_status udp_send_group(struct stack *stack, struct udp_socket *soc
         capture_udp(stack->capture, stack->now_ns, &datagram);
     }
     bool done = udp_deliver_group(stack, &datagram, true, fanout);
-    if (leaves) {
+    if (leaves && pkt.data != NULL) {
         ipv4_output_group(stack, &pkt, out->dst_be32);
-    } else {
+    } else if (!leaves) {
         udp_stamp(stack, out);
     }
     if (!done) {
@@ -634,6 +651,19 @@ static enum rs_status udp_send_missed(struct stack *stack)
     return RS_OK;
 }
 
+static __attribute__((noinline)) enum rs_status udp_send_train(struct stack *stack,
+                                                               const struct udp_socket *socket,
+                                                               const struct udp_out *out,
+                                                               struct neighbour *neighbour)
+{
+    struct fragment_train train;
+    enum rs_status status = udp_build_train(stack, socket, out, &train);
+    if (status == RS_OK) {
+        neighbour_send_train(stack, neighbour, train.pkts, train.count);
+    }
+    return status == RS_WOULD_BLOCK ? udp_send_missed(stack) : status;
+}
+
 static enum rs_status udp_send_wire(struct stack *stack, struct udp_socket *socket,
                                     const struct udp_out *out)
 {
@@ -654,6 +684,9 @@ static enum rs_status udp_send_wire(struct stack *stack, struct udp_socket *sock
         STACK_COUNT(stack, send_neighbour_dead);
         return RS_HOST_UNREACHABLE;
     }
+    if (__builtin_expect(!udp_fits_link(stack, out), 0)) {
+        return udp_send_train(stack, socket, out, neighbour);
+    }
     struct pkt pkt;
     if (!stack->nic->ops->tx_alloc(stack->nic, &pkt)) {
         return udp_send_missed(stack);
@@ -668,8 +701,8 @@ static enum rs_status udp_send_by_kind(struct stack *stack, struct udp_socket *s
 {
     enum route_kind kind = route_classify(stack, out->dst_be32);
     bool stays = kind == ROUTE_LOCAL || !stack->wire;
-    uint32_t max_bytes = stays ? RS_DGRAM_MAX_BYTES : stack->nic->mtu_bytes - UDP_OVERHEAD_BYTES;
-    if (out->len_bytes > max_bytes) {
+    if (out->len_bytes > RS_DGRAM_MAX_BYTES ||
+        (socket->dont_fragment && !stays && !udp_fits_link(stack, out))) {
         STACK_COUNT(stack, send_too_big);
         return RS_MESSAGE_SIZE;
     }
@@ -753,9 +786,8 @@ static void udp_warm_wire(struct stack *stack, const struct udp_socket *socket,
     const uint16_t ip_id = stack->ip_id;
     uint32_t next_hop_be32;
     struct pkt pkt;
-    if (out->len_bytes > stack->nic->mtu_bytes - UDP_OVERHEAD_BYTES ||
-        !route_next_hop(stack, out->dst_be32, &next_hop_be32) || !stack_tx_ready(stack) ||
-        !stack->nic->ops->tx_alloc(stack->nic, &pkt)) {
+    if (!udp_fits_link(stack, out) || !route_next_hop(stack, out->dst_be32, &next_hop_be32) ||
+        !stack_tx_ready(stack) || !stack->nic->ops->tx_alloc(stack->nic, &pkt)) {
         return;
     }
     udp_build(stack, socket, out, &pkt);

@@ -58,6 +58,7 @@ struct udp_socket {
     uint8_t ttl;         /* default 128, as Windows */
     uint8_t tos;
     uint8_t multicast_ttl; /* default 1 */
+    bool dont_fragment;    /* default false: what is larger than the link leaves as fragments */
     uint32_t bound_be32;   /* what bind said; comes back when connect is dissolved */
     struct udp_membership *memberships;
     struct udp_socket *port_next; /* all sockets of one local port, for broadcasts; udp.c only */
@@ -91,11 +92,11 @@ uint32_t udp_socket_membership_count(const struct udp_socket *socket);
  * Sends one datagram. dst_be32 0: the connected peer. payload may be client-written memory; it is
  * read once. Local destinations are delivered before this returns and never leave the process.
  * RS_OK also when the datagram was dropped and counted (no receiver, receiver full);
- * RS_WOULD_BLOCK: no transmit buffer now, nothing was done, ask again; RS_MESSAGE_SIZE: does not
- * fit the NIC's MTU (local: RS_DGRAM_MAX_BYTES); RS_ACCESS: broadcast not allowed;
- * RS_DEST_REQUIRED; RS_NET_UNREACHABLE; RS_HOST_UNREACHABLE: the neighbour is known dead;
- * RS_ADDR_NOT_AVAILABLE: the source is not an address of ours, or cannot go where it shall.
- * control: NULL: as the socket does.
+ * RS_WOULD_BLOCK: no transmit buffer now, nothing was done, ask again; RS_MESSAGE_SIZE: more
+ * than RS_DGRAM_MAX_BYTES, or than the NIC's MTU when the socket wants no fragments; RS_ACCESS:
+ * broadcast not allowed; RS_DEST_REQUIRED; RS_NET_UNREACHABLE; RS_HOST_UNREACHABLE: the neighbour
+ * is known dead; RS_ADDR_NOT_AVAILABLE: the source is not an address of ours, or cannot go where
+ * it shall. control: NULL: as the socket does.
  */
 RS_CHECK_RESULT enum rs_status udp_send(struct stack *stack, struct udp_socket *socket,
                                         uint32_t dst_be32, uint16_t dst_port_be16,

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/fragment.h"
 #include "dataplane/ipv4.h"
 #include "dataplane/udp.h"
 
@@ -65,6 +66,14 @@ static inline void udp_out_mark(const struct udp_out *out, struct pkt *pkt)
         pkt->stamp = out->control->stamp;
     }
 }
+
+/* The datagram as fragments, ready for fragment_output. RS_WOULD_BLOCK, RS_MESSAGE_SIZE. */
+RS_CHECK_RESULT enum rs_status udp_build_train(struct stack *stack, const struct udp_socket *socket,
+                                               const struct udp_out *out,
+                                               struct fragment_train *train);
+/* The same, sent to the group that is its destination; members here are not its affair. */
+RS_CHECK_RESULT enum rs_status udp_group_train(struct stack *stack, const struct udp_socket *socket,
+                                               const struct udp_out *out);
 
 /* Offers the datagram to one socket and counts. True: taken. */
 bool udp_offer(struct stack *stack, struct udp_socket *socket, const struct udp_datagram *datagram);

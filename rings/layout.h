@@ -382,9 +382,10 @@ enum rs_option {
     RS_OPT_CONGESTION,       /* before CONNECT or LISTEN: 0 the queue's, 1 CUBIC, 2 none */
     RS_OPT_ACK_IMMEDIATE,    /* 0 or 1 */
     /* of datagram sockets again */
-    RS_OPT_RECV_CONTROL, /* RS_CONTROL_*: what records shall say beside the usual */
-    RS_OPT_TX_STAMPS,    /* transmit timestamps kept until they are asked for, 0..RS_TX_STAMPS_MAX;
-                            a change forgets those that are */
+    RS_OPT_RECV_CONTROL,  /* RS_CONTROL_*: what records shall say beside the usual */
+    RS_OPT_TX_STAMPS,     /* transmit timestamps kept until they are asked for, 0..RS_TX_STAMPS_MAX;
+                             a change forgets those that are */
+    RS_OPT_DONT_FRAGMENT, /* 0 or 1 */
     RS_OPT_COUNT
 };
 

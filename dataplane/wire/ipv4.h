@@ -12,6 +12,8 @@
 enum {
     IPV4_HEADER_BYTES = 20, /* without options */
     IPV4_HEADER_MAX_BYTES = 60,
+    IPV4_TOTAL_MAX_BYTES = 65535,
+    IPV4_FRAGMENT_UNIT_BYTES = 8, /* every fragment but the last has a multiple of it */
     IPV4_PROTOCOL_ICMP = 1,
     IPV4_PROTOCOL_IGMP = 2,
     IPV4_PROTOCOL_TCP = 6,
@@ -83,6 +85,17 @@ static inline bool ipv4_checksum_ok(const struct wire_ipv4 *header)
 static inline bool ipv4_is_fragment(const struct wire_ipv4 *header)
 {
     return (header->fragment_be16 & rs_be16(IPV4_FLAG_MF | IPV4_OFFSET_MASK)) != 0;
+}
+
+/* Where a fragment's payload begins in that of its datagram. */
+static inline uint32_t ipv4_fragment_off_bytes(const struct wire_ipv4 *header)
+{
+    return (rs_be16(header->fragment_be16) & (uint32_t)IPV4_OFFSET_MASK) * IPV4_FRAGMENT_UNIT_BYTES;
+}
+
+static inline bool ipv4_fragment_is_last(const struct wire_ipv4 *header)
+{
+    return (header->fragment_be16 & rs_be16(IPV4_FLAG_MF)) == 0;
 }
 
 /* Classes of addresses (RFC 1122 section 3.2.1.3, RFC 1112, RFC 6890). */

@@ -206,9 +206,9 @@ RS_CHECK_RESULT enum rs_status client_shutdown(struct client_socket *socket, uin
  * READABLE: a receive, or accept, does not block. WRITABLE: nor does a send; of a stream only once
  * it is connected. ERROR: an error waits; of a stream: the attempt to connect failed, or the
  * connection is over. Streams also: CONNECTED, END (the peer has sent its last byte), URGENT (an
- * urgent byte waits to be read out of band), FAILED (the attempt to connect failed). DATA: a receive
- * would take bytes or a datagram (or its error), or accept a connection; at a stream's end it is
- * false, where READABLE is true.
+ * urgent byte waits to be read out of band), FAILED (the attempt to connect failed). DATA: a
+ * receive would take bytes or a datagram (or its error), or accept a connection; at a stream's end
+ * it is false, where READABLE is true.
  */
 #define CLIENT_POLL_URGENT 0x10000u
 #define CLIENT_POLL_FAILED 0x20000u

@@ -152,8 +152,8 @@ struct client {
     struct rs_channel_client *channel_clients;
     uint32_t slot; /* column of client_thread.channels */
     uint32_t limit_sockets, limit_channels, queue_count, request_slots, hint_slots;
-    /* Largest datagram that leaves the host, MTU less IPv4 and UDP headers: by each queue's NIC,
-     * and by any. */
+    /* Largest datagram that leaves the host in one packet, MTU less IPv4 and UDP headers: by each
+     * queue's NIC, and by any. */
     uint32_t queue_max_bytes[RS_QUEUES_MAX];
     uint32_t wire_max_bytes;
     bool yield_in_spin;
@@ -474,6 +474,8 @@ RS_CHECK_RESULT enum rs_status client_socket_go_live(struct client_socket *socke
  * are not touched. */
 void client_socket_take_place(struct client_socket *socket, uint32_t idx, uint32_t generation,
                               uint32_t queue_idx);
+/* send_lock held: how large a datagram that leaves the host may be. */
+void client_socket_set_wire_max(struct client_socket *socket, bool dont_fragment);
 /* Copies and checks the descriptor; its addresses become the socket's. */
 RS_CHECK_RESULT enum rs_status client_socket_read_desc(struct client_socket *socket,
                                                        struct rs_socket_desc *desc);

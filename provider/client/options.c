@@ -42,6 +42,7 @@ static const struct option_rule option_rules[RS_OPT_COUNT] = {
     [RS_OPT_ACK_IMMEDIATE] = {0, 1, 0, OPTION_STREAM},
     [RS_OPT_RECV_CONTROL] = {0, RS_CONTROL_ALL, 0, OPTION_DGRAM},
     [RS_OPT_TX_STAMPS] = {0, RS_TX_STAMPS_MAX, 0, OPTION_DGRAM},
+    [RS_OPT_DONT_FRAGMENT] = {0, 1, 0, OPTION_DGRAM},
 };
 static_assert(RS_OPT_COUNT <= 32, "client_socket.options_set has a bit for each");
 
@@ -86,6 +87,8 @@ static void option_apply(struct client_socket *socket, enum rs_option option, ui
     client_send_lock(socket);
     if (option == RS_OPT_BROADCAST) {
         socket->broadcast = value != 0;
+    } else if (option == RS_OPT_DONT_FRAGMENT) {
+        client_socket_set_wire_max(socket, value != 0);
     } else if (option == RS_OPT_SNDBUF && client_is_stream(socket)) {
         socket->out.limit_bytes = client_stream_send_limit(value, socket->out.size_bytes);
         atomic_store_explicit(&socket->send_limit_bytes, socket->out.limit_bytes,

@@ -57,8 +57,8 @@ enum rs_status client_interface_addr(const struct client *client, uint32_t idx, 
     return RS_OK;
 }
 
-/* A datagram that leaves the host must fit the NIC's MTU; one to an address of this host need not.
- */
+/* A datagram that leaves the host must fit the NIC's MTU where its socket wants no fragments
+ * (RS_OPT_DONT_FRAGMENT); one to an address of this host need not. */
 static bool send_too_long(const struct client_socket *socket, uint32_t dst_be32, uint32_t len_bytes)
 {
     const struct client *client = socket->client;

@@ -196,7 +196,7 @@ static enum rs_status session_attach(struct client *client, const struct client_
     return session_tell_mapped(client, 1);
 }
 
-/* The largest datagram that each queue's NIC takes, and any of them. */
+/* The largest datagram that each queue's NIC takes in one packet, and any of them. */
 static void session_set_mtus(struct client *client)
 {
     client->wire_max_bytes = 0;

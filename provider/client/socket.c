@@ -69,15 +69,18 @@ enum rs_status client_socket_open(struct client_socket *socket, uint32_t local_b
     return RS_OK;
 }
 
-/* A socket bound to an address of ours leaves by that NIC, another one by any. */
-static uint32_t socket_wire_max_bytes(const struct client *client,
-                                      const struct rs_socket_desc *desc)
+void client_socket_set_wire_max(struct client_socket *socket, bool dont_fragment)
 {
-    uint32_t home_idx = desc->home_queue_idx;
-    uint32_t local_be32 = desc->local.ip.v4_be32;
-    return local_be32 != 0 && local_be32 == client->queues[home_idx].ip_be32
-               ? client->queue_max_bytes[home_idx]
-               : client->wire_max_bytes;
+    const struct client *client = socket->client;
+    uint32_t home_idx = socket->home_queue_idx;
+    if (!dont_fragment) {
+        socket->wire_max_bytes = RS_DGRAM_MAX_BYTES;
+    } else if (socket->local_be32 != 0 && home_idx < client->queue_count &&
+               socket->local_be32 == client->queues[home_idx].ip_be32) {
+        socket->wire_max_bytes = client->queue_max_bytes[home_idx];
+    } else {
+        socket->wire_max_bytes = client->wire_max_bytes;
+    }
 }
 
 enum rs_status client_socket_read_desc(struct client_socket *socket, struct rs_socket_desc *desc)
@@ -93,7 +96,7 @@ enum rs_status client_socket_read_desc(struct client_socket *socket, struct rs_s
     socket->peer = desc->peer;
     client_send_lock(socket);
     socket->local_be32 = desc->local.ip.v4_be32;
-    socket->wire_max_bytes = socket_wire_max_bytes(socket->client, desc);
+    client_socket_set_wire_max(socket, client_option_value(socket, RS_OPT_DONT_FRAGMENT) != 0);
     socket->peer_be32 = desc->peer.family == RS_FAMILY_IPV4 ? desc->peer.ip.v4_be32 : 0;
     socket->peer_port_be16 = desc->peer.port_be16;
     client_send_unlock(socket);

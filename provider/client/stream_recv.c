@@ -152,8 +152,8 @@ static uint32_t in_available(struct stream_recv *call)
     return before < ready ? before : ready;
 }
 
-/* Nothing in the ring: RS_OK is the end of the stream. A reset behind it (an answer to what was sent
- * to a closed peer) is told: the connection did not end in order. */
+/* Nothing in the ring: RS_OK is the end of the stream. A reset behind it (an answer to what was
+ * sent to a closed peer) is told: the connection did not end in order. */
 static enum rs_status in_empty(struct client_socket *socket, uint32_t level)
 {
     const uint32_t ended = RS_LEVEL_CONNECTED | RS_LEVEL_END;

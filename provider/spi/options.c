@@ -8,8 +8,6 @@
 #include "provider/spi/catalog.h"
 #include "provider/spi/spi.h"
 
-#define IP_UDP_HEADER_BYTES 28u
-
 /* ---- plain options ---- */
 
 enum option_kind {
@@ -314,15 +312,6 @@ static int protocol_get(const struct spi_socket *socket, bool wide, char *value,
     return spi_option_answer(value, value_bytes, &narrow, sizeof(narrow));
 }
 
-/* The largest datagram that can leave the host in one packet. */
-static DWORD message_most_bytes(const struct spi_socket *socket)
-{
-    struct client_info info;
-    client_get_info(socket->session->client, &info);
-    DWORD bytes = info.mtu_bytes > IP_UDP_HEADER_BYTES ? info.mtu_bytes - IP_UDP_HEADER_BYTES : 0;
-    return bytes < RS_DGRAM_MAX_BYTES ? bytes : RS_DGRAM_MAX_BYTES;
-}
-
 static int socket_level_get(struct spi_socket *socket, int name, char *value, LPINT value_bytes)
 {
     switch (name) {
@@ -337,7 +326,7 @@ static int socket_level_get(struct spi_socket *socket, int name, char *value, LP
                             (DWORD)spi_wsa_error(client_take_error(socket->core)));
     case SO_MAX_MSG_SIZE: /* has no meaning for streams */
         return socket->stream ? WSAENOPROTOOPT
-                              : answer_dword(value, value_bytes, message_most_bytes(socket));
+                              : answer_dword(value, value_bytes, RS_DGRAM_MAX_BYTES);
     case SO_PROTOCOL_INFOW:
         return protocol_get(socket, true, value, value_bytes);
     case SO_PROTOCOL_INFOA:

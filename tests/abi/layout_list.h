@@ -359,6 +359,7 @@
     CONSTANT(RS_OPT_ACK_IMMEDIATE)                      \
     CONSTANT(RS_OPT_RECV_CONTROL)                       \
     CONSTANT(RS_OPT_TX_STAMPS)                          \
+    CONSTANT(RS_OPT_DONT_FRAGMENT)                      \
     CONSTANT(RS_CONTROL_ADDRESS)                        \
     CONSTANT(RS_CONTROL_STAMP)                          \
     CONSTANT(RS_CONTROL_ALL)                            \

@@ -63,7 +63,7 @@ static struct {
     uint64_t now_ns;
     uint32_t room; /* deliveries that succeed */
     bool follower; /* the stack is of queue 1 */
-    bool handed;   /* the frame that goes in now was handed over */
+    bool handed;   /* the frame that goes in now was handed over, and is whole */
     struct nic *nics[2];
     uint8_t digest;
 } world;
@@ -157,6 +157,7 @@ static void world_make(uint8_t options)
         .arp_retry_ns = 1000000000ull,
         .arp_tries = 2,
         .igmp_version = (options & 16) != 0 ? 2 : 3,
+        .reassemblies_max = (options & 8) != 0 ? 2 : 0,
         .random_seed = options,
         .neighbours = {{0x0900000au, {2, 0, 10, 0, 0, 9}}},
         .neighbour_count = (options & 32) != 0 ? 1 : 0,
@@ -196,7 +197,8 @@ static void world_drain(void)
 }
 
 /* Puts right what a random frame never has: bit 0 our MAC, 1 our IP, 2 IPv4 lengths and checksum,
- * 3 the checksum of the payload, 4 ethertype IPv4, 5 a sane source. */
+ * 3 the checksum of the payload, 4 ethertype IPv4, 5 a sane source. An odd TTL: it is a fragment,
+ * of one of two datagrams, and its place in it is left alone. */
 static void frame_repair(uint8_t *frame, uint32_t len, uint8_t bits)
 {
     struct wire_ipv4 *ip = (struct wire_ipv4 *)(frame + ETHERNET_HEADER_BYTES);
@@ -227,12 +229,14 @@ static void frame_repair(uint8_t *frame, uint32_t len, uint8_t bits)
     }
     ip->version_ihl = (uint8_t)(0x40 | header_bytes / 4);
     ip->total_len_be16 = rs_be16((uint16_t)room);
-    ip->fragment_be16 &= rs_be16(IPV4_FLAG_DF);
+    bool fragment = (ip->ttl & 1) != 0;
+    ip->fragment_be16 &= rs_be16(fragment ? IPV4_FLAG_MF | 0x1f : IPV4_FLAG_DF);
+    ip->id_be16 &= fragment ? 1 : UINT16_MAX;
     ip->checksum_be16 = 0;
     ip->checksum_be16 = checksum_finish(checksum_add(0, ip, header_bytes));
     uint8_t *payload = (uint8_t *)ip + header_bytes;
     uint32_t payload_bytes = room - header_bytes;
-    if ((bits & 8) == 0 || payload_bytes < 8) {
+    if ((bits & 8) == 0 || payload_bytes < 8 || ipv4_is_fragment(ip)) {
         return;
     }
     if (ip->protocol == IPV4_PROTOCOL_UDP) {
@@ -246,6 +250,12 @@ static void frame_repair(uint8_t *frame, uint32_t len, uint8_t bits)
         message->checksum_be16 = 0;
         message->checksum_be16 = checksum_finish(checksum_add(0, payload, payload_bytes));
     }
+}
+
+static bool frame_is_fragment(const uint8_t *frame, uint32_t len)
+{
+    return len >= ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES &&
+           ipv4_is_fragment((const struct wire_ipv4 *)(frame + ETHERNET_HEADER_BYTES));
 }
 
 static void step_frame(struct input *in, bool handed)
@@ -267,7 +277,7 @@ static void step_frame(struct input *in, bool handed)
         pkt.flags = PKT_RX_IP_CSUM_GOOD | PKT_RX_L4_CSUM_GOOD;
     }
     MUST(steer_frame(world.nic->steering, frame, len) < world.nic->queue_count);
-    world.handed = handed;
+    world.handed = handed && !frame_is_fragment(frame, len);
     if (handed) {
         stack_input_handed(world.stack, &pkt);
     } else {
@@ -314,6 +324,7 @@ static void step_socket(struct input *in)
         socket->broadcast = !socket->broadcast;
         socket->multicast_loop = (what & 8) != 0;
         socket->multicast_ttl = what & 4;
+        socket->dont_fragment = (what & 12) == 12;
         break;
     default:
         udp_socket_close(world.stack, socket);
@@ -325,11 +336,11 @@ static void step_socket(struct input *in)
 
 static void step_send(struct input *in)
 {
-    static const uint8_t payload[2048];
+    static const uint8_t payload[RS_DGRAM_MAX_BYTES];
     uint8_t what = take(in);
     uint8_t where = take(in);
     struct udp_socket *socket = &world.sockets[(what >> 4) % SOCKETS];
-    uint32_t len = (uint32_t)(what & 15) * 100;
+    uint32_t len = (uint32_t)(what & 15) * ((where & 64) != 0 ? 4367 : 100);
     enum rs_status status =
         udp_send(world.stack, socket, addresses[where & 15],
                  rs_be16((uint16_t)(7000 + (where >> 4 & 3))), payload, len, NULL);

@@ -177,11 +177,40 @@ static void echo_sizes(void)
             break;
         }
     }
+    NEED(client_set_option(socket, RS_OPT_DONT_FRAGMENT, 1) == RS_OK, "no fragments, please");
     enum rs_status status =
         send_to(socket, out_bytes, largest_bytes + 1, peer_be32, WIRE_PORT_ECHO);
     NEED(status == RS_MESSAGE_SIZE, "one byte too many: %s", rs_status_name(status));
     socket_close(socket);
     printf("ok echo: %u sizes, 0 to %u bytes\n", count, largest_bytes);
+}
+
+/* Larger than the link, up to the largest that UDP has: fragments both ways, each end's put
+ * together by the other. */
+static void echo_fragments(void)
+{
+    const uint32_t sizes[] = {
+        largest_bytes + 1, largest_bytes + 8, 2 * largest_bytes, 10000, 30000, 65506, 65507};
+    struct client_socket *socket = socket_on(6006);
+    for (uint32_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct client_recv_info info;
+        wire_fill(out_bytes, sizes[i], SEED, i);
+        enum rs_status status = send_to(socket, out_bytes, sizes[i], peer_be32, WIRE_PORT_ECHO);
+        NEED(status == RS_OK, "send of %u bytes: %s", sizes[i], rs_status_name(status));
+        uint32_t got = receive(socket, &info, "the echo of fragments");
+        NEED(got == sizes[i] && wire_check(in_bytes, got, SEED, i), "echo of %u bytes came as %u",
+             sizes[i], got);
+    }
+    socket_close(socket);
+    struct wire_answer answer = command((struct wire_command){.op = WIRE_PING,
+                                                              .count = 2,
+                                                              .min_bytes = 10000,
+                                                              .max_bytes = 65507,
+                                                              .dst_be32 = own_be32},
+                                        1);
+    NEED(answer.good == 2, "%u of 2 large pings: %s", answer.good, answer.text);
+    printf("ok fragments: echo of %u to 65507 bytes, pings of 10000 and 65507\n",
+           largest_bytes + 1);
 }
 
 /* Sends numbered datagrams; the kernel's sink has to get every one. */
@@ -340,6 +369,8 @@ int main(int argc, char **argv)
     printf("ok first exchange: we asked by ARP\n");
     step = "echo";
     echo_sizes();
+    step = "fragments";
+    echo_fragments();
     send_burst("send unicast", peer_be32, false);
     send_burst("send multicast", __builtin_bswap32(WIRE_GROUP), false);
     send_burst("send broadcast", broadcast_be32, true);

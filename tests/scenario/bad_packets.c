@@ -139,26 +139,6 @@ static void a_ttl_of_zero_or_one_is_no_reason_to_drop(void **state)
     }
 }
 
-static void fragments_are_counted(void **state)
-{
-    (void)state;
-    sock s = bound("any:7000");
-    struct frame frame = frame_udp(PEER ":5000", OWN ":7000", "x");
-    frame.data[20] = 0x20; /* more fragments */
-    frame_fix_ip(&frame);
-    inject(&frame);
-    frame.data[20] = 0x00; /* the last one */
-    frame.data[21] = 0x10;
-    frame_fix_ip(&frame);
-    inject(&frame);
-    frame.data[20] = 0x40; /* don't fragment: whole */
-    frame.data[21] = 0x00;
-    frame_fix_ip(&frame);
-    inject(&frame);
-    expect_count(ip_fragment, 2);
-    expect_received(s, PEER ":5000", "x");
-}
-
 static void our_own_address_as_source_is_a_spoof(void **state)
 {
     (void)state;
@@ -295,7 +275,6 @@ int main(void)
         SCRIPT(a_udp_length_beyond_the_packet),
         SCRIPT(options_are_skipped),
         SCRIPT(a_ttl_of_zero_or_one_is_no_reason_to_drop),
-        SCRIPT(fragments_are_counted),
         SCRIPT(our_own_address_as_source_is_a_spoof),
         SCRIPT(notices_come_once_a_second),
         SCRIPT(our_own_transmission_seen_again_is_no_spoof),

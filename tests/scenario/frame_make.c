@@ -71,6 +71,28 @@ struct frame frame_udp(const char *src, const char *dst, const char *text)
     return frame;
 }
 
+struct frame frame_fragment(const char *src, const char *dst, uint32_t len_bytes, uint16_t id,
+                            uint32_t off_bytes, uint32_t bytes)
+{
+    static uint8_t udp[65536];
+    struct frame frame = {.len_bytes = 0};
+    uint16_t udp_bytes = (uint16_t)(UDP_HEADER_BYTES + len_bytes);
+    assert_true(off_bytes + bytes <= udp_bytes && off_bytes % IPV4_FRAGMENT_UNIT_BYTES == 0);
+    for (uint32_t i = 0; i < len_bytes; i++) {
+        udp[UDP_HEADER_BYTES + i] = script_pattern(i);
+    }
+    udp_emit(udp, port_of(src), port_of(dst), udp_bytes);
+    ((struct wire_udp *)udp)->checksum_be16 = udp_checksum(udp, udp_bytes, ip_of(src), ip_of(dst));
+    memcpy(frame_payload(&frame), udp + off_bytes, bytes);
+    frame_ip(&frame, src, dst, IPV4_PROTOCOL_UDP, 64, bytes);
+    struct wire_ipv4 *ip = (struct wire_ipv4 *)(frame.data + ETHERNET_HEADER_BYTES);
+    ip->id_be16 = rs_be16(id);
+    ip->fragment_be16 = rs_be16((uint16_t)(off_bytes / IPV4_FRAGMENT_UNIT_BYTES |
+                                           (off_bytes + bytes < udp_bytes ? IPV4_FLAG_MF : 0)));
+    frame_fix_ip(&frame);
+    return frame;
+}
+
 struct frame frame_arp(uint16_t op, const char *sender, const char *target)
 {
     struct frame frame = {.len_bytes = ETHERNET_HEADER_BYTES + ARP_BYTES};
@@ -180,6 +202,13 @@ void frame_add_options(struct frame *frame, uint32_t bytes)
 }
 
 /* ---- made and injected ---- */
+
+void script_inject_fragment(const char *src, const char *dst, uint32_t len_bytes, uint16_t id,
+                            uint32_t off_bytes, uint32_t bytes)
+{
+    struct frame frame = frame_fragment(src, dst, len_bytes, id, off_bytes, bytes);
+    script_inject(&frame);
+}
 
 void script_inject_udp(const char *src, const char *dst, const char *text)
 {

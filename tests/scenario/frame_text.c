@@ -129,6 +129,9 @@ static void udp_text(struct text *text, const struct wire_ipv4 *ip, const uint8_
     if (ip->tos != 0) {
         say(text, " tos %u", ip->tos);
     }
+    if ((ip->fragment_be16 & rs_be16(IPV4_FLAG_DF)) != 0) {
+        say(text, " df");
+    }
 }
 
 static void icmp_text(struct text *text, const struct wire_ipv4 *ip, const uint8_t *data,
@@ -143,6 +146,8 @@ static void icmp_text(struct text *text, const struct wire_ipv4 *ip, const uint8
         say(text, "icmp echo-reply ");
     } else if (icmp->type == ICMP_UNREACHABLE) {
         say(text, "icmp unreachable %u ", icmp->code);
+    } else if (icmp->type == ICMP_TIME_EXCEEDED) {
+        say(text, "icmp time-exceeded %u ", icmp->code);
     } else {
         say(text, "icmp type %u ", icmp->type);
     }
@@ -151,7 +156,8 @@ static void icmp_text(struct text *text, const struct wire_ipv4 *ip, const uint8
     say_ip(text, ip->dst_be32);
     say(text, " ");
     uint32_t rest_bytes = len_bytes - ICMP_HEADER_BYTES;
-    if (icmp->type == ICMP_UNREACHABLE && rest_bytes >= IPV4_HEADER_BYTES + UDP_HEADER_BYTES) {
+    bool quotes = icmp->type == ICMP_UNREACHABLE || icmp->type == ICMP_TIME_EXCEEDED;
+    if (quotes && rest_bytes >= IPV4_HEADER_BYTES + UDP_HEADER_BYTES) {
         const struct wire_ipv4 *quoted = (const struct wire_ipv4 *)(data + ICMP_HEADER_BYTES);
         uint32_t header_bytes = ipv4_header_bytes(quoted);
         say(text, "[");
@@ -257,7 +263,14 @@ static void ipv4_text(struct text *text, const struct wire_ethernet *ethernet, c
     }
     const uint8_t *payload = data + ipv4_header_bytes(ip);
     uint32_t payload_bytes = ipv4_total_bytes(ip) - ipv4_header_bytes(ip);
-    if (ip->protocol == IPV4_PROTOCOL_UDP && !ipv4_is_fragment(ip)) {
+    if (ipv4_is_fragment(ip)) {
+        say(text, "fragment %u ", ip->protocol);
+        say_ip(text, ip->src_be32);
+        say(text, " > ");
+        say_ip(text, ip->dst_be32);
+        say(text, " at %u + %u%s", ipv4_fragment_off_bytes(ip), payload_bytes,
+            ipv4_fragment_is_last(ip) ? "" : " more");
+    } else if (ip->protocol == IPV4_PROTOCOL_UDP) {
         udp_text(text, ip, payload, payload_bytes);
     } else if (ip->protocol == IPV4_PROTOCOL_ICMP) {
         icmp_text(text, ip, payload, payload_bytes);

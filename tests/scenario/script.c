@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/ipv4.h"
 #include "dataplane/wire/arp.h"
+#include "dataplane/wire/ethernet.h"
+#include "dataplane/wire/ipv4.h"
 #include "frame_text.h"
 #include "tcp_text.h"
 
@@ -354,6 +357,56 @@ void script_expect_out(const char *format, ...)
     if (strcmp(got, want) != 0) {
         script_fail("sent:     %s\n     expected: %s", got, want);
     }
+}
+
+/* Lays the fragment where it belongs behind the first one's headers; returns its identification. */
+static uint16_t put_fragment(uint8_t *whole, uint32_t *len_bytes, const struct frame *frame,
+                             bool last)
+{
+    const struct wire_ipv4 *ip = (const struct wire_ipv4 *)(frame->data + ETHERNET_HEADER_BYTES);
+    uint32_t bytes = ipv4_total_bytes(ip) - IPV4_HEADER_BYTES;
+    if (!ipv4_is_fragment(ip) || ipv4_fragment_is_last(ip) != last ||
+        ipv4_fragment_off_bytes(ip) != *len_bytes - IPV4_PAYLOAD_OFF ||
+        bytes + IPV4_HEADER_BYTES > script.queue->nic->mtu_bytes ||
+        (frame->flags & (PKT_TX_UDP_CSUM | PKT_TX_TCP_CSUM)) != 0) {
+        script_fail("not the fragment that comes next");
+    }
+    if (*len_bytes == IPV4_PAYLOAD_OFF) {
+        memcpy(whole, frame->data, IPV4_PAYLOAD_OFF);
+    }
+    memcpy(whole + *len_bytes, frame->data + IPV4_PAYLOAD_OFF, bytes);
+    *len_bytes += bytes;
+    return rs_be16(ip->id_be16);
+}
+
+uint16_t script_expect_fragments(uint32_t count, const char *line)
+{
+    static uint8_t whole[IPV4_PAYLOAD_OFF + 65536];
+    char got[LINE_MAX_BYTES];
+    uint32_t len_bytes = IPV4_PAYLOAD_OFF;
+    uint16_t id = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct out_frame *out = script_take_frame();
+        if (out == NULL) {
+            script_fail("%u fragments were sent, expected %u", i, count);
+        }
+        uint16_t of_this = put_fragment(whole, &len_bytes, &out->frame, i + 1 == count);
+        if (i > 0 && of_this != id) {
+            script_fail("fragment %u has another identification than the one before", i);
+        }
+        id = of_this;
+        free(out);
+    }
+    struct wire_ipv4 *ip = (struct wire_ipv4 *)(whole + ETHERNET_HEADER_BYTES);
+    ip->total_len_be16 = rs_be16((uint16_t)(len_bytes - ETHERNET_HEADER_BYTES));
+    ip->fragment_be16 = 0;
+    ip->checksum_be16 = 0;
+    ip->checksum_be16 = checksum_finish(checksum_add(0, ip, IPV4_HEADER_BYTES));
+    frame_text(whole, len_bytes, true, got, sizeof(got));
+    if (strcmp(got, line) != 0) {
+        script_fail("sent:     %s\n     expected: %s", got, line);
+    }
+    return id;
 }
 
 void script_expect_nothing(void)

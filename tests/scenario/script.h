@@ -12,6 +12,7 @@
  *   udp 10.0.0.1:7000 > 10.0.0.2:5000 "hello" ttl 128 via 10.0.0.2
  *   icmp echo-reply 10.0.0.1 > 10.0.0.2 "ping" via 10.0.0.2
  *   icmp unreachable 3 10.0.0.1 > 10.0.0.2 [udp 10.0.0.2:5000 > 10.0.0.1:9] via 10.0.0.2
+ *   fragment 17 10.0.0.1 > 10.0.0.2 at 1480 + 8 more via 10.0.0.2
  *   igmp v3 TO_EX 239.1.1.1 {}                      igmp v2 report 239.1.1.1
  *
  * A script may have several queues of one NIC: on_queue says of which one the next lines speak.
@@ -60,6 +61,7 @@ int script_setup_fresh(void **state);    /* not yet announced */
 int script_setup_offload(void **state);  /* the NIC fills in checksums */
 int script_setup_queues(void **state);   /* three queues, queue 0 leads */
 int script_setup_queues_fresh(void **state);
+int script_setup_small_link(void **state); /* an MTU of 576 */
 int script_setup_two_nics(void **state); /* another NIC of the process has the address OTHER_NIC */
 int script_teardown(void **state);
 
@@ -90,7 +92,7 @@ void script_hand_over_room(uint32_t frames);
 #define connect_fails(socket, address, why) (SCRIPT_AT, script_connect(socket, address, why))
 #define disconnect(socket)                  (SCRIPT_AT, script_connect(socket, NULL, RS_OK))
 #define close_socket(socket)                (SCRIPT_AT, script_close(socket))
-/* text NULL: 1400 bytes of pattern. address NULL: to the peer. */
+/* address NULL: to the peer. bytes: of script_pattern. */
 #define send_to(socket, address, text)         (SCRIPT_AT, script_send(socket, address, text, RS_OK))
 #define send_fails(socket, address, text, why) (SCRIPT_AT, script_send(socket, address, text, why))
 /* control: what it has of struct udp_control, in braces without them. */
@@ -113,6 +115,8 @@ void script_hand_over_room(uint32_t frames);
 /* The receive ring takes this many datagrams more. */
 #define room_for(socket, count)             (SCRIPT_AT, script_room(socket, count))
 #define expect_received(socket, from, text) (SCRIPT_AT, script_expect_received(socket, from, text))
+#define expect_received_bytes(socket, from, len) \
+    (SCRIPT_AT, script_expect_received_bytes(socket, from, len))
 /* Of the datagram that expect_received takes next. */
 #define expect_header(socket, ttl, tos) (SCRIPT_AT, script_expect_header(socket, ttl, tos))
 #define expect_no_datagram(socket)      (SCRIPT_AT, script_expect_no_datagram(socket))
@@ -137,7 +141,9 @@ void script_member(sock socket, uint32_t action, const char *group, const char *
 void script_room(sock socket, uint32_t count);
 void script_expect_received(sock socket, const char *from, const char *text);
 void script_expect_header(sock socket, unsigned ttl, unsigned tos);
+void script_expect_received_bytes(sock socket, const char *from, uint32_t len_bytes);
 void script_expect_no_datagram(sock socket);
+uint8_t script_pattern(uint32_t off_bytes);
 void script_expect_error(sock socket, enum rs_status status);
 void script_expect_stamp(uint64_t stamp);
 void script_expect_no_stamp(void);
@@ -162,6 +168,9 @@ struct frame frame_igmp_v2(const char *src, const char *dst, uint8_t type, uint8
 /* sources: separated by spaces, "" none */
 struct frame frame_igmp_v3_query(const char *src, const char *group, uint8_t max_response,
                                  const char *sources);
+/* Bytes off to off + bytes - 1 of the IPv4 payload of a UDP datagram of len_bytes of pattern. */
+struct frame frame_fragment(const char *src, const char *dst, uint32_t len_bytes, uint16_t id,
+                            uint32_t off_bytes, uint32_t bytes);
 /* Recomputes the IPv4 header's checksum, and UDP's, ICMP's or IGMP's, after an edit. */
 void frame_fix_ip(struct frame *frame);
 void frame_fix_payload(struct frame *frame);
@@ -175,8 +184,10 @@ void mac_of(uint8_t mac[6], const char *ip);
 void script_inject(const struct frame *frame);
 /* As if another queue had handed it over. */
 void script_inject_handed(const struct frame *frame);
-#define inject(frame)                      (SCRIPT_AT, script_inject(frame))
-#define inject_handed(frame)               (SCRIPT_AT, script_inject_handed(frame))
+#define inject(frame)        (SCRIPT_AT, script_inject(frame))
+#define inject_handed(frame) (SCRIPT_AT, script_inject_handed(frame))
+#define inject_fragment(src, dst, len, id, off, bytes) \
+    (SCRIPT_AT, script_inject_fragment(src, dst, len, id, off, bytes))
 #define inject_udp(src, dst, text)         (SCRIPT_AT, script_inject_udp(src, dst, text))
 #define inject_arp_request(sender, target) (SCRIPT_AT, script_inject_arp(1, sender, target))
 #define inject_arp_reply(sender, target)   (SCRIPT_AT, script_inject_arp(2, sender, target))
@@ -189,6 +200,8 @@ void script_inject_handed(const struct frame *frame);
     (SCRIPT_AT, script_inject_query_v2(group, max_response))
 #define inject_report_v2(src, group) (SCRIPT_AT, script_inject_report_v2(src, group))
 
+void script_inject_fragment(const char *src, const char *dst, uint32_t len_bytes, uint16_t id,
+                            uint32_t off_bytes, uint32_t bytes);
 void script_inject_udp(const char *src, const char *dst, const char *text);
 void script_inject_arp(uint16_t op, const char *sender, const char *target);
 void script_inject_echo(const char *src, const char *dst, const char *text);
@@ -201,7 +214,10 @@ void script_inject_report_v2(const char *src, const char *group);
 /* ---- the wire: out ---- */
 
 #define expect_out(line) (SCRIPT_AT, script_expect_out("%s", line))
-#define expect_nothing() (SCRIPT_AT, script_expect_nothing())
+/* So many fragments, in order and with one identification, which together are the frame of `line`.
+ * Returns the identification. */
+#define expect_fragments(count, line) (SCRIPT_AT, script_expect_fragments(count, line))
+#define expect_nothing()              (SCRIPT_AT, script_expect_nothing())
 #define expect_arp_request(target) \
     (SCRIPT_AT, script_expect_out("arp who-has %s tell " OWN " > all", target))
 #define expect_arp_request_to(target) \
@@ -218,6 +234,7 @@ void script_inject_report_v2(const char *src, const char *group);
      script_expect_out("icmp unreachable %d " OWN " > %s [%s] via %s", code, to, quoted, to))
 
 void script_expect_out(const char *format, ...) __attribute__((format(printf, 1, 2)));
+uint16_t script_expect_fragments(uint32_t count, const char *line);
 void script_expect_nothing(void);
 
 /* ---- time, counters, notices, and the NIC ---- */

@@ -99,6 +99,7 @@ int script_setup_with(const struct script_options *options)
         .neighbours_max = options->small ? 2 : 8,
         .sockets_max = SOCKETS_MAX,
         .memberships_max = options->small ? 2 : 16,
+        .reassemblies_max = 8,
         .arp_reachable_ns = 30000 * MS,
         .arp_retry_ns = 1000 * MS,
         .arp_tries = 3,
@@ -197,6 +198,12 @@ int script_setup_queues_fresh(void **state)
 {
     (void)state;
     return script_setup_with(&(struct script_options){.queues = true, .fresh = true});
+}
+
+int script_setup_small_link(void **state)
+{
+    (void)state;
+    return script_setup_with(&(struct script_options){.mtu_bytes = 576});
 }
 
 int script_setup_two_nics(void **state)

@@ -16,6 +16,8 @@
 struct inbox_entry {
     char from[32];
     uint8_t ttl, tos;
+    uint32_t len_bytes;
+    bool pattern; /* all of it is script_pattern's */
     char text[TEXT_MAX_BYTES];
 };
 
@@ -35,6 +37,21 @@ static uint32_t socket_count;
 static uint64_t stamps[INBOX_MAX]; /* told and not expected yet */
 static uint32_t stamp_count;
 
+uint8_t script_pattern(uint32_t off_bytes)
+{
+    return (uint8_t)(off_bytes * 7 + (off_bytes >> 8));
+}
+
+static bool is_pattern(const uint8_t *data, uint32_t len_bytes)
+{
+    for (uint32_t i = 0; i < len_bytes; i++) {
+        if (data[i] != script_pattern(i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool script_udp_deliver(void *context, struct udp_socket *udp, const struct udp_datagram *datagram)
 {
     (void)context;
@@ -52,6 +69,8 @@ bool script_udp_deliver(void *context, struct udp_socket *udp, const struct udp_
     (void)snprintf(entry->from, sizeof(entry->from), "%s:%u", ip, rs_be16(datagram->src_port_be16));
     uint32_t len =
         datagram->len_bytes < TEXT_MAX_BYTES - 1 ? datagram->len_bytes : TEXT_MAX_BYTES - 1;
+    entry->len_bytes = datagram->len_bytes;
+    entry->pattern = is_pattern(datagram->payload, datagram->len_bytes);
     memcpy(entry->text, datagram->payload, len);
     entry->text[len] = '\0';
     script_trace("   delivered to port %u: from %s, %u bytes", rs_be16(udp->local_port_be16),
@@ -166,7 +185,9 @@ void script_send_bytes(sock socket, const char *address, uint32_t len_bytes, enu
 {
     uint8_t *data = malloc(len_bytes + 1);
     assert_non_null(data);
-    memset(data, 'x', len_bytes);
+    for (uint32_t i = 0; i < len_bytes; i++) {
+        data[i] = script_pattern(i);
+    }
     send_data(socket, address, data, len_bytes, NULL, status);
     free(data);
 }
@@ -198,6 +219,22 @@ void script_expect_received(sock socket, const char *from, const char *text)
     if (strcmp(entry->from, from) != 0 || strcmp(entry->text, text) != 0) {
         script_fail("port %u received \"%.100s\" from %s, expected \"%.100s\" from %s",
                     rs_be16(socket->udp.local_port_be16), entry->text, entry->from, text, from);
+    }
+    socket->inbox_count--;
+    memmove(entry, entry + 1, socket->inbox_count * sizeof(*entry));
+}
+
+void script_expect_received_bytes(sock socket, const char *from, uint32_t len_bytes)
+{
+    struct inbox_entry *entry = &socket->inbox[0];
+    if (socket->inbox_count == 0) {
+        script_fail("port %u received nothing, expected %u bytes from %s",
+                    rs_be16(socket->udp.local_port_be16), len_bytes, from);
+    }
+    if (strcmp(entry->from, from) != 0 || entry->len_bytes != len_bytes || !entry->pattern) {
+        script_fail("port %u received %u bytes (%s) from %s, expected %u from %s",
+                    rs_be16(socket->udp.local_port_be16), entry->len_bytes,
+                    entry->pattern ? "right" : "wrong", entry->from, len_bytes, from);
     }
     socket->inbox_count--;
     memmove(entry, entry + 1, socket->inbox_count * sizeof(*entry));

@@ -277,6 +277,7 @@ static void the_largest_datagram_fills_the_mtu(void **state)
     sock s = bound("any:7000");
     send_bytes(s, PEER ":5000", 1472, RS_OK);
     expect_out("udp 10.0.0.1:7000 > 10.0.0.2:5000 (1472 bytes) ttl 128 via 10.0.0.2");
+    udp_of(s)->dont_fragment = true;
     send_bytes(s, PEER ":5000", 1473, RS_MESSAGE_SIZE);
     expect_count(send_too_big, 1);
 }

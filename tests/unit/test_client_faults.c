@@ -276,10 +276,14 @@ static void test_mtu(void **state)
     struct client_socket *socket = make_bound(&local);
     struct rs_addr away = rs_addr_v4(rs_be32(0x0a000002u), local.port_be16);
     struct rs_addr own = rs_addr_v4(config.ip_be32, local.port_be16);
+    ok(send_flags(socket, data, 1473, &away, 0)); /* as fragments */
+    ok(client_set_option(socket, RS_OPT_DONT_FRAGMENT, 1));
     ok(send_flags(socket, data, 1472, &away, 0));
     assert_int_equal(send_flags(socket, data, 1473, &away, 0), RS_MESSAGE_SIZE);
     ok(send_flags(socket, data, 1473, &local, 0)); /* does not leave the host */
     ok(send_flags(socket, data, 1473, &own, 0));
+    ok(client_set_option(socket, RS_OPT_DONT_FRAGMENT, 0));
+    ok(send_flags(socket, data, 1473, &away, 0));
     end();
 }
 
