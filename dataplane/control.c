@@ -59,6 +59,7 @@ static void control_watch(struct control *control, uint64_t now_ns)
         control_watch_queue(control, i);
     }
     control_peers_expire(control, now_ns);
+    control_share_expire(control, now_ns);
 }
 
 static void control_dispatch(struct control *control, uint64_t token)
@@ -149,6 +150,10 @@ enum rs_status control_run(struct control *control, struct os_event *stop)
             status = control_round(control, CONTROL_WATCH_NS);
         }
     }
+    control_house_end(control);
+    while (status == RS_OK && !control_house_ended(control) && os_monotonic_ns() < give_up_ns) {
+        status = control_round(control, CONTROL_WATCH_NS);
+    }
     if (control->sessions != NULL) {
         log_line(LOG_LEVEL_WARNING, "control", "%u sessions did not end within 3 s",
                  control->session_count);
@@ -226,6 +231,7 @@ void control_destroy(struct control *control)
         control_sockets_drop(control, session);
         control_session_free(control, session);
     }
+    control_house_drop(control);
     control_peers_close(control);
     control_capture_drop(control);
     control_messages_drop(control);

@@ -9,6 +9,7 @@
  *   control_sockets.c  what the queues ask: sockets, ports, rings; what they tell
  *   control_streams.c  the same of stream sockets
  *   control_listen.c   and of those that listen
+ *   control_share.c    and of those that several processes have
  *   control_capture.c  `ringsockctl capture`
  *   control_report.c   a snapshot of all of it for ringsockctl
  *   control_asking.c   what the queues are asked for it
@@ -18,6 +19,8 @@
 
 #include "dataplane/ports.h"
 #include "dataplane/queue.h"
+
+struct control_token_entry; /* control_share.c */
 
 /* A connection without a session: a program that has not said ATTACH yet, or ringsockctl. */
 struct control_peer {
@@ -79,7 +82,9 @@ struct control {
     uint32_t session_count;
     struct control_peer *peers;
     uint32_t peer_count;
-    uint64_t next_id; /* of sessions and peers */
+    struct dp_session *house;           /* control_share.c; NULL: nothing was shared yet */
+    struct control_token_entry *tokens; /* so */
+    uint64_t next_id;                   /* of sessions and peers */
     struct control_deferred *deferred_first, *deferred_last;
     struct control_counts counts;
     struct control_capture *capture; /* control_capture.c's; NULL: none */

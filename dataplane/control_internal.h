@@ -104,6 +104,18 @@ const struct stream_report_entry *control_asking_entry(const struct control *con
                                                        const struct session_socket *record);
 void control_asking_drop(struct control *control); /* after the queues' threads ended */
 
+/* ---- control_share.c ---- */
+
+void control_share(struct control *control, const struct message *message); /* QUEUE_SHARE */
+void control_share_open(struct control *control, uint32_t queue_idx,
+                        const struct message *message); /* QUEUE_SHARE_OPEN */
+void control_share_expire(struct control *control, uint64_t now_ns);
+/* The session that shared sockets live in, which is not among control->sessions: ends behind all
+ * others; is freed when every queue has let go of it. */
+void control_house_end(struct control *control);
+bool control_house_ended(const struct control *control);
+void control_house_drop(struct control *control);
+
 /* ---- control_sockets.c ---- */
 
 /* Carries out one message of a queue. */

@@ -429,6 +429,12 @@ void control_message(struct control *control, uint32_t queue_idx, const struct m
     case QUEUE_RINGS:
         control_stream_rings(control, message);
         break;
+    case QUEUE_SHARE:
+        control_share(control, message);
+        break;
+    case QUEUE_SHARE_OPEN:
+        control_share_open(control, queue_idx, message);
+        break;
     case QUEUE_SPARES_GIVEN:
         control_spares_given(control, message->session);
         break;

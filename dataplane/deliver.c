@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "dataplane/share.h"
 #include "dataplane/stream.h"
 #include "rings/reply.h"
 #include "rings/seq.h"
@@ -26,6 +27,9 @@ void deliver_touch(struct queue *queue, struct dp_socket *socket, uint32_t happe
         queue->touched_count++;
         socket->touched_next = queue->touched;
         queue->touched = socket;
+    }
+    if (__builtin_expect(socket->share != NULL, 0)) {
+        share_touched(queue, socket, happened);
     }
 }
 
@@ -61,7 +65,7 @@ void deliver_reply(struct queue *queue, const struct message_reply *reply)
     struct dp_channel *channel = reply->channel;
     enum rs_status status =
         reply_write(channel->replies, reply->cell_idx, reply->serial, (enum rs_status)reply->status,
-                    &reply->open, sizeof(reply->open));
+                    &reply->data, sizeof(reply->data));
     assert(status == RS_OK); /* request_one checked cell and serial */
     (void)status;
     deliver_wake(queue, channel);
@@ -404,6 +408,12 @@ static void deliver_unlist(struct queue *queue, struct dp_socket *socket)
     if (socket->hint_link != NULL) {
         deliver_hint_unlist(socket);
     }
+}
+
+void deliver_moves(struct queue *queue, struct dp_socket *socket)
+{
+    deliver_unlist(queue, socket);
+    socket->happened = 0;
 }
 
 /* For its program the socket is no more. */

@@ -22,6 +22,7 @@ struct capture;
 struct dp_channel;
 struct dp_session;
 struct dp_socket;
+struct dp_share;
 struct stream_report;
 
 enum message_kind {
@@ -49,7 +50,10 @@ enum message_kind {
                         QUEUE_CAPTURE_STOPPED */
     CONTROL_REPORT,  /* report: fill it in, a few entries in each iteration, then QUEUE_REPORTED */
     CONTROL_SPARE,   /* socket: one more spare, made ahead of time */
-    CONTROL_SPARES_BACK, /* session: give all its spares back, answer QUEUE_SPARES_GIVEN */
+    CONTROL_SHARED,  /* socket, reply, share: it is (share.h), and one more descriptor may come */
+    CONTROL_SHARE_OPENED,  /* socket (NULL: failed), reply, share: one more descriptor */
+    CONTROL_SHARE_EXPIRED, /* share: one that might have come does not */
+    CONTROL_SPARES_BACK,   /* session: give all its spares back, answer QUEUE_SPARES_GIVEN */
     /* queue -> control */
     QUEUE_OPEN,   /* reply, open */
     QUEUE_BIND,   /* socket, reply, bind */
@@ -59,6 +63,8 @@ enum message_kind {
     QUEUE_LISTEN, /* socket (home, it listens already), reply, listen: parts and places are needed
                    */
     QUEUE_PLACE,  /* socket (of a listener, here): a place was taken, it needs another one */
+    QUEUE_SHARE,  /* socket, reply, share: grant one more descriptor */
+    QUEUE_SHARE_OPEN,      /* reply, token */
     QUEUE_SPARES_GIVEN,    /* session: each spare went before this as QUEUE_CLOSED */
     QUEUE_PART_DONE,       /* socket (a part), reply.status */
     QUEUE_PART_REMOVED,    /* socket (a part): its memory is control's again */
@@ -75,11 +81,21 @@ struct message_reply {
     struct dp_channel *channel;
     uint32_t cell_idx;
     uint32_t serial;
-    uint32_t status; /* enum rs_status */
-    union {
+    uint32_t status;               /* enum rs_status */
+    union {                        /* the answer's payload */
+        struct rs_share_data data; /* the longest */
+        struct rs_share_token token;
         struct rs_open_reply open;
         struct rs_tx_stamp_reply stamp;
     };
+};
+
+/* Where a socket is to live: a free index of a session, and rings (share_move.c). */
+struct message_place {
+    struct dp_session *session;
+    uint32_t idx, generation;
+    struct rs_ring_ref send_ring, recv_ring;
+    uint8_t *send_base, *recv_base;
 };
 
 /* What a socket's parts must agree on. */
@@ -125,6 +141,15 @@ struct message {
             struct tcp_backlog *backlog;  /* of all parts */
             uint32_t places;              /* for each queue; that many CONTROL_PLACE follow */
         } listen;
+        struct {
+            struct rs_op_share op;
+            struct dp_socket *borrower;   /* that other end reads its send ring for good; or NULL */
+            uint32_t recv_bytes;          /* of the receive ring that it needs there */
+            struct dp_share *share;       /* QUEUE_SHARE: NULL: it is not shared yet */
+            struct dp_socket *descriptor; /* its first one, then; else NULL */
+            struct message_place house;   /* where it goes, then */
+        } share;
+        struct rs_share_token token;
         struct dp_socket *place;
         struct capture *capture;
         struct stream_report *report;

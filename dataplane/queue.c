@@ -16,7 +16,7 @@
 
 static enum rs_status queue_tables_create(struct queue *queue)
 {
-    uint32_t sessions = queue->config->limit_sessions;
+    uint32_t sessions = queue->config->limit_sessions + 1; /* and the house, control_share.c */
     queue->sessions = calloc(sessions, sizeof(struct dp_session *));
     queue->by_slot = calloc(sessions, sizeof(struct dp_session *));
     queue->ending = calloc(sessions, sizeof(struct dp_session *));

@@ -302,6 +302,8 @@ void deliver_reply(struct queue *queue, const struct message_reply *reply);
 /* The socket goes: marks its place free, wakes who waits for it, takes it off this iteration's
  * lists. A part that goes only leaves the lists. */
 void deliver_closed(struct queue *queue, struct dp_socket *socket);
+/* The socket leaves its session, not its program: off this iteration's lists. */
+void deliver_moves(struct queue *queue, struct dp_socket *socket);
 /* The same for a stream socket that becomes an orphan: its place stays taken. deliver_closed
  * follows. */
 void deliver_orphaned(struct queue *queue, struct dp_socket *socket);

@@ -312,7 +312,7 @@ static void request_retry_part(struct queue *queue, struct session_part *part, i
 
 static bool request_names_socket(uint8_t op)
 {
-    return op != RS_OP_NOP && op != RS_OP_OPEN;
+    return op != RS_OP_NOP && op != RS_OP_OPEN && op != RS_OP_SHARE_OPEN;
 }
 
 /* The socket a request is about. A session's table has its parts here, too: requests come home. */

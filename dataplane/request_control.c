@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "dataplane/share.h"
 #include "dataplane/stream.h"
 #include "dataplane/wire/ipv4.h"
 
@@ -383,6 +384,9 @@ enum outcome request_control(struct queue *queue, struct dp_channel *channel,
         if (request->op == RS_OP_OPEN) {
             return request_open(queue, channel, request, &reply);
         }
+        if (request->op == RS_OP_SHARE_OPEN) {
+            return share_open(queue, channel, request, &reply);
+        }
         assert(request->op == RS_OP_NOP);
         deliver_reply(queue, &reply);
         return OUTCOME_DONE;
@@ -407,6 +411,11 @@ enum outcome request_control(struct queue *queue, struct dp_channel *channel,
     case RS_OP_LISTEN:
     case RS_OP_SHUTDOWN:
     case RS_OP_TCP_INFO:
+    case RS_OP_SHARE:
+    case RS_OP_SHARE_SEND:
+    case RS_OP_SHARE_RECV:
+    case RS_OP_SHARE_SET:
+    case RS_OP_SHARE_VALUES:
         reply.status = RS_NOT_SUPPORTED;
         deliver_reply(queue, &reply);
         return OUTCOME_DONE;
@@ -537,6 +546,12 @@ static void request_answer(struct queue *queue, const struct message *message)
         socket->with_control = false;
         reply.status = (uint32_t)stream_listened(queue, message);
         break;
+    case CONTROL_SHARED:
+        reply.status = (uint32_t)share_shared(queue, message);
+        break;
+    case CONTROL_SHARE_OPENED:
+        share_opened(message);
+        break;
     case CONTROL_CLOSED:
         break;
     default:
@@ -615,6 +630,9 @@ void request_message(struct queue *queue, const struct message *message)
         break;
     case CONTROL_SPREAD:
         request_tell_done(queue, message, request_apply(queue, message->socket, message));
+        break;
+    case CONTROL_SHARE_EXPIRED:
+        share_expired(queue, message->body.share.share);
         break;
     case CONTROL_CAPTURE:
         request_capture(queue, message->body.capture);

@@ -531,6 +531,8 @@ void session_socket_free(struct session_socket *record)
         }
     }
     session_ring_give(session, RS_EXTENT_CL, &record->send_ring);
+    session_ring_give(session, RS_EXTENT_CL, &record->lent_ring);
+    free(record->share);
     session->generations[record->idx] = record->generation;
     session->records[record->idx] = NULL;
     session->free_sockets[session->free_socket_count++] = record->idx;

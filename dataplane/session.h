@@ -37,6 +37,7 @@ struct control_deferred;
 struct session_part;
 struct session_socket;
 struct dp_stream; /* dataplane/stream.h */
+struct dp_share;  /* dataplane/share.h */
 
 /* Signals, looks at channels that may sleep, and hints a session may cost one iteration; the rest
  * waits for the next one. The hints of one arming may overdraw; the next iterations pay. */
@@ -108,6 +109,7 @@ struct dp_socket {
     const struct dp_channel *post_channel;
     uint32_t post_position;
     uint32_t happened;             /* RS_LEVEL_* that came true in this iteration */
+    struct dp_share *share;        /* share.h; NULL: it has one descriptor, itself */
     struct dgram_send_reader send; /* size 0: no rings yet, or not at home */
     struct rs_ring_ref send_ring;  /* as recv_ring below */
     /* a line: who receives */
@@ -125,6 +127,7 @@ struct dp_socket {
     struct dp_socket *hint_next;    /* the part's queue of sockets that wait to be hinted */
     struct dp_socket **hint_link;   /* what points at it there; NULL: it does not wait */
     uint32_t hint_happened;         /* RS_LEVEL_* it waits with */
+    struct dp_socket *share_next;   /* descriptors of one share */
     struct dp_socket *blocked_next; /* the part's queue of sockets that wait for budget or NIC */
     struct message_reply close_reply;
     bool reuse, exclusive, surface_connreset;
@@ -169,10 +172,12 @@ struct session_socket {
     uint32_t step_waiting; /* QUEUE_PART_DONE to come */
     uint32_t step_done;    /* a bit for each queue where it succeeded */
     enum rs_status step_status;
-    struct message step_message; /* what home asked for */
-    bool parts_removed;          /* CONTROL_PART_REMOVE is on its way to its parts */
-    struct rs_op_listen listen;  /* of a listener: ring sizes of its places */
-    uint32_t report_idx;         /* its entry in the newest list of its home (control_asking.c) */
+    struct message step_message;  /* what home asked for */
+    bool parts_removed;           /* CONTROL_PART_REMOVE is on its way to its parts */
+    struct rs_op_listen listen;   /* of a listener: ring sizes of its places */
+    struct dp_share *share;       /* of a core, freed with it; NULL: it is none */
+    struct rs_ring_ref lent_ring; /* a send ring that its other end reads for good (share_move.c) */
+    uint32_t report_idx;          /* its entry in the newest list of its home (control_asking.c) */
     struct message_reply close_reply;
 };
 

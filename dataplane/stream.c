@@ -14,9 +14,7 @@
 
 /* ---- out ---- */
 
-/* False: the session is poisoned. */
-static bool stream_take_tail(struct queue *queue, struct dp_socket *socket, uint32_t tail,
-                             bool urgent)
+bool stream_take_tail(struct queue *queue, struct dp_socket *socket, uint32_t tail, bool urgent)
 {
     struct dp_stream *stream = socket->stream;
     if (stream->local.on) {

@@ -56,6 +56,7 @@ struct stream_local {
     uint32_t freed; /* send_head, when the send ring is lent */
     bool may_lend;  /* its CONNECT is not answered yet, so its descriptor may still change */
     bool kept;      /* over and an orphan, but lent */
+    bool inherits;  /* its receive ring is a send ring of another socket for good (share_move.c) */
     /* cold */
     struct rs_addr own, other;
     struct dp_socket *orphan_next, **orphan_link; /* queue's list */
@@ -140,6 +141,8 @@ static inline void stream_prefetch_target(const struct dp_socket *from)
 /* POST, URGENT, CONSUMED of a stream socket; anything else breaks the protocol. */
 enum outcome stream_data(struct queue *queue, struct dp_channel *channel, struct dp_socket *socket,
                          const struct rs_request *request);
+/* All before tail is in the send ring. False: it cannot be, the session is poisoned. */
+bool stream_take_tail(struct queue *queue, struct dp_socket *socket, uint32_t tail, bool urgent);
 /* A tail that the client left in send_level (post.h). */
 void stream_take_level(struct queue *queue, struct dp_socket *socket);
 /* Has the client read past recv_notify? Behind the fence nobody is missed. */
@@ -215,6 +218,8 @@ void stream_local_limit(struct queue *queue, struct dp_socket *socket);
 enum rs_status stream_local_shutdown(struct queue *queue, struct dp_socket *socket, uint32_t how);
 /* Not connected yet: as if CONNECT had not come. */
 void stream_local_forget(struct queue *queue, struct dp_socket *socket);
+/* What the socket read in the other end's ring is copied: it reads there no more. */
+void stream_local_given_back(struct queue *queue, struct dp_socket *borrower);
 /* The socket has become an orphan: tcp_close, tcp_abort. */
 void stream_local_leave(struct queue *queue, struct dp_socket *socket, bool abort,
                         uint64_t linger_ns);

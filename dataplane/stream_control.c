@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dataplane/nic.h"
+#include "dataplane/share.h"
 #include "dataplane/steer.h"
 #include "dataplane/stream.h"
 
@@ -295,7 +296,9 @@ void stream_session_ends(struct queue *queue, struct dp_socket *socket, bool abo
 {
     const struct message_reply nobody = {.channel = NULL};
     struct dp_stream *stream = socket->stream;
-    if (socket->orphan) {
+    if (socket->share != NULL && !share_is_core(socket)) {
+        share_session_ends(queue, socket);
+    } else if (socket->orphan) {
         if (aborts && stream->conn != NULL) {
             tcp_abort(queue->stack, stream->conn);
         } else if (aborts && stream->local.on) {
@@ -443,6 +446,9 @@ enum outcome stream_control(struct queue *queue, struct dp_socket *socket,
     if (socket->stream->waits) {
         stream_taken(queue, socket);
     }
+    if (socket->share != NULL && !share_is_core(socket)) {
+        return share_control(queue, socket, request, reply);
+    }
     switch (request->op) {
     case RS_OP_CONNECT:
         return stream_connect(queue, socket, request, reply);
@@ -459,6 +465,13 @@ enum outcome stream_control(struct queue *queue, struct dp_socket *socket,
                              stream_info(queue, socket, &reply->channel->info[reply->cell_idx]));
     case RS_OP_TX_STAMP:
         return stream_answer(queue, reply, RS_NOT_SUPPORTED);
+    case RS_OP_SHARE:
+        return share_begin(queue, socket, request, reply);
+    case RS_OP_SHARE_SEND:
+    case RS_OP_SHARE_RECV:
+    case RS_OP_SHARE_SET:
+    case RS_OP_SHARE_VALUES:
+        return stream_answer(queue, reply, RS_INVALID); /* it is not shared */
     default:
         assert(request->op == RS_OP_LISTEN);
         return stream_listen(queue, socket, request, reply);

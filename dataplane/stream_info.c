@@ -5,6 +5,7 @@
  * A local connection has no segments: nothing is lost, sent again, under way or measured, and what
  * bounds a sender is the room in the other end's receive ring.
  */
+#include "dataplane/share.h"
 #include "dataplane/stream.h"
 #include "rings/seq.h"
 
@@ -117,6 +118,9 @@ static void info_of_local(const struct queue *queue, const struct dp_socket *soc
 enum rs_status stream_info(const struct queue *queue, const struct dp_socket *socket,
                            struct rs_tcp_info *out)
 {
+    if (socket->share != NULL) { /* of a descriptor's, its core's */
+        socket = socket->share->core;
+    }
     const struct dp_stream *stream = socket->stream;
     bool has = stream->phase == STREAM_CONNECTING || stream->phase == STREAM_CONNECTED;
     if (has && stream->local.on) {

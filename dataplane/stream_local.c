@@ -126,6 +126,11 @@ static void stream_local_return(struct queue *queue, struct dp_socket *borrower)
     }
 }
 
+void stream_local_given_back(struct queue *queue, struct dp_socket *borrower)
+{
+    stream_local_return(queue, borrower);
+}
+
 static inline bool stream_local_captured(const struct queue *queue)
 {
     return __builtin_expect(queue->capture != NULL, 0);

@@ -49,8 +49,8 @@ bool stream_spare_keep(const struct queue *queue, struct dp_socket *socket)
     struct session_part *part = socket->part;
     uint32_t count = atomic_load_explicit(&part->spare_count, memory_order_relaxed);
     if (socket->stream == NULL || !socket->home || socket->stream->bound ||
-        count >= socket->session->spares_max || part->spares_recalled ||
-        part->orphans_until_tsc != 0 || part->poison_status != RS_OK ||
+        socket->stream->local.inherits || count >= socket->session->spares_max ||
+        part->spares_recalled || part->orphans_until_tsc != 0 || part->poison_status != RS_OK ||
         socket->recv_ring.size_bytes != queue->config->recv_ring_bytes ||
         socket->send_ring.size_bytes != queue->config->send_ring_bytes) {
         return false;

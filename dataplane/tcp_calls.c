@@ -202,6 +202,22 @@ void tcp_set_recv_head(struct tcp_conn *conn, const rs_atomic_u32 *recv_head)
     conn->recv_head_word = recv_head;
 }
 
+uint32_t tcp_recv_head(const struct tcp_conn *conn)
+{
+    return conn->recv.head_cached;
+}
+
+void tcp_move_rings(struct tcp_conn *conn, const struct tcp_rings *rings)
+{
+    conn->send.base = rings->send_base;
+    conn->recv.base = rings->recv_base;
+    conn->send_head_word = rings->send_head;
+    conn->recv_tail_word = rings->recv_tail;
+    conn->recv_head_word = rings->recv_head;
+    conn->urgent_pos_word = rings->urgent_pos;
+    conn->urgent_seq_word = rings->urgent_seq;
+}
+
 void tcp_set_recv_limit(struct stack *stack, struct tcp_conn *conn, uint32_t limit_bytes)
 {
     conn->recv_limit_bytes = tcp_min_u32(limit_bytes, conn->recv.size_bytes);

@@ -189,6 +189,14 @@ enum rs_op {
     RS_OP_WARM,        /* data: a send of arg bytes is expected; they are in payload, or in the send
                           ring behind the tail. Nothing is sent and nothing changes */
     RS_OP_TX_STAMP,    /* control: struct rs_op_tx_stamp, answered by struct rs_tx_stamp_reply */
+    /* of sockets that several processes have (README, "Shared sockets") */
+    RS_OP_SHARE,        /* control: struct rs_op_share; replies struct rs_share_token */
+    RS_OP_SHARE_OPEN,   /* control: struct rs_share_token; replies struct rs_open_reply */
+    RS_OP_SHARE_SEND,   /* control: struct rs_op_share_data; replies struct rs_share_data */
+    RS_OP_SHARE_RECV,   /* control: the same */
+    RS_OP_SHARE_SET,    /* control: struct rs_op_share_set */
+    RS_OP_SHARE_VALUES, /* control: struct rs_share_values is in the channel's info[], as for
+                           TCP_INFO */
     RS_OP_COUNT
 };
 
@@ -259,7 +267,8 @@ struct rs_op_listen { /* a stream socket that is bound; again: another backlog *
 };
 static_assert(sizeof(struct rs_op_listen) == 16, "layout: rs_op_listen");
 
-enum { RS_SHUTDOWN_RECV = 1, RS_SHUTDOWN_SEND = 2 };
+/* KEEP, of shared sockets, with RECV: nobody reads any more, but nothing is reset. */
+enum { RS_SHUTDOWN_RECV = 1, RS_SHUTDOWN_SEND = 2, RS_SHUTDOWN_KEEP = 8 };
 struct rs_op_shutdown {
     uint32_t how; /* RS_SHUTDOWN_* */
     uint32_t reserved;
@@ -403,6 +412,84 @@ struct rs_op_option {
 };
 static_assert(sizeof(struct rs_op_option) == 8, "layout: rs_op_option");
 
+/* ---- shared sockets ---- */
+
+/* A descriptor for another process, or the same, may be opened once. The socket is shared from the
+ * first SHARE on; the state of its reader goes along (only then it counts). */
+struct rs_op_share {
+    uint32_t process_id;   /* of who may open it */
+    uint32_t flags;        /* RS_SHARE_BYTE_KEPT */
+    uint32_t shut;         /* RS_SHUTDOWN_* that were done */
+    uint32_t urgent_taken; /* urgent_seq whose byte was read, or passed */
+    uint32_t urgent_byte;  /* with BYTE_KEPT: the byte that was put aside */
+    uint32_t reserved;
+};
+static_assert(sizeof(struct rs_op_share) == 24, "layout: rs_op_share");
+enum { RS_SHARE_BYTE_KEPT = 1 };
+
+/* Random, but for the low bits of the first word: RS_SHARE_TOKEN, and the queue that the socket is
+ * at home on. So no part of that is 0 in a token. */
+struct rs_share_token {
+    uint64_t words[2];
+};
+static_assert(sizeof(struct rs_share_token) == 16, "layout: rs_share_token");
+enum { RS_SHARE_TOKEN = 8, RS_SHARE_TOKEN_QUEUE = 7 };
+static_assert(RS_QUEUES_MAX <= (uint32_t)RS_SHARE_TOKEN_QUEUE + 1, "a queue fits a token");
+
+/* SEND: len_bytes bytes at the start of the descriptor's send ring. RECV: as many at most, to the
+ * start of its receive ring. */
+struct rs_op_share_data {
+    uint32_t len_bytes;
+    uint32_t flags; /* RS_SHARE_PEEK and so on */
+};
+static_assert(sizeof(struct rs_op_share_data) == 8, "layout: rs_op_share_data");
+enum {
+    RS_SHARE_PEEK = 1,   /* RECV: they stay */
+    RS_SHARE_URGENT = 2, /* SEND: the last one is urgent; RECV: the urgent byte */
+    /* in the answer */
+    RS_SHARE_OVER = 4,   /* RECV: a longer read would end here: the end, or a mark */
+    RS_SHARE_AT_MARK = 8 /* RECV: before the urgent byte, or there is none */
+};
+
+struct rs_share_data {
+    uint32_t len_bytes;    /* taken, or there */
+    uint32_t flags;        /* RS_SHARE_OVER, RS_SHARE_AT_MARK */
+    uint32_t level;        /* of the connection, as of this answer */
+    uint32_t unread_bytes; /* a read gets at most so many now */
+};
+static_assert(sizeof(struct rs_share_data) == 16, "layout: rs_share_data");
+
+/* What all descriptors of a socket have in common, and the dataplane keeps for them: the values of
+ * enum rs_option, and behind them those. */
+enum rs_share_value {
+    RS_SHARE_NONBLOCKING = RS_OPT_COUNT,
+    RS_SHARE_RECV_TIMEOUT_MS,
+    RS_SHARE_SEND_TIMEOUT_MS,
+    RS_SHARE_LINGER_MS,
+    RS_SHARE_OOB_INLINE,
+    RS_SHARE_USER_0, /* the facade's */
+    RS_SHARE_USER_1,
+    RS_SHARE_USER_2,
+    RS_SHARE_USER_3,
+    RS_SHARE_EVENTS, /* grows with each SET: who registered for events is the last that set it */
+    RS_SHARE_VALUES
+};
+
+struct rs_op_share_set {
+    uint32_t name; /* enum rs_share_value; RS_SHARE_VALUES: nothing */
+    uint32_t value;
+};
+static_assert(sizeof(struct rs_op_share_set) == 8, "layout: rs_op_share_set");
+
+struct rs_share_values {
+    uint32_t seq;         /* the state line's share_seq that they belong to */
+    uint32_t shut;        /* RS_SHUTDOWN_* */
+    uint32_t options_set; /* a bit for each enum rs_option that was given */
+    uint32_t values[45];
+};
+static_assert(sizeof(struct rs_share_values) == sizeof(struct rs_tcp_info), "layout: share values");
+static_assert((uint32_t)RS_SHARE_VALUES <= 45, "share values have room");
+
 enum rs_member_action {
     RS_MEMBER_JOIN = 1,    /* any source */
     RS_MEMBER_LEAVE,       /* the group, all sources */
@@ -450,7 +537,10 @@ struct rs_socket_state {
      * first line, which says whether the socket is well, from it again and again */
     rs_atomic_u32
         send_head; /* send ring consumed (absolute position); partner: the client's room check */
-    uint8_t reserved1[60];
+    /* shared sockets: grow with a change of the values, and of who has the events; the number of
+     * descriptors, those not opened yet included */
+    rs_atomic_u32 share_seq, share_events, share_count;
+    uint8_t reserved1[48];
 };
 static_assert(sizeof(struct rs_socket_state) == 2 * RS_LINE_BYTES, "layout: rs_socket_state");
 static_assert(offsetof(struct rs_socket_state, send_head) == RS_LINE_BYTES,
@@ -464,7 +554,8 @@ enum {
     RS_LEVEL_WRITABLE = 2,
     RS_LEVEL_END = 4,
     RS_LEVEL_ERROR = 8,
-    RS_LEVEL_CONNECTED = 16
+    RS_LEVEL_CONNECTED = 16,
+    RS_LEVEL_URGENT = 32 /* of shared sockets, as READABLE and WRITABLE are there: an urgent byte */
 };
 enum rs_socket_mode { RS_MODE_FREE = 0, RS_MODE_LIVE, RS_MODE_SHARED, RS_MODE_ORPHAN };
 

@@ -200,6 +200,31 @@ enum { CLIENT_SHUT_RECV = 1, CLIENT_SHUT_SEND = 2, CLIENT_SHUT_KEEP = 8 };
  * hears nothing of it. RS_NOT_CONNECTED. */
 RS_CHECK_RESULT enum rs_status client_shutdown(struct client_socket *socket, uint32_t how);
 
+/* ---- several processes with one socket ---- */
+
+/* What another process, or this one, needs to open a socket that it was granted. */
+struct client_share_info {
+    struct rs_share_token token;
+    uint32_t type; /* enum rs_socket_type */
+};
+/* Grants the process one more descriptor of the socket, to be opened once, within a minute; until
+ * then it counts as one. Streams that are connected. From the first time on all descriptors'
+ * calls are requests to the dataplane. RS_NOT_SUPPORTED: not connected, or datagrams;
+ * RS_NO_BUFFERS, RS_TOO_MANY_SOCKETS; RS_DATAPLANE_GONE; RS_POISONED. */
+RS_CHECK_RESULT enum rs_status client_share(struct client_socket *socket, uint32_t process_id,
+                                            struct client_share_info *info);
+/* RS_NOT_SOCKET: granted to nobody, opened already or too late; RS_ACCESS: to another process;
+ * RS_TOO_MANY_SOCKETS; RS_NO_BUFFERS; RS_NO_MEMORY. */
+RS_CHECK_RESULT enum rs_status client_share_open(struct client *client,
+                                                 const struct client_share_info *info,
+                                                 struct client_socket **out);
+bool client_is_shared(const struct client_socket *socket);
+/* Who has the events of a shared socket: take makes it the caller, with a new number; as long as
+ * client_share_events says that number, it is. A socket that is not shared: 0. */
+RS_CHECK_RESULT enum rs_status client_share_take_events(struct client_socket *socket,
+                                                        uint32_t *number);
+uint32_t client_share_events(const struct client_socket *socket);
+
 /* ---- readiness ---- */
 
 /*

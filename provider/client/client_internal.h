@@ -291,10 +291,11 @@ enum client_socket_phase {
     CLIENT_SOCKET_FREE,
     CLIENT_SOCKET_UNDECIDED,
     CLIENT_SOCKET_CLOSED,
-    CLIENT_SOCKET_LIVE,     /* datagrams, with its rings */
-    CLIENT_STREAM_IDLE,     /* bound, or between two attempts to connect: no rings in use */
-    CLIENT_STREAM_ACTIVE,   /* connecting, connected or over: the level word says which */
-    CLIENT_STREAM_LISTENING /* its receive rings have accept records */
+    CLIENT_SOCKET_LIVE,      /* datagrams, with its rings */
+    CLIENT_STREAM_IDLE,      /* bound, or between two attempts to connect: no rings in use */
+    CLIENT_STREAM_ACTIVE,    /* connecting, connected or over: the level word says which */
+    CLIENT_STREAM_LISTENING, /* its receive rings have accept records */
+    CLIENT_STREAM_SHARED     /* connected, and other processes may have it, too (share.c) */
 };
 
 #define CLIENT_MEMBERS_MAX 64u /* memberships kept for replay on an undecided socket */
@@ -315,6 +316,16 @@ struct client_stream_in {
     bool marked, byte_kept;
     uint8_t urgent_byte;
     uint32_t mark_seq, mark_pos;
+};
+
+/* A descriptor of a shared socket; under control_mutex. */
+struct client_share {
+    uint8_t *send_base; /* where bytes for the dataplane are put down */
+    const uint8_t *recv_base;
+    uint32_t send_bytes, recv_bytes;
+    bool known;   /* the values are those of seq */
+    uint32_t seq; /* share_seq; also read by who waits, as a hint */
+    uint32_t user[4];
 };
 
 struct client_socket {
@@ -375,6 +386,7 @@ struct client_socket {
     uint32_t options_set;         /* a bit each: given by the program */
     struct rs_op_member *members; /* CLIENT_MEMBERS_MAX of them, or NULL */
     uint32_t member_count;
+    struct client_share share;
     struct client_socket *next_free; /* guarded by client->slow_mutex */
 };
 
@@ -546,6 +558,31 @@ uint32_t client_poll_events(uint32_t want);
  */
 void client_watch_changed(struct client_socket *socket);
 
+/* share.c */
+/* Where a call's buffers go on. */
+struct client_iov_place {
+    const struct client_iov *iov;
+    size_t iov_off;
+    size_t left_bytes;
+};
+/* Between the buffers, whose place moves on, and bytes: gather, from the buffers. */
+void client_iov_copy(struct client_iov_place *place, void *bytes, uint32_t len_bytes, bool gather);
+/* A send or receive on a socket that is shared. RS_IN_PROGRESS: it is so no more. */
+RS_CHECK_RESULT enum rs_status client_share_send(struct client_socket *socket,
+                                                 struct client_iov_place *place, uint32_t flags);
+RS_CHECK_RESULT enum rs_status client_share_recv(struct client_socket *socket,
+                                                 struct client_iov_place *place, uint32_t flags,
+                                                 size_t *done_bytes);
+/* What a read would get, and whether it is at a mark. */
+RS_CHECK_RESULT enum rs_status client_share_look(struct client_socket *socket, uint32_t *bytes,
+                                                 bool *at_mark);
+/* control_mutex held: options and modes as the other descriptors left them; nothing to do for a
+ * socket that is not shared. */
+RS_CHECK_RESULT enum rs_status client_share_refresh(struct client_socket *socket);
+/* control_mutex held, the socket is shared: an enum rs_share_value for all of them. */
+RS_CHECK_RESULT enum rs_status client_share_set(struct client_socket *socket, uint32_t name,
+                                                uint32_t value);
+
 /* pool.c */
 RS_CHECK_RESULT enum rs_status client_pool_take(struct client *client, struct client_socket **out);
 void client_pool_give(struct client_socket *socket);
@@ -582,6 +619,16 @@ RS_CHECK_RESULT enum rs_status client_request_info(struct client_socket *socket,
 /* TX_STAMP of a datagram socket that is known. The same errors, and the dataplane's. */
 RS_CHECK_RESULT enum rs_status client_request_stamp(struct client_socket *socket, uint32_t stamp_id,
                                                     struct rs_tx_stamp_reply *reply);
+
+/* The same with the answer's payload; those of a shared socket; SHARE_OPEN on a queue. */
+RS_CHECK_RESULT enum rs_status client_request_reply(struct client_socket *socket, enum rs_op op,
+                                                    const void *payload, uint32_t payload_bytes,
+                                                    void *reply, uint32_t reply_bytes);
+RS_CHECK_RESULT enum rs_status client_request_values(struct client_socket *socket,
+                                                     struct rs_share_values *values);
+RS_CHECK_RESULT enum rs_status client_request_share_open(struct client *client, uint32_t queue_idx,
+                                                         const struct rs_share_token *token,
+                                                         struct rs_open_reply *reply);
 /* Several, posted together and answered in their order, so that they take the time of one. A step
  * that fails does not keep the next one from being carried out. The first error, as above. */
 struct client_step {
@@ -590,6 +637,7 @@ struct client_step {
     union {
         struct rs_op_option option;
         struct rs_addr addr;
+        struct rs_op_share_set share_set;
     } payload;
 };
 #define CLIENT_STEPS_MAX ((uint32_t)RS_OPT_COUNT + 1)

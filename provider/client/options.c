@@ -164,6 +164,7 @@ static enum rs_status option_set_shared(struct client_socket *socket, enum rs_op
     case CLIENT_STREAM_IDLE:
     case CLIENT_STREAM_ACTIVE:
     case CLIENT_STREAM_LISTENING:
+    case CLIENT_STREAM_SHARED:
         status = option_tell(socket, option, value);
         break;
     case CLIENT_SOCKET_FREE:
@@ -176,7 +177,9 @@ static enum rs_status option_set_shared(struct client_socket *socket, enum rs_op
         if (option == RS_OPT_SNDBUF && phase == CLIENT_STREAM_LISTENING) {
             socket->late_send_limit = true;
         }
-        option_apply(socket, option, value);
+        if (phase != CLIENT_STREAM_SHARED) {
+            option_apply(socket, option, value);
+        }
         if (option == RS_OPT_SNDBUF && phase == CLIENT_STREAM_ACTIVE) {
             option_wake(socket);
         }
@@ -260,6 +263,29 @@ static rs_atomic_u32 *option_local_word(struct client_socket *socket, uint32_t o
     }
 }
 
+/* The other descriptors of a shared socket have it, too. */
+static enum rs_status option_set_local(struct client_socket *socket, uint32_t option,
+                                       rs_atomic_u32 *word, uint32_t value)
+{
+    enum rs_status status = RS_OK;
+    static_assert((int)CLIENT_OPT_OOB_INLINE - (int)CLIENT_OPT_NONBLOCKING ==
+                      (int)RS_SHARE_OOB_INLINE - (int)RS_SHARE_NONBLOCKING,
+                  "one order");
+    if (!client_is_shared(socket)) {
+        atomic_store_explicit(word, value, memory_order_relaxed);
+    }
+    if (client_is_shared(socket)) { /* perhaps meanwhile */
+        os_mutex_lock(&socket->control_mutex);
+        status =
+            client_share_set(socket, option - CLIENT_OPT_NONBLOCKING + RS_SHARE_NONBLOCKING, value);
+        if (status == RS_OK) {
+            atomic_store_explicit(word, value, memory_order_relaxed);
+        }
+        os_mutex_unlock(&socket->control_mutex);
+    }
+    return status;
+}
+
 enum rs_status client_set_option(struct client_socket *socket, uint32_t option, uint32_t value)
 {
     rs_atomic_u32 *word = option_local_word(socket, option);
@@ -267,8 +293,7 @@ enum rs_status client_set_option(struct client_socket *socket, uint32_t option, 
         if ((option == CLIENT_OPT_NONBLOCKING || option == CLIENT_OPT_OOB_INLINE) && value > 1) {
             return RS_INVALID;
         }
-        atomic_store_explicit(word, value, memory_order_relaxed);
-        return RS_OK;
+        return option_set_local(socket, option, word, value);
     }
     if (!option_known(socket, option)) {
         return RS_BAD_OPTION;
@@ -282,6 +307,11 @@ enum rs_status client_set_option(struct client_socket *socket, uint32_t option, 
 enum rs_status client_get_option(struct client_socket *socket, uint32_t option, uint32_t *value)
 {
     rs_atomic_u32 *word = option_local_word(socket, option);
+    if (client_is_shared(socket)) {
+        os_mutex_lock(&socket->control_mutex);
+        (void)!client_share_refresh(socket); /* a dataplane that is gone changes nothing */
+        os_mutex_unlock(&socket->control_mutex);
+    }
     if (word != NULL) {
         *value = atomic_load_explicit(word, memory_order_relaxed);
         return RS_OK;
@@ -298,7 +328,7 @@ enum rs_status client_get_option(struct client_socket *socket, uint32_t option, 
 enum rs_status client_take_error(struct client_socket *socket)
 {
     enum client_socket_phase phase = client_socket_phase(socket);
-    if (phase == CLIENT_STREAM_ACTIVE) {
+    if (phase == CLIENT_STREAM_ACTIVE || phase == CLIENT_STREAM_SHARED) {
         uint32_t level = client_stream_level(socket);
         enum rs_status status = (level & RS_LEVEL_ERROR) != 0 ? client_error_take(socket) : RS_OK;
         return (level & RS_LEVEL_CONNECTED) != 0 ? client_stream_lost(status) : status;

@@ -166,11 +166,34 @@ static uint32_t ready_connection(const struct client_socket *socket, uint32_t wa
     return ready & want;
 }
 
+/* Its level word says all of it. */
+static uint32_t ready_shared(const struct client_socket *socket, uint32_t want)
+{
+    uint32_t level = client_stream_level(socket);
+    uint32_t shut = atomic_load_explicit(&socket->shut, memory_order_relaxed);
+    uint32_t ready = level & (RS_LEVEL_CONNECTED | RS_LEVEL_END | RS_LEVEL_ERROR |
+                              RS_LEVEL_READABLE | RS_LEVEL_WRITABLE);
+    if ((level & (RS_LEVEL_END | RS_LEVEL_ERROR)) != 0 || (shut & CLIENT_SHUT_RECV) != 0) {
+        ready |= RS_LEVEL_READABLE;
+    }
+    if ((level & RS_LEVEL_ERROR) != 0 || (shut & CLIENT_SHUT_SEND) != 0) {
+        ready |= RS_LEVEL_WRITABLE;
+    }
+    ready |= (level & RS_LEVEL_URGENT) != 0 ? CLIENT_POLL_URGENT : 0;
+    if ((level & RS_LEVEL_READABLE) != 0 && (shut & CLIENT_SHUT_RECV) == 0) {
+        ready |= CLIENT_POLL_DATA;
+    }
+    return ready & want;
+}
+
 uint32_t client_stream_ready(const struct client_socket *socket, enum client_socket_phase phase,
                              uint32_t want)
 {
     if (phase == CLIENT_STREAM_ACTIVE) {
         return ready_connection(socket, want);
+    }
+    if (phase == CLIENT_STREAM_SHARED) {
+        return ready_shared(socket, want);
     }
     if (phase == CLIENT_STREAM_LISTENING && ready_any_record(socket)) {
         return (RS_LEVEL_READABLE | CLIENT_POLL_DATA) & want;

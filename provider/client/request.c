@@ -240,6 +240,33 @@ enum rs_status client_request_stamp(struct client_socket *socket, uint32_t stamp
     return request_run(socket->client, &request, socket->home_queue_idx, reply, sizeof(*reply));
 }
 
+enum rs_status client_request_reply(struct client_socket *socket, enum rs_op op,
+                                    const void *payload, uint32_t payload_bytes, void *reply,
+                                    uint32_t reply_bytes)
+{
+    struct request request = {
+        .socket = socket, .payload = payload, .payload_bytes = payload_bytes, .op = op};
+    return request_run(socket->client, &request, socket->home_queue_idx, reply, reply_bytes);
+}
+
+enum rs_status client_request_values(struct client_socket *socket, struct rs_share_values *values)
+{
+    struct rs_tcp_info info = {0};
+    struct request request = {.socket = socket, .op = RS_OP_SHARE_VALUES, .info = &info};
+    enum rs_status status = request_run(socket->client, &request, socket->home_queue_idx, NULL, 0);
+    memcpy(values, &info, sizeof(*values)); /* as long; of no use unless RS_OK */
+    return status;
+}
+
+enum rs_status client_request_share_open(struct client *client, uint32_t queue_idx,
+                                         const struct rs_share_token *token,
+                                         struct rs_open_reply *reply)
+{
+    struct request request = {
+        .payload = token, .payload_bytes = sizeof(*token), .op = RS_OP_SHARE_OPEN};
+    return request_run(client, &request, queue_idx, reply, sizeof(*reply));
+}
+
 /* Who has posted some of its steps waits for their answers before it waits for a cell: threads
  * that share a channel would wait for each other's. */
 enum rs_status client_request_steps(struct client_socket *socket, const struct client_step *steps,

@@ -195,6 +195,7 @@ static enum rs_status socket_bind_locked(struct client_socket *socket, const str
     case CLIENT_STREAM_IDLE:
     case CLIENT_STREAM_ACTIVE:
     case CLIENT_STREAM_LISTENING:
+    case CLIENT_STREAM_SHARED:
         return RS_INVALID;
     case CLIENT_SOCKET_FREE:
     case CLIENT_SOCKET_CLOSED:
@@ -310,10 +311,10 @@ enum rs_status client_peer_addr(struct client_socket *socket, struct rs_addr *ou
 {
     os_mutex_lock(&socket->control_mutex);
     enum client_socket_phase phase = client_socket_phase(socket);
-    bool connected =
-        socket->peer.family == RS_FAMILY_IPV4 &&
-        (phase == CLIENT_SOCKET_LIVE || (phase == CLIENT_STREAM_ACTIVE &&
-                                         (client_stream_level(socket) & RS_LEVEL_CONNECTED) != 0));
+    bool connected = socket->peer.family == RS_FAMILY_IPV4 &&
+                     (phase == CLIENT_SOCKET_LIVE || phase == CLIENT_STREAM_SHARED ||
+                      (phase == CLIENT_STREAM_ACTIVE &&
+                       (client_stream_level(socket) & RS_LEVEL_CONNECTED) != 0));
     if (connected) {
         *out = socket->peer;
     }
@@ -363,6 +364,7 @@ enum rs_status client_socket_make(struct client *client, enum rs_socket_type typ
     socket->local = socket->peer = (struct rs_addr){.family = RS_FAMILY_NONE};
     socket->bound = socket->late_send_limit = socket->accepted = socket->rebind = false;
     socket->options_set = 0;
+    socket->share = (struct client_share){.known = false};
     socket->member_count = 0;
     client_send_lock(socket);
     socket->broadcast = false;

@@ -178,6 +178,9 @@ static enum rs_status stream_connect_locked(struct client_socket *socket,
     if (phase == CLIENT_STREAM_IDLE) {
         return stream_connect_known(socket, peer);
     }
+    if (phase == CLIENT_STREAM_SHARED) {
+        return RS_IS_CONNECTED;
+    }
     return phase == CLIENT_STREAM_LISTENING ? RS_INVALID : RS_NOT_SOCKET;
 }
 
@@ -257,7 +260,7 @@ enum rs_status client_tcp_info(struct client_socket *socket, struct rs_tcp_info 
     os_mutex_lock(&socket->control_mutex);
     enum client_socket_phase phase = client_socket_phase(socket);
     enum rs_status status = RS_NOT_SOCKET;
-    if (phase == CLIENT_STREAM_ACTIVE) {
+    if (phase == CLIENT_STREAM_ACTIVE || phase == CLIENT_STREAM_SHARED) {
         status = client_request_info(socket, info);
     } else if (client_phase_open(phase)) {
         status = client_is_stream(socket) ? RS_NOT_CONNECTED : RS_NOT_SUPPORTED;
@@ -270,7 +273,8 @@ enum rs_status client_connected_ns(struct client_socket *socket, uint64_t *ns)
 {
     uint64_t since_tsc = 0;
     os_mutex_lock(&socket->control_mutex);
-    bool connected = client_socket_phase(socket) == CLIENT_STREAM_ACTIVE &&
+    enum client_socket_phase phase = client_socket_phase(socket);
+    bool connected = (phase == CLIENT_STREAM_ACTIVE || phase == CLIENT_STREAM_SHARED) &&
                      (client_stream_level(socket) & RS_LEVEL_CONNECTED) != 0;
     if (connected) { /* relaxed: client_stream_level is an acquire */
         since_tsc = atomic_load_explicit(&socket->state->connected_tsc, memory_order_relaxed);
@@ -289,7 +293,8 @@ enum rs_status client_connected_ns(struct client_socket *socket, uint64_t *ns)
 static enum rs_status stream_shutdown_locked(struct client_socket *socket, uint32_t how)
 {
     enum client_socket_phase phase = client_socket_phase(socket);
-    if (phase != CLIENT_STREAM_ACTIVE) {
+    bool shared = phase == CLIENT_STREAM_SHARED;
+    if (phase != CLIENT_STREAM_ACTIVE && !shared) {
         return client_phase_open(phase) ? RS_NOT_CONNECTED : RS_NOT_SOCKET;
     }
     enum rs_status status = client_stream_state(socket, client_stream_level(socket));
@@ -304,6 +309,11 @@ static enum rs_status stream_shutdown_locked(struct client_socket *socket, uint3
     static_assert((int)CLIENT_SHUT_RECV == (int)RS_SHUTDOWN_RECV &&
                       (int)CLIENT_SHUT_SEND == (int)RS_SHUTDOWN_SEND,
                   "one set of bits");
+    static_assert((int)CLIENT_SHUT_KEEP == (int)RS_SHUTDOWN_KEEP, "and that");
+    if (shared) { /* the others are to know */
+        const struct rs_op_shutdown all = {.how = ways | (how & CLIENT_SHUT_KEEP)};
+        return client_request(socket, RS_OP_SHUTDOWN, &all, sizeof(all));
+    }
     /* Without a way it only wakes who waits on the socket. */
     const struct rs_op_shutdown op = {.how = (how & CLIENT_SHUT_KEEP) != 0 ? ways & CLIENT_SHUT_SEND
                                                                            : ways};
@@ -347,11 +357,16 @@ static bool linger_begins(struct client_socket *socket)
 
 struct rs_op_close client_stream_linger(struct client_socket *socket)
 {
+    if (client_is_shared(socket)) { /* only the last descriptor's matters, and nobody waits */
+        os_mutex_lock(&socket->control_mutex);
+        (void)!client_share_refresh(socket);
+        os_mutex_unlock(&socket->control_mutex);
+    }
     uint32_t linger_ms = atomic_load_explicit(&socket->linger_ms, memory_order_relaxed);
     if (linger_ms == CLIENT_LINGER_OFF || linger_ms == 0) {
         return (struct rs_op_close){.abort = linger_ms == 0};
     }
-    if (!client_may_block(socket, 0)) {
+    if (!client_may_block(socket, 0) || client_is_shared(socket)) {
         return (struct rs_op_close){.linger_ms = linger_ms};
     }
     struct rs_op_close op = {0};

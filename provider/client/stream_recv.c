@@ -53,6 +53,8 @@ static enum rs_status recv_allowed(const struct client_socket *socket)
     case CLIENT_STREAM_IDLE:
     case CLIENT_STREAM_LISTENING:
         return RS_NOT_CONNECTED;
+    case CLIENT_STREAM_SHARED:
+        return RS_IN_PROGRESS; /* goes on in share.c */
     default:
         return RS_NOT_SOCKET;
     }
@@ -335,7 +337,32 @@ static enum rs_status recv_block(struct stream_recv *call)
         }
     } while (!recv_done(call, status));
     /* What a WAITALL has got is not lost; the reason it got no more is there the next time. */
-    return call->done_bytes != 0 ? RS_OK : client_stream_met(status);
+    return call->done_bytes != 0 && status != RS_IN_PROGRESS ? RS_OK : client_stream_met(status);
+}
+
+static enum rs_status recv_once(struct stream_recv *call)
+{
+    struct client_socket *socket = call->socket;
+    client_recv_lock(socket);
+    enum rs_status status = recv_look(call);
+    bool blocks = false;
+    if (!recv_done(call, status)) {
+        blocks = client_may_block(socket, call->flags);
+        if (blocks) {
+            client_socket_hold(socket);
+        } else {
+            status = client_recv_miss(socket);
+        }
+    }
+    client_recv_unlock(socket);
+    if (call->tell) {
+        recv_tell(call);
+    }
+    if (blocks) {
+        status = recv_block(call);
+        client_socket_release(socket);
+    }
+    return status;
 }
 
 enum rs_status client_stream_recv(struct client_socket *socket, const struct client_iov *iov,
@@ -350,24 +377,16 @@ enum rs_status client_stream_recv(struct client_socket *socket, const struct cli
     for (uint32_t i = 0; i < iov_count; i++) {
         call.left_bytes += iov[i].len_bytes;
     }
-    client_recv_lock(socket);
-    enum rs_status status = recv_look(&call);
-    bool blocks = false;
-    if (!recv_done(&call, status)) {
-        blocks = client_may_block(socket, flags);
-        if (blocks) {
-            client_socket_hold(socket);
-        } else {
-            status = client_recv_miss(socket);
+    enum rs_status status = recv_once(&call);
+    while (!CLIENT_LIKELY(status != RS_IN_PROGRESS)) { /* shared, or no more */
+        struct client_iov_place place = {call.iov, call.iov_off, call.left_bytes};
+        status = client_share_recv(socket, &place, flags, &call.done_bytes);
+        call.iov = place.iov;
+        call.iov_off = place.iov_off;
+        call.left_bytes = place.left_bytes;
+        if (status == RS_IN_PROGRESS) {
+            status = recv_once(&call);
         }
-    }
-    client_recv_unlock(socket);
-    if (call.tell) {
-        recv_tell(&call);
-    }
-    if (blocks) {
-        status = recv_block(&call);
-        client_socket_release(socket);
     }
     *received_bytes = call.done_bytes;
     return status;
@@ -395,7 +414,8 @@ enum rs_status client_stream_readable(struct client_socket *socket, uint32_t *by
     if (call.tell) {
         recv_tell(&call);
     }
-    return status;
+    bool at_mark;
+    return status == RS_IN_PROGRESS ? client_share_look(socket, bytes, &at_mark) : status;
 }
 
 enum rs_status client_at_mark(struct client_socket *socket, bool *at_mark)
@@ -408,5 +428,6 @@ enum rs_status client_at_mark(struct client_socket *socket, bool *at_mark)
         *at_mark = !socket->in.marked || socket->in.ring.head == socket->in.mark_pos - 1;
     }
     client_recv_unlock(socket);
-    return status;
+    uint32_t bytes;
+    return status == RS_IN_PROGRESS ? client_share_look(socket, &bytes, at_mark) : status;
 }

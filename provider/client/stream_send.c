@@ -50,6 +50,8 @@ static enum rs_status send_allowed(struct client_socket *socket)
     case CLIENT_STREAM_IDLE:
     case CLIENT_STREAM_LISTENING:
         return RS_NOT_CONNECTED;
+    case CLIENT_STREAM_SHARED:
+        return RS_IN_PROGRESS; /* goes on in share.c */
     default:
         return RS_NOT_SOCKET;
     }
@@ -187,6 +189,9 @@ static enum rs_status send_once(struct stream_send *call, uint32_t flags)
     struct client_socket *socket = call->socket;
     enum client_socket_phase phase = client_socket_phase(socket);
     if (!CLIENT_LIKELY(phase == CLIENT_STREAM_ACTIVE)) {
+        if (phase == CLIENT_STREAM_SHARED) {
+            return RS_IN_PROGRESS;
+        }
         return client_phase_open(phase) ? RS_NOT_CONNECTED : RS_NOT_SOCKET;
     }
     enum rs_status status = RS_OK;
@@ -228,6 +233,18 @@ enum rs_status client_stream_send(struct client_socket *socket, const struct cli
                                .urgent = (flags & CLIENT_MSG_OOB) != 0,
                                .warm = (flags & CLIENT_MSG_WARM) != 0};
     enum rs_status status = send_once(&call, flags);
+    while (!CLIENT_LIKELY(status != RS_IN_PROGRESS)) { /* shared, or no more */
+        struct client_iov_place place = {call.iov, call.iov_off, call.left_bytes};
+        status = client_share_send(socket, &place, flags);
+        call.iov = place.iov;
+        call.iov_off = place.iov_off;
+        call.left_bytes = place.left_bytes;
+        if (status == RS_IN_PROGRESS) {
+            status = send_once(&call, flags);
+        } else if (status == RS_WOULD_BLOCK && call.left_bytes != total_bytes) {
+            status = RS_OK;
+        }
+    }
     *sent_bytes = call.warm ? 0 : total_bytes - call.left_bytes;
     return status;
 }

@@ -107,6 +107,31 @@
     STRUCT(rs_open_reply)                               \
     FIELD(rs_open_reply, socket_idx)                    \
     FIELD(rs_open_reply, generation)                    \
+    STRUCT(rs_op_share)                                 \
+    FIELD(rs_op_share, process_id)                      \
+    FIELD(rs_op_share, flags)                           \
+    FIELD(rs_op_share, shut)                            \
+    FIELD(rs_op_share, urgent_taken)                    \
+    FIELD(rs_op_share, urgent_byte)                     \
+    FIELD(rs_op_share, reserved)                        \
+    STRUCT(rs_share_token)                              \
+    FIELD(rs_share_token, words)                        \
+    STRUCT(rs_op_share_data)                            \
+    FIELD(rs_op_share_data, len_bytes)                  \
+    FIELD(rs_op_share_data, flags)                      \
+    STRUCT(rs_share_data)                               \
+    FIELD(rs_share_data, len_bytes)                     \
+    FIELD(rs_share_data, flags)                         \
+    FIELD(rs_share_data, level)                         \
+    FIELD(rs_share_data, unread_bytes)                  \
+    STRUCT(rs_op_share_set)                             \
+    FIELD(rs_op_share_set, name)                        \
+    FIELD(rs_op_share_set, value)                       \
+    STRUCT(rs_share_values)                             \
+    FIELD(rs_share_values, seq)                         \
+    FIELD(rs_share_values, shut)                        \
+    FIELD(rs_share_values, options_set)                 \
+    FIELD(rs_share_values, values)                      \
     STRUCT(rs_op_option)                                \
     FIELD(rs_op_option, option)                         \
     FIELD(rs_op_option, value)                          \
@@ -175,6 +200,9 @@
     FIELD(rs_socket_state, urgent_pos)                  \
     FIELD(rs_socket_state, connected_tsc)               \
     FIELD(rs_socket_state, send_head)                   \
+    FIELD(rs_socket_state, share_seq)                   \
+    FIELD(rs_socket_state, share_events)                \
+    FIELD(rs_socket_state, share_count)                 \
     FIELD(rs_socket_state, reserved1)                   \
     STRUCT(rs_ring_ref)                                 \
     FIELD(rs_ring_ref, ref)                             \
@@ -318,6 +346,29 @@
     CONSTANT(RS_OP_TCP_INFO)                            \
     CONSTANT(RS_OP_WARM)                                \
     CONSTANT(RS_OP_TX_STAMP)                            \
+    CONSTANT(RS_OP_SHARE)                               \
+    CONSTANT(RS_OP_SHARE_OPEN)                          \
+    CONSTANT(RS_OP_SHARE_SEND)                          \
+    CONSTANT(RS_OP_SHARE_RECV)                          \
+    CONSTANT(RS_OP_SHARE_SET)                           \
+    CONSTANT(RS_OP_SHARE_VALUES)                        \
+    CONSTANT(RS_SHARE_BYTE_KEPT)                        \
+    CONSTANT(RS_SHARE_PEEK)                             \
+    CONSTANT(RS_SHARE_URGENT)                           \
+    CONSTANT(RS_SHARE_OVER)                             \
+    CONSTANT(RS_SHARE_AT_MARK)                          \
+    CONSTANT(RS_SHARE_TOKEN)                            \
+    CONSTANT(RS_SHARE_TOKEN_QUEUE)                      \
+    CONSTANT(RS_SHARE_NONBLOCKING)                      \
+    CONSTANT(RS_SHARE_RECV_TIMEOUT_MS)                  \
+    CONSTANT(RS_SHARE_SEND_TIMEOUT_MS)                  \
+    CONSTANT(RS_SHARE_LINGER_MS)                        \
+    CONSTANT(RS_SHARE_OOB_INLINE)                       \
+    CONSTANT(RS_SHARE_USER_0)                           \
+    CONSTANT(RS_SHARE_EVENTS)                           \
+    CONSTANT(RS_SHARE_VALUES)                           \
+    CONSTANT(RS_SHUTDOWN_KEEP)                          \
+    CONSTANT(RS_LEVEL_URGENT)                           \
     CONSTANT(RS_SHUTDOWN_RECV)                          \
     CONSTANT(RS_SHUTDOWN_SEND)                          \
     CONSTANT(RS_SOCK_DGRAM)                             \

@@ -1,0 +1,373 @@
+/*
+ * Shared sockets at the control thread, see share.h: the house, which is made with the first of
+ * them; tokens, each good for one descriptor of one process; the records of sockets that move, and
+ * the memory they need. Control thread; called by control_sockets.c with what the queues ask, and
+ * by the clock; calls session.c and the queues by messages.
+ *
+ * A token keeps the connection alive as a descriptor does, so that a program may close its own one
+ * before the other has opened it; for CONTROL_TOKEN_NS.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "dataplane/control_internal.h"
+#include "dataplane/log.h"
+#include "dataplane/share.h"
+
+#define CONTROL_TOKEN_NS   60000000000u
+#define CONTROL_TOKENS_MAX 64u /* of one session, not opened yet */
+
+struct control_token_entry {
+    struct control_token_entry *next;
+    struct rs_share_token token;
+    uint32_t process_id; /* of who may open it */
+    uint64_t session_id; /* who granted it */
+    uint64_t expires_ns;
+    struct session_socket *core; /* lives as long as the token */
+    struct dp_share *share;
+};
+
+/* ---- the house ---- */
+
+static enum rs_status house_open(struct control *control)
+{
+    if (control->house != NULL) {
+        return RS_OK;
+    }
+    const struct session_plan_input input = {.configs = control->configs,
+                                             .nics = control->nics,
+                                             .queue_count = control->queue_count,
+                                             .epoch = control->epoch,
+                                             .clock = control->clock,
+                                             .id = control->next_id++,
+                                             .slot = control->configs[0].limit_sessions};
+    enum rs_status status = session_create(&input, &control->house);
+    if (status != RS_OK) {
+        return status;
+    }
+    control->house->spares_max = 0;
+    for (uint32_t i = 0; i < control->queue_count; i++) {
+        control_push(control, i,
+                     &(struct message){.kind = CONTROL_SESSION_ADD, .session = control->house});
+    }
+    return RS_OK;
+}
+
+void control_house_end(struct control *control)
+{
+    if (control->house != NULL) {
+        control_session_end(control, control->house);
+    }
+}
+
+bool control_house_ended(const struct control *control)
+{
+    return control->house == NULL || control->house->state == SESSION_ENDED;
+}
+
+void control_house_drop(struct control *control)
+{
+    while (control->tokens != NULL) {
+        struct control_token_entry *entry = control->tokens;
+        control->tokens = entry->next;
+        free(entry);
+    }
+    if (control->house != NULL) {
+        control_sockets_drop(control, control->house);
+        session_destroy(control->house);
+        control->house = NULL;
+    }
+}
+
+/* ---- a socket becomes one of the house ---- */
+
+static enum rs_status share_house_rings(struct control *control, const struct session_socket *core,
+                                        struct message *answer)
+{
+    struct dp_session *house = control->house;
+    struct message_place *place = &answer->body.share.house;
+    enum rs_status status =
+        session_ring_take(house, RS_EXTENT_DP, answer->body.share.recv_bytes, &place->recv_ring);
+    if (status == RS_OK) {
+        status =
+            session_ring_take(house, RS_EXTENT_CL, core->send_ring.size_bytes, &place->send_ring);
+    }
+    if (status != RS_OK) {
+        session_ring_give(house, RS_EXTENT_DP, &place->recv_ring);
+        control->counts.refused_memory++;
+        return status;
+    }
+    place->recv_base = session_ring_touch(house, &place->recv_ring);
+    place->send_base = session_ring_touch(house, &place->send_ring);
+    return RS_OK;
+}
+
+/* The record of the descriptor that stays where the socket was, with the socket's rings; but a send
+ * ring that the other end reads becomes that one's, and there is another one. */
+static enum rs_status share_first_descriptor(struct session_socket *core,
+                                             const struct dp_socket *borrower,
+                                             struct session_socket **out)
+{
+    struct dp_session *session = core->session;
+    struct rs_ring_ref send_ring = core->send_ring;
+    struct dp_socket *part;
+    struct session_socket *record = calloc(1, sizeof(*record));
+    enum rs_status status = record != NULL ? RS_OK : RS_NO_MEMORY;
+    if (status == RS_OK && borrower != NULL) {
+        status = session_ring_take(session, RS_EXTENT_CL, send_ring.size_bytes, &send_ring);
+    }
+    if (status != RS_OK) {
+        goto free_record;
+    }
+    record->session = session;
+    record->idx = core->idx;
+    record->generation = core->generation;
+    record->type = core->type;
+    record->home_queue_idx = core->home_queue_idx;
+    record->recv_ring_bytes = core->recv_ring_bytes;
+    record->send_ring_bytes = core->send_ring_bytes;
+    status = session_socket_part(record, core->home_queue_idx, &part);
+    if (status != RS_OK) {
+        goto give_ring;
+    }
+    if (borrower != NULL) {
+        assert(borrower->record->lent_ring.size_bytes == 0);
+        borrower->record->lent_ring = core->send_ring;
+    }
+    record->live = 1u << core->home_queue_idx;
+    record->send_ring = send_ring;
+    record->recv_rings[core->home_queue_idx] = core->recv_rings[core->home_queue_idx];
+    record->lent_ring = core->lent_ring;
+    core->lent_ring = (struct rs_ring_ref){.size_bytes = 0};
+    part->home = true;
+    part->send_ring = send_ring;
+    part->send_base = session_ring_touch(session, &send_ring);
+    part->recv_ring = record->recv_rings[core->home_queue_idx];
+    part->recv_base = session_ring_touch(session, &part->recv_ring);
+    *out = record;
+    return RS_OK;
+
+give_ring:
+    if (borrower != NULL) {
+        session_ring_give(session, RS_EXTENT_CL, &send_ring);
+    }
+free_record:
+    free(record);
+    return status;
+}
+
+/* The record of the core in the house. */
+static void share_house_enter(struct dp_session *house, struct session_socket *core,
+                              struct message_place *place)
+{
+    uint32_t idx = house->free_sockets[--house->free_socket_count];
+    core->session = house;
+    core->idx = idx;
+    core->generation = house->generations[idx] + 1 != 0 ? house->generations[idx] + 1 : 1;
+    core->send_ring = place->send_ring;
+    core->recv_rings[core->home_queue_idx] = place->recv_ring;
+    house->generations[idx] = core->generation;
+    house->records[idx] = core;
+    place->session = house;
+    place->idx = idx;
+    place->generation = core->generation;
+}
+
+static enum rs_status share_make(struct control *control, struct session_socket *core,
+                                 struct message *answer)
+{
+    struct dp_session *session = core->session;
+    struct dp_session *house = control->house;
+    struct message_place *place = &answer->body.share.house;
+    struct session_socket *first;
+    if (house->free_socket_count == 0) {
+        return RS_NO_BUFFERS;
+    }
+    struct dp_share *share = calloc(1, sizeof(*share));
+    if (share == NULL) {
+        return RS_NO_MEMORY;
+    }
+    enum rs_status status = share_house_rings(control, core, answer);
+    if (status != RS_OK) {
+        goto free_share;
+    }
+    status = share_first_descriptor(core, answer->body.share.borrower, &first);
+    if (status != RS_OK) {
+        goto give_rings;
+    }
+    share_house_enter(house, core, place);
+    session->records[first->idx] = first;
+    core->share = share;
+    answer->body.share.share = share;
+    answer->body.share.descriptor = first->parts[first->home_queue_idx];
+    return RS_OK;
+
+give_rings:
+    session_ring_give(house, RS_EXTENT_DP, &place->recv_ring);
+    session_ring_give(house, RS_EXTENT_CL, &place->send_ring);
+free_share:
+    free(share);
+    return status;
+}
+
+/* ---- tokens ---- */
+
+static uint32_t tokens_of(const struct control *control, uint64_t session_id)
+{
+    uint32_t count = 0;
+    for (const struct control_token_entry *entry = control->tokens; entry != NULL;
+         entry = entry->next) {
+        count += entry->session_id == session_id;
+    }
+    return count;
+}
+
+static enum rs_status token_make(struct control *control, uint32_t queue_idx,
+                                 const struct message *message, struct control_token_entry **out)
+{
+    if (tokens_of(control, message->session->id) >= CONTROL_TOKENS_MAX) {
+        return RS_NO_BUFFERS;
+    }
+    struct control_token_entry *entry = calloc(1, sizeof(*entry));
+    if (entry == NULL) {
+        return RS_NO_MEMORY;
+    }
+    enum rs_status status = os_random(&entry->token, sizeof(entry->token));
+    if (status != RS_OK) {
+        free(entry);
+        return status;
+    }
+    entry->token.words[0] &= ~(uint64_t)(RS_SHARE_TOKEN | RS_SHARE_TOKEN_QUEUE);
+    entry->token.words[0] |= RS_SHARE_TOKEN | queue_idx;
+    entry->process_id = message->body.share.op.process_id;
+    entry->session_id = message->session->id;
+    entry->expires_ns = os_monotonic_ns() + CONTROL_TOKEN_NS;
+    *out = entry;
+    return RS_OK;
+}
+
+/* The core's record, of whichever descriptor asks. */
+static struct session_socket *share_core_record(const struct message *message)
+{
+    const struct dp_share *share = message->body.share.share;
+    return share != NULL ? share->core->record : message->socket->record;
+}
+
+void control_share(struct control *control, const struct message *message)
+{
+    struct message answer = *message;
+    struct session_socket *core = share_core_record(message);
+    uint32_t queue_idx = core->home_queue_idx;
+    struct control_token_entry *entry = NULL;
+    answer.kind = CONTROL_SHARED;
+    enum rs_status status =
+        message->session->state == SESSION_LIVE ? house_open(control) : RS_DATAPLANE_GONE;
+    if (status == RS_OK) {
+        status = token_make(control, queue_idx, message, &entry);
+    }
+    if (status == RS_OK && message->body.share.share == NULL) {
+        status = share_make(control, core, &answer);
+    }
+    if (status == RS_OK) {
+        entry->core = core;
+        entry->share = answer.body.share.share;
+        entry->next = control->tokens;
+        control->tokens = entry;
+        answer.reply.token = entry->token;
+    } else {
+        free(entry);
+    }
+    answer.reply.status = (uint32_t)status;
+    control_push(control, queue_idx, &answer);
+}
+
+/* Takes it out of the list; the caller frees it. RS_NOT_SOCKET: there is none, or no more.
+ * RS_ACCESS: it is another process's. */
+static enum rs_status token_take(struct control *control, uint32_t queue_idx,
+                                 const struct message *message, struct control_token_entry **out)
+{
+    const struct rs_share_token *token = &message->body.token;
+    struct control_token_entry **link = &control->tokens;
+    while (*link != NULL && ((*link)->token.words[0] != token->words[0] ||
+                             (*link)->token.words[1] != token->words[1])) {
+        link = &(*link)->next;
+    }
+    struct control_token_entry *entry = *link;
+    if (entry == NULL) {
+        return RS_NOT_SOCKET;
+    }
+    if (entry->process_id != message->session->process.pid) {
+        return RS_ACCESS;
+    }
+    if (entry->core->home_queue_idx != queue_idx) {
+        return RS_INVALID;
+    }
+    *link = entry->next;
+    *out = entry;
+    return RS_OK;
+}
+
+static enum rs_status share_next_descriptor(struct control *control, struct dp_session *session,
+                                            const struct session_socket *core,
+                                            struct session_socket **out)
+{
+    const struct queue_config *config = session->config;
+    const struct rs_op_open open = {.family = RS_FAMILY_IPV4,
+                                    .type = (uint8_t)core->type,
+                                    .recv_ring_bytes = config->recv_ring_bytes,
+                                    .send_ring_bytes = config->send_ring_bytes};
+    enum rs_status status = session_socket_open(session, core->home_queue_idx, &open, out);
+    if (status != RS_OK) {
+        return status;
+    }
+    status = control_stream_take_rings(control, *out);
+    if (status != RS_OK) {
+        session_socket_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+void control_share_open(struct control *control, uint32_t queue_idx, const struct message *message)
+{
+    struct dp_session *session = message->session;
+    struct control_token_entry *entry = NULL;
+    struct session_socket *record = NULL;
+    struct message answer = {
+        .kind = CONTROL_SHARE_OPENED, .session = session, .reply = message->reply};
+    enum rs_status status = session->state == SESSION_LIVE
+                                ? token_take(control, queue_idx, message, &entry)
+                                : RS_DATAPLANE_GONE;
+    if (status == RS_OK) {
+        status = share_next_descriptor(control, session, entry->core, &record);
+    }
+    if (status == RS_OK) {
+        answer.socket = record->parts[queue_idx];
+        answer.body.share.share = entry->share;
+        answer.reply.open.socket_idx = record->idx;
+        answer.reply.open.generation = record->generation;
+        free(entry);
+    } else if (entry != NULL) { /* it may be tried again */
+        entry->next = control->tokens;
+        control->tokens = entry;
+    }
+    answer.reply.status = (uint32_t)status;
+    control_push(control, queue_idx, &answer);
+}
+
+void control_share_expire(struct control *control, uint64_t now_ns)
+{
+    struct control_token_entry **link = &control->tokens;
+    while (*link != NULL) {
+        struct control_token_entry *entry = *link;
+        if (now_ns < entry->expires_ns) {
+            link = &entry->next;
+            continue;
+        }
+        *link = entry->next;
+        struct message expired = {.kind = CONTROL_SHARE_EXPIRED};
+        expired.body.share.share = entry->share;
+        control_push(control, entry->core->home_queue_idx, &expired);
+        free(entry);
+    }
+}

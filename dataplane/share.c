@@ -1,0 +1,378 @@
+/*
+ * Descriptors of shared sockets, see share.h: how they come and go, what they ask for, what they
+ * are told. Queue thread. Called by stream_control.c and request_control.c (requests, messages),
+ * deliver.c (something happened to the core); calls share_data.c, share_move.c and stream*.c.
+ *
+ * A descriptor's request about the connection is carried out on the core, and answered to whoever
+ * asked. What happens to the core is told to all: share_mirror copies its words to every state
+ * line.
+ */
+#include "dataplane/share.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* ---- what descriptors are told ---- */
+
+static void mirror_word(rs_atomic_u32 *word, uint32_t value)
+{
+    /* The queue is the only writer. Release, partner the client's acquire of a level: what it
+     * announces comes before it. */
+    if (atomic_load_explicit(word, memory_order_relaxed) != value) {
+        atomic_store_explicit(word, value, memory_order_release);
+    }
+}
+
+static void mirror_count(rs_atomic_u32 *word)
+{
+    atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + 1,
+                          memory_order_release);
+}
+
+/* Errors are counted in each place by itself, for a place's count goes on from socket to socket. */
+static void mirror_errors(struct dp_share *share, bool error, bool reset)
+{
+    uint32_t code = atomic_load_explicit(&share->core->state->error_code, memory_order_relaxed);
+    for (struct dp_socket *each = share->first; each != NULL; each = each->share_next) {
+        atomic_store_explicit(&each->state->error_code, code, memory_order_relaxed);
+        if (error) {
+            mirror_count(&each->state->error_seq);
+        }
+        if (reset) {
+            mirror_count(&each->state->reset_seq);
+        }
+    }
+}
+
+void share_mirror(struct dp_share *share)
+{
+    const struct rs_socket_state *core = share->core->state;
+    uint32_t level = share_level(share);
+    uint32_t errors = atomic_load_explicit(&core->error_seq, memory_order_relaxed);
+    uint32_t resets = atomic_load_explicit(&core->reset_seq, memory_order_relaxed);
+    if (errors != share->errors_told || resets != share->resets_told) {
+        mirror_errors(share, errors != share->errors_told, resets != share->resets_told);
+        share->errors_told = errors;
+        share->resets_told = resets;
+    }
+    for (struct dp_socket *each = share->first; each != NULL; each = each->share_next) {
+        mirror_word(&each->state->share_seq, share->values.seq);
+        mirror_word(&each->state->share_events, share->values.values[RS_SHARE_EVENTS]);
+        mirror_word(&each->state->share_count, share->descriptors + share->tokens);
+        mirror_word(&each->state->level, level);
+    }
+}
+
+void share_touched(struct queue *queue, struct dp_socket *socket, uint32_t happened)
+{
+    struct dp_share *share = socket->share;
+    if (share->core != socket) {
+        return; /* it is a descriptor, and being told */
+    }
+    share_mirror(share);
+    for (struct dp_socket *each = share->first; each != NULL && happened != 0;
+         each = each->share_next) {
+        deliver_touch(queue, each, happened);
+    }
+}
+
+/* A value of all changed, or what they wait for may be another. */
+static void share_changed(struct queue *queue, struct dp_share *share)
+{
+    share->values.seq++;
+    share_touched(queue, share->core, RS_LEVEL_READABLE | RS_LEVEL_WRITABLE);
+}
+
+/* ---- descriptors come ---- */
+
+static void share_join(struct dp_share *share, struct dp_socket *socket)
+{
+    struct dp_socket *core = share->core;
+    struct rs_socket_state *state = socket->state;
+    socket->share = share;
+    socket->share_next = share->first;
+    share->first = socket;
+    share->descriptors++;
+    socket->stream->bound = true; /* no BIND, and no spare */
+    socket->desc->local = core->desc->local;
+    socket->desc->peer = core->desc->peer;
+    socket->desc->type = core->desc->type;
+    socket->desc->generation = socket->generation;
+    socket->desc->home_queue_idx = core->desc->home_queue_idx;
+    socket->desc->flags = 0;
+    socket->desc->send = socket->send_ring;
+    socket->desc->recv[socket->queue_idx] = socket->recv_ring;
+    atomic_store_explicit(&socket->local_name,
+                          atomic_load_explicit(&core->local_name, memory_order_relaxed),
+                          memory_order_relaxed);
+    atomic_store_explicit(&socket->peer_name,
+                          atomic_load_explicit(&core->peer_name, memory_order_relaxed),
+                          memory_order_relaxed);
+    atomic_store_explicit(&state->connected_tsc,
+                          atomic_load_explicit(&core->state->connected_tsc, memory_order_relaxed),
+                          memory_order_relaxed);
+    atomic_store_explicit(&state->error_code,
+                          atomic_load_explicit(&core->state->error_code, memory_order_relaxed),
+                          memory_order_relaxed);
+    atomic_store_explicit(&state->mode, RS_MODE_SHARED, memory_order_relaxed);
+    share_mirror(share);
+}
+
+static enum outcome share_ask(struct queue *queue, struct dp_socket *socket,
+                              const struct rs_op_share *op, struct message_reply *reply)
+{
+    const struct dp_share *share = socket->share;
+    if (share != NULL && share->descriptors + share->tokens >= SHARE_DESCRIPTORS_MAX) {
+        return stream_answer(queue, reply, RS_TOO_MANY_SOCKETS);
+    }
+    struct message message = {
+        .kind = QUEUE_SHARE, .session = socket->session, .socket = socket, .reply = *reply};
+    message.body.share.op = *op;
+    message.body.share.share = socket->share;
+    if (socket->share == NULL) {
+        const struct stream_local *local = &socket->stream->local;
+        message.body.share.recv_bytes =
+            local->on ? local->recv.size_bytes : socket->recv_ring.size_bytes;
+        message.body.share.borrower = share_is_lent(socket) ? local->borrower : NULL;
+    }
+    if (!request_may_forward(queue, socket->part) || !request_forward(queue, &message)) {
+        return OUTCOME_LATER;
+    }
+    socket->with_control = true;
+    return OUTCOME_DONE;
+}
+
+enum outcome share_begin(struct queue *queue, struct dp_socket *socket,
+                         const struct rs_request *request, struct message_reply *reply)
+{
+    struct rs_op_share op;
+    memcpy(&op, request->payload, sizeof(op));
+    if (socket->stream->phase != STREAM_CONNECTED || socket->stream->leaving) {
+        return stream_answer(queue, reply, RS_NOT_SUPPORTED);
+    }
+    stream_take_level(queue, socket);
+    if (!share_may_move(queue, socket)) {
+        return OUTCOME_POISONED;
+    }
+    return share_ask(queue, socket, &op, reply);
+}
+
+enum outcome share_open(struct queue *queue, struct dp_channel *channel,
+                        const struct rs_request *request, struct message_reply *reply)
+{
+    struct message message = {
+        .kind = QUEUE_SHARE_OPEN, .session = channel->session, .reply = *reply};
+    memcpy(&message.body.token, request->payload, sizeof(message.body.token));
+    return request_may_forward(queue, channel->part) && request_forward(queue, &message)
+               ? OUTCOME_DONE
+               : OUTCOME_LATER;
+}
+
+enum rs_status share_shared(struct queue *queue, const struct message *message)
+{
+    struct dp_share *share = message->body.share.share;
+    struct dp_socket *socket = message->socket;
+    struct dp_socket *descriptor = message->body.share.descriptor;
+    socket->with_control = false;
+    if (message->reply.status != RS_OK) {
+        return (enum rs_status)message->reply.status;
+    }
+    if (descriptor != NULL) {
+        share_move(queue, socket, &message->body.share.house);
+        share->core = socket;
+        socket->share = share;
+        share->errors_told = atomic_load_explicit(&socket->state->error_seq, memory_order_relaxed);
+        share->resets_told = atomic_load_explicit(&socket->state->reset_seq, memory_order_relaxed);
+        share->values.shut =
+            message->body.share.op.shut & (uint32_t)(RS_SHUTDOWN_RECV | RS_SHUTDOWN_SEND);
+        share_data_begin(queue, share, &message->body.share.op);
+        request_enter(descriptor);
+        share_join(share, descriptor);
+        /* Who waits on it waits for other words from now on. */
+        deliver_touch(queue, descriptor, RS_LEVEL_READABLE | RS_LEVEL_WRITABLE | RS_LEVEL_END);
+    }
+    share->tokens++;
+    share_mirror(share);
+    return RS_OK;
+}
+
+void share_opened(const struct message *message)
+{
+    struct dp_share *share = message->body.share.share;
+    if (message->socket != NULL) {
+        request_opened(message->socket);
+        share->tokens--;
+        share_join(share, message->socket);
+    }
+}
+
+/* ---- and go ---- */
+
+/* As stream_close does it for a socket with one descriptor. */
+static void share_end(struct queue *queue, struct dp_share *share)
+{
+    struct dp_socket *core = share->core;
+    struct dp_stream *stream = core->stream;
+    bool abort = share->close.abort != 0;
+    uint64_t linger_ns = share->close.linger_ms * 1000000ull;
+    core->share = NULL; /* it goes with the core's record */
+    stream_orphan(queue, core);
+    if (stream->local.on) {
+        stream_local_leave(queue, core, abort, linger_ns);
+    } else if (stream->conn != NULL) {
+        stream_leave(queue, core, abort, linger_ns);
+    } else {
+        stream_give_back(queue, core);
+    }
+}
+
+static void share_leave(struct queue *queue, struct dp_socket *socket,
+                        const struct rs_op_close *close)
+{
+    struct dp_share *share = socket->share;
+    struct dp_socket **link = &share->first;
+    while (*link != socket) {
+        link = &(*link)->share_next;
+    }
+    *link = socket->share_next;
+    socket->share = NULL;
+    share->descriptors--;
+    share->close = *close;
+    if (share->descriptors + share->tokens == 0) {
+        share_end(queue, share);
+    } else {
+        share_mirror(share);
+    }
+}
+
+static enum outcome share_close(struct queue *queue, struct dp_socket *socket,
+                                const struct rs_request *request, const struct message_reply *reply)
+{
+    struct rs_op_close op;
+    memcpy(&op, request->payload, sizeof(op));
+    if (!deliver_may_close(queue) || !request_may_forward(queue, socket->part)) {
+        return OUTCOME_LATER;
+    }
+    share_leave(queue, socket, &op);
+    bool closed = request_close_now(queue, socket, reply);
+    assert(closed); /* there was room */
+    return closed ? OUTCOME_DONE : OUTCOME_LATER;
+}
+
+void share_session_ends(struct queue *queue, struct dp_socket *socket)
+{
+    const struct message_reply nobody = {.channel = NULL};
+    if (deliver_may_close(queue) && message_has_room(queue->to_control)) {
+        share_leave(queue, socket, &(struct rs_op_close){.abort = 1});
+        (void)request_close_now(queue, socket, &nobody);
+    }
+}
+
+void share_expired(struct queue *queue, struct dp_share *share)
+{
+    share->tokens--;
+    if (share->descriptors + share->tokens == 0) {
+        share_end(queue, share);
+    } else {
+        share_mirror(share);
+    }
+}
+
+/* ---- requests of a descriptor ---- */
+
+static enum outcome share_set(struct queue *queue, struct dp_share *share,
+                              const struct rs_request *request, struct message_reply *reply)
+{
+    struct rs_op_share_set op;
+    memcpy(&op, request->payload, sizeof(op));
+    if (op.name >= RS_SHARE_VALUES) {
+        return stream_answer(queue, reply, RS_BAD_OPTION);
+    }
+    if (op.name < RS_OPT_COUNT) {
+        share->values.options_set |= 1u << op.name;
+    }
+    if (op.name == RS_SHARE_EVENTS) {
+        share->values.values[op.name]++;
+    } else {
+        share->values.values[op.name] = op.value;
+    }
+    share_changed(queue, share);
+    reply->data.len_bytes = share->values.values[op.name];
+    return stream_answer(queue, reply, RS_OK);
+}
+
+static enum outcome share_option(struct queue *queue, struct dp_share *share,
+                                 const struct rs_request *request, struct message_reply *reply)
+{
+    struct rs_op_option op;
+    memcpy(&op, request->payload, sizeof(op));
+    enum rs_status status = stream_option(queue, share->core, &op);
+    if (status == RS_OK) { /* so it is one of them */
+        share->values.values[op.option] = op.value;
+        share->values.options_set |= 1u << op.option;
+        share_changed(queue, share);
+    }
+    return stream_answer(queue, reply, status);
+}
+
+static enum outcome share_shutdown(struct queue *queue, struct dp_share *share,
+                                   const struct rs_request *request, struct message_reply *reply)
+{
+    struct rs_op_shutdown op;
+    memcpy(&op, request->payload, sizeof(op));
+    struct rs_request copy = *request;
+    uint32_t how = op.how & (uint32_t)(RS_SHUTDOWN_RECV | RS_SHUTDOWN_SEND);
+    if ((op.how & RS_SHUTDOWN_KEEP) != 0) {
+        op.how &= RS_SHUTDOWN_SEND;
+        memcpy(copy.payload, &op, sizeof(op));
+    }
+    enum outcome outcome = stream_control(queue, share->core, &copy, reply);
+    if (outcome == OUTCOME_DONE && reply->status == RS_OK) {
+        share->values.shut |= how;
+        share_changed(queue, share);
+    }
+    return outcome;
+}
+
+static enum outcome share_data(struct queue *queue, struct dp_socket *socket,
+                               const struct rs_request *request, struct message_reply *reply)
+{
+    struct rs_op_share_data op;
+    memcpy(&op, request->payload, sizeof(op));
+    return request->op == RS_OP_SHARE_SEND ? share_send(queue, socket, &op, reply)
+                                           : share_recv(queue, socket, &op, reply);
+}
+
+enum outcome share_control(struct queue *queue, struct dp_socket *socket,
+                           const struct rs_request *request, struct message_reply *reply)
+{
+    struct dp_share *share = socket->share;
+    struct rs_op_share op;
+    switch (request->op) {
+    case RS_OP_SHARE_SEND:
+    case RS_OP_SHARE_RECV:
+        return share_data(queue, socket, request, reply);
+    case RS_OP_SHARE_SET:
+        return share_set(queue, share, request, reply);
+    case RS_OP_SHARE_VALUES:
+        /* As TCP_INFO: the cell's, and as long. */
+        memcpy(&reply->channel->info[reply->cell_idx], &share->values, sizeof(share->values));
+        return stream_answer(queue, reply, RS_OK);
+    case RS_OP_SHARE:
+        memcpy(&op, request->payload, sizeof(op));
+        return share_ask(queue, socket, &op, reply);
+    case RS_OP_CLOSE:
+        return share_close(queue, socket, request, reply);
+    case RS_OP_SHUTDOWN:
+        return share_shutdown(queue, share, request, reply);
+    case RS_OP_OPTION:
+        return share_option(queue, share, request, reply);
+    case RS_OP_TCP_INFO:
+        return stream_control(queue, share->core, request, reply);
+    case RS_OP_CONNECT:
+    case RS_OP_LISTEN:
+        return stream_answer(queue, reply, RS_IS_CONNECTED);
+    default:
+        return stream_answer(queue, reply, RS_BAD_OPTION);
+    }
+}

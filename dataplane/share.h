@@ -1,0 +1,91 @@
+/*
+ * Sockets that several processes have (WSPDuplicateSocket). The connection then belongs to the
+ * dataplane: its socket, the *core*, moves with its rings into a session of the dataplane's own,
+ * the house, whose memory nobody else maps. Each process has a *descriptor* in its place: a socket
+ * of its session without a connection, whose rings are a place to put bytes down. SHARE_SEND and
+ * SHARE_RECV move bytes between the two, each when it is asked for and not ahead of time: so bytes
+ * go to one descriptor, in the order of the requests, and nothing is under way that a death could
+ * lose.
+ *
+ *   share.c          descriptors, their requests, what they are told. Queue thread
+ *   share_data.c     their bytes. Queue thread
+ *   share_move.c     a socket goes from one session to another. Queue thread
+ *   control_share.c  the house, descriptors to come (tokens), memory. Control thread
+ *
+ * The core is an ordinary socket: to tcp*.c, stream*.c and the control thread it is one of the
+ * house's, and the connection ends as any other when the last descriptor is closed.
+ */
+#ifndef RINGSOCK_DATAPLANE_SHARE_H
+#define RINGSOCK_DATAPLANE_SHARE_H
+
+#include "dataplane/stream.h"
+
+/* Of one socket: each is told of what happens to it. */
+#define SHARE_DESCRIPTORS_MAX 64u
+
+/* Made by the control thread, then the queue's until it has closed the core. */
+struct dp_share {
+    struct dp_socket *core;
+    struct dp_socket *first; /* descriptors, by share_next */
+    uint32_t descriptors;
+    uint32_t tokens;                   /* granted and not opened yet: each counts as a descriptor */
+    struct rs_op_close close;          /* what the last one that left said */
+    struct rs_share_values values;     /* seq is the word that descriptors see */
+    uint32_t errors_told, resets_told; /* of the core's counters */
+    uint32_t send_tail;                /* the core's */
+    struct stream_reader in;           /* over the core's receive ring */
+    /* The urgent mark, as provider/client/stream_recv.c keeps it for a socket of its own. */
+    bool marked, byte_kept, urgent_taken;
+    uint8_t urgent_byte;
+    uint32_t mark_seq, mark_pos;
+};
+
+static inline bool share_is_core(const struct dp_socket *socket)
+{
+    return socket->share != NULL && socket->share->core == socket;
+}
+
+/* ---- share.c ---- */
+
+/* Something happened to a socket that has a share, its words are stored: the descriptors of a core
+ * are told. */
+void share_touched(struct queue *queue, struct dp_socket *socket, uint32_t happened);
+/* RS_OP_SHARE of a socket that is not shared yet; and any control request of a descriptor. */
+enum outcome share_begin(struct queue *queue, struct dp_socket *socket,
+                         const struct rs_request *request, struct message_reply *reply);
+enum outcome share_control(struct queue *queue, struct dp_socket *socket,
+                           const struct rs_request *request, struct message_reply *reply);
+enum outcome share_open(struct queue *queue, struct dp_channel *channel,
+                        const struct rs_request *request, struct message_reply *reply);
+/* CONTROL_SHARED, CONTROL_SHARE_OPENED, CONTROL_SHARE_EXPIRED came. */
+enum rs_status share_shared(struct queue *queue, const struct message *message);
+void share_opened(const struct message *message);
+void share_expired(struct queue *queue, struct dp_share *share);
+/* The session of a descriptor ends. */
+void share_session_ends(struct queue *queue, struct dp_socket *socket);
+/* State lines of the descriptors, after the core's words, the values or the bytes changed. */
+void share_mirror(struct dp_share *share);
+
+/* ---- share_data.c ---- */
+
+/* From where on the core's bytes are read. */
+void share_data_begin(const struct queue *queue, struct dp_share *share,
+                      const struct rs_op_share *op);
+enum outcome share_send(struct queue *queue, struct dp_socket *socket,
+                        const struct rs_op_share_data *op, struct message_reply *reply);
+enum outcome share_recv(struct queue *queue, struct dp_socket *socket,
+                        const struct rs_op_share_data *op, struct message_reply *reply);
+/* RS_LEVEL_* of the core, READABLE, WRITABLE and URGENT among them. */
+uint32_t share_level(struct dp_share *share);
+
+/* ---- share_move.c ---- */
+
+/* Whether the client's word is what can be; else its session is poisoned. Before share_move. */
+bool share_may_move(struct queue *queue, struct dp_socket *socket);
+/* Its other end reads its send ring: the memory stays with that. */
+bool share_is_lent(const struct dp_socket *socket);
+/* The socket with all that it has goes to another place: rings of the same sizes, the same
+ * positions in them. It leaves its session's table. */
+void share_move(struct queue *queue, struct dp_socket *socket, const struct message_place *place);
+
+#endif
