@@ -211,7 +211,7 @@ static void a_checksum_of_zero_is_sent_as_ffff(void **state)
     sock s = bound("any:7000");
     uint8_t frame[FRAME_MAX_BYTES];
     uint8_t text[2] = {'a', 'a'};
-    send_bytes(s, PEER ":5000", 2, RS_OK); /* "xx" */
+    send_to(s, PEER ":5000", "xx");
     (void)nic_memory_pop(script_nic(), frame, sizeof(frame), NULL);
     uint32_t sum = (uint16_t) ~((frame[40] << 8) | frame[41]);
     uint32_t word = 0xffffu - sum + (uint32_t)(('x' << 8) | 'x'); /* makes the sum 0xffff */
