@@ -96,8 +96,9 @@ static double utilisation(uint64_t bytes, uint64_t ns)
     return (double)bytes / could;
 }
 
-/* Which flow loses at a full queue is chance: over 24 seeds the first one's share was 0.477 to 0.633,
- * 0.54 on the average. So each run has a wide bound, and the average of several a narrow one. */
+/* Which flow loses at a full queue is chance: over 24 seeds the first one's share was 0.477 to
+ * 0.633, 0.54 on the average. So each run has a wide bound, and the average of several a narrow
+ * one. */
 static void two_flows_share(void **state)
 {
     (void)state;
