@@ -21,8 +21,8 @@ target_compile_options(
 if(NOT WIN32)
   target_compile_definitions(ringsock_flags INTERFACE _GNU_SOURCE)
 else()
-  # NTDDI_WIN10_RS5: the headers have TCP_INFO_v1 from there on.
-  target_compile_definitions(ringsock_flags INTERFACE NTDDI_VERSION=0x0A000006)
+  # NTDDI_WIN10_FE: the headers have SIO_TIMESTAMPING from there on.
+  target_compile_definitions(ringsock_flags INTERFACE NTDDI_VERSION=0x0A00000A)
 endif()
 
 # -O2 -g without NDEBUG: an assert guards our own invariants and the hot path has none that costs.

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "provider/spi/extension.h"
+#include "provider/spi/message.h"
 
 struct extension_row {
     DWORD code; /* the command that asks for it */
@@ -22,6 +23,8 @@ struct extension_row {
 static const struct extension_row extension_rows[] = {
     EXTENSION(WSAID_GETACCEPTEXSOCKADDRS, LPFN_GETACCEPTEXSOCKADDRS, spi_get_accept_ex_sockaddrs),
     EXTENSION(WSAID_WSAPOLL, LPFN_WSAPOLL, spi_poll),
+    EXTENSION(WSAID_WSARECVMSG, LPFN_WSARECVMSG, spi_recv_msg),
+    EXTENSION(WSAID_WSASENDMSG, LPFN_WSASENDMSG, spi_send_msg),
 };
 
 int spi_extension_find(DWORD code, const void *in, DWORD in_bytes, const void **answer,

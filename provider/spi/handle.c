@@ -49,6 +49,7 @@ struct spi_socket *spi_socket_new(void)
     if (socket != NULL) {
         atomic_store_explicit(&socket->handle, (uintptr_t)INVALID_SOCKET, memory_order_relaxed);
         atomic_store_explicit(&socket->hints, 0, memory_order_relaxed);
+        atomic_store_explicit(&socket->controls, 0, memory_order_relaxed);
         atomic_store_explicit(&socket->leaf, 0, memory_order_relaxed);
         atomic_store_explicit(&socket->listening, false, memory_order_relaxed);
         atomic_store_explicit(&socket->protection_level, PROTECTION_LEVEL_UNRESTRICTED,

@@ -1,30 +1,23 @@
 /*
  * Sending and receiving: WSABUFs and flags to the core's vectors, and results back. The hot path of
- * the provider: no system call, lock or allocation up to VECTOR_LOCAL buffers. Any thread.
+ * the provider: no system call, lock or allocation up to
+ * SPI_VECTOR_LOCAL buffers. Any thread.
  */
 #include <mimalloc.h>
 
 #include "provider/include/ringsock.h"
-#include "provider/spi/spi.h"
+#include "provider/spi/message.h"
 
-#define VECTOR_LOCAL 16u
-#define VECTOR_MOST  65536u
+#define VECTOR_MOST 65536u
 
-struct io_vector {
-    struct client_iov *items;
-    uint32_t count;
-    struct client_iov local[VECTOR_LOCAL];
-};
-
-static void vector_drop(struct io_vector *vector)
+void spi_vector_drop(struct spi_vector *vector)
 {
     if (vector->items != vector->local) {
         mi_free(vector->items);
     }
 }
 
-/* Copies the WSABUFs once and checks what they name. 0 or the error; then nothing to drop. */
-static int vector_take(struct io_vector *vector, const WSABUF *buffers, DWORD count, bool write)
+int spi_vector_take(struct spi_vector *vector, const WSABUF *buffers, DWORD count, bool write)
 {
     if (count == 0) {
         return WSAEINVAL;
@@ -36,7 +29,7 @@ static int vector_take(struct io_vector *vector, const WSABUF *buffers, DWORD co
         return WSAEFAULT;
     }
     vector->items =
-        count <= VECTOR_LOCAL ? vector->local : mi_mallocn(count, sizeof(*vector->items));
+        count <= SPI_VECTOR_LOCAL ? vector->local : mi_mallocn(count, sizeof(*vector->items));
     if (vector->items == NULL) {
         return WSAENOBUFS;
     }
@@ -45,7 +38,7 @@ static int vector_take(struct io_vector *vector, const WSABUF *buffers, DWORD co
         const WSABUF buffer = buffers[i];
         if (!(write ? spi_can_write(buffer.buf, buffer.len)
                     : spi_can_read(buffer.buf, buffer.len))) {
-            vector_drop(vector);
+            spi_vector_drop(vector);
             return WSAEFAULT;
         }
         vector->items[i] = (struct client_iov){.base = buffer.buf, .len_bytes = buffer.len};
@@ -67,27 +60,23 @@ static bool send_flags_ok(const struct spi_socket *socket, DWORD flags)
 static int send_checked(struct spi_socket *socket, const WSABUF *buffers, DWORD count, LPDWORD sent,
                         DWORD flags, const struct rs_addr *to)
 {
-    struct io_vector vector;
+    struct spi_vector vector;
     size_t sent_bytes = 0;
     struct rs_addr leaf;
     if (!spi_can_write(sent, sizeof(*sent))) {
         return WSAEFAULT;
     }
-    int code = vector_take(&vector, buffers, count, false);
+    int code = spi_vector_take(&vector, buffers, count, false);
     if (code != 0) {
         return code;
     }
-    uint64_t joined = atomic_load_explicit(&socket->leaf, memory_order_relaxed);
-    if (to == NULL && joined != 0) {
-        leaf = rs_addr_v4((uint32_t)(joined >> 16), (uint16_t)joined);
-        to = &leaf;
-    }
+    to = to != NULL ? to : spi_leaf(socket, &leaf);
     enum rs_status status =
         client_send(socket->core, vector.items, vector.count,
                     ((flags & MSG_OOB) != 0 ? CLIENT_MSG_OOB : 0u) |
                         ((flags & MSG_RINGSOCK_WARM) != 0 ? CLIENT_MSG_WARM : 0u),
                     to, &sent_bytes);
-    vector_drop(&vector);
+    spi_vector_drop(&vector);
     if (status != RS_OK) {
         /* Winsock has one word for "no address given and none connected". */
         return status == RS_DEST_REQUIRED ? WSAENOTCONN : spi_wsa_error(status);
@@ -168,16 +157,16 @@ static uint32_t recv_flags(DWORD flags)
 static int recv_checked(struct spi_socket *socket, const WSABUF *buffers, DWORD count,
                         const struct recv_out *out)
 {
-    struct io_vector vector;
+    struct spi_vector vector;
     struct client_recv_info info;
     size_t received_bytes = 0;
-    int code = vector_take(&vector, buffers, count, true);
+    int code = spi_vector_take(&vector, buffers, count, true);
     if (code != 0) {
         return code;
     }
     enum rs_status status = client_recv(socket->core, vector.items, vector.count,
                                         recv_flags(*out->flags), &info, &received_bytes);
-    vector_drop(&vector);
+    spi_vector_drop(&vector);
     if (status != RS_OK && status != RS_MESSAGE_SIZE) {
         return spi_wsa_error(status);
     }

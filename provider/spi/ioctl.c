@@ -7,7 +7,7 @@
 
 #include "provider/include/ringsock.h"
 #include "provider/spi/extension.h"
-#include "provider/spi/spi.h"
+#include "provider/spi/message.h"
 
 struct ioctl_call {
     struct spi_socket *socket;
@@ -196,6 +196,31 @@ static int ioctl_warm(const struct ioctl_call *call)
     return status == RS_DEST_REQUIRED ? WSAENOTCONN : spi_wsa_error(status);
 }
 
+static int ioctl_timestamping(const struct ioctl_call *call)
+{
+    TIMESTAMPING_CONFIG config;
+    if (call->in_bytes < sizeof(config) || !spi_can_read(call->in, sizeof(config))) {
+        return WSAEFAULT;
+    }
+    memcpy(&config, call->in, sizeof(config));
+    return spi_message_timestamping(call->socket, &config);
+}
+
+/* Room for the answer comes first: a timestamp is given once. */
+static int ioctl_tx_timestamp(struct ioctl_call *call)
+{
+    DWORD id;
+    uint64_t qpc;
+    int code = ioctl_in(call, &id);
+    if (code == 0 && (call->out_bytes < sizeof(qpc) || !spi_can_write(call->out, sizeof(qpc)))) {
+        code = WSAEFAULT;
+    }
+    if (code == 0) {
+        code = spi_message_tx_timestamp(call->socket, id, &qpc);
+    }
+    return code != 0 ? code : ioctl_out(call, &qpc, sizeof(qpc));
+}
+
 static bool ioctl_of_other_type(const struct ioctl_call *call, DWORD code)
 {
     switch (code) {
@@ -205,6 +230,8 @@ static bool ioctl_of_other_type(const struct ioctl_call *call, DWORD code)
     case SIO_UDP_CONNRESET:
     case SIO_MULTIPOINT_LOOPBACK:
     case SIO_MULTICAST_SCOPE:
+    case SIO_TIMESTAMPING:
+    case SIO_GET_TX_TIMESTAMP:
         return call->socket->stream;
     default:
         return false;
@@ -233,6 +260,10 @@ static int ioctl_run(struct ioctl_call *call, DWORD code)
         return ioctl_set_bool(call, RS_OPT_MCAST_LOOP);
     case SIO_MULTICAST_SCOPE:
         return ioctl_scope(call);
+    case SIO_TIMESTAMPING:
+        return ioctl_timestamping(call);
+    case SIO_GET_TX_TIMESTAMP:
+        return ioctl_tx_timestamp(call);
     case SIO_RINGSOCK_WARM:
         return ioctl_warm(call);
     case SIO_GET_EXTENSION_FUNCTION_POINTER:

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "provider/spi/catalog.h"
-#include "provider/spi/spi.h"
+#include "provider/spi/message.h"
 
 /* ---- plain options ---- */
 
@@ -256,6 +256,10 @@ static int option_set(struct spi_socket *socket, int level, int name, const char
             return code;
         }
     }
+    int code = 0;
+    if (level == IPPROTO_IP && spi_message_option_set(socket, name, value, value_bytes, &code)) {
+        return code;
+    }
     return level_known(level) ? spi_stream_option_set(socket, level, name, value, value_bytes)
                               : WSAEINVAL;
 }
@@ -352,6 +356,11 @@ static int option_get(struct spi_socket *socket, int level, int name, char *valu
     }
     const struct option_row *row = option_find(socket, level, name);
     if (row == NULL) {
+        int code = 0;
+        if (level == IPPROTO_IP &&
+            spi_message_option_get(socket, name, value, value_bytes, &code)) {
+            return code;
+        }
         if (level == SOL_SOCKET) {
             return socket_level_get(socket, name, value, value_bytes);
         }

@@ -65,6 +65,7 @@ struct spi_socket {
     _Atomic bool v6_only;  /* IPV6_V6ONLY: an AF_INET6 socket that has no addresses here */
     _Atomic uint8_t protection_level; /* IPV6_PROTECTION_LEVEL, without effect */
     _Atomic uint32_t hints;           /* SPI_HINT_*: options without effect that read back as set */
+    _Atomic uint32_t controls;        /* which control data WSARecvMsg gives (message.c) */
     _Atomic uint64_t leaf; /* WSPJoinLeaf's send destination: ip_be32 << 16 | port_be16; 0 none */
     /* streams */
     _Atomic bool listening;
