@@ -286,6 +286,25 @@ RS_CHECK_RESULT enum rs_status client_watch_wait(struct client_watch *watch,
 RS_CHECK_RESULT enum rs_status client_readable_bytes(struct client_socket *socket,
                                                      uint32_t *next_bytes, uint64_t *total_bytes);
 
+/* ---- calls that block ---- */
+
+/*
+ * For facades that promise to call somebody while a call blocks. In the blocked thread, with no
+ * lock held: `ask` once per call of connect, accept, send, receive or poll that has waited for a
+ * millisecond or goes to sleep; if it says true, `turn` there and then, and every few milliseconds,
+ * until it says false: the call ends with RS_INTERRUPTED.
+ */
+struct client_wait_turn {
+    void *function; /* ask's to fill in, turn's to use */
+    uintptr_t context;
+};
+struct client_wait_hook {
+    bool (*ask)(struct client_wait_turn *turn);
+    bool (*turn)(const struct client_wait_turn *turn);
+};
+/* For the whole process, before anything blocks; constant from then on. */
+void client_set_wait_hook(const struct client_wait_hook *hook);
+
 /* ---- options ---- */
 
 #define CLIENT_LINGER_OFF UINT32_MAX

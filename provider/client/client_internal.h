@@ -263,11 +263,13 @@ struct client_condition {
     void (*disarm)(void *context, uint32_t channel_idx);
     void *context;
     uint32_t queue_idx; /* whose channel to sleep on */
+    bool hooked;        /* a call that the facade's wait hook may end */
 };
 
 uint64_t client_deadline(const struct client *client,
                          uint64_t timeout_ns); /* as a TSC value; UINT64_MAX: none */
-/* Spins, then sleeps. RS_OK: ready; RS_TIMED_OUT; RS_DATAPLANE_GONE; RS_POISONED; RS_OS_ERROR. */
+/* Spins, then sleeps. RS_OK: ready; RS_TIMED_OUT; RS_INTERRUPTED (hooked); RS_DATAPLANE_GONE;
+ * RS_POISONED; RS_OS_ERROR. */
 RS_CHECK_RESULT enum rs_status
 client_wait(struct client *client, const struct client_condition *condition, uint64_t deadline_tsc);
 /* RS_OK while session and dataplane live. Asks the OS only when the heartbeat stands still, and

@@ -131,7 +131,8 @@ static enum rs_status poll_block(struct client *client, struct poll_set *set, ui
                                          .arm = poll_wait_arm,
                                          .disarm = poll_wait_disarm,
                                          .context = set,
-                                         .queue_idx = client_queue_choose(client, 0)};
+                                         .queue_idx = client_queue_choose(client, 0),
+                                         .hooked = true};
     for (;;) {
         uint64_t until_tsc = deadline_tsc;
         if (poll_any_undecided(set)) {

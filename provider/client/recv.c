@@ -140,7 +140,8 @@ static enum rs_status recv_block(struct client_socket *socket, struct recv_call 
                                          .arm = recv_wait_arm,
                                          .disarm = recv_wait_disarm,
                                          .context = socket,
-                                         .queue_idx = socket->home_queue_idx};
+                                         .queue_idx = socket->home_queue_idx,
+                                         .hooked = true};
     for (;;) {
         enum rs_status status = client_wait(client, &condition, deadline_tsc);
         if (status != RS_OK) {

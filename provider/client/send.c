@@ -305,7 +305,8 @@ static enum rs_status send_block(struct client_socket *socket, struct client_cha
                                          .arm = send_wait_arm,
                                          .disarm = send_wait_disarm,
                                          .context = socket,
-                                         .queue_idx = channel->queue_idx};
+                                         .queue_idx = channel->queue_idx,
+                                         .hooked = true};
     for (;;) {
         enum rs_status status = client_wait(client, &condition, deadline_tsc);
         if (status != RS_OK) {

@@ -226,7 +226,8 @@ static enum rs_status stream_wait_connected(struct client_socket *socket)
                                          .arm = connect_wait_arm,
                                          .disarm = stream_wait_disarm,
                                          .context = socket,
-                                         .queue_idx = socket->home_queue_idx};
+                                         .queue_idx = socket->home_queue_idx,
+                                         .hooked = true};
     enum rs_status status = client_wait(socket->client, &condition, UINT64_MAX);
     return status == RS_OK ? client_connect_result(socket) : status;
 }

@@ -347,7 +347,8 @@ static enum rs_status accept_block(struct client_socket *listener, struct client
                                          .arm = accept_wait_arm,
                                          .disarm = accept_wait_disarm,
                                          .context = listener,
-                                         .queue_idx = listener->home_queue_idx};
+                                         .queue_idx = listener->home_queue_idx,
+                                         .hooked = true};
     client_recv_lock(listener);
     enum rs_status status = accept_allowed(listener);
     if (status == RS_OK) {

@@ -319,7 +319,8 @@ static enum rs_status recv_block(struct stream_recv *call)
                                          .arm = recv_wait_arm,
                                          .disarm = recv_wait_disarm,
                                          .context = call,
-                                         .queue_idx = socket->home_queue_idx};
+                                         .queue_idx = socket->home_queue_idx,
+                                         .hooked = true};
     enum rs_status status;
     do {
         status = client_wait(client, &condition, deadline_tsc);

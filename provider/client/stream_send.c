@@ -159,7 +159,8 @@ static enum rs_status send_block(struct stream_send *call, struct client_channel
                                          .arm = send_wait_arm,
                                          .disarm = send_wait_disarm,
                                          .context = call,
-                                         .queue_idx = channel->queue_idx};
+                                         .queue_idx = channel->queue_idx,
+                                         .hooked = true};
     for (;;) {
         enum rs_status status = client_wait(client, &condition, deadline_tsc);
         if (status != RS_OK) {

@@ -159,6 +159,58 @@ static enum rs_status wait_sleep(struct client *client, const struct client_cond
     return client_check(client, os_tsc());
 }
 
+/* ---- the facade's hook -------------------------------------------------------------------------
+ */
+
+#define HOOK_TURN_NS 5000000u /* a thread with a hook sleeps no longer */
+
+static const struct client_wait_hook *wait_hook; /* set once, before anything blocks */
+
+void client_set_wait_hook(const struct client_wait_hook *hook)
+{
+    wait_hook = hook;
+}
+
+/* What one call of client_wait knows of it. */
+struct wait_hooked {
+    bool may, asked, wanted; /* may: and nobody has been asked, or it is wanted */
+    struct client_wait_turn turn;
+};
+
+/* False: the call ends. */
+static bool wait_hook_turn(struct wait_hooked *hooked)
+{
+    if (!hooked->asked) {
+        hooked->asked = true;
+        hooked->wanted = wait_hook->ask(&hooked->turn);
+        hooked->may = hooked->wanted;
+    }
+    return !hooked->wanted || wait_hook->turn(&hooked->turn);
+}
+
+/* Liveness, and the hook's turn. */
+static enum rs_status wait_check(struct client *client, struct wait_hooked *hooked)
+{
+    if (hooked->may && !wait_hook_turn(hooked)) {
+        return RS_INTERRUPTED;
+    }
+    return client_check(client, os_tsc());
+}
+
+static enum rs_status wait_sleep_hooked(struct client *client,
+                                        const struct client_condition *condition,
+                                        uint64_t deadline_tsc, struct wait_hooked *hooked)
+{
+    if (hooked->may) {
+        if (!wait_hook_turn(hooked)) {
+            return RS_INTERRUPTED;
+        }
+        uint64_t turn_tsc = client_deadline(client, HOOK_TURN_NS);
+        deadline_tsc = hooked->wanted && turn_tsc < deadline_tsc ? turn_tsc : deadline_tsc;
+    }
+    return wait_sleep(client, condition, deadline_tsc);
+}
+
 enum rs_status client_wait(struct client *client, const struct client_condition *condition,
                            uint64_t deadline_tsc)
 {
@@ -168,6 +220,7 @@ enum rs_status client_wait(struct client *client, const struct client_condition 
     uint64_t next_check = now + client->check_ticks;
     uint32_t spins = 0;
     enum rs_status status = RS_OK;
+    struct wait_hooked hooked = {.may = condition->hooked && wait_hook != NULL};
     for (;;) {
         if (condition->ready(condition->context)) {
             return RS_OK;
@@ -177,14 +230,14 @@ enum rs_status client_wait(struct client *client, const struct client_condition 
             return RS_TIMED_OUT;
         }
         if (now >= next_check) {
-            status = client_check(client, now);
+            status = wait_check(client, &hooked);
             if (status != RS_OK) {
                 return status;
             }
             next_check = now + client->check_ticks;
         }
         if (now >= spin_end) {
-            status = wait_sleep(client, condition, deadline_tsc);
+            status = wait_sleep_hooked(client, condition, deadline_tsc, &hooked);
             if (status != RS_OK) {
                 return status;
             }

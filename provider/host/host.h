@@ -43,6 +43,10 @@ void host_fill_upcalls(WSPUPCALLTABLE *out);
 /* What WPUGetProviderPath tells; set by host_load. */
 void host_set_provider_path(const WCHAR *path);
 
+/* The calling thread's blocking hook, as a program of Winsock 1.1 installs one; NULL: none. Returns
+ * the one before. */
+LPBLOCKINGCALLBACK host_set_blocking_hook(LPBLOCKINGCALLBACK hook, DWORD_PTR context);
+
 /* ---- socket handles (handles.c) ---- */
 
 /* A real kernel handle, so that the system calls which take any handle work on a socket. */

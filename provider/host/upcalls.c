@@ -123,13 +123,23 @@ WINBOOL WSPAPI WPUPostMessage(HWND window, UINT message, WPARAM w, LPARAM l)
     return PostMessageW(window, message, w, l);
 }
 
-/* Nobody can install a blocking hook here: they ended with Winsock 1.1. */
+static __thread LPBLOCKINGCALLBACK upcalls_hook;
+static __thread DWORD_PTR upcalls_hook_context;
+
+LPBLOCKINGCALLBACK host_set_blocking_hook(LPBLOCKINGCALLBACK hook, DWORD_PTR context)
+{
+    LPBLOCKINGCALLBACK before = upcalls_hook;
+    upcalls_hook = hook;
+    upcalls_hook_context = context;
+    return before;
+}
+
 int WSPAPI WPUQueryBlockingCallback(DWORD catalog_id, LPBLOCKINGCALLBACK *callback,
                                     PDWORD_PTR context, LPINT error)
 {
     (void)catalog_id, (void)error;
-    *callback = NULL;
-    *context = 0;
+    *callback = upcalls_hook;
+    *context = upcalls_hook_context;
     return 0;
 }
 

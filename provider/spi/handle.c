@@ -102,7 +102,7 @@ static bool handle_hold(struct spi_socket *socket)
 
 struct spi_socket *spi_socket_get(SOCKET s)
 {
-    handle_slot *slot = handle_find(s);
+    handle_slot *slot = spi_hook_is_inside() ? NULL : handle_find(s);
     struct spi_socket *socket = NULL;
     while (slot != NULL && (socket = atomic_load_explicit(slot, memory_order_acquire)) != NULL) {
         if (!handle_hold(socket)) {
@@ -152,7 +152,7 @@ void spi_socket_put(struct spi_socket *socket)
 
 struct spi_socket *spi_handle_remove(SOCKET s)
 {
-    handle_slot *slot = handle_find(s);
+    handle_slot *slot = spi_hook_is_inside() ? NULL : handle_find(s);
     /* Acquire and release, partner insert and the finders: of two closers one gets it. */
     return slot == NULL ? NULL : atomic_exchange_explicit(slot, NULL, memory_order_acq_rel);
 }

@@ -92,15 +92,6 @@ static SHORT poll_flags_now(const struct spi_socket *socket, SHORT events)
     return socket->stream ? POLLHUP | POLLERR : POLLERR;
 }
 
-static bool poll_is_open(const struct poll_call *call, ULONG i, const struct spi_socket *socket)
-{
-    struct spi_socket *now = spi_socket_get(call->fds[i].fd);
-    if (now != NULL) {
-        spi_socket_put(now);
-    }
-    return now == socket;
-}
-
 /* closed: some sockets were closed meanwhile. The array is the program's, whose other threads may
  * write to it. Returns the number of entries with an answer that counts. */
 static int poll_answer(struct poll_call *call, bool closed)
@@ -112,7 +103,7 @@ static int poll_answer(struct poll_call *call, bool closed)
         if (fd->revents == 0 && item < call->ready.count) {
             const struct spi_socket *socket = call->ready.sockets[item];
             const struct client_poll *poll = &call->ready.items[item++];
-            if (closed && !poll_is_open(call, i, socket)) {
+            if (closed && !spi_ready_is_open(socket)) {
                 fd->revents = POLLNVAL;
             } else {
                 fd->revents = poll->socket != NULL ? poll_flags(socket, poll, fd->events)
@@ -132,10 +123,10 @@ static int poll_run(struct poll_call *call, INT timeout_ms, int *answered)
     }
     uint64_t timeout_ns = timeout_ms < 0 ? UINT64_MAX : (uint64_t)timeout_ms * 1000000u;
     enum rs_status status = spi_ready_wait(&call->ready, invalid != 0 ? 0 : timeout_ns);
-    if (status != RS_OK && status != RS_INTERRUPTED) {
+    if (status != RS_OK && status != RS_NOT_SOCKET) {
         return spi_wsa_error(status);
     }
-    *answered = poll_answer(call, status == RS_INTERRUPTED);
+    *answered = poll_answer(call, status == RS_NOT_SOCKET);
     return 0;
 }
 
@@ -145,7 +136,9 @@ INT WSAAPI spi_poll(LPWSAPOLLFD fds, ULONG count, INT timeout_ms)
     int answered = 0;
     call.fds = fds;
     call.count = count;
-    int code = spi_started() ? poll_check(&call) : WSANOTINITIALISED;
+    int code = spi_started() ? 0 : WSANOTINITIALISED;
+    code = code == 0 && spi_hook_is_inside() ? WSAEINPROGRESS : code;
+    code = code == 0 ? poll_check(&call) : code;
     code = code == 0 ? spi_ready_init(&call.ready, count) : code;
     if (code == 0) {
         code = poll_run(&call, timeout_ms, &answered);

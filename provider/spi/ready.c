@@ -50,13 +50,26 @@ static void ready_split(struct spi_ready *set)
     }
 }
 
+bool spi_ready_is_open(const struct spi_socket *socket)
+{
+    struct spi_socket *now =
+        spi_socket_get((SOCKET)atomic_load_explicit(&socket->handle, memory_order_relaxed));
+    if (now != NULL) {
+        spi_socket_put(now);
+    }
+    return now == socket;
+}
+
 enum rs_status spi_ready_wait(struct spi_ready *set, uint64_t timeout_ns)
 {
     uint32_t ready_count = 0;
     ready_split(set);
     enum rs_status status = client_poll(set->session->client, set->items, set->count,
                                         set->immediate ? 0 : timeout_ns, &ready_count);
-    return status == RS_NOT_SOCKET ? RS_INTERRUPTED : status;
+    for (uint32_t i = 0; i < set->count && status == RS_INTERRUPTED; i++) {
+        status = spi_ready_is_open(set->sockets[i]) ? RS_INTERRUPTED : RS_NOT_SOCKET;
+    }
+    return status;
 }
 
 void spi_ready_drop(struct spi_ready *set)

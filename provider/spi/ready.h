@@ -23,9 +23,11 @@ struct spi_ready {
 int spi_ready_init(struct spi_ready *set, uint32_t room);
 /* Takes over the reference. want: RS_LEVEL_*, CLIENT_POLL_*. now: it is ready already. */
 void spi_ready_add(struct spi_ready *set, struct spi_socket *socket, uint32_t want, bool now);
-/* Fills in `ready` of the items. At least one item. RS_INTERRUPTED: one of the sockets is closed;
- * others as client_poll. */
+/* Fills in `ready` of the items. At least one item. RS_NOT_SOCKET: one of the sockets is closed;
+ * RS_INTERRUPTED: the blocking hook ended the call; others as client_poll. */
 RS_CHECK_RESULT enum rs_status spi_ready_wait(struct spi_ready *set, uint64_t timeout_ns);
+/* Is a held socket still what its handle names? */
+bool spi_ready_is_open(const struct spi_socket *socket);
 void spi_ready_drop(struct spi_ready *set);
 
 #endif

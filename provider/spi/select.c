@@ -87,9 +87,6 @@ static int select_rewrite(struct select_call *call)
 static int select_wait(struct select_call *call, uint64_t timeout_ns, int *ready)
 {
     enum rs_status status = spi_ready_wait(&call->ready, timeout_ns);
-    if (status == RS_INTERRUPTED) {
-        return WSAENOTSOCK; /* one of them was closed meanwhile */
-    }
     if (status != RS_OK) {
         return spi_wsa_error(status);
     }

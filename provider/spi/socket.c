@@ -111,7 +111,9 @@ SOCKET WSPAPI spi_socket_entry(int family, int type, int protocol, LPWSAPROTOCOL
     struct socket_wish wish = {
         .family = family, .type = type, .protocol = protocol, .flags = flags};
     SOCKET s = INVALID_SOCKET;
-    int code = spi_started() ? wish_fill(&wish, info) : WSANOTINITIALISED;
+    int code = spi_started() ? 0 : WSANOTINITIALISED;
+    code = code == 0 && spi_hook_is_inside() ? WSAEINPROGRESS : code;
+    code = code == 0 ? wish_fill(&wish, info) : code;
     code = code == 0 ? wish_check(&wish) : code;
     if (code != 0) {
         (void)spi_fail(error, code);

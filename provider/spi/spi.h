@@ -105,7 +105,8 @@ void spi_sockets_close_all(void);
 /* ---- errors (wsa_error.c) ---- */
 
 int spi_wsa_error(enum rs_status status);
-/* Stores code through lpErrno (NULL: nowhere) and returns SOCKET_ERROR. */
+/* Stores code through lpErrno (NULL: nowhere) and returns SOCKET_ERROR. WSAENOTSOCK of a call from
+ * inside a blocking hook, which spi_socket_get gives no socket, becomes WSAEINPROGRESS. */
 int spi_fail(LPINT error, int code);
 int spi_fail_status(LPINT error, enum rs_status status);
 
@@ -137,6 +138,20 @@ void spi_sockaddr_write(const struct spi_socket *socket, const struct rs_addr *a
 int spi_ipv6_to_ipv4(const IN6_ADDR *in6, bool only, uint32_t *ip_be32);
 bool spi_is_multicast(uint32_t ip_be32);
 
+/* ---- blocking hooks (hook.c) ---- */
+
+void spi_hook_install(void); /* at load */
+/* How many threads are inside a blocking hook. Relaxed: each asks about itself only. */
+extern _Atomic uint32_t spi_hooks_inside;
+bool spi_hook_is_inside_slow(void);
+/* Is this thread? Then it may call nothing but WSPCancelBlockingCall. */
+static inline bool spi_hook_is_inside(void)
+{
+    return __builtin_expect(atomic_load_explicit(&spi_hooks_inside, memory_order_relaxed) != 0,
+                            0) &&
+           spi_hook_is_inside_slow();
+}
+
 /* ---- the provider's state (startup.c) ---- */
 
 extern WSPUPCALLTABLE spi_upcalls;     /* set by the first WSPStartup, then constant */
@@ -157,6 +172,7 @@ static inline bool spi_is_overlapped(const struct spi_socket *socket, const void
 /* The entries, by their files. Arguments and errors are those of the WSP pages of the Windows
  * documentation. */
 int WSPAPI spi_cleanup(LPINT error);
+int WSPAPI spi_cancel_blocking_call(LPINT error);
 
 SOCKET WSPAPI spi_socket_entry(int family, int type, int protocol, LPWSAPROTOCOL_INFOW info,
                                GROUP group, DWORD flags, LPINT error);

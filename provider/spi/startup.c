@@ -61,6 +61,9 @@ int WSPAPI WSPStartup(WORD version, LPWSPDATA data, LPWSAPROTOCOL_INFOW info,
     if (upcalls.lpWPUCreateSocketHandle == NULL || upcalls.lpWPUCloseSocketHandle == NULL) {
         return WSASYSNOTREADY;
     }
+    if (spi_hook_is_inside()) {
+        return WSAEINPROGRESS;
+    }
     AcquireSRWLockExclusive(&startup_lock);
     int error = startup_begin(info, &upcalls);
     ReleaseSRWLockExclusive(&startup_lock);
@@ -76,6 +79,9 @@ int WSPAPI WSPStartup(WORD version, LPWSPDATA data, LPWSAPROTOCOL_INFOW info,
 
 int WSPAPI spi_cleanup(LPINT error)
 {
+    if (spi_hook_is_inside()) {
+        return spi_fail(error, WSAEINPROGRESS);
+    }
     AcquireSRWLockExclusive(&startup_lock);
     uint32_t count = atomic_load_explicit(&startup_count, memory_order_relaxed);
     if (count != 0) {
@@ -97,6 +103,7 @@ BOOL WINAPI DllMain(HINSTANCE instance, DWORD reason, LPVOID reserved)
     (void)reserved;
     if (reason == DLL_PROCESS_ATTACH) {
         spi_probe_init();
+        spi_hook_install();
         /* For good: threads that spin in shared memory and per-thread destructors must not find
          * their code unloaded. */
         HMODULE pinned = NULL;

@@ -22,11 +22,6 @@ static int WSPAPI later_async_select(SOCKET s, HWND window, unsigned int message
     return later_on_socket(s, error);
 }
 
-static int WSPAPI later_cancel_blocking_call(LPINT error)
-{
-    return spi_fail(error, spi_started() ? WSAEOPNOTSUPP : WSANOTINITIALISED);
-}
-
 static int WSPAPI later_duplicate_socket(SOCKET s, DWORD process_id, LPWSAPROTOCOL_INFOW info,
                                          LPINT error)
 {
@@ -70,7 +65,7 @@ void spi_table_fill(LPWSPPROC_TABLE table)
         .lpWSPAddressToString = spi_address_to_string,
         .lpWSPAsyncSelect = later_async_select,
         .lpWSPBind = spi_bind,
-        .lpWSPCancelBlockingCall = later_cancel_blocking_call,
+        .lpWSPCancelBlockingCall = spi_cancel_blocking_call,
         .lpWSPCleanup = spi_cleanup,
         .lpWSPCloseSocket = spi_close,
         .lpWSPConnect = spi_connect,

@@ -61,7 +61,7 @@ int spi_wsa_error(enum rs_status status)
 int spi_fail(LPINT error, int code)
 {
     if (error != NULL) {
-        *error = code;
+        *error = code == WSAENOTSOCK && spi_hook_is_inside() ? WSAEINPROGRESS : code;
     }
     return SOCKET_ERROR;
 }

@@ -37,6 +37,7 @@ int spi_load(struct host_provider *out)
     config.limit_sockets = 128;
     spi_fake = fake_create(&config);
     spi_probe_init();
+    spi_hook_install();
     *out = (struct host_provider){.startup = WSPStartup,
                                   .info = host_catalog_entry(AF_INET, SOCK_STREAM, IPPROTO_TCP)};
     return 0;
