@@ -1,8 +1,10 @@
 /*
  * Runs the registered cases, one cmocka group per function, and prints the table function × cases ×
  * passed. An argument names the only function whose cases shall run. Which dataplane, if any, is
- * the environment's choice (RINGSOCK_INSTANCE).
+ * the environment's choice (RINGSOCK_INSTANCE). RINGSOCK_SPI_CASES names a file for all results
+ * (spi_table.py).
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +18,7 @@
 struct spi_case {
     const char *function, *rule;
     spi_case_run run;
+    bool ended; /* came to its end: not failed, not skipped */
 };
 
 struct host_provider provider;
@@ -23,6 +26,7 @@ int spi_error;
 
 static struct spi_case cases[CASES_MAX];
 static unsigned case_count;
+static unsigned case_next; /* cases before it have begun */
 static SOCKET sockets[SOCKETS_MAX];
 static unsigned socket_count;
 
@@ -31,7 +35,7 @@ void spi_case_add(const char *function, const char *rule, spi_case_run run)
     if (case_count == CASES_MAX) {
         abort();
     }
-    cases[case_count++] = (struct spi_case){function, rule, run};
+    cases[case_count++] = (struct spi_case){.function = function, .rule = rule, .run = run};
 }
 
 /* ---- sockets ---- */
@@ -84,6 +88,14 @@ void spi_forget(SOCKET s)
             return;
         }
     }
+}
+
+/* cmocka runs a group's tests in their order. */
+static void case_run(void **state)
+{
+    struct spi_case *running = &cases[case_next++];
+    running->run(state);
+    running->ended = true;
 }
 
 static int case_teardown(void **state)
@@ -234,8 +246,9 @@ static unsigned run_function(unsigned first, unsigned last)
     for (unsigned i = first; i < last; i++) {
         snprintf(names[i], sizeof(names[i]), "%s: %s", cases[i].function, cases[i].rule);
         tests[i] = (struct CMUnitTest){
-            .name = names[i], .test_func = cases[i].run, .teardown_func = case_teardown};
+            .name = names[i], .test_func = case_run, .teardown_func = case_teardown};
     }
+    case_next = first;
     int failed =
         _cmocka_run_group_tests(cases[first].function, tests + first, last - first, NULL, NULL);
     return failed < 0 ? last - first : (unsigned)failed;
@@ -253,7 +266,31 @@ static void keep_only(const char *function)
     case_count = kept;
 }
 
-static unsigned run_all(void)
+/* cmocka does not say which test failed: in a function with failures that is each one which did not
+ * come to its end, skipped ones with them. */
+static void report_cases(FILE *report, unsigned first, unsigned last, unsigned failed)
+{
+    for (unsigned i = first; report != NULL && i < last; i++) {
+        fprintf(report, "%s\t%s\t%s\n", cases[i].function, cases[i].rule,
+                cases[i].ended ? "passed"
+                : failed != 0  ? "failed"
+                               : "skipped");
+    }
+}
+
+/* Empty until the end: a program that does not come there is seen. */
+static FILE *report_open(const char *only)
+{
+    const char *path = only == NULL ? getenv("RINGSOCK_SPI_CASES") : NULL;
+    FILE *report = path != NULL ? fopen(path, "wb") : NULL;
+    if (path != NULL && report == NULL) {
+        print_error("cannot write %s\n", path);
+        exit(1);
+    }
+    return report;
+}
+
+static unsigned run_all(FILE *report)
 {
     unsigned failed_by[CASES_MAX] = {0};
     unsigned failed = 0;
@@ -265,6 +302,7 @@ static unsigned run_all(void)
         }
         failed_by[first] = run_function(first, last);
         failed += failed_by[first];
+        report_cases(report, first, last, failed_by[first]);
     }
     printf("\n%-28s %6s %6s\n", "function", "cases", "passed");
     for (unsigned first = 0, last; first < case_count; first = last) {
@@ -294,11 +332,16 @@ int main(int argc, char **argv)
         print_error("WSPStartup failed with error %d\n", status);
         return 1;
     }
-    unsigned failed = run_all();
+    FILE *report = report_open(argc > 1 ? argv[1] : NULL);
+    unsigned failed = run_all(report);
     if (TABLE->lpWSPCleanup(&spi_error) != 0 || host_handle_count() != 0) {
         print_error("WSPCleanup: error %d, %u handles left\n", spi_error, host_handle_count());
         return 1;
     }
     spi_unload();
+    if (report != NULL && (fputs("end\n", report) == EOF || fclose(report) != 0)) {
+        print_error("the file of results is not complete\n");
+        return 1;
+    }
     return failed != 0;
 }
