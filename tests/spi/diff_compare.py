@@ -193,7 +193,7 @@ def main():
     unseen = [rule.name for rule, count in zip(rules, counts) if count == 0]
     print(f"{len(ours)} seeds from {ours[0][0]}, {lines} calls: {len(found)} seeds with an unlisted difference, "
           f"{sum(counts)} listed differences of {len(rules) - len(unseen)} kinds")
-    if unseen:
+    if unseen and len(ours) >= args.seen_enough:
         print("listed and not seen: " + ", ".join(unseen))
     return 1 if found or (unseen and len(ours) >= args.seen_enough) else 0
 
