@@ -316,7 +316,13 @@ enum client_option {
      * (the default): close returns at once, they are still sent. 0: the connection is reset. Else:
      * as off, and a blocking socket's close waits for them that long; then it is reset. */
     CLIENT_OPT_LINGER_MS,
-    CLIENT_OPT_OOB_INLINE /* 0 or 1 */
+    CLIENT_OPT_OOB_INLINE, /* 0 or 1 */
+    /* Without a meaning here: what a facade keeps with the socket, so that whoever shares it has
+     * it, too. 0 at first. */
+    CLIENT_OPT_USER_0,
+    CLIENT_OPT_USER_1,
+    CLIENT_OPT_USER_2,
+    CLIENT_OPT_USER_3
     /* and every enum rs_option: kept on the client while the socket is undecided, replayed at bind,
        sent to the dataplane afterwards */
 };

@@ -327,7 +327,6 @@ struct client_share {
     uint32_t send_bytes, recv_bytes;
     bool known;   /* the values are those of seq */
     uint32_t seq; /* share_seq; also read by who waits, as a hint */
-    uint32_t user[4];
 };
 
 struct client_socket {
@@ -372,6 +371,7 @@ struct client_socket {
     _Alignas(RS_LINE_BYTES) client_lock arm_lock; /* serialises arm_set and arm_clear */
     rs_atomic_u32 refs;                           /* the handle and each blocked call */
     rs_atomic_u32 recv_timeout_ms, send_timeout_ms, linger_ms;
+    rs_atomic_u32 user_values[4]; /* CLIENT_OPT_USER_* */
     void *_Atomic user;
     /* watch.c: what it is armed for, and whether it is listed; each holds a reference unless 0 */
     rs_atomic_u32 watch_want, watch_listed;

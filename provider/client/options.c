@@ -258,6 +258,11 @@ static rs_atomic_u32 *option_local_word(struct client_socket *socket, uint32_t o
         return &socket->linger_ms;
     case CLIENT_OPT_OOB_INLINE:
         return &socket->oob_inline;
+    case CLIENT_OPT_USER_0:
+    case CLIENT_OPT_USER_1:
+    case CLIENT_OPT_USER_2:
+    case CLIENT_OPT_USER_3:
+        return &socket->user_values[option - CLIENT_OPT_USER_0];
     default:
         return NULL;
     }
@@ -268,8 +273,8 @@ static enum rs_status option_set_local(struct client_socket *socket, uint32_t op
                                        rs_atomic_u32 *word, uint32_t value)
 {
     enum rs_status status = RS_OK;
-    static_assert((int)CLIENT_OPT_OOB_INLINE - (int)CLIENT_OPT_NONBLOCKING ==
-                      (int)RS_SHARE_OOB_INLINE - (int)RS_SHARE_NONBLOCKING,
+    static_assert((int)CLIENT_OPT_USER_3 - (int)CLIENT_OPT_NONBLOCKING ==
+                      (int)RS_SHARE_USER_3 - (int)RS_SHARE_NONBLOCKING,
                   "one order");
     if (!client_is_shared(socket)) {
         atomic_store_explicit(word, value, memory_order_relaxed);

@@ -36,7 +36,10 @@ static void share_take_values(struct client_socket *socket, const struct rs_shar
                           memory_order_relaxed);
     atomic_store_explicit(&socket->oob_inline, values->values[RS_SHARE_OOB_INLINE] != 0,
                           memory_order_relaxed);
-    memcpy(socket->share.user, &values->values[RS_SHARE_USER_0], sizeof(socket->share.user));
+    for (uint32_t i = 0; i < 4; i++) {
+        atomic_store_explicit(&socket->user_values[i], values->values[RS_SHARE_USER_0 + i],
+                              memory_order_relaxed);
+    }
 }
 
 enum rs_status client_share_refresh(struct client_socket *socket)
@@ -69,22 +72,19 @@ enum rs_status client_share_set(struct client_socket *socket, uint32_t name, uin
 static enum rs_status share_tell_values(struct client_socket *socket)
 {
     struct client_step steps[CLIENT_STEPS_MAX];
-    const struct rs_op_share_set sets[] = {
-        {RS_SHARE_NONBLOCKING, atomic_load_explicit(&socket->nonblocking, memory_order_relaxed)},
-        {RS_SHARE_RECV_TIMEOUT_MS,
-         atomic_load_explicit(&socket->recv_timeout_ms, memory_order_relaxed)},
-        {RS_SHARE_SEND_TIMEOUT_MS,
-         atomic_load_explicit(&socket->send_timeout_ms, memory_order_relaxed)},
-        {RS_SHARE_LINGER_MS, atomic_load_explicit(&socket->linger_ms, memory_order_relaxed)},
-        {RS_SHARE_OOB_INLINE, atomic_load_explicit(&socket->oob_inline, memory_order_relaxed)},
-        {RS_SHARE_USER_0, socket->share.user[0]},
-        {RS_SHARE_USER_1, socket->share.user[1]},
-        {RS_SHARE_USER_2, socket->share.user[2]},
-        {RS_SHARE_USER_3, socket->share.user[3]}};
+    const rs_atomic_u32 *words[] = {
+        &socket->nonblocking,    &socket->recv_timeout_ms, &socket->send_timeout_ms,
+        &socket->linger_ms,      &socket->oob_inline,      &socket->user_values[0],
+        &socket->user_values[1], &socket->user_values[2],  &socket->user_values[3]};
+    static_assert(sizeof(words) / sizeof(words[0]) == RS_SHARE_USER_3 - RS_SHARE_NONBLOCKING + 1,
+                  "in the order of enum rs_share_value");
     uint32_t count = 0;
-    for (uint32_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+    for (uint32_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         steps[count++] = (struct client_step){
-            .op = RS_OP_SHARE_SET, .payload_bytes = sizeof(sets[i]), .payload.share_set = sets[i]};
+            .op = RS_OP_SHARE_SET,
+            .payload_bytes = sizeof(struct rs_op_share_set),
+            .payload.share_set = {.name = RS_SHARE_NONBLOCKING + i,
+                                  .value = atomic_load_explicit(words[i], memory_order_relaxed)}};
     }
     enum rs_status status = client_request_steps(socket, steps, count);
     count = 0;

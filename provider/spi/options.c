@@ -213,6 +213,15 @@ static int hint_flag(int name)
     }
 }
 
+static uint32_t hint_word(struct spi_socket *socket)
+{
+    uint32_t hints = atomic_load_explicit(&socket->hints, memory_order_relaxed);
+    if (client_is_shared(socket->core)) {
+        (void)!client_get_option(socket->core, SPI_SHARED_HINTS, &hints);
+    }
+    return hints;
+}
+
 /* SO_DEBUG and SO_DONTROUTE: documented as accepted and ignored, and they read back. */
 static int hint_set(struct spi_socket *socket, int flag, const char *value, int value_bytes)
 {
@@ -221,6 +230,11 @@ static int hint_set(struct spi_socket *socket, int flag, const char *value, int 
         return WSAEFAULT;
     }
     memcpy(&word, value, sizeof(word));
+    if (client_is_shared(socket->core)) {
+        uint32_t hints = hint_word(socket);
+        hints = word != 0 ? hints | (uint32_t)flag : hints & ~(uint32_t)flag;
+        return spi_option_set(socket, SPI_SHARED_HINTS, hints);
+    }
     if (word != 0) {
         atomic_fetch_or_explicit(&socket->hints, (uint32_t)flag, memory_order_relaxed);
     } else {
@@ -338,8 +352,7 @@ static int socket_level_get(struct spi_socket *socket, int name, char *value, LP
     case SO_DEBUG:
     case SO_DONTROUTE:
         return answer_dword(value, value_bytes,
-                            (atomic_load_explicit(&socket->hints, memory_order_relaxed) &
-                             (uint32_t)hint_flag(name)) != 0);
+                            (hint_word(socket) & (uint32_t)hint_flag(name)) != 0);
     default:
         return spi_stream_option_get(socket, SOL_SOCKET, name, value, value_bytes);
     }

@@ -74,10 +74,22 @@ static int unit_get(struct spi_socket *socket, const struct unit_row *row, char 
 
 /* ---- lingering ---- */
 
+static uint32_t linger_seconds(struct spi_socket *socket)
+{
+    uint32_t linger_s = atomic_load_explicit(&socket->linger_s, memory_order_relaxed);
+    if (client_is_shared(socket->core)) {
+        (void)!client_get_option(socket->core, SPI_SHARED_LINGER_S, &linger_s);
+    }
+    return linger_s;
+}
+
 /* SO_DONTLINGER FALSE is SO_LINGER with the time that was last given. */
 static int linger_apply(struct spi_socket *socket, bool on, uint32_t linger_s)
 {
     atomic_store_explicit(&socket->linger_s, linger_s, memory_order_relaxed);
+    if (client_is_shared(socket->core)) {
+        (void)spi_option_set(socket, SPI_SHARED_LINGER_S, linger_s);
+    }
     return spi_option_set(socket, CLIENT_OPT_LINGER_MS,
                           on ? linger_s * MS_PER_S : CLIENT_LINGER_OFF);
 }
@@ -95,8 +107,7 @@ static int linger_set(struct spi_socket *socket, int name, const char *value, in
         return linger_apply(socket, linger.l_onoff != 0, linger.l_linger);
     }
     memcpy(&dont, value, sizeof(dont));
-    return linger_apply(socket, dont == 0,
-                        atomic_load_explicit(&socket->linger_s, memory_order_relaxed));
+    return linger_apply(socket, dont == 0, linger_seconds(socket));
 }
 
 static int linger_get(struct spi_socket *socket, int name, char *value, LPINT value_bytes)
@@ -107,9 +118,8 @@ static int linger_get(struct spi_socket *socket, int name, char *value, LPINT va
         return spi_wsa_error(status);
     }
     uint32_t dont = linger_ms == CLIENT_LINGER_OFF;
-    const struct linger linger = {
-        .l_onoff = dont == 0,
-        .l_linger = (u_short)atomic_load_explicit(&socket->linger_s, memory_order_relaxed)};
+    const struct linger linger = {.l_onoff = dont == 0,
+                                  .l_linger = (u_short)linger_seconds(socket)};
     return name == SO_LINGER ? spi_option_answer(value, value_bytes, &linger, sizeof(linger))
                              : spi_option_answer(value, value_bytes, &dont, sizeof(dont));
 }

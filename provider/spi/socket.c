@@ -13,6 +13,7 @@
 struct socket_wish {
     int family, type, protocol;
     DWORD flags, catalog_id;
+    const WSAPROTOCOL_INFOW *duplicate; /* WSPDuplicateSocket's, of a socket there is; or NULL */
 };
 
 /* FROM_PROTOCOL_INFO takes a value from the entry that ws2_32 chose. */
@@ -25,8 +26,9 @@ static int wish_fill(struct socket_wish *wish, const WSAPROTOCOL_INFOW *info)
     if (!spi_can_read(info, sizeof(*info))) {
         return WSAEFAULT;
     }
-    if (info->dwProviderReserved != 0) {
-        return WSAEOPNOTSUPP; /* the other end of WSPDuplicateSocket, whose turn comes */
+    wish->duplicate = info->dwProviderReserved != 0 ? info : NULL;
+    if (wish->duplicate != NULL && !spi_duplicate_is(info)) {
+        return WSAEINVAL;
     }
     wish->catalog_id = info->dwCatalogEntryId;
     wish->family = wish->family == FROM_PROTOCOL_INFO ? info->iAddressFamily : wish->family;
@@ -76,6 +78,9 @@ static int socket_attach(struct spi_socket *socket, const struct socket_wish *wi
     enum rs_status status = spi_session_get(&socket->session);
     if (status != RS_OK) {
         return spi_wsa_error(status);
+    }
+    if (wish->duplicate != NULL) {
+        return spi_duplicate_open(socket, wish->duplicate);
     }
     struct client_socket *core = NULL;
     status = client_socket_create(socket->session->client, RS_FAMILY_IPV4,

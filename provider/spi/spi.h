@@ -96,6 +96,13 @@ void spi_socket_put(struct spi_socket *socket);
 struct spi_socket *spi_handle_remove(SOCKET s);
 /* Closes a socket that spi_handle_remove returned: calls inside end, the handle goes back. */
 enum rs_status spi_socket_close(struct spi_socket *socket, SOCKET s);
+/* duplicate.c: WSPSocket with what WSPDuplicateSocket filled in: the record's core. 0 or the error.
+ */
+bool spi_duplicate_is(const WSAPROTOCOL_INFOW *info);
+int spi_duplicate_open(struct spi_socket *socket, const WSAPROTOCOL_INFOW *info);
+/* What this provider keeps of a socket for all that share it, as options of the core. */
+#define SPI_SHARED_LINGER_S CLIENT_OPT_USER_0
+#define SPI_SHARED_HINTS    CLIENT_OPT_USER_1
 /* socket.c: gives a record that is filled in its handle and shows it to all. 0 or the error; the
  * record stays the caller's then. */
 int spi_socket_publish(struct spi_socket *socket, SOCKET *out);
@@ -176,6 +183,8 @@ int WSPAPI spi_cancel_blocking_call(LPINT error);
 
 SOCKET WSPAPI spi_socket_entry(int family, int type, int protocol, LPWSAPROTOCOL_INFOW info,
                                GROUP group, DWORD flags, LPINT error);
+int WSPAPI spi_duplicate_socket(SOCKET s, DWORD process_id, LPWSAPROTOCOL_INFOW info,
+                                LPINT error);
 int WSPAPI spi_bind(SOCKET s, const struct sockaddr *name, int name_bytes, LPINT error);
 int WSPAPI spi_connect(SOCKET s, const struct sockaddr *name, int name_bytes, LPWSABUF caller_data,
                        LPWSABUF callee_data, LPQOS socket_qos, LPQOS group_qos, LPINT error);

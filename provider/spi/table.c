@@ -22,13 +22,6 @@ static int WSPAPI later_async_select(SOCKET s, HWND window, unsigned int message
     return later_on_socket(s, error);
 }
 
-static int WSPAPI later_duplicate_socket(SOCKET s, DWORD process_id, LPWSAPROTOCOL_INFOW info,
-                                         LPINT error)
-{
-    (void)process_id, (void)info;
-    return later_on_socket(s, error);
-}
-
 static int WSPAPI later_enum_network_events(SOCKET s, WSAEVENT event, LPWSANETWORKEVENTS events,
                                             LPINT error)
 {
@@ -69,7 +62,7 @@ void spi_table_fill(LPWSPPROC_TABLE table)
         .lpWSPCleanup = spi_cleanup,
         .lpWSPCloseSocket = spi_close,
         .lpWSPConnect = spi_connect,
-        .lpWSPDuplicateSocket = later_duplicate_socket,
+        .lpWSPDuplicateSocket = spi_duplicate_socket,
         .lpWSPEnumNetworkEvents = later_enum_network_events,
         .lpWSPEventSelect = later_event_select,
         .lpWSPGetOverlappedResult = later_get_overlapped_result,

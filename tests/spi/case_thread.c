@@ -257,7 +257,6 @@ CASE(threads, many_threads, "more threads than channels: 40, each with its own s
 
 LATER(WSPAsyncSelect, TABLE->lpWSPAsyncSelect(s, NULL, 0, FD_READ, &spi_error))
 LATER(WSPCancelBlockingCall, TABLE->lpWSPCancelBlockingCall(&spi_error))
-LATER(WSPDuplicateSocket, TABLE->lpWSPDuplicateSocket(s, 1, NULL, &spi_error))
 LATER(WSPEnumNetworkEvents, TABLE->lpWSPEnumNetworkEvents(s, NULL, NULL, &spi_error))
 LATER(WSPEventSelect, TABLE->lpWSPEventSelect(s, NULL, FD_READ, &spi_error))
 LATER(WSPGetOverlappedResult,
