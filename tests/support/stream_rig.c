@@ -493,6 +493,16 @@ enum rs_status rig_request(struct rig_program *program, const struct rig_socket 
         ->status;
 }
 
+enum rs_status rig_request_reply(struct rig_program *program, const struct rig_socket *socket,
+                                 enum rs_op op, const void *payload, uint32_t payload_bytes,
+                                 void *answer, uint32_t answer_bytes)
+{
+    const struct rs_reply *reply = program_request(program, socket != NULL ? socket->queue_idx : 0,
+                                                   socket, op, payload, payload_bytes);
+    memcpy(answer, reply->payload, answer_bytes);
+    return (enum rs_status)reply->status;
+}
+
 void rig_post(struct rig_socket *socket, enum rs_op op, uint32_t arg)
 {
     struct slot_producer *producer = &socket->program->producers[socket->queue_idx];
@@ -562,6 +572,53 @@ void rig_map(struct rig_socket *socket)
     const struct rs_ring_ref *recv = &desc->recv[desc->home_queue_idx];
     stream_reader_init(&socket->recv, session_pointer(session, recv->ref), recv->size_bytes, 0);
     socket->notified = atomic_load(&socket->state->recv_notify);
+}
+
+enum rs_status rig_share(struct rig_socket *socket, struct rs_share_token *token)
+{
+    const struct rs_op_share op = {.process_id = os_process_id()};
+    enum rs_status status = rig_request_reply(socket->program, socket, RS_OP_SHARE, &op, sizeof(op),
+                                              token, sizeof(*token));
+    if (status == RS_OK) {
+        rig_map(socket);
+    }
+    return status;
+}
+
+enum rs_status rig_share_open(struct rig_program *program, const struct rs_share_token *token,
+                              struct rig_socket *out)
+{
+    struct rs_open_reply opened;
+    enum rs_status status = rig_request_reply(program, NULL, RS_OP_SHARE_OPEN, token,
+                                              sizeof(*token), &opened, sizeof(opened));
+    if (status == RS_OK) {
+        *out = socket_at(program, 0, opened.socket_idx, opened.generation);
+        rs_socket_client_reset(out->client);
+        rig_map(out);
+    }
+    return status;
+}
+
+static uint32_t rig_share_data(struct rig_socket *socket, enum rs_op op, uint32_t len_bytes)
+{
+    const struct rs_op_share_data data = {.len_bytes = len_bytes};
+    struct rs_share_data answer;
+    CHECK(rig_request_reply(socket->program, socket, op, &data, sizeof(data), &answer,
+                            sizeof(answer)) == RS_OK);
+    return answer.len_bytes;
+}
+
+uint32_t rig_share_send(struct rig_socket *socket, const void *data, uint32_t len_bytes)
+{
+    memcpy(socket->send.base, data, len_bytes);
+    return rig_share_data(socket, RS_OP_SHARE_SEND, len_bytes);
+}
+
+uint32_t rig_share_recv(struct rig_socket *socket, void *data, uint32_t len_bytes)
+{
+    uint32_t got = rig_share_data(socket, RS_OP_SHARE_RECV, len_bytes);
+    memcpy(data, socket->recv.base, got);
+    return got;
 }
 
 enum rs_status rig_connect(struct rig_socket *socket, const char *address)

@@ -85,6 +85,17 @@ bool rig_is_poisoned(const struct rig_program *program);
 /* A control request and its answer's status. socket NULL: none. */
 enum rs_status rig_request(struct rig_program *program, const struct rig_socket *socket,
                            enum rs_op op, const void *payload, uint32_t payload_bytes);
+/* The same with the answer's payload. */
+enum rs_status rig_request_reply(struct rig_program *program, const struct rig_socket *socket,
+                                 enum rs_op op, const void *payload, uint32_t payload_bytes,
+                                 void *answer, uint32_t answer_bytes);
+/* SHARE for this process: the socket is a descriptor then, its rings are mapped anew. */
+enum rs_status rig_share(struct rig_socket *socket, struct rs_share_token *token);
+enum rs_status rig_share_open(struct rig_program *program, const struct rs_share_token *token,
+                              struct rig_socket *out);
+/* SHARE_SEND and SHARE_RECV. Returns how many bytes. */
+uint32_t rig_share_send(struct rig_socket *socket, const void *data, uint32_t len_bytes);
+uint32_t rig_share_recv(struct rig_socket *socket, void *data, uint32_t len_bytes);
 /* A data request: no answer. */
 void rig_post(struct rig_socket *socket, enum rs_op op, uint32_t arg);
 

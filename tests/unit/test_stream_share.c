@@ -1,0 +1,349 @@
+/*
+ * Shared connections to another host, slot by slot: what is under way on the wire when the socket
+ * moves, programs that die or break the rules while others have the socket, tokens that nobody
+ * opens. tests/unit/test_client_share.c has what programs see of it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "dataplane/control_internal.h"
+#include "dataplane/share.h"
+#include "tests/support/stream_rig.h"
+
+static struct rig_program programs[2];
+static struct rig_socket owner, twin; /* one connection, to peer */
+static struct rig_peer *peer;
+
+static int start(void **state)
+{
+    (void)state;
+    stream_rig_start(&(struct stream_rig_spec){.queues = 1});
+    rig_attach(&programs[0]);
+    rig_attach(&programs[1]);
+    rig_peer_listen(80);
+    owner = rig_open(&programs[0]);
+    assert_int_equal(rig_connect(&owner, RIG_PEER ":80"), RS_OK);
+    rig_until_level(&owner, RS_LEVEL_CONNECTED);
+    peer = rig_peer_accepted();
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    control_share_expire(rig_control, UINT64_MAX);
+    assert_true(stream_rig_stop());
+    return 0;
+}
+
+static void share(void)
+{
+    struct rs_share_token token;
+    assert_int_equal(rig_share(&owner, &token), RS_OK);
+    assert_int_equal(rig_share_open(&programs[1], &token, &twin), RS_OK);
+}
+
+static void fill(uint8_t *data, uint32_t from, uint32_t bytes)
+{
+    for (uint32_t i = 0; i < bytes; i++) {
+        data[i] = (uint8_t)((from + i) * 7 + ((from + i) >> 8));
+    }
+}
+
+static void check(const uint8_t *data, uint32_t from, uint32_t bytes)
+{
+    uint8_t expected[RIG_RING];
+    fill(expected, from, bytes);
+    assert_memory_equal(data, expected, bytes);
+}
+
+struct taking {
+    uint32_t bytes, wanted;
+    struct rig_socket *socket; /* NULL: the other host */
+    uint8_t data[4 * RIG_RING];
+};
+
+static bool take(void *context)
+{
+    struct taking *taking = context;
+    uint8_t *to = taking->data + taking->bytes;
+    uint32_t left = taking->wanted - taking->bytes;
+    left = left < 1000 ? left : 1000;
+    taking->bytes += taking->socket != NULL ? rig_share_recv(taking->socket, to, left)
+                                            : rig_peer_read(peer, to, left);
+    return taking->bytes == taking->wanted;
+}
+
+static void expect(struct rig_socket *socket, uint32_t from, uint32_t bytes)
+{
+    static struct taking taking;
+    taking = (struct taking){.wanted = bytes, .socket = socket};
+    rig_until(take, &taking, "bytes");
+    for (uint32_t at = 0; at < bytes; at += RIG_RING) {
+        uint32_t part = bytes - at < RIG_RING ? bytes - at : RIG_RING;
+        check(taking.data + at, from + at, part);
+    }
+}
+
+/* ---- the move ---- */
+
+/* Unacknowledged bytes are sent again from the other ring. */
+static void test_lost_before(void **state)
+{
+    uint8_t data[3500];
+    (void)state;
+    fill(data, 0, sizeof(data));
+    rig_wire_down(true);
+    assert_int_equal(rig_write(&owner, data, 3000), 3000);
+    rig_turns(20);
+    share();
+    assert_int_equal(rig_share_send(&twin, data + 3000, 300), 300);
+    assert_int_equal(rig_share_send(&owner, data + 3300, 200), 200);
+    rig_turns(20);
+    rig_wire_down(false);
+    expect(NULL, 0, 3500);
+}
+
+/* Positions do not begin at 0, bytes lie around the rings' ends. */
+static void test_unread_before(void **state)
+{
+    uint8_t data[RIG_RING];
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        fill(data, i * 1500, 1500);
+        assert_int_equal(rig_peer_write(peer, data, 1500), 1500);
+        assert_int_equal(rig_write(&owner, data, 1500), 1500);
+        static struct taking taking;
+        taking = (struct taking){.wanted = 1500};
+        rig_until(take, &taking, "bytes at the other host");
+        for (uint32_t got = 0; got < (i < 2 ? 1500 : 400);) {
+            got += rig_read(&owner, data, (i < 2 ? 1500 : 400) - got);
+            rig_turn();
+        }
+    }
+    rig_turns(20);
+    share();
+    expect(&twin, 3400, 600);
+    expect(&owner, 4000, 500);
+    fill(data, 4500, 2000);
+    assert_int_equal(rig_peer_write(peer, data, 2000), 2000);
+    expect(&owner, 4500, 1000);
+    expect(&twin, 5500, 1000);
+}
+
+/* More than the window: it opens as descriptors read. */
+static void test_window(void **state)
+{
+    uint8_t data[RIG_RING];
+    uint32_t written = 0, read = 0;
+    (void)state;
+    share();
+    while (read < 6 * RIG_RING) {
+        fill(data, written, 1024);
+        written += rig_peer_write(peer, data, 1024);
+        rig_turn();
+        uint32_t got = rig_share_recv(read % 2 != 0 ? &owner : &twin, data, 777);
+        check(data, read, got);
+        read += got;
+    }
+}
+
+/* ---- who breaks the rules, and who dies ---- */
+
+static void works_on(struct rig_socket *socket, uint32_t sent)
+{
+    uint8_t data[100];
+    fill(data, sent, sizeof(data));
+    assert_int_equal(rig_share_send(socket, data, sizeof(data)), sizeof(data));
+    expect(NULL, sent, sizeof(data));
+    assert_int_equal(rig_peer_write(peer, data, sizeof(data)), sizeof(data));
+    expect(socket, sent, sizeof(data));
+}
+
+static void post_control(struct rig_socket *socket, enum rs_op op, const void *payload,
+                         uint32_t bytes)
+{
+    struct slot_producer *producer = &socket->program->producers[0];
+    struct rs_request *slot = slot_producer_reserve(producer);
+    slot->op = (uint8_t)op;
+    slot->len_bytes = (uint8_t)bytes;
+    slot->socket_idx = socket->idx;
+    slot->generation = socket->generation;
+    slot->arg = 0;
+    slot->serial = ++socket->program->serial;
+    memcpy(slot->payload, payload, bytes);
+    (void)slot_producer_publish(producer);
+}
+
+static bool poisoned(void *context)
+{
+    return rig_is_poisoned(context);
+}
+
+static void test_poisoned_one(void **state)
+{
+    const enum rs_op ops[] = {RS_OP_SHARE_SEND, RS_OP_SHARE_RECV};
+    const struct rs_op_share_data data = {.len_bytes = RIG_RING + 1};
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        share();
+        post_control(&twin, ops[i], &data, sizeof(data));
+        rig_until(poisoned, &programs[1], "a session that broke the protocol");
+        works_on(&owner, i * 100);
+        rig_die(&programs[1]);
+        rig_turns(50);
+        works_on(&owner, 1000 + i * 100);
+        rig_attach(&programs[1]);
+    }
+    assert_false(rig_is_poisoned(&programs[0]));
+}
+
+static void test_share_with_a_wrong_head(void **state)
+{
+    const struct rs_op_share op = {.process_id = 1};
+    (void)state;
+    atomic_store(&owner.client->recv_head[0], 5);
+    post_control(&owner, RS_OP_SHARE, &op, sizeof(op));
+    rig_until(poisoned, &programs[0], "a session that broke the protocol");
+}
+
+/* Its words of before mean nothing any more, and hurt nobody. */
+static void test_words_of_before(void **state)
+{
+    (void)state;
+    share();
+    atomic_store(&owner.client->recv_head[0], 12345);
+    atomic_store(&owner.client->send_level, UINT64_MAX);
+    rig_post(&owner, RS_OP_CONSUMED, 0);
+    rig_post(&owner, RS_OP_POST, 777);
+    rig_post(&twin, RS_OP_URGENT, 99);
+    rig_post(&twin, RS_OP_WARM, 10);
+    rig_turns(10);
+    works_on(&owner, 0);
+    works_on(&twin, 100);
+    assert_false(rig_is_poisoned(&programs[0]) || rig_is_poisoned(&programs[1]));
+}
+
+static void test_owner_dies(void **state)
+{
+    uint8_t data[500];
+    (void)state;
+    share();
+    fill(data, 0, sizeof(data));
+    rig_wire_down(true);
+    assert_int_equal(rig_share_send(&owner, data, 500), 500);
+    rig_die(&programs[0]);
+    rig_turns(50);
+    rig_wire_down(false);
+    expect(NULL, 0, 500); /* nothing is lost */
+    works_on(&twin, 500);
+    rig_die(&programs[1]);
+    rig_peer_until(peer, TCP_EVENT_ERROR);
+    assert_int_equal(peer->error, RS_CONN_RESET);
+}
+
+static void test_last_one_closes(void **state)
+{
+    (void)state;
+    share();
+    assert_int_equal(rig_close(&owner, true, 0), RS_OK); /* it is not the last, so nothing */
+    works_on(&twin, 0);
+    assert_int_equal(rig_close(&twin, false, 0), RS_OK);
+    rig_peer_until(peer, TCP_EVENT_END);
+    assert_int_equal(peer->events & TCP_EVENT_ERROR, 0);
+    rig_peer_close(peer);
+}
+
+/* ---- tokens ---- */
+
+static void test_expires(void **state)
+{
+    struct rs_share_token token;
+    struct rig_socket late;
+    (void)state;
+    assert_int_equal(rig_share(&owner, &token), RS_OK);
+    assert_int_equal(rig_close(&owner, false, 0), RS_OK);
+    rig_turns(20);
+    assert_int_equal(peer->events & (TCP_EVENT_END | TCP_EVENT_ERROR), 0);
+    control_share_expire(rig_control, os_monotonic_ns() + 59000000000u);
+    rig_turns(20);
+    assert_int_equal(peer->events & (TCP_EVENT_END | TCP_EVENT_ERROR), 0);
+    control_share_expire(rig_control, os_monotonic_ns() + 61000000000u);
+    rig_peer_until(peer, TCP_EVENT_END);
+    assert_int_equal(rig_share_open(&programs[1], &token, &late), RS_NOT_SOCKET);
+    rig_peer_close(peer);
+}
+
+/* A dead process's grant lives on, as its descriptor would. */
+static void test_granted_by_a_dead_one(void **state)
+{
+    struct rs_share_token token;
+    (void)state;
+    assert_int_equal(rig_share(&owner, &token), RS_OK);
+    rig_die(&programs[0]);
+    rig_turns(50);
+    assert_int_equal(rig_share_open(&programs[1], &token, &twin), RS_OK);
+    works_on(&twin, 0);
+}
+
+static void test_how_many(void **state)
+{
+    struct rs_share_token token;
+    uint32_t count = 0;
+    (void)state;
+    while (rig_share(&owner, &token) == RS_OK) {
+        count++;
+    }
+    assert_int_equal(count, SHARE_DESCRIPTORS_MAX - 1);
+    works_on(&owner, 0);
+    control_share_expire(rig_control, UINT64_MAX);
+    rig_turns(10);
+    assert_int_equal(rig_share(&owner, &token), RS_OK);
+}
+
+/* ---- refusals ---- */
+
+static void test_refused(void **state)
+{
+    const struct rs_op_share_data data = {.len_bytes = 1};
+    const struct rs_op_share_set set = {.name = RS_SHARE_VALUES};
+    const struct rs_op_member member = {.action = RS_MEMBER_JOIN};
+    struct rs_share_token token = {{0}};
+    (void)state;
+    assert_int_equal(rig_request(&programs[0], &owner, RS_OP_SHARE_SEND, &data, sizeof(data)),
+                     RS_INVALID);
+    assert_int_equal(rig_request(&programs[0], &owner, RS_OP_SHARE_VALUES, NULL, 0), RS_INVALID);
+    struct rig_socket idle = rig_open(&programs[0]);
+    assert_int_equal(rig_share(&idle, &token), RS_NOT_SUPPORTED);
+    assert_int_equal(rig_share_open(&programs[0], &token, &twin), RS_NOT_SOCKET);
+    share();
+    assert_int_equal(rig_request(&programs[0], &owner, RS_OP_SHARE_SET, &set, sizeof(set)),
+                     RS_BAD_OPTION);
+    assert_int_equal(rig_bind(&owner, RIG_OWN ":99"), RS_INVALID);
+    assert_int_equal(rig_listen(&owner, 1), RS_IS_CONNECTED);
+    assert_int_equal(rig_request(&programs[0], &owner, RS_OP_MEMBER, &member, sizeof(member)),
+                     RS_BAD_OPTION);
+    works_on(&owner, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+    const struct CMUnitTest tests[] = {TEST(test_lost_before),
+                                       TEST(test_unread_before),
+                                       TEST(test_window),
+                                       TEST(test_poisoned_one),
+                                       TEST(test_share_with_a_wrong_head),
+                                       TEST(test_words_of_before),
+                                       TEST(test_owner_dies),
+                                       TEST(test_last_one_closes),
+                                       TEST(test_expires),
+                                       TEST(test_granted_by_a_dead_one),
+                                       TEST(test_how_many),
+                                       TEST(test_refused)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
