@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <mimalloc.h>
 
-#include "provider/spi/spi.h"
+#include "provider/spi/overlapped.h"
 
 #define CHUNK_SLOTS   4096u
 #define CHUNKS        4096u /* 2^24 handles, as many as Windows gives one process */
@@ -56,6 +56,10 @@ struct spi_socket *spi_socket_new(void)
                               memory_order_relaxed);
         atomic_store_explicit(&socket->context, SPI_CONTEXT_WHOLE, memory_order_relaxed);
         atomic_store_explicit(&socket->linger_s, 0, memory_order_relaxed);
+        atomic_store_explicit(&socket->attention, 0, memory_order_relaxed);
+        for (unsigned way = 0; way < SPI_WAYS; way++) {
+            socket->ops[way].closed = false;
+        }
         socket->deferred.closed = false;
         socket->core = NULL;
         socket->session = NULL;
@@ -161,6 +165,7 @@ enum rs_status spi_socket_close(struct spi_socket *socket, SOCKET s)
 {
     INT ignored = 0;
     spi_accept_close(socket);
+    spi_ops_abort(socket); /* the handle still says to which port */
     enum rs_status status = client_socket_close(socket->core);
     /* The slot is empty already, so the system may give the same value to the next socket. */
     (void)spi_upcalls.lpWPUCloseSocketHandle(s, &ignored);

@@ -5,6 +5,7 @@
  * and, for each socket worth a look, the functions in helper_ready; none of them may block.
  */
 #include "provider/spi/helper.h"
+#include "provider/spi/overlapped.h"
 #include "rings/os/os.h"
 
 /* Not more than the client core takes attaches. */
@@ -12,7 +13,7 @@
 #define HELPER_REPORTS  32u
 
 /* In this order, on the helper's thread. */
-static void (*const helper_ready[])(struct spi_socket *socket) = {NULL};
+static void (*const helper_ready[])(struct spi_socket *socket) = {spi_overlapped_ready};
 
 static SRWLOCK helper_lock = SRWLOCK_INIT; /* guards what follows, up to the atomics */
 static struct os_thread helper_thread;
@@ -93,9 +94,7 @@ static void helper_look_at(struct client_socket *core)
 {
     struct spi_socket *socket = spi_socket_of(core);
     for (size_t i = 0; socket != NULL && i < sizeof(helper_ready) / sizeof(helper_ready[0]); i++) {
-        if (helper_ready[i] != NULL) {
-            helper_ready[i](socket);
-        }
+        helper_ready[i](socket);
     }
     if (socket != NULL) {
         spi_socket_put(socket);

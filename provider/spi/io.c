@@ -1,11 +1,12 @@
 /*
  * Sending and receiving: WSABUFs and flags to the core's vectors, and results back. The hot path of
- * the provider: no system call, lock or allocation up to
- * SPI_VECTOR_LOCAL buffers. Any thread.
+ * the provider: no system call, lock or allocation up to SPI_VECTOR_LOCAL buffers. Any thread.
+ * Overlapped calls, and those that find some waiting before them, go on in overlapped_io.c.
  */
 #include <mimalloc.h>
 
 #include "provider/include/ringsock.h"
+#include "provider/spi/io.h"
 #include "provider/spi/message.h"
 
 #define VECTOR_MOST 65536u
@@ -17,7 +18,7 @@ void spi_vector_drop(struct spi_vector *vector)
     }
 }
 
-int spi_vector_take(struct spi_vector *vector, const WSABUF *buffers, DWORD count, bool write)
+int spi_buffers_count(const WSABUF *buffers, DWORD count)
 {
     if (count == 0) {
         return WSAEINVAL;
@@ -25,8 +26,27 @@ int spi_vector_take(struct spi_vector *vector, const WSABUF *buffers, DWORD coun
     if (count > VECTOR_MOST) {
         return WSAENOBUFS;
     }
-    if (!spi_can_read(buffers, count * sizeof(*buffers))) {
-        return WSAEFAULT;
+    return spi_can_read(buffers, count * sizeof(*buffers)) ? 0 : WSAEFAULT;
+}
+
+int spi_buffers_take(const WSABUF *buffers, DWORD count, bool write, struct client_iov *items)
+{
+    for (DWORD i = 0; i < count; i++) {
+        const WSABUF buffer = buffers[i];
+        if (!(write ? spi_can_write(buffer.buf, buffer.len)
+                    : spi_can_read(buffer.buf, buffer.len))) {
+            return WSAEFAULT;
+        }
+        items[i] = (struct client_iov){.base = buffer.buf, .len_bytes = buffer.len};
+    }
+    return 0;
+}
+
+int spi_vector_take(struct spi_vector *vector, const WSABUF *buffers, DWORD count, bool write)
+{
+    int code = spi_buffers_count(buffers, count);
+    if (code != 0) {
+        return code;
     }
     vector->items =
         count <= SPI_VECTOR_LOCAL ? vector->local : mi_mallocn(count, sizeof(*vector->items));
@@ -34,16 +54,17 @@ int spi_vector_take(struct spi_vector *vector, const WSABUF *buffers, DWORD coun
         return WSAENOBUFS;
     }
     vector->count = count;
-    for (DWORD i = 0; i < count; i++) {
-        const WSABUF buffer = buffers[i];
-        if (!(write ? spi_can_write(buffer.buf, buffer.len)
-                    : spi_can_read(buffer.buf, buffer.len))) {
-            spi_vector_drop(vector);
-            return WSAEFAULT;
-        }
-        vector->items[i] = (struct client_iov){.base = buffer.buf, .len_bytes = buffer.len};
+    code = spi_buffers_take(buffers, count, write, vector->items);
+    if (code != 0) {
+        spi_vector_drop(vector);
     }
-    return 0;
+    return code;
+}
+
+/* Overlapped ones wait, behind which this one has its turn. */
+static inline bool io_has_before(const struct spi_socket *socket, uint32_t attention)
+{
+    return (atomic_load_explicit(&socket->attention, memory_order_relaxed) & attention) != 0;
 }
 
 /* ---- send ---- */
@@ -98,7 +119,6 @@ int WSPAPI spi_send_to(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD s
                        LPWSAOVERLAPPED_COMPLETION_ROUTINE routine, LPWSATHREADID thread,
                        LPINT error)
 {
-    (void)thread;
     struct spi_socket *socket = spi_socket_get(s);
     if (socket == NULL) {
         return spi_fail(error, WSAENOTSOCK);
@@ -106,16 +126,32 @@ int WSPAPI spi_send_to(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD s
     struct rs_addr addr;
     int code = 0;
     to = socket->stream ? NULL : to; /* documented as ignored */
-    if (!send_flags_ok(socket, flags) || spi_is_overlapped(socket, overlapped, routine != NULL)) {
+    if (!send_flags_ok(socket, flags)) {
         code = WSAEOPNOTSUPP;
     } else if (to != NULL) {
         code = spi_sockaddr_read(socket, to, to_bytes, &addr);
     }
-    if (code == 0) {
-        code = send_checked(socket, buffers, buffer_count, sent, flags, to != NULL ? &addr : NULL);
+    const struct rs_addr *address = to != NULL ? &addr : NULL;
+    bool notice = spi_is_overlapped(socket, overlapped, routine != NULL);
+    int result = 0;
+    if (code == 0 && (notice || io_has_before(socket, SPI_ATTENTION_SEND))) {
+        result = spi_io_send(&(struct spi_io_call){.socket = socket,
+                                                   .s = s,
+                                                   .buffers = buffers,
+                                                   .count = buffer_count,
+                                                   .flags = flags,
+                                                   .transferred = sent,
+                                                   .to = address,
+                                                   .overlapped = overlapped,
+                                                   .routine = routine,
+                                                   .thread = thread,
+                                                   .notice = notice},
+                             error);
+    } else if (code == 0) {
+        code = send_checked(socket, buffers, buffer_count, sent, flags, address);
     }
     spi_socket_put(socket);
-    return code == 0 ? 0 : spi_fail(error, code);
+    return code == 0 ? result : spi_fail(error, code);
 }
 
 /* ---- receive ---- */
@@ -128,9 +164,10 @@ struct recv_out {
 };
 
 /* Before anything is taken from the ring: a datagram must not be lost to a bad pointer. */
-static int recv_check(const struct spi_socket *socket, const struct recv_out *out)
+static int recv_check(const struct spi_socket *socket, const struct recv_out *out, bool notice)
 {
-    if (!spi_can_write(out->received, sizeof(*out->received)) ||
+    if ((!(notice && out->received == NULL) &&
+         !spi_can_write(out->received, sizeof(*out->received))) ||
         !spi_can_write(out->flags, sizeof(*out->flags))) {
         return WSAEFAULT;
     }
@@ -192,7 +229,6 @@ int WSPAPI spi_recv_from(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD
                          LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,
                          LPWSATHREADID thread, LPINT error)
 {
-    (void)thread;
     struct spi_socket *socket = spi_socket_get(s);
     if (socket == NULL) {
         return spi_fail(error, WSAENOTSOCK);
@@ -202,11 +238,28 @@ int WSPAPI spi_recv_from(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD
                                  .flags = flags,
                                  .from = socket->stream ? NULL : from,
                                  .from_bytes = from_bytes};
-    int code = spi_is_overlapped(socket, overlapped, routine != NULL) ? WSAEOPNOTSUPP
-                                                                      : recv_check(socket, &out);
-    if (code == 0) {
+    bool notice = spi_is_overlapped(socket, overlapped, routine != NULL);
+    int code = recv_check(socket, &out, notice);
+    int result = 0;
+    if (code == 0 &&
+        (notice || (io_has_before(socket, SPI_ATTENTION_RECV) && (*flags & MSG_OOB) == 0))) {
+        result = spi_io_recv(&(struct spi_io_call){.socket = socket,
+                                                   .s = s,
+                                                   .buffers = buffers,
+                                                   .count = buffer_count,
+                                                   .flags = *flags,
+                                                   .transferred = received,
+                                                   .out_flags = flags,
+                                                   .from = out.from,
+                                                   .from_bytes = from_bytes,
+                                                   .overlapped = overlapped,
+                                                   .routine = routine,
+                                                   .thread = thread,
+                                                   .notice = notice},
+                             error);
+    } else if (code == 0) {
         code = recv_checked(socket, buffers, buffer_count, &out);
     }
     spi_socket_put(socket);
-    return code == 0 ? 0 : spi_fail(error, code);
+    return code == 0 ? result : spi_fail(error, code);
 }

@@ -8,6 +8,7 @@
 #include "provider/include/ringsock.h"
 #include "provider/spi/extension.h"
 #include "provider/spi/message.h"
+#include "provider/spi/overlapped.h"
 
 struct ioctl_call {
     struct spi_socket *socket;
@@ -286,7 +287,6 @@ int WSPAPI spi_ioctl(SOCKET s, DWORD code, LPVOID in, DWORD in_bytes, LPVOID out
                      LPDWORD returned_bytes, LPWSAOVERLAPPED overlapped,
                      LPWSAOVERLAPPED_COMPLETION_ROUTINE routine, LPWSATHREADID thread, LPINT error)
 {
-    (void)thread;
     struct spi_socket *socket = spi_socket_get(s);
     if (socket == NULL) {
         return spi_fail(error, WSAENOTSOCK);
@@ -298,11 +298,19 @@ int WSPAPI spi_ioctl(SOCKET s, DWORD code, LPVOID in, DWORD in_bytes, LPVOID out
                               .out = out,
                               .out_bytes = out_bytes};
     int result = WSAEFAULT;
-    if (spi_is_overlapped(socket, overlapped, routine != NULL)) {
-        result = WSAEOPNOTSUPP;
-    } else if (spi_can_write(returned_bytes, sizeof(*returned_bytes))) {
+    bool notice = spi_is_overlapped(socket, overlapped, routine != NULL);
+    /* Who gets notice need not ask for the count. */
+    if (notice
+            ? spi_can_write(overlapped, sizeof(*overlapped)) &&
+                  (returned_bytes == NULL || spi_can_write(returned_bytes, sizeof(*returned_bytes)))
+            : spi_can_write(returned_bytes, sizeof(*returned_bytes))) {
         result = ioctl_run(&call, code);
-        *returned_bytes = call.returned_bytes;
+        if (returned_bytes != NULL) {
+            *returned_bytes = call.returned_bytes;
+        }
+        if (notice && result == 0) {
+            result = spi_op_done(s, overlapped, routine, thread, call.returned_bytes);
+        }
     }
     spi_socket_put(socket);
     return result == 0 ? 0 : spi_fail(error, result);

@@ -3,6 +3,7 @@
  * close. Any thread; slow paths.
  */
 #include "provider/spi/catalog.h"
+#include "provider/spi/overlapped.h"
 #include "provider/spi/spi.h"
 
 #define FLAGS_LEAF     (WSA_FLAG_MULTIPOINT_C_LEAF | WSA_FLAG_MULTIPOINT_D_LEAF)
@@ -302,6 +303,7 @@ int WSPAPI spi_shutdown(SOCKET s, int how, LPINT error)
         code = WSAENOTCONN; /* as for the names */
     } else if (how >= SD_RECEIVE && how <= SD_BOTH) {
         code = spi_wsa_error(client_shutdown(socket->core, ways[how]));
+        spi_ops_poke(socket);
     }
     spi_socket_put(socket);
     return code == 0 ? 0 : spi_fail(error, code);
@@ -325,6 +327,7 @@ static int disconnect(SOCKET s, const WSABUF *data, uint32_t how, LPINT error)
     int code = disconnect_data(data);
     if (code == 0) {
         code = spi_wsa_error(client_shutdown(socket->core, how));
+        spi_ops_poke(socket);
     }
     spi_socket_put(socket);
     return code == 0 ? 0 : spi_fail(error, code);

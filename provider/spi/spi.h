@@ -48,6 +48,21 @@ struct spi_deferred {
     bool closed;                         /* under lock: nobody will accept any more */
 };
 
+/* Overlapped operations that wait (overlapped.c), in order but for the third way. */
+enum spi_way { SPI_WAY_RECV, SPI_WAY_SEND, SPI_WAY_OTHER, SPI_WAYS };
+struct spi_op_queue {
+    SRWLOCK lock;
+    struct spi_op *first, *last; /* under lock */
+    bool closed;                 /* under lock: the socket's end has begun */
+};
+
+/* What makes calls take the slow path: spi_socket.attention. */
+enum {
+    SPI_ATTENTION_RECV = 1 << SPI_WAY_RECV, /* overlapped operations wait */
+    SPI_ATTENTION_SEND = 1 << SPI_WAY_SEND,
+    SPI_ATTENTION_OTHER = 1 << SPI_WAY_OTHER
+};
+
 /* Type-stable: a record is reused, never freed, so a thread that is late reads a record, not freed
  * memory, and sees by the handle that it is another's. */
 struct spi_socket {
@@ -56,6 +71,10 @@ struct spi_socket {
     _Atomic uintptr_t handle;
     struct client_socket *core;
     struct spi_session *session;
+    /* SPI_ATTENTION_*. Relaxed: a call that misses one goes beside the other, as if it had come
+     * before. */
+    _Atomic uint32_t attention;
+    struct spi_op_queue ops[SPI_WAYS];
     struct spi_socket *next_free;
     DWORD catalog_id;
     bool overlapped;       /* WSA_FLAG_OVERLAPPED */
@@ -215,6 +234,9 @@ int WSPAPI spi_recv_from(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD
                          LPDWORD flags, struct sockaddr *from, LPINT from_bytes,
                          LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,
                          LPWSATHREADID thread, LPINT error);
+
+WINBOOL WSPAPI spi_get_overlapped_result(SOCKET s, LPWSAOVERLAPPED overlapped, LPDWORD transferred,
+                                         WINBOOL wait, LPDWORD flags, LPINT error);
 
 int WSPAPI spi_select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds,
                       const PTIMEVAL timeout, LPINT error);

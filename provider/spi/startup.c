@@ -4,6 +4,7 @@
  */
 #include "provider/spi/catalog.h"
 #include "provider/spi/helper.h"
+#include "provider/spi/overlapped.h"
 
 #define SPI_VERSION MAKEWORD(2, 2)
 
@@ -38,6 +39,7 @@ static int startup_begin(const WSAPROTOCOL_INFOW *info, const WSPUPCALLTABLE *up
     }
     if (count == 0) {
         spi_upcalls = *upcalls;
+        spi_overlapped_init();
         spi_protocol = info != NULL ? *info : spi_catalog_entries[0];
     }
     atomic_store_explicit(&startup_count, count + 1, memory_order_release);

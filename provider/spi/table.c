@@ -35,15 +35,6 @@ static int WSPAPI later_event_select(SOCKET s, WSAEVENT event, long events, LPIN
     return later_on_socket(s, error);
 }
 
-static WINBOOL WSPAPI later_get_overlapped_result(SOCKET s, LPWSAOVERLAPPED overlapped,
-                                                  LPDWORD transferred, WINBOOL wait, LPDWORD flags,
-                                                  LPINT error)
-{
-    (void)overlapped, (void)transferred, (void)wait, (void)flags;
-    (void)later_on_socket(s, error);
-    return FALSE;
-}
-
 static WINBOOL WSPAPI later_get_qos_by_name(SOCKET s, LPWSABUF name, LPQOS qos, LPINT error)
 {
     (void)name, (void)qos;
@@ -65,7 +56,7 @@ void spi_table_fill(LPWSPPROC_TABLE table)
         .lpWSPDuplicateSocket = spi_duplicate_socket,
         .lpWSPEnumNetworkEvents = later_enum_network_events,
         .lpWSPEventSelect = later_event_select,
-        .lpWSPGetOverlappedResult = later_get_overlapped_result,
+        .lpWSPGetOverlappedResult = spi_get_overlapped_result,
         .lpWSPGetPeerName = spi_get_peer_name,
         .lpWSPGetSockName = spi_get_sock_name,
         .lpWSPGetSockOpt = spi_get_sock_opt,

@@ -182,16 +182,6 @@ CASE(WSPSend, send_no_buffer, "no buffer at all is WSAEINVAL")
     FAILS(WSAEINVAL, send_vector(pair.s, NULL, 0, &sent));
 }
 
-CASE(WSPSend, send_overlapped, "overlapped, not there yet, is WSAEOPNOTSUPP")
-{
-    struct pair pair = connected_pair();
-    DWORD sent;
-    WSABUF buffer = {1, "x"};
-    WSAOVERLAPPED overlapped = {0};
-    FAILS(WSAEOPNOTSUPP,
-          TABLE->lpWSPSend(pair.s, &buffer, 1, &sent, 0, &overlapped, NULL, NULL, &spi_error));
-}
-
 CASE(WSPSend, send_not_overlapped,
      "on a socket without WSA_FLAG_OVERLAPPED lpOverlapped is ignored")
 {
@@ -459,18 +449,6 @@ CASE(WSPRecv, recv_no_buffer, "no buffer at all is WSAEINVAL")
     DWORD flags = 0;
     DWORD got;
     FAILS(WSAEINVAL, recv_vector(pair.to, NULL, 0, &got, &flags));
-}
-
-CASE(WSPRecv, recv_overlapped, "overlapped, not there yet, is WSAEOPNOTSUPP")
-{
-    struct pair pair = connected_pair();
-    char byte;
-    WSABUF buffer = {1, &byte};
-    DWORD flags = 0;
-    DWORD got;
-    WSAOVERLAPPED overlapped = {0};
-    FAILS(WSAEOPNOTSUPP,
-          TABLE->lpWSPRecv(pair.to, &buffer, 1, &got, &flags, &overlapped, NULL, NULL, &spi_error));
 }
 
 CASE(WSPRecv, recv_order, "2000 datagrams come in the order they were sent, none missing")

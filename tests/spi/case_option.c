@@ -561,12 +561,3 @@ CASE(WSPIoctl, ioctl_fault, "buffers too small or not there are WSAEFAULT")
     FAILS(WSAEFAULT, ioctl_out(s, (DWORD)FIONREAD, spi_bad_pointer(), 4, &returned));
     FAILS(WSAEFAULT, ioctl_out(s, (DWORD)FIONREAD, &value, 4, NULL));
 }
-
-CASE(WSPIoctl, ioctl_overlapped, "overlapped, not there yet, is WSAEOPNOTSUPP")
-{
-    WSAOVERLAPPED overlapped = {0};
-    DWORD value = 1;
-    DWORD returned = 0;
-    FAILS(WSAEOPNOTSUPP, TABLE->lpWSPIoctl(spi_udp(), (DWORD)FIONBIO, &value, 4, NULL, 0, &returned,
-                                           &overlapped, NULL, NULL, &spi_error));
-}

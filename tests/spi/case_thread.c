@@ -259,6 +259,4 @@ LATER(WSPAsyncSelect, TABLE->lpWSPAsyncSelect(s, NULL, 0, FD_READ, &spi_error))
 LATER(WSPCancelBlockingCall, TABLE->lpWSPCancelBlockingCall(&spi_error))
 LATER(WSPEnumNetworkEvents, TABLE->lpWSPEnumNetworkEvents(s, NULL, NULL, &spi_error))
 LATER(WSPEventSelect, TABLE->lpWSPEventSelect(s, NULL, FD_READ, &spi_error))
-LATER(WSPGetOverlappedResult,
-      TABLE->lpWSPGetOverlappedResult(s, NULL, NULL, FALSE, NULL, &spi_error) - 1)
 LATER(WSPGetQOSByName, TABLE->lpWSPGetQOSByName(s, NULL, NULL, &spi_error) - 1)
