@@ -348,6 +348,9 @@ bool client_unacknowledged(const struct client_socket *socket);
 /* The pending asynchronous error (SO_ERROR): returned and cleared for this socket; RS_OK when none.
  */
 enum rs_status client_take_error(struct client_socket *socket);
+/* Why a stream's connection is over, or the attempt to connect failed; nothing is cleared. A look.
+ * RS_OK: it is not. */
+enum rs_status client_socket_error(const struct client_socket *socket);
 enum rs_socket_type client_socket_type(const struct client_socket *socket);
 uint64_t
 client_socket_dropped(const struct client_socket *socket); /* datagrams its full ring lost */

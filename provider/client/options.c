@@ -341,6 +341,25 @@ enum rs_status client_take_error(struct client_socket *socket)
     return phase == CLIENT_SOCKET_LIVE ? client_error_take(socket) : RS_OK;
 }
 
+enum rs_status client_socket_error(const struct client_socket *socket)
+{
+    if (!client_is_stream(socket) || client_socket_phase(socket) != CLIENT_STREAM_ACTIVE) {
+        return RS_OK;
+    }
+    uint32_t level = client_stream_level(socket);
+    if ((level & RS_LEVEL_ERROR) == 0) {
+        return RS_OK;
+    }
+    /* As client_stream_state: a dataplane that is gone is the reason to tell. */
+    enum rs_status status = client_check(socket->client, os_tsc());
+    uint32_t code = atomic_load_explicit(&socket->state->error_code, memory_order_relaxed);
+    if (status != RS_OK || code == RS_OK || code >= RS_STATUS_COUNT) {
+        return status != RS_OK ? status : RS_CORRUPT;
+    }
+    return (level & RS_LEVEL_CONNECTED) != 0 ? client_stream_lost((enum rs_status)code)
+                                             : (enum rs_status)code;
+}
+
 /* ---- memberships
  * ---------------------------------------------------------------------------------------------------------
  */

@@ -5,7 +5,7 @@
  */
 #include <limits.h>
 
-#include "provider/spi/spi.h"
+#include "provider/spi/events.h"
 
 /* listen's page: SOMAXCONN is the provider's largest reasonable backlog; SOMAXCONN_HINT(n), which
  * is -n, asks for 200 to 65535. */
@@ -154,8 +154,7 @@ static int accept_ask(const struct accept_call *call, struct client_socket *core
 
 /* The new socket has the properties of the listening one; those that the core knows it has already.
  */
-static int accept_publish(const struct spi_socket *listener, struct client_socket *core,
-                          SOCKET *out)
+static int accept_publish(struct spi_socket *listener, struct client_socket *core, SOCKET *out)
 {
     struct spi_socket *socket = spi_socket_new();
     if (socket == NULL) {
@@ -179,8 +178,12 @@ static int accept_publish(const struct spi_socket *listener, struct client_socke
     socket->session = listener->session;
     client_socket_ref(core); /* the record's, until its last put */
     socket->core = core;
-    int code = spi_socket_publish(socket, out);
-    if (code != 0) {
+    int code = spi_events_inherit(listener, socket);
+    code = code == 0 ? spi_socket_publish(socket, out) : code;
+    if (code == 0) {
+        spi_events_after(socket, 0);
+    } else {
+        spi_events_close(socket);
         spi_socket_put(socket);
     }
     return code;
@@ -244,6 +247,9 @@ SOCKET WSPAPI spi_accept(SOCKET s, struct sockaddr *addr, LPINT addr_bytes,
     int code = accept_check(&call, addr, addr_bytes);
     if (code == 0) {
         code = accept_one(&call, &accepted);
+    }
+    if (code != WSATRY_AGAIN) {
+        spi_events_after(call.listener, FD_ACCEPT);
     }
     spi_socket_put(call.listener);
     if (code != 0) {

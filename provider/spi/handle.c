@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <mimalloc.h>
 
+#include "provider/spi/events.h"
 #include "provider/spi/overlapped.h"
 
 #define CHUNK_SLOTS   4096u
@@ -61,6 +62,7 @@ struct spi_socket *spi_socket_new(void)
             socket->ops[way].closed = false;
         }
         socket->deferred.closed = false;
+        spi_events_reopen(socket);
         socket->core = NULL;
         socket->session = NULL;
         /* Release: a late reader of the record's last life finds this one whole. */
@@ -164,6 +166,7 @@ struct spi_socket *spi_handle_remove(SOCKET s)
 enum rs_status spi_socket_close(struct spi_socket *socket, SOCKET s)
 {
     INT ignored = 0;
+    spi_events_close(socket);
     spi_accept_close(socket);
     spi_ops_abort(socket); /* the handle still says to which port */
     enum rs_status status = client_socket_close(socket->core);

@@ -5,6 +5,7 @@
  * and, for each socket worth a look, the functions in helper_ready; none of them may block.
  */
 #include "provider/spi/helper.h"
+#include "provider/spi/events.h"
 #include "provider/spi/overlapped.h"
 #include "rings/os/os.h"
 
@@ -13,7 +14,8 @@
 #define HELPER_REPORTS  32u
 
 /* In this order, on the helper's thread. */
-static void (*const helper_ready[])(struct spi_socket *socket) = {spi_overlapped_ready};
+static void (*const helper_ready[])(struct spi_socket *socket) = {spi_overlapped_ready,
+                                                                  spi_events_ready};
 
 static SRWLOCK helper_lock = SRWLOCK_INIT; /* guards what follows, up to the atomics */
 static struct os_thread helper_thread;

@@ -6,6 +6,7 @@
 #include <mimalloc.h>
 
 #include "provider/include/ringsock.h"
+#include "provider/spi/events.h"
 #include "provider/spi/io.h"
 #include "provider/spi/message.h"
 
@@ -150,6 +151,9 @@ int WSPAPI spi_send_to(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD s
     } else if (code == 0) {
         code = send_checked(socket, buffers, buffer_count, sent, flags, address);
     }
+    if (code == WSAEWOULDBLOCK) {
+        spi_events_after(socket, FD_WRITE);
+    }
     spi_socket_put(socket);
     return code == 0 ? result : spi_fail(error, code);
 }
@@ -260,6 +264,7 @@ int WSPAPI spi_recv_from(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD
     } else if (code == 0) {
         code = recv_checked(socket, buffers, buffer_count, &out);
     }
+    spi_events_after(socket, FD_READ | FD_OOB);
     spi_socket_put(socket);
     return code == 0 ? result : spi_fail(error, code);
 }

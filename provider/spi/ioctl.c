@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "provider/include/ringsock.h"
+#include "provider/spi/events.h"
 #include "provider/spi/extension.h"
 #include "provider/spi/message.h"
 #include "provider/spi/overlapped.h"
@@ -43,6 +44,13 @@ static int ioctl_set_bool(struct ioctl_call *call, uint32_t option)
     DWORD word;
     int code = ioctl_in(call, &word);
     return code != 0 ? code : spi_option_set(call->socket, option, word != 0);
+}
+
+static int ioctl_nonblocking(struct ioctl_call *call)
+{
+    DWORD word;
+    int code = ioctl_in(call, &word);
+    return code != 0 ? code : spi_events_set_nonblocking(call->socket, word != 0);
 }
 
 static int ioctl_scope(struct ioctl_call *call)
@@ -246,7 +254,7 @@ static int ioctl_run(struct ioctl_call *call, DWORD code)
     }
     switch (code) {
     case (DWORD)FIONBIO:
-        return ioctl_set_bool(call, CLIENT_OPT_NONBLOCKING);
+        return ioctl_nonblocking(call);
     case (DWORD)FIONREAD:
         return ioctl_readable(call);
     case (DWORD)SIOCATMARK:

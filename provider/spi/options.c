@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "provider/spi/catalog.h"
+#include "provider/spi/events.h"
 #include "provider/spi/message.h"
 
 /* ---- plain options ---- */
@@ -63,7 +64,9 @@ static int option_apply(struct spi_socket *socket, const struct option_row *row,
     if (row->kind == OPTION_BOOL || row->core == RS_OPT_MCAST_LOOP) {
         value = value != 0;
     }
-    return spi_option_set(socket, row->core, value);
+    int code = spi_option_set(socket, row->core, value);
+    spi_events_after(socket, 0); /* where an urgent byte goes decides what there is to read */
+    return code;
 }
 
 /* Reads 4 bytes, or 1 where that serves. */

@@ -9,6 +9,7 @@
  * WPUCompleteOverlappedRequest, InternalHigh the bytes and Internal something else.
  */
 #include "provider/spi/overlapped.h"
+#include "provider/spi/events.h"
 
 #include <mimalloc.h>
 
@@ -181,27 +182,31 @@ static int op_step(struct spi_op *op)
     return op->code;
 }
 
-/* The queue's lock is held. In a queue with an order the first that waits ends it. */
-static void queue_step(struct spi_socket *socket, enum spi_way way)
+/* The queue's lock is held. In a queue with an order the first that waits ends it. True: some
+ * operation is through. */
+static bool queue_step(struct spi_socket *socket, enum spi_way way)
 {
     struct spi_op *before = NULL;
     struct spi_op *op = op_queue(socket, way)->first;
+    bool any = false;
     while (op != NULL) {
         struct spi_op *next = op->next;
         op->helped = true;
         if (op_step(op) != SPI_OP_PENDING) {
+            any = true;
             op_tell(queue_take(socket, way, before));
         } else {
             if (op->want != 0) {
                 spi_helper_arm(socket, op->want);
             }
             if (way != SPI_WAY_OTHER) {
-                return;
+                return any;
             }
             before = op;
         }
         op = next;
     }
+    return any;
 }
 
 void spi_overlapped_ready(struct spi_socket *socket)
@@ -211,8 +216,11 @@ void spi_overlapped_ready(struct spi_socket *socket)
         if ((attention & 1u << way) != 0) {
             struct spi_op_queue *queue = op_queue(socket, way);
             AcquireSRWLockExclusive(&queue->lock);
-            queue_step(socket, way);
+            bool any = queue_step(socket, way);
             ReleaseSRWLockExclusive(&queue->lock);
+            if (any && way == SPI_WAY_RECV) {
+                spi_events_after(socket, FD_READ | FD_OOB);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
  * close. Any thread; slow paths.
  */
 #include "provider/spi/catalog.h"
+#include "provider/spi/events.h"
 #include "provider/spi/overlapped.h"
 #include "provider/spi/spi.h"
 
@@ -232,12 +233,14 @@ int WSPAPI spi_connect(SOCKET s, const struct sockaddr *name, int name_bytes, LP
         return spi_fail(error, WSAENOTSOCK);
     }
     int code;
+    long before = spi_events_before_connect(socket);
     if (socket->stream) {
         code = connect_data(caller_data, callee_data);
         code = code == 0 ? connect_stream(socket, name, name_bytes) : code;
     } else {
         code = connect_dgram(socket, name, name_bytes);
     }
+    spi_events_after_connect(socket, before, code);
     spi_socket_put(socket);
     return code == 0 ? 0 : spi_fail(error, code);
 }
@@ -305,6 +308,7 @@ int WSPAPI spi_shutdown(SOCKET s, int how, LPINT error)
         code = spi_wsa_error(client_shutdown(socket->core, ways[how]));
         spi_ops_poke(socket);
     }
+    spi_events_after(socket, 0);
     spi_socket_put(socket);
     return code == 0 ? 0 : spi_fail(error, code);
 }
@@ -329,6 +333,7 @@ static int disconnect(SOCKET s, const WSABUF *data, uint32_t how, LPINT error)
         code = spi_wsa_error(client_shutdown(socket->core, how));
         spi_ops_poke(socket);
     }
+    spi_events_after(socket, 0);
     spi_socket_put(socket);
     return code == 0 ? 0 : spi_fail(error, code);
 }
@@ -429,6 +434,9 @@ SOCKET WSPAPI spi_join_leaf(SOCKET s, const struct sockaddr *name, int name_byte
     int code = spi_sockaddr_read(socket, name, name_bytes, &group);
     if (code == 0) {
         code = leaf_join(socket, &group, flags);
+    }
+    if (code == 0) {
+        spi_events_tell(socket, FD_CONNECT, 0);
     }
     spi_socket_put(socket);
     if (code != 0) {

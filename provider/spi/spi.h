@@ -60,7 +60,8 @@ struct spi_op_queue {
 enum {
     SPI_ATTENTION_RECV = 1 << SPI_WAY_RECV, /* overlapped operations wait */
     SPI_ATTENTION_SEND = 1 << SPI_WAY_SEND,
-    SPI_ATTENTION_OTHER = 1 << SPI_WAY_OTHER
+    SPI_ATTENTION_OTHER = 1 << SPI_WAY_OTHER,
+    SPI_ATTENTION_EVENTS = 1 << SPI_WAYS /* network events are selected */
 };
 
 /* Type-stable: a record is reused, never freed, so a thread that is late reads a record, not freed
@@ -82,9 +83,10 @@ struct spi_socket {
     bool stream;           /* SOCK_STREAM */
     ADDRESS_FAMILY family; /* AF_INET; AF_INET6: its IPv4 addresses are mapped ones */
     _Atomic bool v6_only;  /* IPV6_V6ONLY: an AF_INET6 socket that has no addresses here */
-    _Atomic uint8_t protection_level; /* IPV6_PROTECTION_LEVEL, without effect */
-    _Atomic uint32_t hints;           /* SPI_HINT_*: options without effect that read back as set */
-    _Atomic uint32_t controls;        /* which control data WSARecvMsg gives (message.c) */
+    _Atomic uint8_t protection_level;  /* IPV6_PROTECTION_LEVEL, without effect */
+    struct spi_events *_Atomic events; /* events.c; NULL: never selected */
+    _Atomic uint32_t hints;    /* SPI_HINT_*: options without effect that read back as set */
+    _Atomic uint32_t controls; /* which control data WSARecvMsg gives (message.c) */
     _Atomic uint64_t leaf; /* WSPJoinLeaf's send destination: ip_be32 << 16 | port_be16; 0 none */
     /* streams */
     _Atomic bool listening;
@@ -202,8 +204,7 @@ int WSPAPI spi_cancel_blocking_call(LPINT error);
 
 SOCKET WSPAPI spi_socket_entry(int family, int type, int protocol, LPWSAPROTOCOL_INFOW info,
                                GROUP group, DWORD flags, LPINT error);
-int WSPAPI spi_duplicate_socket(SOCKET s, DWORD process_id, LPWSAPROTOCOL_INFOW info,
-                                LPINT error);
+int WSPAPI spi_duplicate_socket(SOCKET s, DWORD process_id, LPWSAPROTOCOL_INFOW info, LPINT error);
 int WSPAPI spi_bind(SOCKET s, const struct sockaddr *name, int name_bytes, LPINT error);
 int WSPAPI spi_connect(SOCKET s, const struct sockaddr *name, int name_bytes, LPWSABUF caller_data,
                        LPWSABUF callee_data, LPQOS socket_qos, LPQOS group_qos, LPINT error);
@@ -240,6 +241,9 @@ WINBOOL WSPAPI spi_get_overlapped_result(SOCKET s, LPWSAOVERLAPPED overlapped, L
 
 int WSPAPI spi_select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds,
                       const PTIMEVAL timeout, LPINT error);
+int WSPAPI spi_event_select(SOCKET s, WSAEVENT event, long mask, LPINT error);
+int WSPAPI spi_enum_network_events(SOCKET s, WSAEVENT event, LPWSANETWORKEVENTS out, LPINT error);
+int WSPAPI spi_async_select(SOCKET s, HWND window, unsigned int message, long mask, LPINT error);
 INT WSAAPI spi_poll(LPWSAPOLLFD fds, ULONG count, INT timeout_ms); /* WSAPoll */
 int WSPAPI spi_ioctl(SOCKET s, DWORD code, LPVOID in, DWORD in_bytes, LPVOID out, DWORD out_bytes,
                      LPDWORD returned_bytes, LPWSAOVERLAPPED overlapped,

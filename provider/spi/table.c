@@ -15,26 +15,6 @@ static int later_on_socket(SOCKET s, LPINT error)
     return spi_fail(error, WSAEOPNOTSUPP);
 }
 
-static int WSPAPI later_async_select(SOCKET s, HWND window, unsigned int message, long events,
-                                     LPINT error)
-{
-    (void)window, (void)message, (void)events;
-    return later_on_socket(s, error);
-}
-
-static int WSPAPI later_enum_network_events(SOCKET s, WSAEVENT event, LPWSANETWORKEVENTS events,
-                                            LPINT error)
-{
-    (void)event, (void)events;
-    return later_on_socket(s, error);
-}
-
-static int WSPAPI later_event_select(SOCKET s, WSAEVENT event, long events, LPINT error)
-{
-    (void)event, (void)events;
-    return later_on_socket(s, error);
-}
-
 static WINBOOL WSPAPI later_get_qos_by_name(SOCKET s, LPWSABUF name, LPQOS qos, LPINT error)
 {
     (void)name, (void)qos;
@@ -47,15 +27,15 @@ void spi_table_fill(LPWSPPROC_TABLE table)
     *table = (WSPPROC_TABLE){
         .lpWSPAccept = spi_accept,
         .lpWSPAddressToString = spi_address_to_string,
-        .lpWSPAsyncSelect = later_async_select,
+        .lpWSPAsyncSelect = spi_async_select,
         .lpWSPBind = spi_bind,
         .lpWSPCancelBlockingCall = spi_cancel_blocking_call,
         .lpWSPCleanup = spi_cleanup,
         .lpWSPCloseSocket = spi_close,
         .lpWSPConnect = spi_connect,
         .lpWSPDuplicateSocket = spi_duplicate_socket,
-        .lpWSPEnumNetworkEvents = later_enum_network_events,
-        .lpWSPEventSelect = later_event_select,
+        .lpWSPEnumNetworkEvents = spi_enum_network_events,
+        .lpWSPEventSelect = spi_event_select,
         .lpWSPGetOverlappedResult = spi_get_overlapped_result,
         .lpWSPGetPeerName = spi_get_peer_name,
         .lpWSPGetSockName = spi_get_sock_name,

@@ -255,8 +255,4 @@ CASE(threads, many_threads, "more threads than channels: 40, each with its own s
         (void)s;                                                             \
     }
 
-LATER(WSPAsyncSelect, TABLE->lpWSPAsyncSelect(s, NULL, 0, FD_READ, &spi_error))
-LATER(WSPCancelBlockingCall, TABLE->lpWSPCancelBlockingCall(&spi_error))
-LATER(WSPEnumNetworkEvents, TABLE->lpWSPEnumNetworkEvents(s, NULL, NULL, &spi_error))
-LATER(WSPEventSelect, TABLE->lpWSPEventSelect(s, NULL, FD_READ, &spi_error))
 LATER(WSPGetQOSByName, TABLE->lpWSPGetQOSByName(s, NULL, NULL, &spi_error) - 1)
