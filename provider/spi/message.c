@@ -4,6 +4,7 @@
  * error. Any thread.
  */
 #include "provider/spi/message.h"
+#include "provider/spi/events.h"
 
 #include <string.h>
 
@@ -296,6 +297,7 @@ INT WSAAPI spi_recv_msg(SOCKET s, LPWSAMSG msg, LPDWORD received, LPWSAOVERLAPPE
     } else {
         code = recv_msg(socket, msg, received);
     }
+    spi_events_after(socket, FD_READ | FD_OOB);
     spi_socket_put(socket);
     return message_result(code);
 }
@@ -469,6 +471,9 @@ INT WSAAPI spi_send_msg(SOCKET s, LPWSAMSG msg, DWORD flags, LPDWORD sent,
     } else {
         const WSAMSG copy = *msg;
         code = send_msg(socket, &copy, flags, sent);
+    }
+    if (code == WSAEWOULDBLOCK) {
+        spi_events_after(socket, FD_WRITE);
     }
     spi_socket_put(socket);
     return message_result(code);

@@ -161,6 +161,23 @@ static void test_texts_ip6(void **state)
     assert_memory_equal(&in6, &back, sizeof(in6));
 }
 
+static WINBOOL WINAPI idle_hook(void)
+{
+    return FALSE;
+}
+
+static void test_window(void **state)
+{
+    (void)state;
+    refused(WSAAsyncSelect(BAD, NULL, 0, FD_READ));
+    assert_null((void *)(uintptr_t)WSASetBlockingHook((FARPROC)(uintptr_t)idle_hook));
+    assert_false(WSAIsBlocking());
+    assert_int_equal(WSACancelBlockingCall(), SOCKET_ERROR);
+    assert_int_equal(WSAGetLastError(), WSAEINVAL);
+    assert_true(WSASetBlockingHook(NULL) == (FARPROC)(uintptr_t)idle_hook);
+    assert_int_equal(WSAUnhookBlockingHook(), 0);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -177,9 +194,9 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),    cmocka_unit_test(test_data),
-        cmocka_unit_test(test_rest),     cmocka_unit_test(test_mswsock),
-        cmocka_unit_test(test_ip6),      cmocka_unit_test(test_getaddrinfo_ip6),
-        cmocka_unit_test(test_texts_ip6)};
+        cmocka_unit_test(test_names),     cmocka_unit_test(test_data),
+        cmocka_unit_test(test_rest),      cmocka_unit_test(test_mswsock),
+        cmocka_unit_test(test_ip6),       cmocka_unit_test(test_getaddrinfo_ip6),
+        cmocka_unit_test(test_texts_ip6), cmocka_unit_test(test_window)};
     return cmocka_run_group_tests(tests, start, stop);
 }
