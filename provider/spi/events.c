@@ -167,12 +167,33 @@ static uint32_t events_want(const struct spi_socket *socket, long event)
     }
 }
 
-/* Returns whether something was told. */
-static bool events_look(struct spi_socket *socket, struct spi_events *events)
+/* The core looks ready for everything then, which no socket can be. */
+static bool events_is_gone(uint32_t ready)
+{
+    return (ready & CLIENT_POLL_FAILED) != 0 && (ready & RS_LEVEL_CONNECTED) != 0;
+}
+
+/* The dataplane is gone: whatever the program waits for, that is the answer. */
+static void events_gone(const struct spi_socket *socket, struct spi_events *events)
+{
+    bool listening = atomic_load_explicit(&socket->listening, memory_order_relaxed);
+    long apt = listening ? FD_ACCEPT : FD_CONNECT | FD_READ | FD_WRITE | FD_CLOSE;
+    apt &= socket->stream ? ~0L : ~(FD_CONNECT | FD_CLOSE);
+    for (unsigned i = 0; i < EVENTS_ORDERED; i++) {
+        if ((events->mask & ~events->told & apt & events_order[i].event) != 0) {
+            events_tell(socket, events, events_order[i].event, events_order[i].bit, WSAENETDOWN);
+        }
+    }
+}
+
+static void events_look(struct spi_socket *socket, struct spi_events *events)
 {
     uint32_t ready = client_socket_ready(socket->core, READY_ALL);
     uint32_t want = 0;
-    bool told = false;
+    if (events_is_gone(ready)) {
+        events_gone(socket, events);
+        return;
+    }
     for (unsigned i = 0; i < EVENTS_ORDERED; i++) {
         long event = events_order[i].event;
         if ((events->mask & event) == 0 || (events->told & event) != 0) {
@@ -181,7 +202,6 @@ static bool events_look(struct spi_socket *socket, struct spi_events *events)
         if (events_happened(socket, event, ready)) {
             events_tell(socket, events, event, events_order[i].bit,
                         events_error(socket, event, ready));
-            told = true;
         } else {
             want |= events_want(socket, event);
         }
@@ -192,7 +212,6 @@ static bool events_look(struct spi_socket *socket, struct spi_events *events)
     if (want != 0) {
         spi_helper_arm(socket, want);
     }
-    return told;
 }
 
 /* A datagram socket is connected when it has a peer. Asked without the record's lock: it waits for
@@ -209,20 +228,7 @@ static void events_look_with_peer(struct spi_socket *socket, struct spi_events *
     if (has_peer && (events->mask & ~events->told & FD_CONNECT) != 0) {
         events_tell(socket, events, FD_CONNECT, FD_CONNECT_BIT, 0);
     }
-    (void)events_look(socket, events);
-}
-
-/* The dataplane is gone: whatever the program waits for, that is the answer. */
-static void events_gone(const struct spi_socket *socket, struct spi_events *events)
-{
-    bool listening = atomic_load_explicit(&socket->listening, memory_order_relaxed);
-    long apt = listening ? FD_ACCEPT : FD_CONNECT | FD_READ | FD_WRITE | FD_CLOSE;
-    apt &= socket->stream ? ~0L : ~(FD_CONNECT | FD_CLOSE);
-    for (unsigned i = 0; i < EVENTS_ORDERED; i++) {
-        if ((events->mask & ~events->told & apt & events_order[i].event) != 0) {
-            events_tell(socket, events, events_order[i].event, events_order[i].bit, WSAENETDOWN);
-        }
-    }
+    events_look(socket, events);
 }
 
 void spi_events_ready(struct spi_socket *socket)
@@ -232,9 +238,8 @@ void spi_events_ready(struct spi_socket *socket)
         return;
     }
     AcquireSRWLockExclusive(&events->lock);
-    if (events->mask != 0 && !events_look(socket, events) &&
-        !client_alive(socket->session->client)) {
-        events_gone(socket, events);
+    if (events->mask != 0) {
+        events_look(socket, events);
     }
     ReleaseSRWLockExclusive(&events->lock);
 }
@@ -245,7 +250,7 @@ void spi_events_look(struct spi_socket *socket, long reenabled)
     AcquireSRWLockExclusive(&events->lock);
     if (events->mask != 0) {
         events->told &= ~reenabled;
-        (void)events_look(socket, events);
+        events_look(socket, events);
     }
     ReleaseSRWLockExclusive(&events->lock);
 }

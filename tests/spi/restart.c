@@ -1,7 +1,7 @@
 /*
  * What a program meets when its dataplane dies and another takes its place: old sockets and
  * connections fail with WSAENETDOWN, WSPSocket too while there is none, then new ones work beside
- * the old ones.
+ * the old ones. Who selected network events hears of it.
  * tests/spi/run kills and starts the dataplane when this program says so on its output.
  */
 #include <stdio.h>
@@ -150,6 +150,30 @@ static void connection_close(const struct connection *connection)
     CHECK(TABLE->lpWSPCloseSocket(connection->listener, &error) == 0);
 }
 
+/* ---- network events ---- */
+
+static HANDLE select_events(SOCKET s, long mask)
+{
+    int error = 0;
+    HANDLE event = CreateEventW(NULL, TRUE, FALSE, NULL);
+    CHECK(event != NULL);
+    CHECK(TABLE->lpWSPEventSelect(s, event, mask, &error) == 0);
+    return event;
+}
+
+/* Waits for exactly this event, with this error, and ends the selection. */
+static void event_is_told(SOCKET s, HANDLE event, long mask, unsigned bit, int expected)
+{
+    int error = 0;
+    WSANETWORKEVENTS record;
+    CHECK(WaitForSingleObject(event, MOST_MS) == WAIT_OBJECT_0);
+    CHECK(TABLE->lpWSPEnumNetworkEvents(s, event, &record, &error) == 0);
+    CHECK(record.lNetworkEvents == mask);
+    CHECK(record.iErrorCode[bit] == expected);
+    CHECK(TABLE->lpWSPEventSelect(s, NULL, 0, &error) == 0);
+    CHECK(CloseHandle(event));
+}
+
 static void say(const char *line)
 {
     puts(line);
@@ -188,10 +212,18 @@ int main(void)
     struct connection full = connection_open();
     connection_fill(&full);
 
+    struct connection watched = connection_open();
+    HANDLE closed = select_events(watched.server, FD_CLOSE);
+    HANDLE readable = select_events(watched.client, FD_READ);
+    HANDLE acceptable = select_events(watched.listener, FD_ACCEPT);
+
     say("kill the dataplane");
     CHECK(recv_one(old) == WSAENETDOWN); /* it waits for a datagram while the dataplane dies */
     CHECK(send_one(old, &old_at) == WSAENETDOWN);
     connection_is_down(&old_connection);
+    event_is_told(watched.server, closed, FD_CLOSE, FD_CLOSE_BIT, WSAENETDOWN);
+    event_is_told(watched.client, readable, FD_READ, FD_READ_BIT, WSAENETDOWN);
+    event_is_told(watched.listener, acceptable, FD_ACCEPT, FD_ACCEPT_BIT, WSAENETDOWN);
     connection_close(&full);
     CHECK(open_socket(&error) == INVALID_SOCKET);
     CHECK(error == WSAENETDOWN);
@@ -206,6 +238,9 @@ int main(void)
     struct connection fresh_connection = connection_open();
     connection_works(&fresh_connection);
     connection_is_down(&old_connection);
+    readable = select_events(fresh_connection.server, FD_READ);
+    CHECK(send_one(fresh_connection.client, &fresh_connection.at) == 0);
+    event_is_told(fresh_connection.server, readable, FD_READ, FD_READ_BIT, 0);
 
     /* In one set, the dead one is ready, for its error; the live one is not. */
     fd_set set = {.fd_count = 2, .fd_array = {old, fresh}};
@@ -213,6 +248,7 @@ int main(void)
     CHECK(TABLE->lpWSPSelect(0, &set, NULL, NULL, &timeout, &error) == 1);
     CHECK(set.fd_count == 1 && set.fd_array[0] == old);
 
+    connection_close(&watched);
     connection_close(&old_connection);
     connection_close(&fresh_connection);
     CHECK(TABLE->lpWSPCloseSocket(old, &error) == 0);
