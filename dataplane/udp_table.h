@@ -28,6 +28,16 @@ struct udp_table {
 RS_CHECK_RESULT enum rs_status udp_table_init(struct stack *stack, uint32_t sockets_max);
 void udp_table_destroy(struct stack *stack);
 
+/* Puts the socket at the head of its chain: of several sockets with the same address and port the
+ * newest gets unicast datagrams. */
+void udp_table_insert(struct udp_table *table, struct udp_socket *socket);
+void udp_table_remove(struct udp_table *table, struct udp_socket *socket);
+void udp_port_insert(struct udp_table *table, struct udp_socket *socket);
+/* Group datagrams under way step over it. */
+void udp_port_remove(struct stack *stack, struct udp_socket *socket);
+/* The sockets of a port, and of others with its hash. */
+struct udp_socket **udp_port_chain(const struct udp_table *table, uint16_t port_be16);
+
 void udp_input(struct stack *stack, const struct ipv4_packet *packet);
 /* The chain in which udp_demux will look first. */
 struct udp_socket **udp_first_chain(const struct stack *stack, uint32_t local_be32,

@@ -244,7 +244,7 @@ static void take_command(struct peer *peer)
     ssize_t got =
         recvfrom(peer->command, &command, sizeof(command), 0, (struct sockaddr *)&from, &length);
     if (got != (ssize_t)sizeof(command) || command.magic != WIRE_MAGIC ||
-        command.max_bytes < command.min_bytes || command.max_bytes > WIRE_MAX_BYTES - 64) {
+        command.max_bytes < command.min_bytes || command.max_bytes > WIRE_MAX_BYTES - 28) {
         (void)fprintf(stderr, "kernel_peer: a command of %zd bytes that is none\n", got);
         return;
     }

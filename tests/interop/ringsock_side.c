@@ -197,7 +197,9 @@ static void echo_fragments(void)
         wire_fill(out_bytes, sizes[i], SEED, i);
         enum rs_status status = send_to(socket, out_bytes, sizes[i], peer_be32, WIRE_PORT_ECHO);
         NEED(status == RS_OK, "send of %u bytes: %s", sizes[i], rs_status_name(status));
-        uint32_t got = receive(socket, &info, "the echo of fragments");
+        char what[32];
+        (void)snprintf(what, sizeof(what), "the echo of %u bytes", sizes[i]);
+        uint32_t got = receive(socket, &info, what);
         NEED(got == sizes[i] && wire_check(in_bytes, got, SEED, i), "echo of %u bytes came as %u",
              sizes[i], got);
     }
