@@ -58,12 +58,15 @@ static struct rs_capture_record *capture_begin(struct capture *capture, uint64_t
     return record;
 }
 
+/* pkt_flags: for the tag, which is not in the frame. */
 static void capture_bytes(struct capture *capture, uint64_t now_ns, const uint8_t *frame,
-                          uint32_t len_bytes, uint32_t flags)
+                          uint32_t len_bytes, uint32_t pkt_flags, uint32_t flags)
 {
-    struct rs_capture_record *record = capture_begin(capture, now_ns, len_bytes, flags);
+    uint32_t tag_bytes = (pkt_flags & PKT_VLAN) != 0 ? ETHERNET_TAG_BYTES : 0;
+    struct rs_capture_record *record = capture_begin(capture, now_ns, len_bytes + tag_bytes, flags);
     if (record != NULL) {
-        memcpy(record + 1, frame, record->len_bytes);
+        (void)nic_vlan_copy(frame, len_bytes, pkt_flags, (uint8_t *)(record + 1),
+                            record->len_bytes);
         capture_writer_commit(&capture->writer, record);
     }
 }
@@ -73,7 +76,8 @@ static void capture_bytes(struct capture *capture, uint64_t now_ns, const uint8_
 void capture_rx(struct capture *capture, uint64_t now_ns, const struct pkt *pkts, uint32_t count)
 {
     for (uint32_t i = 0; capture->nic && i < count; i++) {
-        capture_bytes(capture, now_ns, pkts[i].data, pkts[i].len_bytes, RS_CAPTURE_RX);
+        capture_bytes(capture, now_ns, pkts[i].data, pkts[i].len_bytes, pkts[i].flags,
+                      RS_CAPTURE_RX);
     }
 }
 
@@ -83,7 +87,7 @@ static void capture_helped(struct capture *capture, uint64_t now_ns, const struc
     uint32_t count = nic_segment_count(pkt);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t len_bytes = nic_segment_emit(pkt, i, capture->scratch);
-        capture_bytes(capture, now_ns, capture->scratch, len_bytes, RS_CAPTURE_TX);
+        capture_bytes(capture, now_ns, capture->scratch, len_bytes, pkt->flags, RS_CAPTURE_TX);
     }
 }
 
@@ -93,7 +97,8 @@ void capture_tx(struct capture *capture, uint64_t now_ns, const struct pkt *pkts
         if ((pkts[i].flags & PKT_TX_HELP) != 0) {
             capture_helped(capture, now_ns, &pkts[i]);
         } else {
-            capture_bytes(capture, now_ns, pkts[i].data, pkts[i].len_bytes, RS_CAPTURE_TX);
+            capture_bytes(capture, now_ns, pkts[i].data, pkts[i].len_bytes, pkts[i].flags,
+                          RS_CAPTURE_TX);
         }
     }
 }
@@ -107,7 +112,7 @@ static void capture_local(struct capture *capture, uint64_t now_ns, const struct
     uint32_t ip_bytes = ipv4_total_bytes(ip);
     ethernet_emit(capture->scratch, nobody, nobody, ETHERNET_TYPE_IPV4);
     ipv4_emit(capture->scratch + ETHERNET_HEADER_BYTES, ip, true);
-    capture_bytes(capture, now_ns, capture->scratch, ETHERNET_HEADER_BYTES + ip_bytes,
+    capture_bytes(capture, now_ns, capture->scratch, ETHERNET_HEADER_BYTES + ip_bytes, 0,
                   RS_CAPTURE_LOCAL);
 }
 

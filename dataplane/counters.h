@@ -69,7 +69,10 @@ enum counter_group {
     X(eth_own_source, DROP_IN, "frame with our own MAC as source: our transmission seen again, or a second host with our MAC") \
     X(eth_source_bad, DROP_IN, "frame with a group address as source MAC")                         \
     X(eth_not_for_us, DROP_IN, "frame for another MAC; normal on a promiscuous NIC")               \
-    X(eth_vlan, DROP_IN, "802.1Q tagged frame; the queue works on untagged traffic")               \
+    X(eth_vlan, DROP_IN, "802.1Q tagged frame, and [nic] vlan is not set")                         \
+    X(eth_untagged, DROP_IN, "frame without an 802.1Q tag, and [nic] vlan is set")                 \
+    X(eth_vlan_other, DROP_IN, "frame of another 802.1Q VLAN than [nic] vlan")                     \
+    X(eth_vlan_nested, DROP_IN, "frame with a second tag behind the first (QinQ)")                 \
     X(eth_other_type, DROP_IN, "neither ARP nor IPv4: IPv6, LLDP and the like")                    \
     X(arp_malformed, DROP_IN, "ARP packet truncated or not about IPv4 over Ethernet")              \
     X(arp_not_for_us, DROP_IN, "ARP between other hosts; normal on a shared network")              \

@@ -8,11 +8,27 @@
 #include "dataplane/ipv4.h"
 #include "dataplane/stack_internal.h"
 
+/* VLAN 0 only carries a priority: the frame is one of the untagged ones (802.1Q). */
+static void ethernet_count_vlan(struct stack *stack, const struct pkt *pkt)
+{
+    if (stack->vlan_flags == 0) {
+        STACK_COUNT(stack, eth_vlan);
+    } else if ((pkt->flags & PKT_VLAN) == 0 || (pkt->flags & PKT_VID_BITS) == 0) {
+        STACK_COUNT(stack, eth_untagged);
+    } else {
+        STACK_COUNT(stack, eth_vlan_other);
+    }
+}
+
 void ethernet_input(struct stack *stack, const struct pkt *pkt, bool handed)
 {
     const struct wire_ethernet *header = ethernet_check(pkt->data, pkt->len_bytes);
     if (header == NULL) {
         STACK_COUNT(stack, eth_truncated);
+        return;
+    }
+    if (__builtin_expect((pkt->flags & (PKT_VLAN | PKT_VID_BITS)) != stack->vlan_flags, 0)) {
+        ethernet_count_vlan(stack, pkt);
         return;
     }
     bool group = ethernet_is_group(header->dst);
@@ -38,7 +54,11 @@ void ethernet_input(struct stack *stack, const struct pkt *pkt, bool handed)
             arp_input(stack, pkt);
         }
     } else if (ethernet_is_vlan(header)) {
-        STACK_COUNT(stack, eth_vlan);
+        if (stack->vlan_flags != 0) {
+            STACK_COUNT(stack, eth_vlan_nested);
+        } else {
+            STACK_COUNT(stack, eth_vlan);
+        }
     } else {
         STACK_COUNT(stack, eth_other_type);
     }

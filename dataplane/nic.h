@@ -42,8 +42,14 @@ enum {
      * its checksum is 0; the pseudo-header sum is stored as above, but with length 0 (DPDK,
      * RTE_MBUF_F_TX_TCP_SEG). SYN, RST and URG are not set. */
     PKT_TX_TCP_SEG = 128,
-    PKT_TX_STAMP = 256 /* the stack tells when the NIC took it (stack_upcalls.stamped) */
+    PKT_TX_STAMP = 256, /* the stack tells when the NIC took it (stack_upcalls.stamped) */
+    /* The frame has an 802.1Q tag on the wire, and not in its bytes: the tag's control information
+     * is in the upper half of the flags (PKT_TCI_SHIFT). Only where nic.vlan. */
+    PKT_VLAN = 512
 };
+
+#define PKT_TCI_SHIFT 16
+#define PKT_VID_BITS  (0xfffu << PKT_TCI_SHIFT)
 
 enum {
     NIC_CAP_TX_IP_CSUM = 1,
@@ -94,8 +100,9 @@ struct nic { /* first member of each implementation's struct */
     char name[64];
     enum rs_nic_kind kind;
     uint8_t mac[6];
-    uint32_t mtu_bytes;              /* of IP packets */
-    uint32_t caps;                   /* NIC_CAP_* */
+    uint32_t mtu_bytes; /* of IP packets */
+    uint32_t caps;      /* NIC_CAP_* */
+    bool vlan; /* the NIC takes tags out of received frames, and puts them into sent ones */
     uint32_t tso_max_bytes;          /* most TCP payload of a PKT_TX_TCP_SEG frame; 0: none */
     uint32_t queue_idx, queue_count; /* of the port that this is a queue of */
     const struct nic_steering
@@ -104,6 +111,12 @@ struct nic { /* first member of each implementation's struct */
 
 /* What an implementation with TSO takes as tso_max_bytes: 16 KiB, but some segments of any MTU. */
 uint32_t nic_tso_bytes(uint32_t mtu_bytes);
+
+/* Takes the outer tag out of a received frame, if it has one. */
+void nic_vlan_strip(struct pkt *pkt);
+/* The frame's first bytes as they are on the wire, tag included; at most max. Returns how many. */
+uint32_t nic_vlan_copy(const uint8_t *data, uint32_t len_bytes, uint32_t flags, uint8_t *out,
+                       uint32_t max);
 
 /* "loopback", "bypass", "functional, not bypass": said on every figure and in every status. */
 const char *nic_kind_text(enum rs_nic_kind kind);

@@ -21,10 +21,12 @@
 
 #include "dataplane/log.h"
 #include "dataplane/nic_dpdk_rss.h"
+#include "dataplane/wire/ethernet.h"
 #include "dataplane/wire/tcp.h"
 #include "rings/os/os.h"
 
 #define ETHER_HEADER_BYTES 14u
+#define MACS_BYTES         12u
 #define VLAN_BYTES         4u
 #define FRAME_MORE_BYTES   (ETHER_HEADER_BYTES + 2 * VLAN_BYTES + RTE_ETHER_CRC_LEN)
 #define POOL_CACHE_MBUFS   256u
@@ -55,6 +57,7 @@ struct dpdk_nic {
     struct nic nic;
     struct dpdk_port *port;
     struct rte_mempool *pool;
+    bool tags;                    /* the NIC puts them in; else we do */
     struct rte_mempool *big_pool; /* of tx_alloc_big; NULL without TSO */
     struct rte_ether_addr *macs;  /* multicast addresses of this queue */
     uint32_t mac_count;
@@ -88,6 +91,16 @@ static uint32_t rx_flags(uint64_t ol_flags)
     flags |= l4 == RTE_MBUF_F_RX_L4_CKSUM_GOOD ? PKT_RX_L4_CSUM_GOOD : 0;
     flags |= l4 == RTE_MBUF_F_RX_L4_CKSUM_BAD ? PKT_RX_L4_CSUM_BAD : 0;
     return flags;
+}
+
+/* The tag that the NIC took out, or that we take out. */
+static void rx_vlan(const struct rte_mbuf *mbuf, struct pkt *pkt)
+{
+    if ((mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) {
+        pkt->flags |= PKT_VLAN | (uint32_t)mbuf->vlan_tci << PKT_TCI_SHIFT;
+    } else {
+        nic_vlan_strip(pkt);
+    }
 }
 
 static uint32_t dpdk_rx_burst(struct nic *nic, struct pkt *pkts, uint32_t max)
@@ -124,6 +137,9 @@ static uint32_t dpdk_rx_burst(struct nic *nic, struct pkt *pkts, uint32_t max)
             .flags = nic->caps & NIC_CAP_RX_CSUM ? rx_flags(mbuf->ol_flags) : 0,
             .rx_tsc = tsc,
         };
+        if (unlikely(nic->vlan)) {
+            rx_vlan(mbuf, &pkts[count - 1]);
+        }
     }
     return count;
 }
@@ -183,6 +199,17 @@ static uint64_t tx_offload(struct rte_mbuf *mbuf, const struct pkt *pkt)
            (pkt->flags & PKT_TX_TCP_CSUM ? RTE_MBUF_F_TX_TCP_CKSUM : 0);
 }
 
+/* Into the headroom in front of the frame. A frame that is offered again has its tag. */
+static void tx_vlan(struct pkt *pkt)
+{
+    uint8_t *data = pkt->data - VLAN_BYTES;
+    memmove(data, pkt->data, MACS_BYTES);
+    ethernet_put_tag(data + MACS_BYTES, (uint16_t)(pkt->flags >> PKT_TCI_SHIFT));
+    pkt->data = data;
+    pkt->len_bytes += VLAN_BYTES;
+    pkt->flags &= PKT_VLAN - 1;
+}
+
 static uint32_t dpdk_tx_burst(struct nic *nic, struct pkt *pkts, uint32_t count)
 {
     struct dpdk_nic *self = dpdk_of(nic);
@@ -191,12 +218,21 @@ static uint32_t dpdk_tx_burst(struct nic *nic, struct pkt *pkts, uint32_t count)
     bool offload = false;
     for (uint16_t i = 0; i < burst; i++) {
         struct rte_mbuf *mbuf = pkts[i].handle;
+        const bool tagged = (pkts[i].flags & PKT_VLAN) != 0;
+        if (tagged && !self->tags) {
+            tx_vlan(&pkts[i]);
+        }
         mbuf->data_off = (uint16_t)(pkts[i].data - (uint8_t *)mbuf->buf_addr);
         mbuf->data_len = (uint16_t)pkts[i].len_bytes;
         mbuf->pkt_len = pkts[i].len_bytes;
         mbuf->ol_flags = 0;
         if (pkts[i].flags & (PKT_TX_IP_CSUM | PKT_TX_UDP_CSUM | PKT_TX_TCP_CSUM | PKT_TX_TCP_SEG)) {
             mbuf->ol_flags = tx_offload(mbuf, &pkts[i]);
+            offload = true;
+        }
+        if (tagged && self->tags) {
+            mbuf->ol_flags |= RTE_MBUF_F_TX_VLAN;
+            mbuf->vlan_tci = (uint16_t)(pkts[i].flags >> PKT_TCI_SHIFT);
             offload = true;
         }
         mbufs[i] = mbuf;
@@ -431,6 +467,24 @@ static bool tso_usable(const struct rte_eth_dev_info *info)
     return strcmp(info->driver_name, "net_tap") != 0;
 }
 
+/* Tags: either end by the NIC where it can, else by us. */
+static void choose_vlan_offloads(struct dpdk_port *port, const struct queue_config *config)
+{
+    if (config->stack.vlan_id == 0) {
+        return;
+    }
+    uint64_t rx = port->info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+    uint64_t tx = port->info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
+    if (config->offload >= CONFIG_OFFLOAD_CHECKSUM) {
+        port->conf.rxmode.offloads |= rx;
+        port->conf.txmode.offloads |= tx;
+    }
+    log_line(LOG_LEVEL_INFO, "nic", "%s: VLAN %u: tags are taken out by %s and put in by %s",
+             config->device, config->stack.vlan_id,
+             (port->conf.rxmode.offloads & rx) != 0 ? "the NIC" : "ringsockd",
+             (port->conf.txmode.offloads & tx) != 0 ? "the NIC" : "ringsockd");
+}
+
 /* What the NIC will do of what [nic] offload allows; the log says it. NIC_CAP_*. */
 static uint32_t choose_offloads(struct dpdk_port *port, const struct queue_config *config)
 {
@@ -466,6 +520,7 @@ static uint32_t choose_offloads(struct dpdk_port *port, const struct queue_confi
         (void)snprintf(text + used, sizeof(text) - used, "%schecks of received checksums",
                        used > 0 ? ", " : "");
     }
+    choose_vlan_offloads(port, config);
     log_line(LOG_LEVEL_INFO, "nic", "%s: left to the NIC: %s", config->device,
              caps != 0 ? text : "nothing");
     return caps;
@@ -671,6 +726,8 @@ static enum rs_status open_port(const struct queue_config *configs, uint32_t cou
         }
         nics[i] = &self->nic;
         self->nic.caps = caps;
+        self->nic.vlan = configs[i].stack.vlan_id != 0;
+        self->tags = (port->conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) != 0;
         status = choose_mac(port, &configs[i], self->nic.mac);
         if (status == RS_OK) {
             status = setup_queue(self, &configs[i]);

@@ -5,6 +5,7 @@
  * list of their own.
  */
 #include "dataplane/nic_memory.h"
+#include "dataplane/wire/ethernet.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -192,6 +193,9 @@ static uint32_t memory_rx_burst(struct nic *nic, struct pkt *pkts, uint32_t max)
         pkts[count].flags = frame.flags;
         memory->stats.rx_pkts++;
         memory->stats.rx_bytes += frame.len_bytes;
+        if (nic->vlan) {
+            nic_vlan_strip(&pkts[count]);
+        }
         count++;
     }
     port_unlock(memory->port);
@@ -292,7 +296,7 @@ static uint32_t memory_tx_burst(struct nic *nic, struct pkt *pkts, uint32_t coun
         if (memory->port->peer != NULL) {
             /* As on a cable, the sender does not learn that the receiver had no room. Never under
              * our own lock: both ports may send to each other at once. */
-            (void)port_push(memory->port->peer, &pkts[taken], 0);
+            (void)port_push(memory->port->peer, &pkts[taken], pkts[taken].flags & ~(PKT_VLAN - 1u));
             memory_tx_free(nic, &pkts[taken]);
         }
         taken++;
@@ -387,6 +391,7 @@ static bool queue_create(struct memory_port *port, const struct nic_memory_confi
     memcpy(memory->nic.mac, config->mac, sizeof(memory->nic.mac));
     memory->nic.mtu_bytes = config->mtu_bytes;
     memory->nic.caps = config->caps;
+    memory->nic.vlan = config->vlan;
     memory->nic.queue_idx = queue_idx;
     memory->nic.queue_count = port->queue_count;
     memory->nic.steering = &port->steering;
@@ -487,8 +492,9 @@ uint32_t nic_memory_pop(struct nic *nic, void *frame, uint32_t max_bytes, uint32
     port_lock(port);
     if (ring_get(&port->sent, &sent)) {
         struct nic_memory *sender = port->queues[sent.queue_idx];
-        uint32_t copy_bytes = sent.len_bytes < max_bytes ? sent.len_bytes : max_bytes;
-        memcpy(frame, memory_buffer(sender, sent.buffer_idx), copy_bytes);
+        (void)nic_vlan_copy(memory_buffer(sender, sent.buffer_idx), sent.len_bytes, sent.flags,
+                            frame, max_bytes);
+        sent.len_bytes += (sent.flags & PKT_VLAN) != 0 ? ETHERNET_TAG_BYTES : 0;
         if (flags != NULL) {
             *flags = sent.flags;
         }

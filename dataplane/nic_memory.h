@@ -26,6 +26,7 @@ struct nic_memory_config {
     /* Of a port with several queues. STEER_NIC: by the published Toeplitz key and the queues in
      * turn; STEER_SOFTWARE: wrongly, to each queue in turn whatever the frame is. */
     enum steer_mode steering;
+    bool vlan;    /* nic.vlan: tags come out of received frames, and into popped ones */
     bool threads; /* one queue, but others than its thread push and pop */
 };
 

@@ -14,6 +14,8 @@
 #include "dataplane/wire/ipv4.h"
 #include "dataplane/wire/udp.h"
 
+#define STACK_PRIORITY_SHIFT (PKT_TCI_SHIFT + 13)
+
 static void stack_init_addresses(struct stack *stack, const struct stack_config *config)
 {
     stack->ip_be32 = config->ip_be32;
@@ -26,6 +28,20 @@ static void stack_init_addresses(struct stack *stack, const struct stack_config 
     stack->local_count =
         config->local_count < STACK_LOCALS_MAX ? config->local_count : STACK_LOCALS_MAX;
     memcpy(stack->local_be32, config->local_be32, stack->local_count * sizeof(uint32_t));
+}
+
+static void stack_init_vlan(struct stack *stack, const struct stack_config *config)
+{
+    if (config->vlan_id == 0) {
+        return;
+    }
+    assert(stack->nic->vlan);
+    stack->vlan_flags = PKT_VLAN | (uint32_t)config->vlan_id << PKT_TCI_SHIFT;
+    stack->vlan_tx_flags = stack->vlan_flags;
+    stack->vlan_by_tos = config->vlan_priority == STACK_VLAN_BY_TOS;
+    if (!stack->vlan_by_tos) {
+        stack->vlan_tx_flags |= (uint32_t)config->vlan_priority << STACK_PRIORITY_SHIFT;
+    }
 }
 
 /* Identifications tell a host's datagrams apart, so no two queues of a NIC use the same ones. */
@@ -63,6 +79,7 @@ enum rs_status stack_create(const struct stack_config *config, struct nic *nic,
     stack_init_addresses(stack, config);
     route_init(stack, config);
     icmp_init(stack);
+    stack_init_vlan(stack, config);
 
     enum rs_status status = udp_table_init(stack, config->sockets_max);
     if (status != RS_OK) {
@@ -368,6 +385,16 @@ bool stack_tx_ready(const struct stack *stack)
     return stack_tx_room(stack, 1);
 }
 
+static void stack_tag(const struct stack *stack, struct pkt *pkt)
+{
+    pkt->flags |= stack->vlan_tx_flags;
+    if (stack->vlan_by_tos &&
+        ((const struct wire_ethernet *)pkt->data)->type_be16 == rs_be16(ETHERNET_TYPE_IPV4)) {
+        uint32_t tos = ((const struct wire_ipv4 *)(pkt->data + ETHERNET_HEADER_BYTES))->tos;
+        pkt->flags |= tos >> 5 << STACK_PRIORITY_SHIFT;
+    }
+}
+
 void stack_transmit(struct stack *stack, struct pkt *pkt)
 {
     if (tx_queued(stack) == STACK_TX_QUEUE_PKTS) {
@@ -381,6 +408,9 @@ void stack_transmit(struct stack *stack, struct pkt *pkt)
     }
     if (__builtin_expect((pkt->flags & PKT_TX_STAMP) != 0, 0)) {
         stack->tx_stamps++;
+    }
+    if (__builtin_expect(stack->vlan_flags != 0, 0)) {
+        stack_tag(stack, pkt);
     }
     stack->tx_pkts[stack->tx_tail++ & (STACK_TX_QUEUE_PKTS - 1)] = *pkt;
     STACK_COUNT(stack, waiting_tx);

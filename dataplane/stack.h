@@ -95,6 +95,7 @@ struct stack_upcalls {
     void (*stamped)(void *context, uint64_t stamp);
 };
 
+#define STACK_VLAN_BY_TOS           8u
 #define STACK_ROUTES_MAX            16u
 #define STACK_STATIC_NEIGHBOURS_MAX 32u
 #define STACK_LOCALS_MAX            RS_QUEUES_MAX
@@ -112,8 +113,10 @@ struct stack_static_neighbour {
 
 /* All checked by config.c before it comes here. */
 struct stack_config {
-    uint32_t ip_be32; /* 0 on a pure loopback queue */
-    bool follower;    /* not queue 0 of its NIC; hand_over is not NULL then */
+    uint32_t ip_be32;      /* 0 on a pure loopback queue */
+    uint32_t vlan_id;      /* 1..4094, and nic.vlan is true; 0: frames have no tag */
+    uint8_t vlan_priority; /* 0..7, or STACK_VLAN_BY_TOS: the upper three bits of a packet's TOS */
+    bool follower;         /* not queue 0 of its NIC; hand_over is not NULL then */
     /* Addresses of this process's other NICs: local, so nothing goes to them by a wire. A frame
      * that comes to, or from, one of them here is refused all the same (RFC 1122 3.3.4.2, strong).
      */

@@ -1,5 +1,5 @@
 /*
- * Ethernet II header, and the 802.1Q tag as far as recognising it (IEEE 802.3, 802.1Q). Format
+ * Ethernet II header, and the 802.1Q tag (IEEE 802.3, 802.1Q). Format
  * only; what a frame is good for is decided in dataplane/ethernet.c.
  */
 #ifndef RINGSOCK_DATAPLANE_WIRE_ETHERNET_H
@@ -13,6 +13,7 @@
 enum {
     ETHERNET_MAC_BYTES = 6,
     ETHERNET_HEADER_BYTES = 14,
+    ETHERNET_TAG_BYTES = 4,  /* between the addresses and the type */
     ETHERNET_MIN_BYTES = 60, /* without the frame check sequence */
     ETHERNET_TYPE_IPV4 = 0x0800,
     ETHERNET_TYPE_ARP = 0x0806,
@@ -37,6 +38,15 @@ static inline bool ethernet_is_vlan(const struct wire_ethernet *header)
 {
     return header->type_be16 == rs_be16(ETHERNET_TYPE_VLAN) ||
            header->type_be16 == rs_be16(ETHERNET_TYPE_SERVICE);
+}
+
+/* tci: priority (3 bits), drop eligible (1), VLAN (12). */
+static inline void ethernet_put_tag(uint8_t tag[ETHERNET_TAG_BYTES], uint16_t tci)
+{
+    tag[0] = ETHERNET_TYPE_VLAN >> 8;
+    tag[1] = ETHERNET_TYPE_VLAN & 0xff;
+    tag[2] = (uint8_t)(tci >> 8);
+    tag[3] = (uint8_t)tci;
 }
 
 /* Multicast or broadcast. */

@@ -93,6 +93,17 @@ struct frame frame_fragment(const char *src, const char *dst, uint32_t len_bytes
     return frame;
 }
 
+struct frame frame_tagged(const struct frame *frame, uint16_t tci)
+{
+    struct frame tagged = *frame;
+    const uint32_t macs_bytes = 2 * ETHERNET_MAC_BYTES;
+    ethernet_put_tag(tagged.data + macs_bytes, tci);
+    memcpy(tagged.data + macs_bytes + ETHERNET_TAG_BYTES, frame->data + macs_bytes,
+           frame->len_bytes - macs_bytes);
+    tagged.len_bytes += ETHERNET_TAG_BYTES;
+    return tagged;
+}
+
 struct frame frame_arp(uint16_t op, const char *sender, const char *target)
 {
     struct frame frame = {.len_bytes = ETHERNET_HEADER_BYTES + ARP_BYTES};

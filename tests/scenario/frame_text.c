@@ -296,13 +296,21 @@ void frame_text(const uint8_t *data, uint32_t len_bytes, bool checked, char *out
     if (checked && len_bytes < ETHERNET_MIN_BYTES) {
         say(&text, "(short frame) ");
     }
-    const uint8_t *payload = data + ETHERNET_HEADER_BYTES;
-    uint32_t payload_bytes = len_bytes - ETHERNET_HEADER_BYTES;
-    if (ethernet->type_be16 == rs_be16(ETHERNET_TYPE_ARP)) {
+    uint16_t type_be16 = ethernet->type_be16;
+    uint32_t header_bytes = ETHERNET_HEADER_BYTES;
+    if (type_be16 == rs_be16(ETHERNET_TYPE_VLAN) &&
+        len_bytes >= ETHERNET_HEADER_BYTES + ETHERNET_TAG_BYTES) {
+        say(&text, "vlan %u priority %u: ", (data[14] & 0xfu) << 8 | data[15], data[14] >> 5);
+        memcpy(&type_be16, data + ETHERNET_HEADER_BYTES + 2, sizeof(type_be16));
+        header_bytes += ETHERNET_TAG_BYTES;
+    }
+    const uint8_t *payload = data + header_bytes;
+    uint32_t payload_bytes = len_bytes - header_bytes;
+    if (type_be16 == rs_be16(ETHERNET_TYPE_ARP)) {
         arp_text(&text, ethernet, payload, payload_bytes);
-    } else if (ethernet->type_be16 == rs_be16(ETHERNET_TYPE_IPV4)) {
+    } else if (type_be16 == rs_be16(ETHERNET_TYPE_IPV4)) {
         ipv4_text(&text, ethernet, payload, payload_bytes);
     } else {
-        say(&text, "ethertype 0x%04x", rs_be16(ethernet->type_be16));
+        say(&text, "ethertype 0x%04x", rs_be16(type_be16));
     }
 }

@@ -300,6 +300,9 @@ static void inject_frame(const struct frame *frame, bool handed)
     assert_non_null(copy);
     memcpy(copy, frame->data, frame->len_bytes);
     struct pkt pkt = {.data = copy, .len_bytes = frame->len_bytes, .flags = frame->flags};
+    if (script.queue->nic->vlan) {
+        nic_vlan_strip(&pkt);
+    }
     if (handed) {
         stack_input_handed(script.queue->stack, &pkt);
     } else {

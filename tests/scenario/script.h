@@ -13,6 +13,7 @@
  *   icmp echo-reply 10.0.0.1 > 10.0.0.2 "ping" via 10.0.0.2
  *   icmp unreachable 3 10.0.0.1 > 10.0.0.2 [udp 10.0.0.2:5000 > 10.0.0.1:9] via 10.0.0.2
  *   fragment 17 10.0.0.1 > 10.0.0.2 at 1480 + 8 more via 10.0.0.2
+ *   vlan 7 priority 5: arp probe 10.0.0.1 > all
  *   igmp v3 TO_EX 239.1.1.1 {}                      igmp v2 report 239.1.1.1
  *
  * A script may have several queues of one NIC: on_queue says of which one the next lines speak.
@@ -61,7 +62,10 @@ int script_setup_fresh(void **state);    /* not yet announced */
 int script_setup_offload(void **state);  /* the NIC fills in checksums */
 int script_setup_queues(void **state);   /* three queues, queue 0 leads */
 int script_setup_queues_fresh(void **state);
-int script_setup_small_link(void **state); /* an MTU of 576 */
+int script_setup_small_link(void **state);  /* an MTU of 576 */
+int script_setup_vlan(void **state);        /* all in VLAN 7, with priority 5 */
+int script_setup_vlan_by_tos(void **state); /* the same with the TOS's */
+int script_setup_vlan_fresh(void **state);
 int script_setup_two_nics(void **state); /* another NIC of the process has the address OTHER_NIC */
 int script_teardown(void **state);
 
@@ -180,6 +184,9 @@ void frame_add_options(struct frame *frame, uint32_t bytes);
 uint32_t ip_of(const char *text);
 uint16_t port_of(const char *text);
 void mac_of(uint8_t mac[6], const char *ip);
+
+/* With a tag in front of the type: priority (3 bits), drop eligible (1), VLAN (12). */
+struct frame frame_tagged(const struct frame *frame, uint16_t tci);
 
 void script_inject(const struct frame *frame);
 /* As if another queue had handed it over. */

@@ -62,6 +62,7 @@ extern struct script script;
 struct script_options {
     bool gateway, small, loopback, fresh, queues, two_nics;
     uint8_t igmp_version;
+    uint8_t vlan_id, vlan_priority;
     uint32_t caps;
     uint32_t mtu_bytes;           /* 0: 1500 */
     uint64_t later_ns;            /* the clock's start is so much later than usual */

@@ -41,7 +41,8 @@ static void make_nic(const struct script_options *options)
         .buffers = 2048,
         .big_buffers = (options->caps & NIC_CAP_TX_TSO) != 0 ? 64 : 0,
         .queue_frames = 1024,
-        .steering = STEER_NIC};
+        .steering = STEER_NIC,
+        .vlan = options->vlan_id != 0};
     mac_of(config.mac, OWN);
     if (options->queues) {
         struct nic *nics[QUEUES];
@@ -100,6 +101,8 @@ int script_setup_with(const struct script_options *options)
         .sockets_max = SOCKETS_MAX,
         .memberships_max = options->small ? 2 : 16,
         .reassemblies_max = 8,
+        .vlan_id = options->vlan_id,
+        .vlan_priority = options->vlan_priority,
         .arp_reachable_ns = 30000 * MS,
         .arp_retry_ns = 1000 * MS,
         .arp_tries = 3,
@@ -204,6 +207,26 @@ int script_setup_small_link(void **state)
 {
     (void)state;
     return script_setup_with(&(struct script_options){.mtu_bytes = 576});
+}
+
+int script_setup_vlan(void **state)
+{
+    (void)state;
+    return script_setup_with(&(struct script_options){.vlan_id = 7, .vlan_priority = 5});
+}
+
+int script_setup_vlan_by_tos(void **state)
+{
+    (void)state;
+    return script_setup_with(
+        &(struct script_options){.vlan_id = 7, .vlan_priority = STACK_VLAN_BY_TOS});
+}
+
+int script_setup_vlan_fresh(void **state)
+{
+    (void)state;
+    return script_setup_with(
+        &(struct script_options){.vlan_id = 7, .vlan_priority = 5, .fresh = true});
 }
 
 int script_setup_two_nics(void **state)
