@@ -37,12 +37,24 @@ static void control_multicast(struct control *control)
     }
 }
 
+void control_tell_link(const struct control *control, struct dp_session *session, uint32_t i)
+{
+    /* relaxed: the word is all there is to know; partner: client_address_changes */
+    atomic_store_explicit(&session->parts[i].state->link_changes, control->link_changes[i],
+                          memory_order_relaxed);
+}
+
 static void control_watch_queue(struct control *control, uint32_t i)
 {
     struct nic *nic = control->nics[i];
     bool up = nic->ops->link_up(nic);
     if (up != control->link_was_up[i]) {
         control->link_was_up[i] = up;
+        control->link_changes[i]++;
+        atomic_store_explicit(&control->queues[i]->link_down, up ? 0 : 1, memory_order_relaxed);
+        for (struct dp_session *each = control->sessions; each != NULL; each = each->next) {
+            control_tell_link(control, each, i);
+        }
         log_line(up ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "nic", "%s: link %s", nic->name,
                  up ? "up" : "down: nothing is sent or received until the cable or peer is back");
     }

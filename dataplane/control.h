@@ -94,7 +94,8 @@ struct control {
     bool stopping;
     uint64_t next_watch_ns;
     bool link_was_up[RS_QUEUES_MAX];
-    uint32_t mac_filters[RS_QUEUES_MAX]; /* multicast MACs that the NIC was last told */
+    uint32_t link_changes[RS_QUEUES_MAX]; /* as in rs_queue_state */
+    uint32_t mac_filters[RS_QUEUES_MAX];  /* multicast MACs that the NIC was last told */
 };
 
 /* nics[i] serves configs[i]; both stay the caller's. The queues are entered by the caller before

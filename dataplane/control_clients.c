@@ -338,6 +338,9 @@ static enum rs_status control_session_enter(struct control *control, const struc
     session->next = control->sessions;
     control->sessions = session;
     control->session_count++;
+    for (uint32_t i = 0; i < control->queue_count; i++) {
+        control_tell_link(control, session, i);
+    }
     control->counts.attached++;
     for (uint32_t i = 0; i < control->queue_count; i++) {
         control_push(control, i,

@@ -51,6 +51,7 @@ void control_attach_waiting(struct control *control);
 /* Tells the queues to let go of a session; harmless when they were told already. */
 void control_session_end(struct control *control, struct dp_session *session);
 /* A queue has let go of it. */
+void control_tell_link(const struct control *control, struct dp_session *session, uint32_t i);
 void control_session_ended(struct control *control, struct dp_session *session);
 /* Every queue has let go of it, and nobody needs its memory any more. */
 void control_session_free(struct control *control, struct dp_session *session);

@@ -145,6 +145,7 @@ enum counter_group {
     X(send_broadcast_denied, DROP_OUT, "broadcast by a socket without SO_BROADCAST")               \
     X(send_bad_source, DROP_OUT, "send from a socket that is not bound, or bound to 127/8, to another host") \
     X(send_no_route, DROP_OUT, "send to an address without a route")                               \
+    X(send_link_down, DROP_OUT, "send while the NIC has no link")                                  \
     X(send_neighbour_dead, DROP_OUT, "send to a neighbour that does not answer ARP")               \
     X(neighbour_no_answer, DROP_OUT, "frames dropped when a neighbour did not answer ARP")         \
     X(neighbour_queue_full, DROP_OUT, "frames dropped because too many waited for one ARP reply")  \

@@ -363,6 +363,20 @@ void neighbour_timer(struct stack *stack)
     stack_timer_set(stack, STACK_TIMER_NEIGHBOUR, entry != NULL ? entry->due_ns : STACK_NEVER);
 }
 
+void neighbour_forget(struct stack *stack)
+{
+    struct neighbour_table *table = &stack->neighbours;
+    for (uint32_t i = 0; i < table->count; i++) {
+        struct neighbour *entry = &table->entries[i];
+        if (entry->state == NEIGHBOUR_REACHABLE || entry->state == NEIGHBOUR_PROBING ||
+            entry->state == NEIGHBOUR_DEAD) {
+            asking_remove(table, entry);
+            entry->state = NEIGHBOUR_INCOMPLETE;
+            entry->tries = 0;
+        }
+    }
+}
+
 /* ---- life ---- */
 
 enum rs_status neighbour_init(struct stack *stack, const struct stack_config *config)

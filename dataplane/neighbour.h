@@ -47,6 +47,8 @@ RS_CHECK_RESULT enum rs_status neighbour_init(struct stack *stack,
                                               const struct stack_config *config);
 void neighbour_destroy(struct stack *stack);
 void neighbour_timer(struct stack *stack);
+/* No MAC that ARP told is believed any longer, no host is known to be dead. */
+void neighbour_forget(struct stack *stack);
 /* The entry for ip, made when missing. NULL: all entries are waiting for a reply. */
 struct neighbour *neighbour_get(struct stack *stack, uint32_t ip_be32);
 /* The same, through a place where the caller keeps the answer: entries are reused but never freed,

@@ -61,6 +61,7 @@ struct memory_port {
     struct memory_port *peer;
     struct os_mutex mutex; /* guards all of the port's queues; taken only when it locks */
     bool locks;
+    bool link_down;
     struct nic_steering steering;
 };
 
@@ -317,8 +318,11 @@ static void memory_stats(struct nic *nic, struct nic_stats *out)
 
 static bool memory_link_up(struct nic *nic)
 {
-    (void)nic;
-    return true;
+    struct memory_port *port = memory_of(nic)->port;
+    port_lock(port);
+    bool up = !port->link_down;
+    port_unlock(port);
+    return up;
 }
 
 static enum rs_status memory_multicast_set(struct nic *nic, const uint8_t (*macs)[6],
@@ -518,6 +522,14 @@ void nic_memory_limit_alloc(struct nic *nic, uint32_t buffers)
     port_lock(memory->port);
     memory->alloc_left = buffers;
     port_unlock(memory->port);
+}
+
+void nic_memory_set_link(struct nic *nic, bool up)
+{
+    struct memory_port *port = memory_of(nic)->port;
+    port_lock(port);
+    port->link_down = !up;
+    port_unlock(port);
 }
 
 uint32_t nic_memory_held(struct nic *nic)

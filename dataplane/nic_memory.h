@@ -55,6 +55,8 @@ void nic_memory_limit_tx(struct nic *nic, uint32_t frames);
 /* From now on this queue's tx_alloc and tx_alloc_big succeed this many times more; UINT32_MAX:
  * while buffers last. */
 void nic_memory_limit_alloc(struct nic *nic, uint32_t buffers);
+/* What link_up of all the port's queues says from now on; it is true at first. */
+void nic_memory_set_link(struct nic *nic, bool up);
 /* Buffers of this queue that a stack holds now: transmit buffers allocated, received frames not
  * released. */
 uint32_t nic_memory_held(struct nic *nic);

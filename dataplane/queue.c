@@ -321,12 +321,23 @@ static void queue_count_busy(struct queue *queue)
     }
 }
 
+static void queue_look_at_link(struct queue *queue)
+{
+    /* relaxed: the word is all there is to know; partner: control_watch_queue */
+    bool down = atomic_load_explicit(&queue->link_down, memory_order_relaxed) != 0;
+    if (down != queue->link_seen_down) {
+        queue->link_seen_down = down;
+        stack_set_link(queue->stack, !down);
+    }
+}
+
 /* Every millisecond: the heartbeat clients look at when nothing comes, and memory faults in what
  * they may write. */
 static void queue_heartbeat(struct queue *queue)
 {
     struct stack_levels levels = stack_levels(queue->stack);
     queue->next_heartbeat_tsc = queue->now_tsc + queue->heartbeat_tsc;
+    queue_look_at_link(queue);
     queue_count_busy(queue);
     atomic_store_explicit(&queue->load.sockets, levels.sockets, memory_order_relaxed);
     atomic_store_explicit(&queue->load.memberships, levels.memberships, memory_order_relaxed);

@@ -71,9 +71,11 @@ struct queue {
     struct message_ring *from_control, *to_control;
     struct os_event *control_event; /* the control thread sleeps on it */
     _Atomic uint32_t
-        *control_sleeping;  /* partner: control.c, store then look; here push, fence, then look */
-    bool control_told;      /* messages were pushed in this iteration */
-    _Atomic uint32_t stop;  /* stored by the control thread */
+        *control_sleeping; /* partner: control.c, store then look; here push, fence, then look */
+    bool control_told;     /* messages were pushed in this iteration */
+    _Atomic uint32_t stop; /* stored by the control thread */
+    _Atomic uint32_t link_down; /* so; looked at by each heartbeat */
+    bool link_seen_down;
     _Atomic uint32_t hurry; /* so; the dataplane stops: orphans are not waited for */
     bool multicast_dirty;   /* the stack's set of groups changed and was not handed over yet */
     _Atomic uint32_t

@@ -234,6 +234,7 @@ static void session_queues_place(struct dp_session *session, const struct sessio
         states[i].queue_idx = i;
         states[i].ip_be32 = input->configs[i].stack.ip_be32;
         states[i].mtu_bytes = input->nics[i]->mtu_bytes;
+        states[i].prefix_len = input->configs[i].stack.prefix_len;
         /* Until the queue has the session its heart beats by our word. */
         atomic_store_explicit(&states[i].heartbeat_tsc, os_tsc(), memory_order_relaxed);
     }

@@ -289,6 +289,15 @@ bool stack_is_own_address(const struct stack *stack, uint32_t ip_be32)
     return route_is_local(stack, ip_be32);
 }
 
+void stack_set_link(struct stack *stack, bool up)
+{
+    stack->link_down = !up;
+    neighbour_forget(stack);
+    if (up) {
+        arp_init(stack);
+    }
+}
+
 /* ---- timers ---- */
 
 void stack_timer_set(struct stack *stack, enum stack_timer timer, uint64_t due_ns)

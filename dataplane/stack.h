@@ -180,6 +180,10 @@ void stack_timers(struct stack *stack);
 uint64_t stack_next_timer_ns(const struct stack *stack);
 /* Hands queued frames to the nic; keeps what it did not take, in order. */
 void stack_flush(struct stack *stack);
+/* The NIC's link went down or came up; it is up at the start. While it is down, what would leave is
+ * refused (RS_NET_DOWN). Where it comes up again may be elsewhere: neighbours are asked anew, the
+ * own address is probed for and announced. */
+void stack_set_link(struct stack *stack, bool up);
 /* False: so much is queued that new sends should wait; udp_send then answers RS_WOULD_BLOCK. */
 bool stack_tx_ready(const struct stack *stack);
 /* Written by the queue thread, read by anybody as relaxed 64-bit words. */

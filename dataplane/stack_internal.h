@@ -50,6 +50,7 @@ struct stack {
     uint32_t vlan_flags;    /* what PKT_VLAN and PKT_VID_BITS of a frame for us are */
     uint32_t vlan_tx_flags; /* what a frame of ours gets, but for a priority by TOS */
     bool vlan_by_tos;
+    bool link_down;
     bool wire;           /* there is a NIC that moves frames, and an address to use on it */
     bool follower;       /* ARP and IGMP are the leader's */
     bool leads;          /* there are followers */

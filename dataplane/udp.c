@@ -470,7 +470,7 @@ static enum rs_status udp_send_group(struct stack *stack, struct udp_socket *soc
 {
     struct pkt pkt;
     /* A multicast TTL of 0 stays on the host (RFC 1112 6.1). */
-    bool leaves = stack->wire && out->ttl > 0;
+    bool leaves = stack->wire && out->ttl > 0 && !stack->link_down;
     if (fanout->sender != NULL) {
         fanout->looks_left--; /* asking is not for nothing */
         return RS_WOULD_BLOCK;
@@ -529,6 +529,10 @@ static enum rs_status udp_send_wire(struct stack *stack, struct udp_socket *sock
                                     const struct udp_out *out)
 {
     uint32_t next_hop_be32;
+    if (stack->link_down) {
+        STACK_COUNT(stack, send_link_down);
+        return RS_NET_DOWN;
+    }
     if (!route_next_hop(stack, out->dst_be32, &next_hop_be32)) {
         STACK_COUNT(stack, send_no_route);
         return RS_NET_UNREACHABLE;

@@ -94,9 +94,9 @@ uint32_t udp_socket_membership_count(const struct udp_socket *socket);
  * RS_OK also when the datagram was dropped and counted (no receiver, receiver full);
  * RS_WOULD_BLOCK: no transmit buffer now, nothing was done, ask again; RS_MESSAGE_SIZE: more
  * than RS_DGRAM_MAX_BYTES, or than the NIC's MTU when the socket wants no fragments; RS_ACCESS:
- * broadcast not allowed; RS_DEST_REQUIRED; RS_NET_UNREACHABLE; RS_HOST_UNREACHABLE: the neighbour
- * is known dead; RS_ADDR_NOT_AVAILABLE: the source is not an address of ours, or cannot go where
- * it shall. control: NULL: as the socket does.
+ * broadcast not allowed; RS_DEST_REQUIRED; RS_NET_UNREACHABLE; RS_NET_DOWN: no link;
+ * RS_HOST_UNREACHABLE: the neighbour is known dead; RS_ADDR_NOT_AVAILABLE: the source is not an
+ * address of ours, or cannot go where it shall. control: NULL: as the socket does.
  */
 RS_CHECK_RESULT enum rs_status udp_send(struct stack *stack, struct udp_socket *socket,
                                         uint32_t dst_be32, uint16_t dst_port_be16,

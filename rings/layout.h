@@ -128,8 +128,11 @@ struct rs_queue_state {
     uint32_t queue_idx;
     uint32_t
         ip_be32; /* the queue's own IPv4 address, 0: none; what goes there needs not fit the MTU */
-    uint32_t mtu_bytes; /* of the queue's NIC; 65535 on loopback */
-    uint8_t reserved[40];
+    uint32_t mtu_bytes;         /* of the queue's NIC; 65535 on loopback */
+    uint32_t prefix_len;        /* of ip_be32 */
+    rs_atomic_u32 link_changes; /* times the NIC's link went down or came up, odd: it is down;
+                                   stored by the control thread, read by a client that looks */
+    uint8_t reserved[32];
 };
 static_assert(sizeof(struct rs_queue_state) == RS_LINE_BYTES, "layout: rs_queue_state");
 

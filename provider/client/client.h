@@ -39,6 +39,18 @@ struct client_info {
     char instance[32];
 };
 void client_get_info(const struct client *client, struct client_info *out);
+/* A NIC's address as it is now. Any thread. */
+struct client_interface {
+    uint32_t ip_be32; /* 0: none but 127.0.0.1 */
+    uint32_t mtu_bytes;
+    uint8_t prefix_len;
+    bool up;
+};
+/* Fills in at most max, each NIC once; returns how many there are. */
+uint32_t client_interfaces(const struct client *client, struct client_interface *out, uint32_t max);
+/* Grows when an address comes or goes: a NIC's link went down or came up. Any thread, a few loads.
+ */
+uint32_t client_address_changes(const struct client *client);
 /* A TSC value (client_recv_info.rx_tsc) in ns since the UNIX epoch, by the session's calibration.
  */
 uint64_t client_tsc_to_unix_ns(const struct client *client, uint64_t tsc);

@@ -381,6 +381,46 @@ void client_get_info(const struct client *client, struct client_info *out)
     memcpy(out->instance, view->instance, sizeof(out->instance));
 }
 
+static bool session_is_known_nic(const struct client *client, uint32_t idx)
+{
+    for (uint32_t i = 0; i < idx; i++) {
+        if (client->queues[i].ip_be32 == client->queues[idx].ip_be32) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint32_t client_interfaces(const struct client *client, struct client_interface *out, uint32_t max)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < client->queue_count; i++) {
+        const struct rs_queue_state *queue = &client->queues[i];
+        if (session_is_known_nic(client, i)) {
+            continue;
+        }
+        if (count < max) {
+            /* relaxed: partner control_tell_link */
+            uint32_t changes = atomic_load_explicit(&queue->link_changes, memory_order_relaxed);
+            out[count] = (struct client_interface){.ip_be32 = queue->ip_be32,
+                                                   .mtu_bytes = queue->mtu_bytes,
+                                                   .prefix_len = (uint8_t)queue->prefix_len,
+                                                   .up = (changes & 1) == 0};
+        }
+        count++;
+    }
+    return count;
+}
+
+uint32_t client_address_changes(const struct client *client)
+{
+    uint32_t changes = 0;
+    for (uint32_t i = 0; i < client->queue_count; i++) {
+        changes += atomic_load_explicit(&client->queues[i].link_changes, memory_order_relaxed);
+    }
+    return changes;
+}
+
 uint64_t client_tsc_to_unix_ns(const struct client *client, uint64_t tsc)
 {
     return rs_clock_unix_ns(&client->view.clock, tsc);

@@ -62,6 +62,8 @@
     FIELD(rs_queue_state, queue_idx)                    \
     FIELD(rs_queue_state, ip_be32)                      \
     FIELD(rs_queue_state, mtu_bytes)                    \
+    FIELD(rs_queue_state, prefix_len)                   \
+    FIELD(rs_queue_state, link_changes)                 \
     FIELD(rs_queue_state, reserved)                     \
     STRUCT(rs_channel_state)                            \
     FIELD(rs_channel_state, request_head)               \
