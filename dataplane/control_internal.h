@@ -111,6 +111,8 @@ void control_share(struct control *control, const struct message *message); /* Q
 void control_share_open(struct control *control, uint32_t queue_idx,
                         const struct message *message); /* QUEUE_SHARE_OPEN */
 void control_share_expire(struct control *control, uint64_t now_ns);
+/* A process has ended: what it was granted and did not open is nobody's. */
+void control_share_forsaken(struct control *control, uint32_t process_id);
 /* The session that shared sockets live in, which is not among control->sessions: ends behind all
  * others; is freed when every queue has let go of it. */
 void control_house_end(struct control *control);

@@ -355,12 +355,12 @@ void control_share_open(struct control *control, uint32_t queue_idx, const struc
     control_push(control, queue_idx, &answer);
 }
 
-void control_share_expire(struct control *control, uint64_t now_ns)
+static void tokens_drop(struct control *control, uint64_t now_ns, uint32_t process_id)
 {
     struct control_token_entry **link = &control->tokens;
     while (*link != NULL) {
         struct control_token_entry *entry = *link;
-        if (now_ns < entry->expires_ns) {
+        if (now_ns < entry->expires_ns && process_id != entry->process_id) {
             link = &entry->next;
             continue;
         }
@@ -370,4 +370,14 @@ void control_share_expire(struct control *control, uint64_t now_ns)
         control_push(control, entry->core->home_queue_idx, &expired);
         free(entry);
     }
+}
+
+void control_share_expire(struct control *control, uint64_t now_ns)
+{
+    tokens_drop(control, now_ns, 0);
+}
+
+void control_share_forsaken(struct control *control, uint32_t process_id)
+{
+    tokens_drop(control, 0, process_id);
 }

@@ -217,6 +217,36 @@ static void slot_publish(struct attack *attack, struct dp_session *session, uint
     (*tail)++;
 }
 
+/* Shared sockets: the token is the one that a reply cell has, if it has one. */
+static void fill_share(const struct dp_session *session, struct input *in,
+                       struct rs_request *request)
+{
+    const struct rs_op_share share = {.process_id = session->process.pid,
+                                      .flags = take(in) & 1,
+                                      .shut = take(in) & 3,
+                                      .urgent_taken = take(in) & 1};
+    struct rs_op_share_data data = {.flags = take(in) & 3};
+    struct rs_op_share_set set = {.value = take(in)};
+    const struct dp_channel *channel = &session->channels[take(in) & (WORLD_CHANNELS - 1)];
+    switch (request->op) {
+    case RS_OP_SHARE:
+        memcpy(request->payload, &share, sizeof(share));
+        break;
+    case RS_OP_SHARE_OPEN:
+        memcpy(request->payload, channel->replies[take(in) & (RS_REPLY_CELLS - 1)].payload,
+               sizeof(struct rs_share_token));
+        break;
+    case RS_OP_SHARE_SEND:
+    case RS_OP_SHARE_RECV:
+        data.len_bytes = take_word(in, 100) & 4095;
+        memcpy(request->payload, &data, sizeof(data));
+        break;
+    default:
+        set.name = take(in) % (RS_SHARE_VALUES + 1);
+        memcpy(request->payload, &set, sizeof(set));
+    }
+}
+
 static void fill_payload(struct input *in, struct rs_request *request)
 {
     struct rs_addr addr =
@@ -287,6 +317,8 @@ static void step_slot(struct attack *attack, struct input *in)
                                  .serial = ++attack->serial};
     if (request.op == RS_OP_NOP && (wrong & 4) != 0) { /* what four bits have no room for */
         request.op = RS_OP_TX_STAMP;
+    } else if (request.op == RS_OP_NOP && (wrong & 8) != 0) {
+        request.op = (uint8_t)(RS_OP_SHARE + (wrong >> 4) % 6);
     }
     const struct session_socket *record = socket_of(session, which);
     if (record != NULL) {
@@ -298,7 +330,11 @@ static void step_slot(struct attack *attack, struct input *in)
                                                              : home->send.tail);
         }
     }
-    fill_payload(in, &request);
+    if (request.op >= RS_OP_SHARE) {
+        fill_share(session, in, &request);
+    } else {
+        fill_payload(in, &request);
+    }
     if ((wrong & 3) == 3) { /* anything, in one field or all */
         uint32_t word = take(in) & 15;
         /* sockets, reply cells and channels all end near there */

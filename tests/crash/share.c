@@ -1,0 +1,207 @@
+/*
+ * Processes that share a connection and are killed at random moments: while one opens its
+ * descriptor, sends, or is stopped. The other one's bytes go on in order and none is missing, the
+ * connection ends with the last of them, and the dataplane has all back. The parent is the peer.
+ * Argument: how many pairs of processes.
+ */
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "provider/client/client.h"
+#include "rings/os/os.h"
+#include "tests/crash/rig.h"
+#include "tests/support/check.h"
+#include "tests/support/random.h"
+
+#define SOON_NS    (20 * NS_PER_S)
+#define TWO        2u
+#define MOMENTS    3000u /* bytes of a process after which it is killed, at most */
+#define GOES_ON    200u  /* bytes that the survivor still sends */
+#define WARM_UP    5u
+#define ID_BIT     0x80u /* of a byte: whose; the others count */
+#define COUNT_BITS 0x7fu
+
+/* Shared with both children. */
+struct hand_over {
+    _Atomic uint32_t ready, attached[TWO];
+    struct client_share_info info[TWO];
+};
+
+struct child {
+    struct hand_over *hand_over;
+    uint32_t number;
+};
+
+static struct {
+    struct rig rig;
+    struct client *client;
+    struct client_socket *listener;
+    struct rs_addr at;
+    struct hand_over *hand_over;
+    struct test_random random;
+    uint8_t next[TWO]; /* counts that come next */
+    uint64_t got[TWO];
+} test;
+
+/* ---- a child: opens what it was granted and sends until it is killed ---- */
+
+static int child_run(void *arg)
+{
+    const struct child *child = arg;
+    struct client *client = NULL;
+    struct client_socket *socket = NULL;
+    while (atomic_load(&child->hand_over->ready) == 0) {
+        os_yield();
+    }
+    if (client_open(NULL, &client) != RS_OK) {
+        return 2;
+    }
+    atomic_store(&child->hand_over->attached[child->number], 1);
+    if (client_share_open(client, &child->hand_over->info[child->number], &socket) != RS_OK) {
+        return 3;
+    }
+    for (uint8_t count = 0;; count = (uint8_t)((count + 1) & COUNT_BITS)) {
+        uint8_t byte = (uint8_t)(count | (child->number != 0 ? ID_BIT : 0));
+        size_t sent = 0;
+        struct client_iov iov = {.base = &byte, .len_bytes = 1};
+        if (client_send(socket, &iov, 1, CLIENT_MSG_WAIT, NULL, &sent) != RS_OK) {
+            return 4; /* the parent kills it */
+        }
+    }
+}
+
+/* ---- the peer ---- */
+
+static struct client_socket *make_stream(void)
+{
+    struct client_socket *socket = NULL;
+    CHECK(client_socket_create(test.client, RS_FAMILY_IPV4, RS_SOCK_STREAM, &socket) == RS_OK);
+    CHECK(client_set_option(socket, CLIENT_OPT_RECV_TIMEOUT_MS, (uint32_t)(SOON_NS / NS_PER_MS)) ==
+          RS_OK);
+    return socket;
+}
+
+/* What came, checked. The receive's status; RS_CONN_RESET: the end. */
+static enum rs_status take(struct client_socket *peer)
+{
+    uint8_t data[256];
+    size_t got = 0;
+    struct client_iov iov = {.base = data, .len_bytes = sizeof(data)};
+    enum rs_status status = client_recv(peer, &iov, 1, 0, NULL, &got);
+    for (size_t i = 0; i < got; i++) {
+        uint32_t from = (data[i] & ID_BIT) != 0;
+        if ((data[i] & COUNT_BITS) != test.next[from]) {
+            fprintf(stderr, "process %u: byte %u came instead of %u\n", from, data[i] & COUNT_BITS,
+                    test.next[from]);
+            CHECK(!"bytes in order");
+        }
+        test.next[from] = (uint8_t)((test.next[from] + 1) & COUNT_BITS);
+        test.got[from]++;
+    }
+    CHECK(status != RS_TIMED_OUT);
+    CHECK(status != RS_OK || got != 0);
+    return status;
+}
+
+static void take_until(struct client_socket *peer, uint32_t from, uint64_t count)
+{
+    while (test.got[from] < count) {
+        enum rs_status status = take(peer);
+        if (status != RS_OK) {
+            fprintf(stderr, "after %llu bytes of process %u: %s\n",
+                    (unsigned long long)test.got[from], from, rs_status_name(status));
+            CHECK(!"bytes go on");
+        }
+    }
+}
+
+static bool has_attached(void *context)
+{
+    return atomic_load((_Atomic uint32_t *)context) != 0;
+}
+
+static void kill_now(pid_t pid, bool stop_first)
+{
+    if (stop_first) {
+        CHECK(kill(pid, SIGSTOP) == 0);
+    }
+    CHECK(kill(pid, SIGKILL) == 0);
+    int status = rig_reap(pid, SOON_NS, "a killed process");
+    CHECK(WIFSIGNALED(status));
+}
+
+static void round_run(uint32_t number)
+{
+    struct child children[TWO] = {{test.hand_over, 0}, {test.hand_over, 1}};
+    pid_t pids[TWO];
+    struct client_socket *peer = NULL;
+    struct client_socket *socket = make_stream();
+    memset(test.hand_over, 0, sizeof(*test.hand_over));
+    memset(test.next, 0, sizeof(test.next));
+    memset(test.got, 0, sizeof(test.got));
+    CHECK(client_connect(socket, &test.at) == RS_OK);
+    CHECK(client_accept(test.listener, &peer, NULL) == RS_OK);
+    CHECK(client_set_option(peer, CLIENT_OPT_RECV_TIMEOUT_MS, (uint32_t)(SOON_NS / NS_PER_MS)) ==
+          RS_OK);
+    for (uint32_t i = 0; i < TWO; i++) {
+        pids[i] = rig_fork(child_run, &children[i]);
+        CHECK(client_share(socket, (uint32_t)pids[i], &test.hand_over->info[i]) == RS_OK);
+    }
+    CHECK(client_socket_close(socket) == RS_OK);
+    atomic_store(&test.hand_over->ready, 1);
+    uint32_t first = test_random_below(&test.random, TWO);
+    if (number % 3 == 0) { /* while it opens its descriptor */
+        rig_await(has_attached, &test.hand_over->attached[first], SOON_NS, "a process to attach");
+    } else {
+        take_until(peer, first, 1);
+        take_until(peer, 1 - first, test_random_below(&test.random, MOMENTS) + 1);
+    }
+    kill_now(pids[first], test_random_below(&test.random, 4) == 0);
+    take_until(peer, 1 - first, test.got[1 - first] + GOES_ON);
+    kill_now(pids[1 - first], test_random_below(&test.random, 4) == 0);
+    enum rs_status status;
+    do {
+        status = take(peer);
+    } while (status == RS_OK);
+    CHECK(status == RS_CONN_RESET);
+    CHECK(client_socket_close(peer) == RS_OK);
+}
+
+int main(int argc, char **argv)
+{
+    struct rig_tables before;
+    struct rig_usage usage;
+    uint64_t rounds = argc > 1 ? strtoull(argv[1], NULL, 10) : 100;
+    test.random = test_random_make(test_random_seed("crash.share"));
+    (void)fflush(stdout);
+    rig_create(&test.rig, "sessions = 8\nsockets = 64\n");
+    rig_start(&test.rig);
+    test.hand_over = mmap(NULL, sizeof(*test.hand_over), PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(test.hand_over != MAP_FAILED);
+    CHECK(client_open(NULL, &test.client) == RS_OK);
+    test.listener = make_stream();
+    struct rs_addr any = rs_addr_v4(RIG_LOCAL, 0);
+    CHECK(client_bind(test.listener, &any) == RS_OK);
+    CHECK(client_local_addr(test.listener, &test.at) == RS_OK);
+    CHECK(client_listen(test.listener, 8) == RS_OK);
+    for (uint32_t i = 0; i < rounds + WARM_UP; i++) {
+        if (i == WARM_UP) {
+            rig_tables(&test.rig, &before);
+            usage = rig_usage(test.rig.pid);
+        }
+        round_run(i);
+    }
+    rig_await_tables(&test.rig, &before, &usage, SOON_NS, "shared connections");
+    client_close(test.client);
+    rig_stop(&test.rig);
+    rig_remove(&test.rig);
+    printf("%llu pairs of processes\n", (unsigned long long)rounds);
+    return 0;
+}
