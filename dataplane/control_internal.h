@@ -109,7 +109,9 @@ void control_asking_drop(struct control *control); /* after the queues' threads 
 
 void control_share(struct control *control, const struct message *message); /* QUEUE_SHARE */
 void control_share_open(struct control *control, uint32_t queue_idx,
-                        const struct message *message); /* QUEUE_SHARE_OPEN */
+                        const struct message *message);                       /* QUEUE_SHARE_OPEN */
+void control_unshare(struct control *control, const struct message *message); /* QUEUE_UNSHARE */
+void control_unshared(struct control *control, const struct message *message);
 void control_share_expire(struct control *control, uint64_t now_ns);
 /* A process has ended: what it was granted and did not open is nobody's. */
 void control_share_forsaken(struct control *control, uint32_t process_id);

@@ -85,7 +85,7 @@ static enum rs_status share_house_rings(struct control *control, const struct se
                                         struct message *answer)
 {
     struct dp_session *house = control->house;
-    struct message_place *place = &answer->body.share.house;
+    struct message_place *place = &answer->body.share.place;
     enum rs_status status =
         session_ring_take(house, RS_EXTENT_DP, answer->body.share.recv_bytes, &place->recv_ring);
     if (status == RS_OK) {
@@ -178,7 +178,7 @@ static enum rs_status share_make(struct control *control, struct session_socket 
 {
     struct dp_session *session = core->session;
     struct dp_session *house = control->house;
-    struct message_place *place = &answer->body.share.house;
+    struct message_place *place = &answer->body.share.place;
     struct session_socket *first;
     if (house->free_socket_count == 0) {
         return RS_NO_BUFFERS;
@@ -208,6 +208,74 @@ give_rings:
 free_share:
     free(share);
     return status;
+}
+
+/* ---- and one of its last process again ---- */
+
+static enum rs_status unshare_place(struct control *control, struct session_socket *descriptor,
+                                    const struct session_socket *core, struct message_place *place)
+{
+    struct dp_session *session = descriptor->session;
+    uint32_t recv_bytes = core->recv_rings[core->home_queue_idx].size_bytes;
+    enum rs_status status = session_ring_take(session, RS_EXTENT_DP, recv_bytes, &place->recv_ring);
+    if (status == RS_OK) {
+        status =
+            session_ring_take(session, RS_EXTENT_CL, core->send_ring.size_bytes, &place->send_ring);
+    }
+    if (status != RS_OK) {
+        session_ring_give(session, RS_EXTENT_DP, &place->recv_ring);
+        control->counts.refused_memory++;
+        return status;
+    }
+    place->recv_base = session_ring_touch(session, &place->recv_ring);
+    place->send_base = session_ring_touch(session, &place->send_ring);
+    place->session = session;
+    place->idx = descriptor->idx;
+    place->generation = descriptor->generation;
+    return RS_OK;
+}
+
+void control_unshare(struct control *control, const struct message *message)
+{
+    struct message answer = *message;
+    struct message_place *place = &answer.body.share.place;
+    struct session_socket *descriptor = message->socket->record;
+    struct session_socket *core = message->body.share.share->core->record;
+    answer.kind = CONTROL_UNSHARED;
+    *place = (struct message_place){.session = NULL};
+    enum rs_status status = message->session->state == SESSION_LIVE
+                                ? unshare_place(control, descriptor, core, place)
+                                : RS_DATAPLANE_GONE;
+    if (status == RS_OK) {
+        control->house->records[core->idx] = NULL;
+        core->session = place->session;
+        core->idx = place->idx;
+        core->generation = place->generation;
+        core->send_ring = place->send_ring;
+        core->recv_rings[core->home_queue_idx] = place->recv_ring;
+        core->share = NULL;
+        place->session->records[core->idx] = core;
+    }
+    answer.reply.status = (uint32_t)status;
+    control_push(control, descriptor->home_queue_idx, &answer);
+}
+
+void control_unshared(struct control *control, const struct message *message)
+{
+    struct message_place place = message->body.share.place;
+    struct dp_session *house = control->house;
+    struct session_socket *descriptor = message->socket->record;
+    struct dp_session *session = descriptor->session;
+    uint32_t home_idx = descriptor->home_queue_idx;
+    session_ring_give(house, RS_EXTENT_DP, &place.recv_ring);
+    session_ring_give(house, RS_EXTENT_CL, &place.send_ring);
+    house->free_sockets[house->free_socket_count++] = place.idx;
+    session_ring_give(session, RS_EXTENT_DP, &descriptor->recv_rings[home_idx]);
+    session_ring_give(session, RS_EXTENT_CL, &descriptor->send_ring);
+    session_ring_give(session, RS_EXTENT_CL, &descriptor->lent_ring);
+    free(descriptor->parts[home_idx]->allocation);
+    free(descriptor);
+    free(message->body.share.share);
 }
 
 /* ---- tokens ---- */

@@ -435,6 +435,12 @@ void control_message(struct control *control, uint32_t queue_idx, const struct m
     case QUEUE_SHARE_OPEN:
         control_share_open(control, queue_idx, message);
         break;
+    case QUEUE_UNSHARE:
+        control_unshare(control, message);
+        break;
+    case QUEUE_UNSHARED:
+        control_unshared(control, message);
+        break;
     case QUEUE_SPARES_GIVEN:
         control_spares_given(control, message->session);
         break;

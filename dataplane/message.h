@@ -52,6 +52,7 @@ enum message_kind {
     CONTROL_SPARE,   /* socket: one more spare, made ahead of time */
     CONTROL_SHARED,  /* socket, reply, share: it is (share.h), and one more descriptor may come */
     CONTROL_SHARE_OPENED,  /* socket (NULL: failed), reply, share: one more descriptor */
+    CONTROL_UNSHARED,      /* socket (a descriptor), reply, share: the core takes its place */
     CONTROL_SHARE_EXPIRED, /* share: one that might have come does not */
     CONTROL_SPARES_BACK,   /* session: give all its spares back, answer QUEUE_SPARES_GIVEN */
     /* queue -> control */
@@ -64,10 +65,12 @@ enum message_kind {
                    */
     QUEUE_PLACE,  /* socket (of a listener, here): a place was taken, it needs another one */
     QUEUE_SHARE,  /* socket, reply, share: grant one more descriptor */
-    QUEUE_SHARE_OPEN,      /* reply, token */
-    QUEUE_SPARES_GIVEN,    /* session: each spare went before this as QUEUE_CLOSED */
-    QUEUE_PART_DONE,       /* socket (a part), reply.status */
-    QUEUE_PART_REMOVED,    /* socket (a part): its memory is control's again */
+    QUEUE_SHARE_OPEN,   /* reply, token */
+    QUEUE_UNSHARE,      /* socket (the last descriptor), reply, share: a place for the core */
+    QUEUE_UNSHARED,     /* socket (that descriptor), share: both and what the core had are free */
+    QUEUE_SPARES_GIVEN, /* session: each spare went before this as QUEUE_CLOSED */
+    QUEUE_PART_DONE,    /* socket (a part), reply.status */
+    QUEUE_PART_REMOVED, /* socket (a part): its memory is control's again */
     QUEUE_CHANNEL_REMOVED, /* channel */
     QUEUE_SESSION_ENDED,   /* session */
     QUEUE_CAPTURE_STOPPED, /* its capture is control's again */
@@ -85,6 +88,7 @@ struct message_reply {
     union {                        /* the answer's payload */
         struct rs_share_data data; /* the longest */
         struct rs_share_token token;
+        struct rs_unshared unshared;
         struct rs_open_reply open;
         struct rs_tx_stamp_reply stamp;
     };
@@ -147,7 +151,7 @@ struct message {
             uint32_t recv_bytes;          /* of the receive ring that it needs there */
             struct dp_share *share;       /* QUEUE_SHARE: NULL: it is not shared yet */
             struct dp_socket *descriptor; /* its first one, then; else NULL */
-            struct message_place house;   /* where it goes, then */
+            struct message_place place;   /* where it goes, then; UNSHARED: where it was */
         } share;
         struct rs_share_token token;
         struct dp_socket *place;

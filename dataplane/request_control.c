@@ -416,6 +416,7 @@ enum outcome request_control(struct queue *queue, struct dp_channel *channel,
     case RS_OP_SHARE_RECV:
     case RS_OP_SHARE_SET:
     case RS_OP_SHARE_VALUES:
+    case RS_OP_UNSHARE:
         reply.status = RS_NOT_SUPPORTED;
         deliver_reply(queue, &reply);
         return OUTCOME_DONE;
@@ -548,6 +549,9 @@ static void request_answer(struct queue *queue, const struct message *message)
         break;
     case CONTROL_SHARED:
         reply.status = (uint32_t)share_shared(queue, message);
+        break;
+    case CONTROL_UNSHARED:
+        reply.status = (uint32_t)share_unshared(queue, message, &reply.unshared);
         break;
     case CONTROL_SHARE_OPENED:
         share_opened(message);

@@ -178,7 +178,7 @@ enum rs_status share_shared(struct queue *queue, const struct message *message)
         return (enum rs_status)message->reply.status;
     }
     if (descriptor != NULL) {
-        share_move(queue, socket, &message->body.share.house);
+        share_move(queue, socket, &message->body.share.place, true);
         share->core = socket;
         socket->share = share;
         share->errors_told = atomic_load_explicit(&socket->state->error_seq, memory_order_relaxed);
@@ -204,6 +204,57 @@ void share_opened(const struct message *message)
         share->tokens--;
         share_join(share, message->socket);
     }
+}
+
+/* ---- the last one ---- */
+
+static enum outcome share_last(struct queue *queue, struct dp_socket *socket,
+                               struct message_reply *reply)
+{
+    struct dp_share *share = socket->share;
+    struct message message = {
+        .kind = QUEUE_UNSHARE, .session = socket->session, .socket = socket, .reply = *reply};
+    message.body.share.share = share;
+    if (share->descriptors + share->tokens != 1 || share->core->stream->leaving) {
+        return stream_answer(queue, reply, RS_INVALID);
+    }
+    if (!share_data_rests(share)) {
+        return stream_answer(queue, reply, RS_WOULD_BLOCK);
+    }
+    if (!request_may_forward(queue, socket->part) || !request_forward(queue, &message)) {
+        return OUTCOME_LATER;
+    }
+    socket->with_control = true;
+    return OUTCOME_DONE;
+}
+
+enum rs_status share_unshared(struct queue *queue, const struct message *message,
+                              struct rs_unshared *reply)
+{
+    struct dp_share *share = message->body.share.share;
+    struct dp_socket *descriptor = message->socket;
+    struct dp_socket *core = share->core;
+    descriptor->with_control = false;
+    if (message->reply.status != RS_OK) {
+        return (enum rs_status)message->reply.status;
+    }
+    struct message done = {
+        .kind = QUEUE_UNSHARED, .session = descriptor->session, .socket = descriptor};
+    done.body.share.share = share;
+    done.body.share.place = (struct message_place){
+        .idx = core->idx, .send_ring = core->send_ring, .recv_ring = core->recv_ring};
+    share_data_end(share, reply);
+    deliver_moves(queue, descriptor);
+    descriptor->part->sockets[descriptor->idx] = NULL;
+    descriptor->part->open_sockets--;
+    descriptor->share = core->share = NULL;
+    share_move(queue, core, &message->body.share.place, false);
+    /* Who waits on it waits for other words from now on. */
+    deliver_touch(queue, core, RS_LEVEL_READABLE | RS_LEVEL_WRITABLE | RS_LEVEL_END);
+    bool told = request_forward(queue, &done);
+    assert(told); /* queue_messages takes a message only when there is room for its answer */
+    (void)told;
+    return RS_OK;
 }
 
 /* ---- and go ---- */
@@ -361,6 +412,8 @@ enum outcome share_control(struct queue *queue, struct dp_socket *socket,
     case RS_OP_SHARE:
         memcpy(&op, request->payload, sizeof(op));
         return share_ask(queue, socket, &op, reply);
+    case RS_OP_UNSHARE:
+        return share_last(queue, socket, reply);
     case RS_OP_CLOSE:
         return share_close(queue, socket, request, reply);
     case RS_OP_SHUTDOWN:

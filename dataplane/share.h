@@ -60,6 +60,8 @@ enum outcome share_open(struct queue *queue, struct dp_channel *channel,
 /* CONTROL_SHARED, CONTROL_SHARE_OPENED, CONTROL_SHARE_EXPIRED came. */
 enum rs_status share_shared(struct queue *queue, const struct message *message);
 void share_opened(const struct message *message);
+enum rs_status share_unshared(struct queue *queue, const struct message *message,
+                              struct rs_unshared *reply); /* CONTROL_UNSHARED */
 void share_expired(struct queue *queue, struct dp_share *share);
 /* The session of a descriptor ends. */
 void share_session_ends(struct queue *queue, struct dp_socket *socket);
@@ -75,6 +77,9 @@ enum outcome share_send(struct queue *queue, struct dp_socket *socket,
                         const struct rs_op_share_data *op, struct message_reply *reply);
 enum outcome share_recv(struct queue *queue, struct dp_socket *socket,
                         const struct rs_op_share_data *op, struct message_reply *reply);
+/* Where its bytes go on without descriptors. False: there is an urgent byte to be taken first. */
+bool share_data_rests(struct dp_share *share);
+void share_data_end(struct dp_share *share, struct rs_unshared *out);
 /* RS_LEVEL_* of the core, READABLE, WRITABLE and URGENT among them. */
 uint32_t share_level(struct dp_share *share);
 
@@ -85,7 +90,9 @@ bool share_may_move(struct queue *queue, struct dp_socket *socket);
 /* Its other end reads its send ring: the memory stays with that. */
 bool share_is_lent(const struct dp_socket *socket);
 /* The socket with all that it has goes to another place: rings of the same sizes, the same
- * positions in them. It leaves its session's table. */
-void share_move(struct queue *queue, struct dp_socket *socket, const struct message_place *place);
+ * positions in them. It leaves its session's table. counts: those of errors go along; the place of
+ * a descriptor has them already. */
+void share_move(struct queue *queue, struct dp_socket *socket, const struct message_place *place,
+                bool counts);
 
 #endif

@@ -257,3 +257,20 @@ void share_data_begin(const struct queue *queue, struct dp_share *share,
         share->mark_seq = seq - 1; /* to be looked at */
     }
 }
+
+bool share_data_rests(struct dp_share *share)
+{
+    data_refresh(share);
+    return !share->marked && (share->urgent_taken || !share->byte_kept);
+}
+
+void share_data_end(struct dp_share *share, struct rs_unshared *out)
+{
+    /* A mark that came meanwhile is for the program to find. */
+    bool news = share->marked || !share->urgent_taken;
+    *out = (struct rs_unshared){
+        .recv_head = share->in.head,
+        .send_tail = share->send_tail,
+        .send_head = atomic_load_explicit(&share->core->state->send_head, memory_order_relaxed),
+        .urgent_seq = share->mark_seq - (news ? 1 : 0)};
+}

@@ -86,8 +86,9 @@ bool share_may_move(struct queue *queue, struct dp_socket *socket)
     return socket->part->poison_status == RS_OK;
 }
 
-/* The words of the state line that are the connection's. relaxed: a reply comes after them. */
-static void move_state(struct rs_socket_state *to, const struct rs_socket_state *from)
+/* The words of the state line that are the connection's. Where a descriptor was, errors are counted
+ * already. relaxed: a reply comes after them. */
+static void move_state(struct rs_socket_state *to, const struct rs_socket_state *from, bool counts)
 {
 #define MOVE_WORD(name)                                                                       \
     atomic_store_explicit(&to->name, atomic_load_explicit(&from->name, memory_order_relaxed), \
@@ -99,8 +100,10 @@ static void move_state(struct rs_socket_state *to, const struct rs_socket_state 
     MOVE_WORD(urgent_pos);
     MOVE_WORD(urgent_seq);
     MOVE_WORD(error_code);
-    MOVE_WORD(error_seq);
-    MOVE_WORD(reset_seq);
+    if (counts) {
+        MOVE_WORD(error_seq);
+        MOVE_WORD(reset_seq);
+    }
     MOVE_WORD(connect_seq);
 #undef MOVE_WORD
     atomic_store_explicit(&to->connected_tsc,
@@ -193,7 +196,8 @@ static uint32_t move_checked_head(struct queue *queue, struct dp_socket *socket)
     return rs_seq_distance(head, tail) <= socket->recv_ring.size_bytes ? head : tail;
 }
 
-void share_move(struct queue *queue, struct dp_socket *socket, const struct message_place *place)
+void share_move(struct queue *queue, struct dp_socket *socket, const struct message_place *place,
+                bool counts)
 {
     struct stream_local *local = &socket->stream->local;
     struct rs_socket_state *from = socket->state;
@@ -211,7 +215,7 @@ void share_move(struct queue *queue, struct dp_socket *socket, const struct mess
     } else {
         move_tcp(queue, socket, place);
     }
-    move_state(&place->session->socket_states[place->idx], from);
+    move_state(&place->session->socket_states[place->idx], from, counts);
     part->sockets[idx] = NULL;
     part->open_sockets--;
     move_enter(queue, socket, place);

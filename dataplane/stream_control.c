@@ -471,6 +471,7 @@ enum outcome stream_control(struct queue *queue, struct dp_socket *socket,
     case RS_OP_SHARE_RECV:
     case RS_OP_SHARE_SET:
     case RS_OP_SHARE_VALUES:
+    case RS_OP_UNSHARE:
         return stream_answer(queue, reply, RS_INVALID); /* it is not shared */
     default:
         assert(request->op == RS_OP_LISTEN);

@@ -200,6 +200,7 @@ enum rs_op {
     RS_OP_SHARE_SET,    /* control: struct rs_op_share_set */
     RS_OP_SHARE_VALUES, /* control: struct rs_share_values is in the channel's info[], as for
                            TCP_INFO */
+    RS_OP_UNSHARE,      /* control: the last descriptor; replies struct rs_unshared */
     RS_OP_COUNT
 };
 
@@ -461,6 +462,13 @@ struct rs_share_data {
     uint32_t unread_bytes; /* a read gets at most so many now */
 };
 static_assert(sizeof(struct rs_share_data) == 16, "layout: rs_share_data");
+
+/* The socket is its process's again, its rings are those of the descriptor: where it goes on. */
+struct rs_unshared {
+    uint32_t recv_head, send_tail, send_head;
+    uint32_t urgent_seq; /* whose byte is done with */
+};
+static_assert(sizeof(struct rs_unshared) == 16, "layout: rs_unshared");
 
 /* What all descriptors of a socket have in common, and the dataplane keeps for them: the values of
  * enum rs_option, and behind them those. */

@@ -325,8 +325,9 @@ struct client_share {
     uint8_t *send_base; /* where bytes for the dataplane are put down */
     const uint8_t *recv_base;
     uint32_t send_bytes, recv_bytes;
-    bool known;   /* the values are those of seq */
-    uint32_t seq; /* share_seq; also read by who waits, as a hint */
+    bool known;     /* the values are those of seq */
+    uint32_t stays; /* calls before it is asked for again whether the socket may be ours alone */
+    uint32_t seq;   /* share_seq; also read by who waits, as a hint */
 };
 
 struct client_socket {
@@ -519,6 +520,10 @@ RS_CHECK_RESULT enum rs_status client_stream_start(struct client_socket *socket,
                                                    const struct rs_socket_desc *desc,
                                                    uint32_t urgent_base);
 /* waits: as the socket's mode says; else RS_OK, under way. */
+/* The same for a connection that goes on where `at` says. */
+RS_CHECK_RESULT enum rs_status client_stream_resume(struct client_socket *socket,
+                                                    const struct rs_socket_desc *desc,
+                                                    const struct rs_unshared *at);
 RS_CHECK_RESULT enum rs_status client_stream_connect(struct client_socket *socket,
                                                      const struct rs_addr *peer, bool waits);
 RS_CHECK_RESULT enum rs_status client_stream_shutdown(struct client_socket *socket, uint32_t how);

@@ -283,6 +283,39 @@ enum rs_status client_share_take_events(struct client_socket *socket, uint32_t *
     return status;
 }
 
+/* ---- the last one is a socket of its own again ---- */
+
+#define STAYS_AFTER_FAILURE 100u
+
+/* control_mutex held. True: it is so now. */
+static bool share_return(struct client_socket *socket)
+{
+    struct rs_unshared at;
+    struct rs_socket_desc desc;
+    if (atomic_load_explicit(&socket->state->share_count, memory_order_relaxed) != 1) {
+        return false;
+    }
+    if (socket->share.stays != 0) {
+        socket->share.stays--;
+        return false;
+    }
+    enum rs_status status = client_share_refresh(socket);
+    if (status == RS_OK) {
+        status = client_request_reply(socket, RS_OP_UNSHARE, NULL, 0, &at, sizeof(at));
+    }
+    if (status != RS_OK) { /* no memory, or an urgent byte is to be taken first */
+        socket->share.stays = STAYS_AFTER_FAILURE;
+        return false;
+    }
+    client_send_lock(socket);
+    /* As in a place that was never posted from. */
+    socket->post = (struct post_socket){.level_word = 0};
+    atomic_store_explicit(&socket->shared->send_level, 0, memory_order_relaxed);
+    client_send_unlock(socket);
+    status = client_socket_read_desc(socket, &desc);
+    return status == RS_OK && client_stream_resume(socket, &desc, &at) == RS_OK;
+}
+
 /* ---- bytes ---- */
 
 /* One request about bytes. RS_IN_PROGRESS: the socket is not shared any more. control_mutex held.
@@ -294,6 +327,9 @@ static enum rs_status share_data(struct client_socket *socket, enum rs_op op, ui
     enum client_socket_phase phase = client_socket_phase(socket);
     if (phase != CLIENT_STREAM_SHARED) {
         return phase == CLIENT_STREAM_ACTIVE ? RS_IN_PROGRESS : RS_NOT_SOCKET;
+    }
+    if (len_bytes != 0 && share_return(socket)) {
+        return RS_IN_PROGRESS;
     }
     enum rs_status status = client_share_refresh(socket);
     if (status == RS_OK) {

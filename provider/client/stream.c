@@ -42,8 +42,8 @@ enum rs_status client_stream_state(struct client_socket *socket, uint32_t level)
 /* ---- rings ------------------------------------------------------------------------------------
  */
 
-enum rs_status client_stream_start(struct client_socket *socket, const struct rs_socket_desc *desc,
-                                   uint32_t urgent_base)
+enum rs_status client_stream_resume(struct client_socket *socket, const struct rs_socket_desc *desc,
+                                    const struct rs_unshared *at)
 {
     struct client *client = socket->client;
     const struct rs_ring_ref *recv = &desc->recv[socket->home_queue_idx];
@@ -60,17 +60,21 @@ enum rs_status client_stream_start(struct client_socket *socket, const struct rs
     if (status != RS_OK) {
         return status;
     }
+    if (rs_seq_distance(at->send_head, at->send_tail) > desc->send.size_bytes) {
+        return RS_CORRUPT;
+    }
     client_recv_lock(socket);
-    socket->in = (struct client_stream_in){.mark_seq = urgent_base};
-    stream_reader_init(&socket->in.ring, recv_base, recv->size_bytes, 0);
-    atomic_store_explicit(&socket->urgent_base, urgent_base, memory_order_relaxed);
-    atomic_store_explicit(&socket->urgent_taken, urgent_base, memory_order_relaxed);
+    socket->in = (struct client_stream_in){.mark_seq = at->urgent_seq};
+    stream_reader_init(&socket->in.ring, recv_base, recv->size_bytes, at->recv_head);
+    atomic_store_explicit(&socket->urgent_base, at->urgent_seq, memory_order_relaxed);
+    atomic_store_explicit(&socket->urgent_taken, at->urgent_seq, memory_order_relaxed);
     client_recv_unlock(socket);
     client_send_lock(socket);
     uint32_t limit_bytes =
         client_stream_send_limit(client_option_value(socket, RS_OPT_SNDBUF), desc->send.size_bytes);
-    stream_writer_init(&socket->out, send_base, desc->send.size_bytes, limit_bytes, 0);
-    atomic_store_explicit(&socket->send_tail, 0, memory_order_relaxed);
+    stream_writer_init(&socket->out, send_base, desc->send.size_bytes, limit_bytes, at->send_head);
+    socket->out.tail = at->send_tail;
+    atomic_store_explicit(&socket->send_tail, at->send_tail, memory_order_relaxed);
     atomic_store_explicit(&socket->ring_lent, shared, memory_order_relaxed);
     atomic_store_explicit(&socket->send_limit_bytes, limit_bytes, memory_order_relaxed);
     client_send_unlock(socket);
@@ -78,6 +82,12 @@ enum rs_status client_stream_start(struct client_socket *socket, const struct rs
     atomic_store_explicit(&socket->phase, CLIENT_STREAM_ACTIVE, memory_order_release);
     client_watch_changed(socket);
     return RS_OK;
+}
+
+enum rs_status client_stream_start(struct client_socket *socket, const struct rs_socket_desc *desc,
+                                   uint32_t urgent_base)
+{
+    return client_stream_resume(socket, desc, &(struct rs_unshared){.urgent_seq = urgent_base});
 }
 
 /* Away from the rings of an attempt that failed: who is inside leaves, and their positions are

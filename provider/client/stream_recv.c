@@ -396,7 +396,7 @@ enum rs_status client_stream_recv(struct client_socket *socket, const struct cli
 /* ---- what waits -------------------------------------------------------------------------------
  */
 
-enum rs_status client_stream_readable(struct client_socket *socket, uint32_t *bytes)
+static enum rs_status readable_once(struct client_socket *socket, uint32_t *bytes)
 {
     struct stream_recv call = {.socket = socket};
     *bytes = 0;
@@ -415,11 +415,21 @@ enum rs_status client_stream_readable(struct client_socket *socket, uint32_t *by
     if (call.tell) {
         recv_tell(&call);
     }
-    bool at_mark;
-    return status == RS_IN_PROGRESS ? client_share_look(socket, bytes, &at_mark) : status;
+    return status;
 }
 
-enum rs_status client_at_mark(struct client_socket *socket, bool *at_mark)
+enum rs_status client_stream_readable(struct client_socket *socket, uint32_t *bytes)
+{
+    bool at_mark;
+    enum rs_status status = readable_once(socket, bytes);
+    while (status == RS_IN_PROGRESS) { /* shared, or no more */
+        status = client_share_look(socket, bytes, &at_mark);
+        status = status == RS_IN_PROGRESS ? readable_once(socket, bytes) : status;
+    }
+    return status;
+}
+
+static enum rs_status at_mark_once(struct client_socket *socket, bool *at_mark)
 {
     *at_mark = true;
     client_recv_lock(socket);
@@ -429,6 +439,16 @@ enum rs_status client_at_mark(struct client_socket *socket, bool *at_mark)
         *at_mark = !socket->in.marked || socket->in.ring.head == socket->in.mark_pos - 1;
     }
     client_recv_unlock(socket);
+    return status;
+}
+
+enum rs_status client_at_mark(struct client_socket *socket, bool *at_mark)
+{
     uint32_t bytes;
-    return status == RS_IN_PROGRESS ? client_share_look(socket, &bytes, at_mark) : status;
+    enum rs_status status = at_mark_once(socket, at_mark);
+    while (status == RS_IN_PROGRESS) {
+        status = client_share_look(socket, &bytes, at_mark);
+        status = status == RS_IN_PROGRESS ? at_mark_once(socket, at_mark) : status;
+    }
+    return status;
 }

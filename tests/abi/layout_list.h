@@ -126,6 +126,11 @@
     FIELD(rs_share_data, flags)                         \
     FIELD(rs_share_data, level)                         \
     FIELD(rs_share_data, unread_bytes)                  \
+    STRUCT(rs_unshared)                                 \
+    FIELD(rs_unshared, recv_head)                       \
+    FIELD(rs_unshared, send_tail)                       \
+    FIELD(rs_unshared, send_head)                       \
+    FIELD(rs_unshared, urgent_seq)                      \
     STRUCT(rs_op_share_set)                             \
     FIELD(rs_op_share_set, name)                        \
     FIELD(rs_op_share_set, value)                       \
@@ -354,6 +359,7 @@
     CONSTANT(RS_OP_SHARE_RECV)                          \
     CONSTANT(RS_OP_SHARE_SET)                           \
     CONSTANT(RS_OP_SHARE_VALUES)                        \
+    CONSTANT(RS_OP_UNSHARE)                             \
     CONSTANT(RS_SHARE_BYTE_KEPT)                        \
     CONSTANT(RS_SHARE_PEEK)                             \
     CONSTANT(RS_SHARE_URGENT)                           \

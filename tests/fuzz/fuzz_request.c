@@ -318,7 +318,7 @@ static void step_slot(struct attack *attack, struct input *in)
     if (request.op == RS_OP_NOP && (wrong & 4) != 0) { /* what four bits have no room for */
         request.op = RS_OP_TX_STAMP;
     } else if (request.op == RS_OP_NOP && (wrong & 8) != 0) {
-        request.op = (uint8_t)(RS_OP_SHARE + (wrong >> 4) % 6);
+        request.op = (uint8_t)(RS_OP_SHARE + (wrong >> 4) % 7);
     }
     const struct session_socket *record = socket_of(session, which);
     if (record != NULL) {

@@ -378,6 +378,62 @@ static void test_last_one_aborts(void **state)
     assert_int_equal(stream_recv_byte(ends[1], &got), RS_CONN_RESET);
 }
 
+/* ---- the last one is fast again ---- */
+
+/* Bytes are under way both ways when it changes; no request is made from then on. */
+static void test_fast_again(void **state)
+{
+    uint8_t data[50000], back[50000];
+    size_t got;
+    (void)state;
+    stream_fill(data, 0, sizeof(data));
+    stream_send_all(ends[0], data, 1000);
+    twin = duplicate(ends[0], other_client);
+    stream_send_all(twin, data + 1000, 29000);
+    stream_send_all(ends[1], data, 30000);
+    stream_set(ends[0], RS_OPT_NODELAY, 1);
+    ok(client_socket_close(ends[0]));
+    ok(stream_recv_flags(twin, back, 10000, CLIENT_MSG_WAITALL, &got));
+    stream_check(back, 0, got);
+    assert_false(client_is_shared(twin));
+    stream_send_all(twin, data + 30000, 20000);
+    stream_send_all(ends[1], data + 30000, 20000);
+    ok(stream_recv_flags(twin, back, 40000, CLIENT_MSG_WAITALL, &got));
+    stream_check(back, 10000, got);
+    ok(stream_recv_flags(ends[1], back, sizeof(back), CLIENT_MSG_WAITALL, &got));
+    assert_int_equal(got, sizeof(back));
+    stream_check(back, 0, got);
+    uint32_t nodelay;
+    ok(client_get_option(twin, RS_OPT_NODELAY, &nodelay));
+    assert_int_equal(nodelay, 1);
+    ok(client_socket_close(twin));
+    ok(stream_recv_byte(ends[1], &got));
+    assert_int_equal(got, 0);
+}
+
+/* Over and over, each time by another program, with a receive that waits across it. */
+static void test_to_and_fro(void **state)
+{
+    struct client_socket *socket = ends[0];
+    (void)state;
+    for (uint32_t i = 0; i < 20; i++) {
+        struct waiter waiter;
+        struct client_socket *next = duplicate(socket, i % 2 == 0 ? other_client : stream_client);
+        waiter_start(&waiter, next);
+        ok(client_socket_close(socket));
+        socket = next;
+        stream_send_all(socket, "turn", 4);
+        stream_expect(ends[1], "turn");
+        assert_false(client_is_shared(socket));
+        stream_send_all(ends[1], "back", 4);
+        os_thread_join(&waiter.thread);
+        ok(waiter.status);
+        if (waiter.got < 4) {
+            stream_expect(socket, "back" + waiter.got);
+        }
+    }
+}
+
 /* ---- options, modes, events ---- */
 
 static void expect_option(struct client_socket *socket, uint32_t option, uint32_t expected)
@@ -569,6 +625,8 @@ int main(void)
                                        TEST(test_reset_is_for_all),
                                        TEST(test_over_before),
                                        TEST(test_last_one_aborts),
+                                       TEST(test_fast_again),
+                                       TEST(test_to_and_fro),
                                        TEST(test_options),
                                        TEST(test_mode_is_shared),
                                        TEST(test_events_are_the_last_takers),

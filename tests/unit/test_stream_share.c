@@ -258,6 +258,68 @@ static void test_last_one_closes(void **state)
     rig_peer_close(peer);
 }
 
+/* ---- the last one returns ---- */
+
+/* UNSHARE; on RS_OK its rings are mapped anew and go on where the answer says. */
+static enum rs_status unshare(struct rig_socket *socket)
+{
+    struct rs_unshared at;
+    enum rs_status status =
+        rig_request_reply(socket->program, socket, RS_OP_UNSHARE, NULL, 0, &at, sizeof(at));
+    if (status == RS_OK) {
+        rig_map(socket);
+        socket->send.tail = at.send_tail;
+        socket->send.head_cached = at.send_head;
+        socket->recv.head = socket->recv.tail_cached = at.recv_head;
+    }
+    return status;
+}
+
+static void test_last_one_returns(void **state)
+{
+    uint8_t data[4000];
+    (void)state;
+    share();
+    assert_int_equal(unshare(&twin), RS_INVALID); /* there are two */
+    fill(data, 0, sizeof(data));
+    assert_int_equal(rig_peer_write(peer, data, 1000), 1000);
+    expect(&owner, 0, 300);
+    rig_turns(20);
+    rig_wire_down(true);
+    assert_int_equal(rig_share_send(&owner, data, 2000), 2000);
+    rig_turns(20);
+    assert_int_equal(rig_close(&owner, false, 0), RS_OK);
+    assert_int_equal(unshare(&twin), RS_OK);
+    assert_int_equal(rig_write(&twin, data + 2000, 1500), 1500);
+    rig_turns(20);
+    rig_wire_down(false);
+    expect(NULL, 0, 3500);
+    assert_int_equal(rig_read(&twin, data, 1000), 700);
+    check(data, 300, 700);
+    fill(data, 1000, 900);
+    assert_int_equal(rig_peer_write(peer, data, 900), 900);
+    for (uint32_t got = 0; got < 900; rig_turn()) {
+        uint32_t part = rig_read(&twin, data, 900);
+        check(data, 1000 + got, part);
+        got += part;
+    }
+    /* And once more around, by its new rings. */
+    owner = twin;
+    struct rs_share_token token;
+    assert_int_equal(rig_share(&owner, &token), RS_OK);
+    assert_int_equal(unshare(&owner), RS_INVALID); /* one is granted */
+    assert_int_equal(rig_share_open(&programs[0], &token, &twin), RS_OK);
+    fill(data, 3500, 100);
+    assert_int_equal(rig_share_send(&twin, data, 100), 100);
+    expect(NULL, 3500, 100);
+    rig_die(&programs[1]);
+    rig_turns(50);
+    assert_int_equal(unshare(&twin), RS_OK);
+    fill(data, 3600, 100);
+    assert_int_equal(rig_write(&twin, data, 100), 100);
+    expect(NULL, 3600, 100);
+}
+
 /* ---- tokens ---- */
 
 static void test_expires(void **state)
@@ -333,17 +395,11 @@ static void test_refused(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
-    const struct CMUnitTest tests[] = {TEST(test_lost_before),
-                                       TEST(test_unread_before),
-                                       TEST(test_window),
-                                       TEST(test_poisoned_one),
-                                       TEST(test_share_with_a_wrong_head),
-                                       TEST(test_words_of_before),
-                                       TEST(test_owner_dies),
-                                       TEST(test_last_one_closes),
-                                       TEST(test_expires),
-                                       TEST(test_granted_by_a_dead_one),
-                                       TEST(test_how_many),
-                                       TEST(test_refused)};
+    const struct CMUnitTest tests[] = {
+        TEST(test_lost_before),  TEST(test_unread_before),           TEST(test_window),
+        TEST(test_poisoned_one), TEST(test_share_with_a_wrong_head), TEST(test_words_of_before),
+        TEST(test_owner_dies),   TEST(test_last_one_closes),         TEST(test_last_one_returns),
+        TEST(test_expires),      TEST(test_granted_by_a_dead_one),   TEST(test_how_many),
+        TEST(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
