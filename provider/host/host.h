@@ -56,6 +56,9 @@ int host_handle_context(SOCKET s, DWORD_PTR *context); /* 0 or WSAENOTSOCK */
 /* The completion port of a socket, as CreateIoCompletionPort would attach it. 0 or the error: a
  * handle has one port for life (WSAEINVAL). */
 int host_handle_set_port(SOCKET s, HANDLE port, ULONG_PTR key);
+/* What CreateIoCompletionPort is to a program: for a socket of ours the above, for any other handle
+ * the system's (host_winsock). NULL with the last error. */
+HANDLE WINAPI host_completion_port(HANDLE file, HANDLE existing, ULONG_PTR key, DWORD threads);
 bool host_handle_port(SOCKET s, HANDLE *port, ULONG_PTR *key);
 unsigned host_handle_count(void); /* open ones: tests look for leaks */
 

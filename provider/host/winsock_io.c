@@ -3,19 +3,45 @@
  */
 #include "provider/host/winsock_internal.h"
 
-/* The thread that a completion routine belongs to, for calls that name one. */
+/* ---- the thread that a completion routine belongs to ---- */
+
+/* A provider keeps the identifier until the routine is queued, so it is good as long as its thread
+ * is, and closed with it. */
+static DWORD io_slot = FLS_OUT_OF_INDEXES;
+static INIT_ONCE io_once = INIT_ONCE_STATIC_INIT;
+
+static void CALLBACK io_thread_end(void *value)
+{
+    WSATHREADID thread = {.ThreadHandle = value};
+    int error = 0;
+    (void)WPUCloseThread(&thread, &error);
+}
+
+static BOOL CALLBACK io_make_slot(PINIT_ONCE once, void *parameter, void **context)
+{
+    (void)once, (void)parameter, (void)context;
+    io_slot = FlsAlloc(io_thread_end);
+    return io_slot != FLS_OUT_OF_INDEXES;
+}
+
+/* NULL: without a routine, or when the provider may ask the system itself. */
 static LPWSATHREADID io_thread(WSATHREADID *storage, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine)
 {
     int error = 0;
-    return routine != NULL && WPUOpenCurrentThread(storage, &error) == 0 ? storage : NULL;
-}
-
-static void io_thread_done(LPWSATHREADID thread)
-{
-    int error = 0;
-    if (thread != NULL) {
-        (void)WPUCloseThread(thread, &error);
+    if (routine == NULL || !InitOnceExecuteOnce(&io_once, io_make_slot, NULL, NULL)) {
+        return NULL;
     }
+    *storage = (WSATHREADID){.ThreadHandle = FlsGetValue(io_slot)};
+    if (storage->ThreadHandle == NULL) {
+        if (WPUOpenCurrentThread(storage, &error) != 0) {
+            return NULL;
+        }
+        if (!FlsSetValue(io_slot, storage->ThreadHandle)) {
+            (void)WPUCloseThread(storage, &error);
+            return NULL;
+        }
+    }
+    return storage;
 }
 
 /* ---- send ---- */
@@ -32,7 +58,6 @@ int WSAAPI WSASend(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD sent,
     LPWSATHREADID thread = io_thread(&storage, routine);
     int result = table->lpWSPSend(s, buffers, buffer_count, sent, flags, overlapped, routine,
                                   thread, &error);
-    io_thread_done(thread);
     return winsock_result(result, &error);
 }
 
@@ -49,7 +74,6 @@ int WSAAPI WSASendTo(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD sen
     LPWSATHREADID thread = io_thread(&storage, routine);
     int result = table->lpWSPSendTo(s, buffers, buffer_count, sent, flags, to, to_bytes, overlapped,
                                     routine, thread, &error);
-    io_thread_done(thread);
     return winsock_result(result, &error);
 }
 
@@ -92,7 +116,6 @@ int WSAAPI WSARecv(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD recei
     LPWSATHREADID thread = io_thread(&storage, routine);
     int result = table->lpWSPRecv(s, buffers, buffer_count, received, flags, overlapped, routine,
                                   thread, &error);
-    io_thread_done(thread);
     return winsock_result(result, &error);
 }
 
@@ -109,7 +132,6 @@ int WSAAPI WSARecvFrom(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD r
     LPWSATHREADID thread = io_thread(&storage, routine);
     int result = table->lpWSPRecvFrom(s, buffers, buffer_count, received, flags, from, from_bytes,
                                       overlapped, routine, thread, &error);
-    io_thread_done(thread);
     return winsock_result(result, &error);
 }
 
@@ -137,6 +159,42 @@ int WSAAPI recvfrom(SOCKET s, char *data, int length_bytes, int flags, struct so
                               : table->lpWSPRecvFrom(s, &buffer, 1, &received, &flag_word, from,
                                                      from_bytes, NULL, NULL, NULL, &error);
     return result == SOCKET_ERROR ? winsock_fail(error) : (int)received;
+}
+
+WINBOOL WSAAPI WSAGetOverlappedResult(SOCKET s, LPWSAOVERLAPPED overlapped, LPDWORD transferred,
+                                      WINBOOL wait, LPDWORD flags)
+{
+    const WSPPROC_TABLE *table = winsock_table();
+    int error = 0;
+    if (table == NULL) {
+        return FALSE;
+    }
+    if (!table->lpWSPGetOverlappedResult(s, overlapped, transferred, wait, flags, &error)) {
+        SetLastError((DWORD)error);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+HANDLE WINAPI host_completion_port(HANDLE file, HANDLE existing, ULONG_PTR key, DWORD threads)
+{
+    DWORD_PTR context;
+    if (host_handle_context((SOCKET)file, &context) != 0) {
+        return CreateIoCompletionPort(file, existing, key, threads);
+    }
+    HANDLE port = existing != NULL ? existing
+                                   : CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, threads);
+    if (port == NULL) {
+        return NULL;
+    }
+    if (host_handle_set_port((SOCKET)file, port, key) != 0) {
+        if (existing == NULL) {
+            CloseHandle(port);
+        }
+        SetLastError(ERROR_INVALID_PARAMETER); /* as for any handle that has a port */
+        return NULL;
+    }
+    return port;
 }
 
 /* ---- event objects: the system's, with Winsock's results ---- */

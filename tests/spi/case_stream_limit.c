@@ -101,6 +101,7 @@ CASE(WSPListen, backlog_gone,
     OK(TABLE->lpWSPListen(listener, 1, &spi_error));
     OK(spi_connect_to(s, &at));
     stream_abort(s);
+    stream_behind_close(listener);
     assert_true(stream_accept_if(listener, NULL, 0) == INVALID_SOCKET);
     assert_int_equal(spi_error, WSAECONNRESET);
     OK(spi_connect_to(stream_new(), &at));

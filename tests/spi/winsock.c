@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "provider/host/host.h"
+
 #define BAD INVALID_SOCKET
 
 static void refused(int result)
@@ -52,6 +54,51 @@ static void test_data(void **state)
     refused(sendto(BAD, data, sizeof(data), 0, name, bytes));
     refused(recv(BAD, data, sizeof(data), 0));
     refused(recvfrom(BAD, data, sizeof(data), 0, name, &bytes));
+}
+
+static void CALLBACK never(DWORD code, DWORD bytes, LPWSAOVERLAPPED overlapped, DWORD flags)
+{
+    (void)code, (void)bytes, (void)overlapped, (void)flags;
+    fail_msg("called for a call that was refused");
+}
+
+static void test_overlapped(void **state)
+{
+    (void)state;
+    WSAOVERLAPPED overlapped = {0};
+    char data[4] = {0};
+    DWORD bytes = 0, flags = 0;
+    WSABUF buffer = {.len = sizeof(data), .buf = data};
+    refused(WSARecv(BAD, &buffer, 1, NULL, &flags, &overlapped, never));
+    refused(WSASend(BAD, &buffer, 1, NULL, 0, &overlapped, never));
+    assert_int_equal(SleepEx(0, TRUE), 0);
+    assert_false(WSAGetOverlappedResult(BAD, &overlapped, &bytes, FALSE, &flags));
+    assert_int_equal(WSAGetLastError(), WSAENOTSOCK);
+    WSASetLastError(0);
+}
+
+/* A handle that is no socket is the system's business; a port for a socket is kept by the host. */
+static void test_port(void **state)
+{
+    (void)state;
+    HANDLE file = CreateFileW(L"NUL", GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE, NULL,
+                              OPEN_EXISTING, FILE_FLAG_OVERLAPPED, NULL);
+    HANDLE port = host_completion_port(INVALID_HANDLE_VALUE, NULL, 0, 0);
+    int error = 0;
+    assert_non_null(port);
+    assert_ptr_equal(host_completion_port(file, port, 1, 0), port);
+    SOCKET s = host_handle_create(HOST_CATALOG_ID, 1, &error);
+    ULONG_PTR key = 0;
+    HANDLE found = NULL;
+    assert_false(host_handle_port(s, &found, &key));
+    assert_ptr_equal(host_completion_port((HANDLE)s, port, 5, 0), port);
+    assert_true(host_handle_port(s, &found, &key));
+    assert_ptr_equal(found, port);
+    assert_int_equal(key, 5);
+    assert_null(host_completion_port((HANDLE)s, port, 6, 0)); /* one for life */
+    assert_int_equal(host_handle_close(s), 0);
+    CloseHandle(port);
+    CloseHandle(file);
 }
 
 static void test_rest(void **state)
@@ -194,9 +241,10 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),     cmocka_unit_test(test_data),
-        cmocka_unit_test(test_rest),      cmocka_unit_test(test_mswsock),
-        cmocka_unit_test(test_ip6),       cmocka_unit_test(test_getaddrinfo_ip6),
-        cmocka_unit_test(test_texts_ip6), cmocka_unit_test(test_window)};
+        cmocka_unit_test(test_names),      cmocka_unit_test(test_data),
+        cmocka_unit_test(test_overlapped), cmocka_unit_test(test_port),
+        cmocka_unit_test(test_rest),       cmocka_unit_test(test_mswsock),
+        cmocka_unit_test(test_ip6),        cmocka_unit_test(test_getaddrinfo_ip6),
+        cmocka_unit_test(test_texts_ip6),  cmocka_unit_test(test_window)};
     return cmocka_run_group_tests(tests, start, stop);
 }
