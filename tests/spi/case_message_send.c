@@ -260,7 +260,9 @@ CASE(WSASendMsg, msg_send_bad_control,
         INT *value = (INT *)WSA_CMSG_DATA(header);
         *value = i == 5 ? 256 : i == 6 ? -1 : i == 7 ? 0 : 1;
         header->cmsg_len = i == 8 ? 0 : i == 9 ? WSA_CMSG_LEN(5) + 8 : header->cmsg_len;
-        out.msg.Control.len -= i == 10 ? 8 : 0; /* it ends inside the object */
+        if (i == 10) { /* it ends inside the object */
+            out.msg.Control.len = sizeof(*header);
+        }
         FAILS(WSAEINVAL, message_send(spi_udp(), &out));
     }
     nothing_arrives(s);
