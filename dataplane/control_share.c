@@ -53,8 +53,18 @@ static enum rs_status house_open(struct control *control)
     return RS_OK;
 }
 
+static void tokens_forget(struct control *control)
+{
+    while (control->tokens != NULL) {
+        struct control_token_entry *entry = control->tokens;
+        control->tokens = entry->next;
+        free(entry);
+    }
+}
+
 void control_house_end(struct control *control)
 {
+    tokens_forget(control); /* they keep nothing alive any more */
     if (control->house != NULL) {
         control_session_end(control, control->house);
     }
@@ -67,11 +77,7 @@ bool control_house_ended(const struct control *control)
 
 void control_house_drop(struct control *control)
 {
-    while (control->tokens != NULL) {
-        struct control_token_entry *entry = control->tokens;
-        control->tokens = entry->next;
-        free(entry);
-    }
+    tokens_forget(control);
     if (control->house != NULL) {
         control_sockets_drop(control, control->house);
         session_destroy(control->house);
