@@ -345,6 +345,25 @@ static enum rs_status stream_option_limit(struct queue *queue, struct dp_socket 
     return RS_OK;
 }
 
+/* Of those, what the handshake agrees on. */
+static enum rs_status stream_option_syn(struct tcp_settings *settings,
+                                        const struct rs_op_option *op, bool fresh)
+{
+    switch (op->option) {
+    case RS_OPT_TIMESTAMPS:
+        settings->no_timestamps = op->value == 0;
+        return fresh && op->value <= 1 ? RS_OK : RS_INVALID;
+    case RS_OPT_SYN_RTO_MS:
+        settings->syn_rto_ms = (uint16_t)op->value;
+        return fresh && op->value <= UINT16_MAX ? RS_OK : RS_INVALID;
+    case RS_OPT_SYN_SENDS:
+        settings->syn_sends = (uint8_t)op->value;
+        return fresh && op->value <= UINT8_MAX ? RS_OK : RS_INVALID;
+    default:
+        return RS_BAD_OPTION;
+    }
+}
+
 /* What is a field of the settings. */
 static enum rs_status stream_option_setting(struct dp_stream *stream, const struct rs_op_option *op)
 {
@@ -352,11 +371,14 @@ static enum rs_status stream_option_setting(struct dp_stream *stream, const stru
     bool fresh = stream->conn == NULL && stream->phase == STREAM_IDLE;
     switch (op->option) {
     case RS_OPT_NODELAY:
-        return stream_option_flag(&settings->nodelay, op->value, true);
+        settings->nodelay = op->value != 0;
+        return op->value <= 1 ? RS_OK : RS_INVALID;
     case RS_OPT_KEEPALIVE:
-        return stream_option_flag(&settings->keepalive, op->value, true);
+        settings->keepalive = op->value != 0;
+        return op->value <= 1 ? RS_OK : RS_INVALID;
     case RS_OPT_ACK_IMMEDIATE:
-        return stream_option_flag(&settings->ack_immediate, op->value, true);
+        settings->ack_immediate = op->value != 0;
+        return op->value <= 1 ? RS_OK : RS_INVALID;
     case RS_OPT_KEEP_IDLE_MS:
         settings->keep_idle_ms = op->value;
         return RS_OK;
@@ -364,8 +386,8 @@ static enum rs_status stream_option_setting(struct dp_stream *stream, const stru
         settings->keep_interval_ms = op->value;
         return RS_OK;
     case RS_OPT_KEEP_COUNT:
-        settings->keep_count = op->value;
-        return RS_OK;
+        settings->keep_count = (uint8_t)op->value;
+        return op->value <= UINT8_MAX ? RS_OK : RS_INVALID;
     case RS_OPT_USER_TIMEOUT_MS:
         settings->user_timeout_ms = op->value;
         return RS_OK;
@@ -382,7 +404,7 @@ static enum rs_status stream_option_setting(struct dp_stream *stream, const stru
         settings->congestion = (uint8_t)op->value;
         return fresh && op->value < TCP_CONGESTION_COUNT ? RS_OK : RS_INVALID;
     default:
-        return RS_BAD_OPTION;
+        return stream_option_syn(settings, op, fresh);
     }
 }
 

@@ -12,6 +12,7 @@
 #ifndef RINGSOCK_DATAPLANE_TCP_H
 #define RINGSOCK_DATAPLANE_TCP_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -89,18 +90,24 @@ struct tcp_config tcp_config_default(uint32_t connections);
 
 /* A socket's options. All zero: the queue's and the protocol's defaults. */
 struct tcp_settings {
-    bool nodelay;              /* no Nagle (RFC 9293 3.7.4) */
-    bool ack_immediate;        /* as tcp_config, for this socket */
-    bool keepalive;            /* RFC 9293 3.8.4 */
-    uint8_t congestion;        /* enum tcp_congestion_kind; taken at connect and listen only */
-    uint8_t ttl, tos;          /* 0: 128 and 0; the two low bits of tos are ECN's, ignored */
-    uint16_t mss_max;          /* 0: by the MTU */
+    bool nodelay : 1;       /* no Nagle (RFC 9293 3.7.4) */
+    bool ack_immediate : 1; /* as tcp_config, for this socket */
+    bool keepalive : 1;     /* RFC 9293 3.8.4 */
+    bool
+        no_timestamps : 1; /* none of RFC 7323's, scaling stays; taken at connect and listen only */
+    uint8_t congestion;    /* enum tcp_congestion_kind; taken at connect and listen only */
+    uint8_t ttl, tos;      /* 0: 128 and 0; the two low bits of tos are ECN's, ignored */
+    uint16_t mss_max;      /* 0: by the MTU */
+    uint8_t keep_count;    /* 0: 10, as Windows */
+    /* of the handshake */
+    uint8_t syn_sends;         /* SYNs, or SYN-ACKs, in all; 0: the queue's syn_tries and one */
+    uint16_t syn_rto_ms;       /* until one is sent again, before the backoff; 0: the queue's */
     uint32_t keep_idle_ms;     /* 0: 2 hours */
     uint32_t keep_interval_ms; /* 0: 1 s, as Windows */
-    uint32_t keep_count;       /* 0: 10, as Windows */
     uint32_t
         user_timeout_ms; /* RFC 5482: longest time data may wait for an ACK; 0: by data_tries */
 };
+static_assert(sizeof(struct tcp_settings) == 24, "lies in a hot line of tcp_conn");
 
 /*
  * Where a connection's bytes and words lie: session memory, borrowed until TCP_EVENT_GONE. Ring

@@ -101,7 +101,8 @@ enum rs_status tcp_connect(struct stack *stack, const struct tcp_connect_args *a
     tcp_conn_set_rings(conn, args->rings);
     tcp_conn_start(stack, conn, iss);
     conn->recv_wscale = tcp_wscale_for(conn->recv.size_bytes);
-    conn->features |= TCP_FEATURE_TIMESTAMPS | TCP_FEATURE_SACK | TCP_FEATURE_WSCALE;
+    conn->features |= TCP_FEATURE_SACK | TCP_FEATURE_WSCALE;
+    conn->features |= conn->settings.no_timestamps ? 0u : TCP_FEATURE_TIMESTAMPS;
     conn->features |= stack->tcp.config.ecn == TCP_ECN_ON ? TCP_FEATURE_ECN : 0u;
     tcp_flow_insert(stack, &conn->flow);
     tcp_set_state(stack, conn, TCP_SYN_SENT);

@@ -585,6 +585,10 @@ void tcp_timer_clear(struct tcp_conn *conn, enum tcp_timer timer);
 void tcp_wheel_set(struct stack *stack, struct wheel_timer *timer, enum tcp_timer_kind kind,
                    uint64_t due_ns);
 void tcp_timers(struct stack *stack); /* runs what is due */
+/* How often a SYN or SYN-ACK is sent again, and when for the first time: the socket's, else the
+ * queue's. */
+uint32_t tcp_syn_tries(const struct stack *stack, const struct tcp_settings *settings);
+uint64_t tcp_syn_rto_ns(const struct stack *stack, const struct tcp_settings *settings);
 /* After an ACK or a send: timeout, probe, persist or nothing. */
 void tcp_rearm_retransmit(struct stack *stack, struct tcp_conn *conn);
 /* Something came from the peer: keep-alive starts again. */

@@ -137,7 +137,8 @@ static void tcp_listen_agree(const struct stack *stack, const struct tcp_segment
     if ((options->present & TCP_OPTION_MSS) != 0 && options->mss != 0) { /* as Linux */
         request->mss_peer = options->mss > TCP_MSS_MIN ? options->mss : TCP_MSS_MIN;
     }
-    request->timestamps = (options->present & TCP_OPTION_TIMESTAMPS) != 0;
+    request->timestamps = (options->present & TCP_OPTION_TIMESTAMPS) != 0 &&
+                          !request->listener->settings.no_timestamps;
     request->ts_recent = request->timestamps ? options->tsval : 0;
     request->sack = (options->present & TCP_OPTION_SACK_OK) != 0;
     request->wscale = (options->present & TCP_OPTION_WSCALE) != 0;
@@ -226,7 +227,8 @@ static enum counter_id tcp_listen_ack(struct stack *stack, struct tcp_listener *
         tcp_refuse(stack, segment);
         return COUNTER_tcp_cookie_bad;
     }
-    if ((segment->options.present & TCP_OPTION_TIMESTAMPS) != 0) {
+    if ((segment->options.present & TCP_OPTION_TIMESTAMPS) != 0 &&
+        !listener->settings.no_timestamps) {
         request.timestamps = true;
         request.ts_recent = segment->options.tsval;
         tcp_cookie_ts_decode(segment->options.tsecr, &request.send_wscale, &request.sack,

@@ -495,6 +495,12 @@ void tcp_loss_resend_too_large(struct stack *stack, struct tcp_conn *conn)
     tcp_ready(stack, conn);
 }
 
+uint64_t tcp_syn_rto_ns(const struct stack *stack, const struct tcp_settings *settings)
+{
+    return settings->syn_rto_ms != 0 ? settings->syn_rto_ms * STACK_NS_PER_MS
+                                     : stack->tcp.config.rto_initial_ns;
+}
+
 void tcp_loss_init(struct stack *stack, struct tcp_conn *conn)
 {
     struct tcp_loss *loss = &conn->loss;
@@ -512,7 +518,8 @@ void tcp_loss_init(struct stack *stack, struct tcp_conn *conn)
                              .rack_fack = conn->snd_una,
                              .usage_end = conn->snd_una,
                              .rto_max_ns = config->rto_max_ns,
-                             .rto_ns = loss->srtt_ns != 0 ? loss->rto_ns : config->rto_initial_ns,
+                             .rto_ns = loss->srtt_ns != 0 ? loss->rto_ns
+                                                          : tcp_syn_rto_ns(stack, &conn->settings),
                              .srtt_ns = loss->srtt_ns,
                              .rttvar_ns = loss->rttvar_ns,
                              .rtt_min_ns = loss->rtt_min_ns,

@@ -102,7 +102,7 @@ static void tcp_request_arm(struct stack *stack, struct tcp_request *request)
 {
     const struct tcp_config *config = &stack->tcp.config;
     uint32_t backoff = tcp_min_u32(request->tries, TCP_REQUEST_BACKOFF_MAX);
-    uint64_t rto_ns = config->rto_initial_ns << backoff;
+    uint64_t rto_ns = tcp_syn_rto_ns(stack, &request->listener->settings) << backoff;
     rto_ns = rto_ns < config->rto_max_ns ? rto_ns : config->rto_max_ns;
     tcp_wheel_set(stack, &request->timer, TCP_WHEEL_REQUEST, stack->now_ns + rto_ns);
 }
@@ -173,7 +173,7 @@ static void tcp_request_end(struct stack *stack, struct tcp_request *request)
 
 void tcp_request_timer(struct stack *stack, struct tcp_request *request)
 {
-    if (request->tries >= stack->tcp.config.syn_tries) {
+    if (request->tries >= tcp_syn_tries(stack, &request->listener->settings)) {
         STACK_COUNT(stack, tcp_requests_timed_out);
         tcp_request_drop(stack, request);
         return;

@@ -138,9 +138,15 @@ static bool tcp_gave_up(const struct stack *stack, const struct tcp_conn *conn, 
                                                : tries >= config->data_tries;
 }
 
+uint32_t tcp_syn_tries(const struct stack *stack, const struct tcp_settings *settings)
+{
+    return settings->syn_sends != 0 ? settings->syn_sends - 1u : stack->tcp.config.syn_tries;
+}
+
 static void tcp_syn_timeout(struct stack *stack, struct tcp_conn *conn)
 {
-    if (conn->loss.backoff >= stack->tcp.config.syn_tries || tcp_user_timeout(stack, conn)) {
+    if (conn->loss.backoff >= tcp_syn_tries(stack, &conn->settings) ||
+        tcp_user_timeout(stack, conn)) {
         tcp_fail(stack, conn, RS_TIMED_OUT);
         return;
     }

@@ -394,6 +394,9 @@ enum rs_option {
     RS_OPT_MSS_MAX,          /* before CONNECT or LISTEN; 0: by the MTU */
     RS_OPT_CONGESTION,       /* before CONNECT or LISTEN: 0 the queue's, 1 CUBIC, 2 none */
     RS_OPT_ACK_IMMEDIATE,    /* 0 or 1 */
+    RS_OPT_TIMESTAMPS,       /* 0 or 1, before CONNECT or LISTEN: RFC 7323's */
+    RS_OPT_SYN_RTO_MS,       /* before CONNECT or LISTEN: the first time-out, 16 bits; 0: 1 s */
+    RS_OPT_SYN_SENDS,        /* before CONNECT or LISTEN: SYNs sent in all; 0: the queue's */
     /* of datagram sockets again */
     RS_OPT_RECV_CONTROL,  /* RS_CONTROL_*: what records shall say beside the usual */
     RS_OPT_TX_STAMPS,     /* transmit timestamps kept until they are asked for, 0..RS_TX_STAMPS_MAX;

@@ -43,6 +43,9 @@ static const struct option_rule option_rules[RS_OPT_COUNT] = {
     [RS_OPT_RECV_CONTROL] = {0, RS_CONTROL_ALL, 0, OPTION_DGRAM},
     [RS_OPT_TX_STAMPS] = {0, RS_TX_STAMPS_MAX, 0, OPTION_DGRAM},
     [RS_OPT_DONT_FRAGMENT] = {0, 1, 0, OPTION_DGRAM},
+    [RS_OPT_TIMESTAMPS] = {0, 1, 1, OPTION_STREAM},
+    [RS_OPT_SYN_RTO_MS] = {0, UINT16_MAX, 0, OPTION_STREAM},
+    [RS_OPT_SYN_SENDS] = {0, UINT8_MAX, 0, OPTION_STREAM},
 };
 static_assert(RS_OPT_COUNT <= 32, "client_socket.options_set has a bit for each");
 

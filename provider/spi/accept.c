@@ -168,12 +168,7 @@ static int accept_publish(struct spi_socket *listener, struct client_socket *cor
     atomic_store_explicit(&socket->v6_only,
                           atomic_load_explicit(&listener->v6_only, memory_order_relaxed),
                           memory_order_relaxed);
-    atomic_store_explicit(&socket->hints,
-                          atomic_load_explicit(&listener->hints, memory_order_relaxed),
-                          memory_order_relaxed);
-    atomic_store_explicit(&socket->linger_s,
-                          atomic_load_explicit(&listener->linger_s, memory_order_relaxed),
-                          memory_order_relaxed);
+    spi_options_inherit(socket, listener);
     spi_session_hold(listener->session);
     socket->session = listener->session;
     client_socket_ref(core); /* the record's, until its last put */

@@ -6,17 +6,6 @@
 
 #include "provider/spi/extension.h"
 
-/* What the core does not know of the listener's properties. */
-static void context_inherit(struct spi_socket *socket, const struct spi_socket *listener)
-{
-    atomic_store_explicit(&socket->hints,
-                          atomic_load_explicit(&listener->hints, memory_order_relaxed),
-                          memory_order_relaxed);
-    atomic_store_explicit(&socket->linger_s,
-                          atomic_load_explicit(&listener->linger_s, memory_order_relaxed),
-                          memory_order_relaxed);
-}
-
 /* The option's value is the listening socket. */
 static int context_accept(struct spi_socket *socket, const char *value, int value_bytes)
 {
@@ -34,7 +23,7 @@ static int context_accept(struct spi_socket *socket, const char *value, int valu
         code = spi_wsa_error(client_inherit(socket->core, listener->core));
     }
     if (code == 0) {
-        context_inherit(socket, listener);
+        spi_options_inherit(socket, listener);
         atomic_store_explicit(&socket->context, SPI_CONTEXT_WHOLE, memory_order_relaxed);
     }
     spi_socket_put(listener);

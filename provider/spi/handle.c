@@ -51,6 +51,9 @@ struct spi_socket *spi_socket_new(void)
         atomic_store_explicit(&socket->handle, (uintptr_t)INVALID_SOCKET, memory_order_relaxed);
         atomic_store_explicit(&socket->hints, 0, memory_order_relaxed);
         atomic_store_explicit(&socket->controls, 0, memory_order_relaxed);
+        for (unsigned i = 0; i < SPI_KEPT_COUNT; i++) {
+            atomic_store_explicit(&socket->kept[i], 0, memory_order_relaxed);
+        }
         atomic_store_explicit(&socket->leaf, 0, memory_order_relaxed);
         atomic_store_explicit(&socket->listening, false, memory_order_relaxed);
         atomic_store_explicit(&socket->protection_level, PROTECTION_LEVEL_UNRESTRICTED,

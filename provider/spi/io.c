@@ -79,6 +79,40 @@ static bool send_flags_ok(const struct spi_socket *socket, DWORD flags)
            (flags & (MSG_OOB | MSG_RINGSOCK_WARM)) != (MSG_OOB | MSG_RINGSOCK_WARM);
 }
 
+/* UDP_SEND_MSG_SIZE: datagrams of that size, the last one what is left. Those behind the first wait
+ * for room, which the dataplane makes soon: half a send could be told to nobody. */
+static enum rs_status send_segments(struct client_socket *core, struct spi_vector *vector,
+                                    uint32_t flags, const struct rs_addr *to,
+                                    uint32_t segment_bytes, size_t *sent_bytes)
+{
+    struct client_iov *first = vector->items;
+    const struct client_iov *end = vector->items + vector->count;
+    size_t left_bytes = 0;
+    for (const struct client_iov *item = first; item != end; item++) {
+        left_bytes += item->len_bytes;
+    }
+    enum rs_status status;
+    do {
+        struct client_iov *last = first;
+        size_t bytes = left_bytes < segment_bytes ? left_bytes : segment_bytes;
+        size_t need_bytes = bytes;
+        size_t taken_bytes;
+        for (; last->len_bytes < need_bytes; last++) {
+            need_bytes -= last->len_bytes;
+        }
+        size_t rest_bytes = last->len_bytes - need_bytes;
+        last->len_bytes = need_bytes;
+        status = client_send(core, first, (uint32_t)(last - first) + 1, flags, to, &taken_bytes);
+        *sent_bytes += status == RS_OK ? taken_bytes : 0;
+        last->base = (char *)last->base + need_bytes;
+        last->len_bytes = rest_bytes;
+        first = last;
+        left_bytes -= bytes;
+        flags |= CLIENT_MSG_WAIT;
+    } while (status == RS_OK && left_bytes != 0);
+    return status;
+}
+
 static int send_checked(struct spi_socket *socket, const WSABUF *buffers, DWORD count, LPDWORD sent,
                         DWORD flags, const struct rs_addr *to)
 {
@@ -93,11 +127,13 @@ static int send_checked(struct spi_socket *socket, const WSABUF *buffers, DWORD 
         return code;
     }
     to = to != NULL ? to : spi_leaf(socket, &leaf);
+    uint32_t core_flags = ((flags & MSG_OOB) != 0 ? CLIENT_MSG_OOB : 0u) |
+                          ((flags & MSG_RINGSOCK_WARM) != 0 ? CLIENT_MSG_WARM : 0u);
+    uint32_t segment_bytes = spi_kept(socket, SPI_KEPT_SEND_MSG_SIZE);
     enum rs_status status =
-        client_send(socket->core, vector.items, vector.count,
-                    ((flags & MSG_OOB) != 0 ? CLIENT_MSG_OOB : 0u) |
-                        ((flags & MSG_RINGSOCK_WARM) != 0 ? CLIENT_MSG_WARM : 0u),
-                    to, &sent_bytes);
+        segment_bytes == 0
+            ? client_send(socket->core, vector.items, vector.count, core_flags, to, &sent_bytes)
+            : send_segments(socket->core, &vector, core_flags, to, segment_bytes, &sent_bytes);
     spi_vector_drop(&vector);
     if (status != RS_OK) {
         /* Winsock has one word for "no address given and none connected". */

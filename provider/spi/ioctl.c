@@ -9,7 +9,10 @@
 #include "provider/spi/events.h"
 #include "provider/spi/extension.h"
 #include "provider/spi/message.h"
+#include "provider/spi/option_names.h"
 #include "provider/spi/overlapped.h"
+
+#define IDEAL_BACKLOG_MOST (16u << 20) /* its page's range */
 
 struct ioctl_call {
     struct spi_socket *socket;
@@ -192,6 +195,62 @@ static int ioctl_extension(struct ioctl_call *call, DWORD code)
     return result != 0 ? result : ioctl_out(call, answer, bytes);
 }
 
+/* Accepted, as its page is about a fast path that connections inside one host may or may not have:
+ * here they always have it. */
+static int ioctl_fast_path(const struct ioctl_call *call)
+{
+    DWORD word;
+    return call->out_bytes != 0 ? WSAEINVAL : ioctl_in(call, &word);
+}
+
+/* Its page: WSAEOPNOTSUPP for a datagram socket, WSAEINVAL for a short buffer, WSAENOTCONN. Twice
+ * the congestion window keeps it filled for a round trip; more than the peer's window is in vain.
+ */
+static int ioctl_ideal_backlog(struct ioctl_call *call)
+{
+    struct rs_tcp_info info;
+    if (!call->socket->stream) {
+        return WSAEOPNOTSUPP;
+    }
+    if (call->out_bytes < sizeof(ULONG)) {
+        return WSAEINVAL;
+    }
+    int code = spi_wsa_error(client_tcp_info(call->socket->core, &info));
+    if (code != 0) {
+        return code;
+    }
+    if (info.state != RS_TCP_ESTABLISHED && info.state != RS_TCP_CLOSE_WAIT) {
+        return WSAENOTCONN;
+    }
+    uint64_t ideal_bytes = 2 * (uint64_t)info.cwnd_bytes;
+    if (info.send_window_bytes != 0 && info.send_window_bytes < ideal_bytes) {
+        ideal_bytes = info.send_window_bytes;
+    }
+    ULONG word = ideal_bytes < IDEAL_BACKLOG_MOST ? (ULONG)ideal_bytes : IDEAL_BACKLOG_MOST;
+    return ioctl_out(call, &word, sizeof(word));
+}
+
+/* Before the connection is begun (WSAEINVAL). In both members 0 and all bits set mean the default;
+ * UCHAR -2: the SYN is not sent again. */
+static int ioctl_initial_rto(struct ioctl_call *call)
+{
+    TCP_INITIAL_RTO_PARAMETERS in;
+    if (call->in_bytes < sizeof(in) || !spi_can_read(call->in, sizeof(in))) {
+        return WSAEFAULT;
+    }
+    memcpy(&in, call->in, sizeof(in));
+    uint32_t rto_ms = in.Rtt == TCP_INITIAL_RTO_UNSPECIFIED_RTT ? 0u : in.Rtt;
+    uint32_t sends = in.MaxSynRetransmissions + 1u; /* as RS_OPT_SYN_SENDS */
+    if (in.MaxSynRetransmissions == TCP_INITIAL_RTO_UNSPECIFIED_MAX_SYN_RETRANSMISSIONS ||
+        in.MaxSynRetransmissions == TCP_INITIAL_RTO_DEFAULT_MAX_SYN_RETRANSMISSIONS) {
+        sends = 0;
+    } else if (in.MaxSynRetransmissions == TCP_INITIAL_RTO_NO_SYN_RETRANSMISSIONS) {
+        sends = 1;
+    }
+    int code = spi_option_set(call->socket, RS_OPT_SYN_RTO_MS, rto_ms);
+    return code != 0 ? code : spi_option_set(call->socket, RS_OPT_SYN_SENDS, sends);
+}
+
 static int ioctl_warm(const struct ioctl_call *call)
 {
     size_t sent_bytes;
@@ -235,6 +294,8 @@ static bool ioctl_of_other_type(const struct ioctl_call *call, DWORD code)
     switch (code) {
     case (DWORD)SIOCATMARK:
     case SIO_TCP_INFO:
+    case SIO_LOOPBACK_FAST_PATH:
+    case SIO_TCP_INITIAL_RTO:
         return !call->socket->stream;
     case SIO_UDP_CONNRESET:
     case SIO_MULTIPOINT_LOOPBACK:
@@ -263,6 +324,12 @@ static int ioctl_run(struct ioctl_call *call, DWORD code)
         return ioctl_keepalive(call);
     case SIO_TCP_INFO:
         return ioctl_tcp_info(call);
+    case SIO_TCP_INITIAL_RTO:
+        return ioctl_initial_rto(call);
+    case SIO_LOOPBACK_FAST_PATH:
+        return ioctl_fast_path(call);
+    case SIO_IDEAL_SEND_BACKLOG_QUERY:
+        return ioctl_ideal_backlog(call);
     case SIO_UDP_CONNRESET:
         return ioctl_set_bool(call, RS_OPT_CONNRESET);
     case SIO_MULTIPOINT_LOOPBACK:
@@ -286,6 +353,16 @@ static int ioctl_run(struct ioctl_call *call, DWORD code)
     case SIO_BSP_HANDLE_SELECT:
     case SIO_BSP_HANDLE_POLL:
         return ioctl_out(call, &call->s, sizeof(call->s));
+    /* Documented for a provider that does not have them. */
+    case SIO_FLUSH:
+    case SIO_ENABLE_CIRCULAR_QUEUEING:
+    case SIO_ASSOCIATE_HANDLE:
+    case SIO_TRANSLATE_HANDLE:
+    case SIO_GET_QOS:
+    case SIO_SET_QOS:
+    case SIO_GET_GROUP_QOS:
+    case SIO_SET_GROUP_QOS:
+        return WSAENOPROTOOPT;
     default:
         return WSAEOPNOTSUPP;
     }

@@ -8,6 +8,7 @@
 #include "provider/spi/catalog.h"
 #include "provider/spi/events.h"
 #include "provider/spi/message.h"
+#include "provider/spi/option_names.h"
 
 /* ---- plain options ---- */
 
@@ -34,8 +35,10 @@ static const struct option_row option_rows[] = {
     {SOL_SOCKET, SO_KEEPALIVE, OPTION_BOOL, RS_OPT_KEEPALIVE},
     {SOL_SOCKET, SO_OOBINLINE, OPTION_BOOL, CLIENT_OPT_OOB_INLINE},
     {IPPROTO_TCP, TCP_NODELAY, OPTION_BOOL, RS_OPT_NODELAY},
+    {IPPROTO_TCP, TCP_TIMESTAMPS, OPTION_BOOL, RS_OPT_TIMESTAMPS},
     {IPPROTO_IP, IP_TTL, OPTION_SMALL, RS_OPT_TTL},
     {IPPROTO_IP, IP_TOS, OPTION_SMALL, RS_OPT_TOS},
+    {IPPROTO_IP, IP_DONTFRAGMENT, OPTION_BOOL, RS_OPT_DONT_FRAGMENT},
     {IPPROTO_IP, IP_MULTICAST_TTL, OPTION_SMALL, RS_OPT_MCAST_TTL},
     {IPPROTO_IP, IP_MULTICAST_LOOP, OPTION_SMALL, RS_OPT_MCAST_LOOP},
     {IPPROTO_IP, IP_MULTICAST_IF, OPTION_DWORD, RS_OPT_MCAST_IF},
@@ -267,18 +270,17 @@ static int option_set(struct spi_socket *socket, int level, int name, const char
     if (level == SOL_SOCKET && hint_flag(name) != 0) {
         return hint_set(socket, hint_flag(name), value, value_bytes);
     }
-    if (level == IPPROTO_IP) {
-        int code = spi_member_set(socket, name, value, value_bytes);
-        if (code != WSAENOPROTOOPT) {
-            return code;
-        }
+    if (!level_known(level)) {
+        return WSAEINVAL;
     }
     int code = 0;
     if (level == IPPROTO_IP && spi_message_option_set(socket, name, value, value_bytes, &code)) {
         return code;
     }
-    return level_known(level) ? spi_stream_option_set(socket, level, name, value, value_bytes)
-                              : WSAEINVAL;
+    code = level == IPPROTO_IP ? spi_member_set(socket, name, value, value_bytes)
+                               : spi_stream_option_set(socket, level, name, value, value_bytes);
+    return code == WSAENOPROTOOPT ? spi_kept_option_set(socket, level, name, value, value_bytes)
+                                  : code;
 }
 
 int WSPAPI spi_set_sock_opt(SOCKET s, int level, int name, const char *value, int value_bytes,
@@ -361,6 +363,19 @@ static int socket_level_get(struct spi_socket *socket, int name, char *value, LP
     }
 }
 
+/* What is no row of the table: each of the files in turn. */
+static int option_get_other(struct spi_socket *socket, int level, int name, char *value,
+                            LPINT value_bytes)
+{
+    int code = level == SOL_SOCKET ? socket_level_get(socket, name, value, value_bytes)
+                                   : spi_stream_option_get(socket, level, name, value, value_bytes);
+    if (code == WSAENOPROTOOPT) {
+        code = spi_state_option_get(socket, level, name, value, value_bytes);
+    }
+    return code == WSAENOPROTOOPT ? spi_kept_option_get(socket, level, name, value, value_bytes)
+                                  : code;
+}
+
 static int option_get(struct spi_socket *socket, int level, int name, char *value,
                       LPINT value_bytes)
 {
@@ -377,10 +392,7 @@ static int option_get(struct spi_socket *socket, int level, int name, char *valu
             spi_message_option_get(socket, name, value, value_bytes, &code)) {
             return code;
         }
-        if (level == SOL_SOCKET) {
-            return socket_level_get(socket, name, value, value_bytes);
-        }
-        return level_known(level) ? spi_stream_option_get(socket, level, name, value, value_bytes)
+        return level_known(level) ? option_get_other(socket, level, name, value, value_bytes)
                                   : WSAEINVAL;
     }
     uint32_t word;

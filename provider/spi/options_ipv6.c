@@ -17,16 +17,10 @@ static int read_dword(const char *value, int value_bytes, DWORD *out)
     return 0;
 }
 
-static bool is_bound(struct spi_socket *socket)
-{
-    struct rs_addr local;
-    return client_local_addr(socket->core, &local) == RS_OK;
-}
-
 /* The page on dual-stack sockets: before the socket is bound. */
 static int v6_only_set(struct spi_socket *socket, DWORD word)
 {
-    if (is_bound(socket)) {
+    if (spi_is_bound(socket)) {
         return WSAEINVAL;
     }
     atomic_store_explicit(&socket->v6_only, word != 0, memory_order_relaxed);
@@ -94,6 +88,9 @@ int spi_ipv6_option_set(struct spi_socket *socket, int name, const char *value, 
         return spi_member_set(socket, name, value,
                               value_bytes); /* the same numbers at both levels */
     }
+    if (name == IPV6_UNICAST_IF) {
+        return spi_kept_option_set(socket, IPPROTO_IP, IP_UNICAST_IF, value, value_bytes);
+    }
     DWORD word = 0;
     bool by_default = name == IPV6_MULTICAST_IF && value == NULL; /* its page: the default one */
     int code = by_default ? 0 : read_dword(value, value_bytes, &word);
@@ -128,6 +125,10 @@ int spi_ipv6_option_get(struct spi_socket *socket, int name, char *value, LPINT 
     case IPV6_MULTICAST_LOOP:
         code = core_get(socket, RS_OPT_MCAST_LOOP, &word);
         break;
+    case IPV6_MTU:
+        return spi_state_option_get(socket, IPPROTO_IP, IP_MTU, value, value_bytes);
+    case IPV6_UNICAST_IF:
+        return spi_kept_option_get(socket, IPPROTO_IP, IP_UNICAST_IF, value, value_bytes);
     case IPV6_MULTICAST_IF: /* an index: only the default one has one */
         code = core_get(socket, RS_OPT_MCAST_IF, &word);
         word = 0;

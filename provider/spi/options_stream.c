@@ -4,8 +4,8 @@
  */
 #include <string.h>
 
+#include "provider/spi/option_names.h"
 #include "provider/spi/spi.h"
-#include "provider/spi/tcp_names.h"
 
 #define MS_PER_S 1000u
 #define NS_PER_S 1000000000u
@@ -70,6 +70,17 @@ static int unit_get(struct spi_socket *socket, const struct unit_row *row, char 
         word = (word + row->unit - 1) / row->unit;
     }
     return spi_option_answer(value, value_bytes, &word, sizeof(word));
+}
+
+/* The largest segment to ask for; 0: by the MTU. What is in use, options_state.c reads. */
+static int segment_set(struct spi_socket *socket, const char *value, int value_bytes)
+{
+    uint32_t word;
+    if (value_bytes < (int)sizeof(word) || !spi_can_read(value, sizeof(word))) {
+        return WSAEFAULT;
+    }
+    memcpy(&word, value, sizeof(word));
+    return spi_option_set(socket, RS_OPT_MSS_MAX, word);
 }
 
 /* ---- lingering ---- */
@@ -166,6 +177,9 @@ int spi_stream_option_set(struct spi_socket *socket, int level, int name, const 
     if (level == SOL_SOCKET &&
         (name == SO_UPDATE_ACCEPT_CONTEXT || name == SO_UPDATE_CONNECT_CONTEXT)) {
         return spi_context_update(socket, name, value, value_bytes);
+    }
+    if (level == IPPROTO_TCP && name == TCP_MAXSEG) {
+        return segment_set(socket, value, value_bytes);
     }
     return level == SOL_SOCKET && (name == SO_LINGER || name == SO_DONTLINGER)
                ? linger_set(socket, name, value, value_bytes)

@@ -6,9 +6,12 @@
 #include "provider/spi/events.h"
 #include "provider/spi/overlapped.h"
 #include "provider/spi/spi.h"
+#include "rings/os/os.h"
 
-#define FLAGS_LEAF     (WSA_FLAG_MULTIPOINT_C_LEAF | WSA_FLAG_MULTIPOINT_D_LEAF)
-#define FLAGS_HARMLESS (WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT)
+#define FLAGS_LEAF        (WSA_FLAG_MULTIPOINT_C_LEAF | WSA_FLAG_MULTIPOINT_D_LEAF)
+#define RANDOM_PORT_TRIES 8u
+#define RANDOM_PORT_LEAST 49152u /* 0xc000: the dynamic ports' high bits (RFC 6335) */
+#define FLAGS_HARMLESS    (WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT)
 
 /* ---- create ---- */
 
@@ -147,6 +150,24 @@ SOCKET WSPAPI spi_socket_entry(int family, int type, int protocol, LPWSAPROTOCOL
 
 /* ---- bind, connect ---- */
 
+/* SO_RANDOMIZE_PORT: a few ports at random before the dataplane's own choice, which is the next one
+ * that is free. */
+static enum rs_status bind_random(struct spi_socket *socket, const struct rs_addr *local)
+{
+    struct rs_addr at = *local;
+    uint16_t random[RANDOM_PORT_TRIES];
+    if (os_random(random, sizeof(random)) == RS_OK) {
+        for (unsigned i = 0; i < RANDOM_PORT_TRIES; i++) {
+            at.port_be16 = __builtin_bswap16((uint16_t)(random[i] | RANDOM_PORT_LEAST));
+            enum rs_status status = client_bind(socket->core, &at);
+            if (status != RS_ADDR_IN_USE) {
+                return status;
+            }
+        }
+    }
+    return client_bind(socket->core, local);
+}
+
 int WSPAPI spi_bind(SOCKET s, const struct sockaddr *name, int name_bytes, LPINT error)
 {
     struct spi_socket *socket = spi_socket_get(s);
@@ -159,7 +180,9 @@ int WSPAPI spi_bind(SOCKET s, const struct sockaddr *name, int name_bytes, LPINT
         code = WSAEADDRNOTAVAIL; /* a group is not a local address; Linux is laxer than Windows */
     }
     if (code == 0) {
-        code = spi_wsa_error(client_bind(socket->core, &local));
+        bool random = local.port_be16 == 0 && spi_kept(socket, SPI_KEPT_RANDOMIZE_PORT) != 0;
+        code =
+            spi_wsa_error(random ? bind_random(socket, &local) : client_bind(socket->core, &local));
     }
     spi_socket_put(socket);
     return code == 0 ? 0 : spi_fail(error, code);

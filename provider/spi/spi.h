@@ -64,6 +64,19 @@ enum {
     SPI_ATTENTION_EVENTS = 1 << SPI_WAYS /* network events are selected */
 };
 
+/* Options that no other part knows; options_kept.c. */
+enum spi_kept {
+    SPI_KEPT_GROUP_PRIORITY,
+    SPI_KEPT_CONDITIONAL_ACCEPT,
+    SPI_KEPT_PORT_SCALABILITY,
+    SPI_KEPT_RANDOMIZE_PORT,
+    SPI_KEPT_NO_CHECKSUM,
+    SPI_KEPT_SEND_MSG_SIZE,
+    SPI_KEPT_COALESCED_SIZE,
+    SPI_KEPT_MTU_DISCOVER,
+    SPI_KEPT_COUNT
+};
+
 /* Type-stable: a record is reused, never freed, so a thread that is late reads a record, not freed
  * memory, and sees by the handle that it is another's. */
 struct spi_socket {
@@ -87,6 +100,7 @@ struct spi_socket {
     struct spi_events *_Atomic events; /* events.c; NULL: never selected */
     _Atomic uint32_t hints;    /* SPI_HINT_*: options without effect that read back as set */
     _Atomic uint32_t controls; /* which control data WSARecvMsg gives (message.c) */
+    _Atomic uint32_t kept[SPI_KEPT_COUNT]; /* options that the provider alone knows */
     _Atomic uint64_t leaf; /* WSPJoinLeaf's send destination: ip_be32 << 16 | port_be16; 0 none */
     /* streams */
     _Atomic bool listening;
@@ -252,6 +266,7 @@ int WSPAPI spi_get_sock_opt(SOCKET s, int level, int name, char *value, LPINT va
                             LPINT error);
 int WSPAPI spi_set_sock_opt(SOCKET s, int level, int name, const char *value, int value_bytes,
                             LPINT error);
+WINBOOL WSPAPI spi_get_qos_by_name(SOCKET s, LPWSABUF name, LPQOS qos, LPINT error);
 INT WSPAPI spi_address_to_string(LPSOCKADDR address, DWORD address_bytes, LPWSAPROTOCOL_INFOW info,
                                  LPWSTR string, LPDWORD string_chars, LPINT error);
 INT WSPAPI spi_string_to_address(LPWSTR string, INT family, LPWSAPROTOCOL_INFOW info,
@@ -269,6 +284,22 @@ int spi_stream_option_set(struct spi_socket *socket, int level, int name, const 
                           int value_bytes);
 int spi_stream_option_get(struct spi_socket *socket, int level, int name, char *value,
                           LPINT value_bytes);
+/* options_kept.c: options that only the provider knows, or that have one value; WSAENOPROTOOPT:
+ * none of them. */
+int spi_kept_option_set(struct spi_socket *socket, int level, int name, const char *value,
+                        int value_bytes);
+int spi_kept_option_get(struct spi_socket *socket, int level, int name, char *value,
+                        LPINT value_bytes);
+/* What the core does not know of a listener's options becomes the accepted socket's. */
+void spi_options_inherit(struct spi_socket *socket, const struct spi_socket *listener);
+static inline uint32_t spi_kept(const struct spi_socket *socket, enum spi_kept which)
+{
+    return atomic_load_explicit(&socket->kept[which], memory_order_relaxed);
+}
+/* options_state.c: what is read from the socket's state; WSAENOPROTOOPT: none of them. */
+int spi_state_option_get(struct spi_socket *socket, int level, int name, char *value,
+                         LPINT value_bytes);
+bool spi_is_bound(struct spi_socket *socket);
 /* options_ipv6.c: level IPPROTO_IPV6 of AF_INET6 sockets. */
 int spi_ipv6_option_set(struct spi_socket *socket, int name, const char *value, int value_bytes);
 int spi_ipv6_option_get(struct spi_socket *socket, int name, char *value, LPINT value_bytes);

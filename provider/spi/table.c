@@ -1,26 +1,7 @@
 /*
- * The 30 entries of WSPPROC_TABLE. Those whose turn has not come yet are here: each checks what it
- * is given, and then says WSAEOPNOTSUPP. README.md has the same list. Any thread.
+ * The 30 entries of WSPPROC_TABLE. Any thread.
  */
 #include "provider/spi/spi.h"
-
-/* A bad handle is the first thing wrong with any call. */
-static int later_on_socket(SOCKET s, LPINT error)
-{
-    struct spi_socket *socket = spi_socket_get(s);
-    if (socket == NULL) {
-        return spi_fail(error, WSAENOTSOCK);
-    }
-    spi_socket_put(socket);
-    return spi_fail(error, WSAEOPNOTSUPP);
-}
-
-static WINBOOL WSPAPI later_get_qos_by_name(SOCKET s, LPWSABUF name, LPQOS qos, LPINT error)
-{
-    (void)name, (void)qos;
-    (void)later_on_socket(s, error);
-    return FALSE;
-}
 
 void spi_table_fill(LPWSPPROC_TABLE table)
 {
@@ -40,7 +21,7 @@ void spi_table_fill(LPWSPPROC_TABLE table)
         .lpWSPGetPeerName = spi_get_peer_name,
         .lpWSPGetSockName = spi_get_sock_name,
         .lpWSPGetSockOpt = spi_get_sock_opt,
-        .lpWSPGetQOSByName = later_get_qos_by_name,
+        .lpWSPGetQOSByName = spi_get_qos_by_name,
         .lpWSPIoctl = spi_ioctl,
         .lpWSPJoinLeaf = spi_join_leaf,
         .lpWSPListen = spi_listen,

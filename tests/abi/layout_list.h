@@ -428,6 +428,9 @@
     CONSTANT(RS_SEND_ALL)                               \
     CONSTANT(RS_SEND_SHORT_OFF)                         \
     CONSTANT(RS_SEND_LONG_OFF)                          \
+    CONSTANT(RS_OPT_TIMESTAMPS)                         \
+    CONSTANT(RS_OPT_SYN_RTO_MS)                         \
+    CONSTANT(RS_OPT_SYN_SENDS)                          \
     CONSTANT(RS_MEMBER_JOIN)                            \
     CONSTANT(RS_MEMBER_LEAVE)                           \
     CONSTANT(RS_MEMBER_JOIN_SOURCE)                     \

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "provider/spi/tcp_names.h"
+#include "provider/spi/option_names.h"
 #include "tests/interop/stream_net.h"
 
 struct net_socket {

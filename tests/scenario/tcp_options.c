@@ -15,6 +15,30 @@ static void a_syn_offers_every_option(void **state)
     expect_tcp("S 0 win 65535 <mss 1460,sackOK,ts 0:0,wscale 1>");
 }
 
+/* RFC 7323 2.2 and 3.2: each of the two options is of its own; nobody stamps what was not agreed.
+ */
+static void the_program_may_want_no_timestamps(void **state)
+{
+    (void)state;
+    conn c = connecting(PEER ":5000", .settings = {.no_timestamps = true});
+    expect_tcp("S 0 win 65535 <mss 1460,sackOK,wscale 1>");
+    inject_tcp("SA 0 ack 1 <mss 1460,sackOK,wscale 7>");
+    expect_tcp("A 1 ack 1 <>");
+    expect_connected(c);
+    write_bytes(c, 1460);
+    expect_tcp("PA 1:1461 ack 1 <>");
+}
+
+/* RFC 7323 3.2: the answer has timestamps only when both sides want them. */
+static void a_server_may_want_no_timestamps(void **state)
+{
+    (void)state;
+    listening("any:7001", .settings = {.no_timestamps = true});
+    on_flow(OWN ":7001", PEER ":5000");
+    inject_tcp("S 0 <mss 1460,sackOK,ts 5:0,wscale 7>");
+    expect_tcp("SA 0 ack 1 win 65535 <mss 1460,sackOK,wscale 1>");
+}
+
 /* RFC 9293 3.7.1 MUST-15: a peer that names no MSS gets 536. */
 static void without_an_mss_option_segments_have_536_bytes(void **state)
 {
@@ -455,10 +479,57 @@ static void a_malformed_option_ends_the_options(void **state)
     }
 }
 
+/* ---- what the program chooses of the handshake ---- */
+
+/* SIO_TCP_INITIAL_RTO: another first time-out, and another number of tries. */
+static void a_program_chooses_when_a_syn_is_sent_again(void **state)
+{
+    (void)state;
+    conn c = connecting(PEER ":5000", .settings = {.syn_rto_ms = 300, .syn_sends = 3});
+    expect_tcp("S 0");
+    expect_tcp_after(300, "S 0");
+    expect_tcp_after(600, "S 0");
+    advance_ms(1190);
+    expect_no_event(c, "ERROR");
+    advance_ms(20);
+    expect_error(c, RS_TIMED_OUT);
+    close_conn(c);
+    expect_gone(c);
+}
+
+static void a_program_may_want_one_syn(void **state)
+{
+    (void)state;
+    conn c = connecting(PEER ":5000", .settings = {.syn_sends = 1});
+    expect_tcp("S 0");
+    advance_ms(1010);
+    expect_error(c, RS_TIMED_OUT);
+    close_conn(c);
+    expect_gone(c);
+}
+
+/* The same for the answer to a SYN. */
+static void a_server_chooses_when_a_syn_ack_is_sent_again(void **state)
+{
+    (void)state;
+    listening("any:7001", .settings = {.syn_rto_ms = 300, .syn_sends = 2});
+    on_flow(OWN ":7001", PEER ":5000");
+    inject_tcp("S 0 <mss 1460>");
+    expect_tcp("SA 0 ack 1");
+    expect_tcp_after(300, "SA 0 ack 1");
+    advance_ms(5000);
+    expect_nothing();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TCP_SCRIPT(a_syn_offers_every_option),
+        TCP_SCRIPT(a_program_chooses_when_a_syn_is_sent_again),
+        TCP_SCRIPT(a_program_may_want_one_syn),
+        TCP_SCRIPT(a_server_chooses_when_a_syn_ack_is_sent_again),
+        TCP_SCRIPT(the_program_may_want_no_timestamps),
+        TCP_SCRIPT(a_server_may_want_no_timestamps),
         TCP_SCRIPT(without_an_mss_option_segments_have_536_bytes),
         TCP_SCRIPT(timestamps_come_off_the_mss),
         TCP_SCRIPT(without_timestamps_a_segment_is_as_large_as_the_mss),

@@ -4,7 +4,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "provider/spi/tcp_names.h"
+#include "provider/spi/option_names.h"
 #include "tests/spi/stream_kit.h"
 
 static SOCKET accept_raw(SOCKET s, void *addr, int *bytes)

@@ -244,15 +244,3 @@ CASE(threads, many_threads, "more threads than channels: 40, each with its own s
         assert_int_equal(workers[i].error, 0);
     }
 }
-
-/* ---- not yet ---- */
-
-#define LATER(function, call)                                                \
-    CASE(function, later_##function, "its turn has not come: WSAEOPNOTSUPP") \
-    {                                                                        \
-        SOCKET s = spi_bound(NULL);                                          \
-        FAILS(WSAEOPNOTSUPP, call);                                          \
-        (void)s;                                                             \
-    }
-
-LATER(WSPGetQOSByName, TABLE->lpWSPGetQOSByName(s, NULL, NULL, &spi_error) - 1)

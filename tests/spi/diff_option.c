@@ -1,7 +1,7 @@
 /*
  * Calls of diff.h about options, control codes, memberships and address texts.
  */
-#include "provider/spi/tcp_names.h"
+#include "provider/spi/option_names.h"
 #include "tests/spi/diff.h"
 
 /* ---- options ---- */
