@@ -1,5 +1,5 @@
 /*
- * Checks the program's pointers without a system call. The touch functions load (or add zero to)
+ * Checks the program's pointers without a system call. The touch functions load (and store again)
  * one byte each; a fault inside them, and only there, is sent on by a vectored handler to a return
  * value of 1. The usual way costs one load a page. Any thread; the handler is registered once, the
  * DLL never leaves.
@@ -13,7 +13,8 @@
 
 #define PAGE_BYTES 4096u
 
-/* 1: the byte at memory cannot be read (written). */
+/* 1: the byte at memory cannot be read (written). Not atomic: what a call may write is the call's
+ * alone while it lasts, and a locked instruction costs as much as all other checks of a send. */
 int spi_touch_read(const void *memory) __asm__("spi_touch_read");
 int spi_touch_write(void *memory) __asm__("spi_touch_write");
 /* Where a fault between spi_touch_read and here goes on: not a function to call. */
@@ -27,7 +28,8 @@ __asm__(".text\n"
         "    xorl %eax, %eax\n"
         "    ret\n"
         "spi_touch_write:\n"
-        "    lock orb $0, (%rcx)\n"
+        "    movb (%rcx), %al\n"
+        "    movb %al, (%rcx)\n"
         "    xorl %eax, %eax\n"
         "    ret\n"
         "spi_touch_fault:\n"
@@ -44,7 +46,8 @@ __asm__(".text\n"
         "    ret\n"
         "spi_touch_write:\n"
         "    movl 4(%esp), %ecx\n"
-        "    lock orb $0, (%ecx)\n"
+        "    movb (%ecx), %al\n"
+        "    movb %al, (%ecx)\n"
         "    xorl %eax, %eax\n"
         "    ret\n"
         "spi_touch_fault:\n"
@@ -71,8 +74,13 @@ void spi_probe_init(void)
     (void)AddVectoredExceptionHandler(1, probe_on_exception);
 }
 
-/* The pages strictly between the first and the last byte. Read only: a locked write to each page of
- * a 64 KiB buffer would cost more than the receive. */
+static bool probe_one_page(const char *first, const char *last)
+{
+    return ((uintptr_t)first ^ (uintptr_t)last) < PAGE_BYTES;
+}
+
+/* The pages strictly between the first and the last byte. Read only: a page in the middle is the
+ * program's own mapping as the ends are. */
 static bool probe_between(const char *first, const char *last)
 {
     const char *page = (const char *)(((uintptr_t)first | (PAGE_BYTES - 1)) + 1);
@@ -94,7 +102,9 @@ bool spi_can_read(const void *memory, size_t length_bytes)
         return false;
     }
     const char *last = first + (length_bytes - 1);
-    return spi_touch_read(first) == 0 && spi_touch_read(last) == 0 && probe_between(first, last);
+    return spi_touch_read(first) == 0 &&
+           (probe_one_page(first, last) ||
+            (spi_touch_read(last) == 0 && probe_between(first, last)));
 }
 
 bool spi_can_write(void *memory, size_t length_bytes)
@@ -107,9 +117,7 @@ bool spi_can_write(void *memory, size_t length_bytes)
         return false;
     }
     char *last = first + (length_bytes - 1);
-    if (spi_touch_write(first) != 0) {
-        return false;
-    }
-    bool one_page = ((uintptr_t)first ^ (uintptr_t)last) < PAGE_BYTES;
-    return one_page || (spi_touch_write(last) == 0 && probe_between(first, last));
+    return spi_touch_write(first) == 0 &&
+           (probe_one_page(first, last) ||
+            (spi_touch_write(last) == 0 && probe_between(first, last)));
 }

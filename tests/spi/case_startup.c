@@ -224,7 +224,7 @@ CASE(WSPSocket, socket_net_down, "without a dataplane it is WSAENETDOWN, and not
 /* ---- no socket ---- */
 
 /* Every entry that takes a socket, on a handle that is none of ours. */
-static void not_a_socket(SOCKET s)
+static void not_a_socket_alone(SOCKET s)
 {
     DWORD dword = 0;
     int bytes = sizeof(dword);
@@ -265,14 +265,31 @@ static void not_a_socket(SOCKET s)
     FAILS(WSAENOTSOCK, spi_send_to_one(s, &dword, 4, &in));
     FAILS(WSAENOTSOCK, spi_set_dword(s, SOL_SOCKET, SO_RCVBUF, 1));
     FAILS(WSAENOTSOCK, TABLE->lpWSPShutdown(s, SD_BOTH, &spi_error));
+}
+
+static void not_a_socket(SOCKET s)
+{
     fd_set set = {.fd_count = 1, .fd_array = {s}};
     struct timeval now = {0};
+    not_a_socket_alone(s);
     FAILS(WSAENOTSOCK, TABLE->lpWSPSelect(0, &set, NULL, NULL, &now, &spi_error));
 }
 
 CASE(table, notsock_invalid, "INVALID_SOCKET is WSAENOTSOCK in every entry that takes one")
 {
     not_a_socket(INVALID_SOCKET);
+}
+
+CASE(WSPCleanup, cleanup_all,
+     "behind the last WSPCleanup no entry works: no socket, and WSANOTINITIALISED without one")
+{
+    fd_set set = {.fd_count = 1, .fd_array = {4}};
+    OK(TABLE->lpWSPCleanup(&spi_error));
+    not_a_socket_alone(4);
+    FAILS(WSANOTINITIALISED, TABLE->lpWSPSelect(0, &set, NULL, NULL, NULL, &spi_error));
+    FAILS(WSANOTINITIALISED, TABLE->lpWSPCancelBlockingCall(&spi_error));
+    FAILS(WSANOTINITIALISED, TABLE->lpWSPCleanup(&spi_error));
+    assert_int_equal(host_startup(&provider, MAKEWORD(2, 2)), 0);
 }
 
 CASE(table, notsock_zero, "handle 0 is WSAENOTSOCK in every entry")
