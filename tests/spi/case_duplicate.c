@@ -42,10 +42,10 @@ static void other_start(void)
 /* It is gone when this returns. */
 static void other_end(bool kill)
 {
-    CloseHandle(other.to);
-    if (kill) {
+    if (kill) { /* before it can see that the input ends */
         TerminateProcess(other.process, 9);
     }
+    CloseHandle(other.to);
     if (WaitForSingleObject(other.process, 10000) != WAIT_OBJECT_0) {
         TerminateProcess(other.process, 9);
         fail_msg("waited 10 s for the other process to end");
