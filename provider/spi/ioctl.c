@@ -347,6 +347,14 @@ static int ioctl_run(struct ioctl_call *call, DWORD code)
         return ioctl_extension(call, code);
     case SIO_GET_BROADCAST_ADDRESS:
         return ioctl_broadcast_address(call);
+    case SIO_ADDRESS_LIST_QUERY:
+    case SIO_ADDRESS_LIST_SORT:
+    case SIO_ADDRESS_LIST_CHANGE:
+    case SIO_ROUTING_INTERFACE_QUERY:
+    case SIO_ROUTING_INTERFACE_CHANGE:
+    case (DWORD)SIO_GET_INTERFACE_LIST:
+        return spi_ioctl_net(call->socket, call->s, code, call->in, call->in_bytes, call->out,
+                             call->out_bytes, &call->returned_bytes);
     /* There is no layer below us: the base handle, also for select and poll, is the socket. */
     case SIO_BASE_HANDLE:
     case SIO_BSP_HANDLE:

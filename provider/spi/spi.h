@@ -160,6 +160,10 @@ void spi_probe_init(void);
 bool spi_can_read(const void *memory, size_t length_bytes);
 bool spi_can_write(void *memory, size_t length_bytes);
 
+/* ioctl_net.c: addresses, interfaces, routes. 0 or a WSA code; s is the socket's handle. */
+int spi_ioctl_net(struct spi_socket *socket, SOCKET s, DWORD code, const void *in, DWORD in_bytes,
+                  void *out, DWORD out_bytes, DWORD *returned_bytes);
+
 /* ---- addresses (sockaddr.c) ---- */
 
 /* An address of the socket's family, of a peer or group; an AF_INET6 socket's becomes the IPv4
