@@ -134,9 +134,9 @@ static void deliver_drop(struct dp_socket *socket)
 
 /* A record for the datagram, with what the program wants to know beside the usual. One that only
  * fits the ring without that comes without. */
-static enum rs_status deliver_reserve_control(const struct queue *queue, struct dp_socket *socket,
-                                              const struct udp_datagram *datagram,
-                                              struct rs_dgram **record)
+static __attribute__((noinline)) enum rs_status
+deliver_reserve_control(const struct queue *queue, struct dp_socket *socket,
+                        const struct udp_datagram *datagram, struct rs_dgram **record)
 {
     enum rs_status status = RS_MESSAGE_SIZE;
     if ((socket->recv_control & RS_CONTROL_ADDRESS) != 0) {
@@ -152,6 +152,18 @@ static enum rs_status deliver_reserve_control(const struct queue *queue, struct 
             dgram_writer_reserve(&socket->recv, datagram->len_bytes, RS_DGRAM_SHORT_OFF, record);
     }
     return status;
+}
+
+/* Apart, so that who asked for nothing has its record written without reading any of it back: the
+ * loads cost 40 ns of a round trip. */
+static __attribute__((noinline)) void deliver_fill_control(const struct dp_socket *socket,
+                                                           const struct udp_datagram *datagram,
+                                                           struct rs_dgram *record)
+{
+    record->flags |= datagram->flags;
+    if (datagram->local && (socket->recv_control & RS_CONTROL_STAMP) != 0) {
+        record->rx_tsc = os_tsc();
+    }
 }
 
 static bool deliver_upcall_datagram(void *context, struct udp_socket *udp,
@@ -175,15 +187,19 @@ static bool deliver_upcall_datagram(void *context, struct udp_socket *udp,
         deliver_drop(socket);
         return false;
     }
-    record->flags |= datagram->flags;
+    uint32_t payload_off = RS_DGRAM_SHORT_OFF;
+    record->rx_tsc = datagram->rx_tsc;
+    if (control) {
+        payload_off = record->payload_off;
+        deliver_fill_control(socket, datagram, record);
+    } else {
+        record->flags = datagram->flags;
+    }
     record->src_be32 = datagram->src_be32;
     record->src_port_be16 = datagram->src_port_be16;
     record->ttl = datagram->ttl;
     record->tos = datagram->tos;
-    record->rx_tsc = control && datagram->local && (socket->recv_control & RS_CONTROL_STAMP) != 0
-                         ? os_tsc()
-                         : datagram->rx_tsc;
-    memcpy((uint8_t *)record + record->payload_off, datagram->payload, datagram->len_bytes);
+    memcpy((uint8_t *)record + payload_off, datagram->payload, datagram->len_bytes);
     dgram_writer_commit(&socket->recv);
     /* relaxed: for deliver_waiting_elsewhere and reports only */
     atomic_store_explicit(&socket->recv_tail, socket->recv.tail, memory_order_relaxed);
