@@ -18,7 +18,8 @@ struct io_op {
     DWORD flags; /* MSG_* */
     struct sockaddr *from;
     LPINT from_bytes;
-    size_t done_bytes; /* of a stream */
+    size_t done_bytes;      /* of a stream, or of several datagrams */
+    uint32_t segment_bytes; /* UDP_SEND_MSG_SIZE; 0: one datagram */
     /* What is left of the buffers; the first may have begun. */
     uint32_t at, count;
     struct client_iov items[];
@@ -152,6 +153,44 @@ static int send_stream_step(struct spi_op *op, DWORD *transferred, DWORD *flags)
     return status == RS_WOULD_BLOCK ? SPI_OP_PENDING : send_code(status);
 }
 
+/* UDP_SEND_MSG_SIZE: the next datagram of that size, or what is left. */
+static enum rs_status send_segment(struct spi_socket *socket, struct io_op *io,
+                                   const struct rs_addr *to)
+{
+    size_t left_bytes = io_left_bytes(io);
+    size_t bytes = left_bytes < io->segment_bytes ? left_bytes : io->segment_bytes;
+    size_t need_bytes = bytes;
+    size_t sent_bytes = 0;
+    uint32_t last = io->at;
+    for (; io->items[last].len_bytes < need_bytes; last++) {
+        need_bytes -= io->items[last].len_bytes;
+    }
+    size_t whole_bytes = io->items[last].len_bytes;
+    io->items[last].len_bytes = need_bytes;
+    enum rs_status status = client_send(socket->core, io->items + io->at, last - io->at + 1,
+                                        CLIENT_MSG_DONTWAIT, to, &sent_bytes);
+    io->items[last].len_bytes = whole_bytes;
+    if (status == RS_OK) {
+        io_advance(io, bytes);
+    }
+    return status;
+}
+
+static int send_segments_step(struct spi_op *op, DWORD *transferred, DWORD *flags)
+{
+    struct io_op *io = io_of(op);
+    (void)flags;
+    if (op->helped && !io_memory_is_there(io, false)) {
+        return WSAEFAULT;
+    }
+    enum rs_status status;
+    do {
+        status = send_segment(op->socket, io, io->has_to ? &io->to : NULL);
+    } while (status == RS_OK && io->at < io->count);
+    *transferred = (DWORD)io->done_bytes;
+    return status == RS_WOULD_BLOCK ? SPI_OP_PENDING : send_code(status);
+}
+
 static int send_dgram_step(struct spi_op *op, DWORD *transferred, DWORD *flags)
 {
     struct io_op *io = io_of(op);
@@ -186,7 +225,10 @@ int spi_io_send(const struct spi_io_call *call, LPINT error)
     io->to = to != NULL ? *to : (struct rs_addr){.family = RS_FAMILY_NONE};
     io->op.way = SPI_WAY_SEND;
     io->op.want = RS_LEVEL_WRITABLE;
-    io->op.step = call->socket->stream ? send_stream_step : send_dgram_step;
+    io->segment_bytes = call->socket->stream ? 0 : spi_kept(call->socket, SPI_KEPT_SEND_MSG_SIZE);
+    io->op.step = call->socket->stream     ? send_stream_step
+                  : io->segment_bytes != 0 ? send_segments_step
+                                           : send_dgram_step;
     return io_begin(call, io, CLIENT_OPT_SEND_TIMEOUT_MS, error);
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "provider/spi/option_names.h"
 #include "tests/spi/overlapped_kit.h"
 
 struct pair {
@@ -477,6 +478,25 @@ CASE(WSPSendTo, over_send_to_many, "thousands of overlapped sends: each complete
             assert_int_equal(strtoul(data, NULL, 10), i + k);
         }
     }
+}
+
+CASE(WSPSendTo, over_send_to_segments, "UDP_SEND_MSG_SIZE: an overlapped send is cut as others are")
+{
+    static const char *const parts[] = {"abcd", "efgh", "ij"};
+    struct pair pair = pair_make();
+    struct overlapped_op op;
+    overlapped_make(&op);
+    OK(spi_set_dword(pair.from, IPPROTO_UDP, UDP_SEND_MSG_SIZE, 4));
+    OK(overlapped_send_to(pair.from, &op, "abcdefghij", &pair.to_at));
+    assert_int_equal(op.transferred, 10);
+    for (unsigned i = 0; i < 3; i++) {
+        char data[16];
+        DWORD flags = 0, got = 0;
+        OK(spi_recv_one(pair.to, data, sizeof(data), &flags, &got));
+        assert_int_equal(got, strlen(parts[i]));
+        assert_memory_equal(data, parts[i], got);
+    }
+    overlapped_drop(&op);
 }
 
 /* ---- completion routines ---- */
