@@ -203,14 +203,15 @@ CASE(WSPSocket, socket_info_fault, "protocol information that cannot be read is 
     assert_int_equal(spi_error, WSAEFAULT);
 }
 
-CASE(WSPSocket, socket_duplicate, "a duplicated descriptor, not there yet, is WSAEOPNOTSUPP")
+CASE(WSPSocket, socket_duplicate,
+     "a protocol information that no WSPDuplicateSocket gave is WSAEINVAL")
 {
     WSAPROTOCOL_INFOW info = provider.info;
     info.dwProviderReserved = 1;
     SOCKET s = TABLE->lpWSPSocket(FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO, &info,
                                   0, 0, &spi_error);
     assert_true(s == INVALID_SOCKET);
-    assert_int_equal(spi_error, WSAEOPNOTSUPP);
+    assert_int_equal(spi_error, WSAEINVAL);
 }
 
 CASE(WSPSocket, socket_net_down, "without a dataplane it is WSAENETDOWN, and nothing is left")
