@@ -82,9 +82,10 @@ static void plan_set_up(unsigned topic)
 
 static const struct diff_kind *plan_pick_kind(unsigned topic)
 {
-    const struct diff_kind *tables[] = {diff_kinds_socket, diff_kinds_io, diff_kinds_option};
+    const struct diff_kind *tables[] = {diff_kinds_socket, diff_kinds_io, diff_kinds_option,
+                                        diff_kinds_event};
     const unsigned counts[] = {diff_kinds_socket_count, diff_kinds_io_count,
-                               diff_kinds_option_count};
+                               diff_kinds_option_count, diff_kinds_event_count};
     uint32_t total = 0, at = 0;
     for (int pass = 0; pass < 2; pass++) {
         uint32_t drawn = pass == 0 ? 0 : plan_pick(total);

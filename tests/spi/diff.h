@@ -49,6 +49,7 @@ struct diff_slot {
     SOCKET s;
     enum diff_type type;
     bool bound, listening, connected, failed, shut_recv, shut_send, aborts, strange;
+    bool watched; /* has a mask of network events: stays non-blocking */
     u_short port_be16, peer_port_be16;
     struct diff_link *link; /* TCP, connected */
     unsigned side;
@@ -90,6 +91,10 @@ void diff_barrier_close(void);
 void diff_settle(struct diff_slot *slot);
 bool diff_selects(SOCKET s, int set, int most_ms); /* 0 read, 1 write, 2 except */
 
+/* What the sender did, and what the receiver has taken. */
+void diff_model_sent(struct diff_slot *slot, uint32_t bytes, DWORD flags);
+void diff_model_received(struct diff_slot *slot, uint32_t bytes);
+
 /* ---- the trace (diff_trace.c) ---- */
 
 void diff_trace_open(const char *path);
@@ -124,8 +129,10 @@ struct diff_kind {
     uint8_t weights[4]; /* how often in a plan about UDP, TCP, options, multicast */
 };
 
-extern const struct diff_kind diff_kinds_socket[], diff_kinds_io[], diff_kinds_option[];
-extern const unsigned diff_kinds_socket_count, diff_kinds_io_count, diff_kinds_option_count;
+extern const struct diff_kind diff_kinds_socket[], diff_kinds_io[], diff_kinds_option[],
+    diff_kinds_event[];
+extern const unsigned diff_kinds_socket_count, diff_kinds_io_count, diff_kinds_option_count,
+    diff_kinds_event_count;
 
 /* A number below bound from the running call's own generator. */
 uint32_t diff_pick(uint32_t bound);

@@ -29,20 +29,6 @@ static void fill_message(struct diff_slot *slot, unsigned number, uint32_t bytes
     }
 }
 
-static void model_sent(struct diff_slot *slot, uint32_t bytes, DWORD flags)
-{
-    struct diff_pipe *out = diff_pipe_out(slot);
-    if (out == NULL) {
-        return;
-    }
-    out->urgent = out->urgent || (flags & MSG_OOB) != 0;
-    out->sent += bytes;
-    /* An end that is closed, or takes no more, answers with a reset. */
-    if (slot->link->gone[1 - slot->side]) {
-        diff_pipe_in(slot)->reset = true;
-    }
-}
-
 /* A send without an address binds under Wine, also when it fails, and nothing shows it. */
 static bool may_send(const struct diff_slot *slot)
 {
@@ -73,7 +59,7 @@ static void call_send(unsigned slot, unsigned other)
         return;
     }
     if (at->type == DIFF_TCP) {
-        model_sent(at, (uint32_t)result, flags);
+        diff_model_sent(at, (uint32_t)result, flags);
     } else if (at->type == DIFF_UDP && at->connected) {
         diff_model_datagram(at, at->peer_port_be16);
     }
@@ -154,7 +140,7 @@ static void call_wsa_send(unsigned slot, unsigned other)
     }
     diff_say(" sent=%lu", sent);
     if (at->type == DIFF_TCP) {
-        model_sent(at, sent, 0);
+        diff_model_sent(at, sent, 0);
     } else if (at->connected) {
         diff_model_datagram(at, at->peer_port_be16);
     }
@@ -172,20 +158,6 @@ static void say_received(uint32_t bytes)
     diff_say(touched ? " written behind" : "");
 }
 
-static void model_received(struct diff_slot *slot, uint32_t bytes, DWORD flags)
-{
-    if ((flags & MSG_PEEK) != 0) {
-        return;
-    }
-    if (slot->type == DIFF_TCP && slot->link != NULL) {
-        struct diff_pipe *in = diff_pipe_in(slot);
-        in->taken += bytes;
-        in->taken = in->taken < in->sent ? in->taken : in->sent;
-    } else if (slot->queued != 0) {
-        slot->queued--;
-    }
-}
-
 /* A datagram that was cut is gone, too. */
 static void after_receive(struct diff_slot *at, int result, uint32_t bytes, DWORD flags)
 {
@@ -194,7 +166,9 @@ static void after_receive(struct diff_slot *at, int result, uint32_t bytes, DWOR
     WSASetLastError(error);
     if (diff_say_result(result) || cut_off) {
         say_received(bytes);
-        model_received(at, bytes, flags);
+        if ((flags & MSG_PEEK) == 0) {
+            diff_model_received(at, bytes);
+        }
     }
 }
 
@@ -277,7 +251,8 @@ static void call_recv_all(unsigned slot, unsigned other)
     struct diff_slot *at = &diff_slots[slot];
     const struct diff_pipe *in = diff_pipe_in(at);
     uint32_t unread = diff_unread(at);
-    if (unread == 0 || unread > IO_BYTES || at->shut_recv || in->urgent || in->reset) {
+    if (unread == 0 || at->watched || unread > IO_BYTES || at->shut_recv || in->urgent ||
+        in->reset) {
         return;
     }
     uint32_t bytes = 1 + diff_pick(unread);

@@ -79,6 +79,31 @@ void diff_model_reset(void)
     memset(diff_made, 0, sizeof(diff_made));
 }
 
+void diff_model_sent(struct diff_slot *slot, uint32_t bytes, DWORD flags)
+{
+    struct diff_pipe *out = diff_pipe_out(slot);
+    if (out == NULL) {
+        return;
+    }
+    out->urgent = out->urgent || (flags & MSG_OOB) != 0;
+    out->sent += bytes;
+    /* An end that is closed, or takes no more, answers with a reset. */
+    if (slot->link->gone[1 - slot->side]) {
+        diff_pipe_in(slot)->reset = true;
+    }
+}
+
+void diff_model_received(struct diff_slot *slot, uint32_t bytes)
+{
+    if (slot->type == DIFF_TCP && slot->link != NULL) {
+        struct diff_pipe *in = diff_pipe_in(slot);
+        in->taken += bytes;
+        in->taken = in->taken < in->sent ? in->taken : in->sent;
+    } else if (slot->queued != 0) {
+        slot->queued--;
+    }
+}
+
 /* ---- names, datagrams ---- */
 
 void diff_learn_name(unsigned slot)

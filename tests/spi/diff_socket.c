@@ -285,6 +285,7 @@ static void model_accepted(unsigned slot, unsigned listener_slot, SOCKET s)
     at->type = DIFF_TCP;
     at->connected = true;
     at->link = listener->pending[0];
+    at->watched = listener->watched; /* inherited */
     at->side = 1;
     listener->pending_count--;
     memmove(listener->pending, listener->pending + 1,
