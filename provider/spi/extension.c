@@ -21,7 +21,10 @@ struct extension_row {
     }
 
 static const struct extension_row extension_rows[] = {
+    EXTENSION(WSAID_DISCONNECTEX, LPFN_DISCONNECTEX, spi_disconnect_ex),
     EXTENSION(WSAID_GETACCEPTEXSOCKADDRS, LPFN_GETACCEPTEXSOCKADDRS, spi_get_accept_ex_sockaddrs),
+    EXTENSION(WSAID_TRANSMITFILE, LPFN_TRANSMITFILE, spi_transmit_file),
+    EXTENSION(WSAID_TRANSMITPACKETS, LPFN_TRANSMITPACKETS, spi_transmit_packets),
     EXTENSION(WSAID_WSAPOLL, LPFN_WSAPOLL, spi_poll),
     EXTENSION(WSAID_WSARECVMSG, LPFN_WSARECVMSG, spi_recv_msg),
     EXTENSION(WSAID_WSASENDMSG, LPFN_WSASENDMSG, spi_send_msg),

@@ -18,6 +18,41 @@
 int spi_extension_find(DWORD code, const void *in, DWORD in_bytes, const void **answer,
                        DWORD *answer_bytes);
 
+/* ---- steps (extension_step.c) ---- */
+
+#define SPI_STEP_PENDING (-1)
+
+/* Something that takes a while, in steps that never block. Begins a structure that run knows. */
+struct spi_step {
+    struct spi_socket *socket; /* referenced */
+    /* 0 or the error: through; SPI_STEP_PENDING: again when one of want is true, or, with want 0,
+     * after a while. */
+    int (*run)(struct spi_step *step, DWORD *transferred);
+    void (*free)(struct spi_step *step);
+    uint32_t want; /* RS_LEVEL_*, CLIENT_POLL_* */
+};
+
+/* Runs it as the call asks: overlapped, or until it is through. code: what the caller found wrong
+ * already. Frees it, at once or when it is through. Returns the last error. */
+int spi_step_start(struct spi_step *step, LPOVERLAPPED overlapped, int code);
+/* Ends the sending side (once: begun); with reuse, waits until the other side has ended, too, and
+ * all is read, as TransmitFile's page says, and lets the socket be used again. */
+int spi_disconnect_step(struct spi_socket *socket, bool *begun, bool reuse, uint32_t *want);
+
+/* 0 to TRUE; else FALSE, and the last error is set. */
+WINBOOL spi_extension_result(int code);
+/* The handle's record, referenced; NULL with the error. */
+struct spi_socket *spi_extension_socket(SOCKET s, int *code);
+
+/* ---- extension_connect.c, extension_transmit.c ---- */
+
+WINBOOL WINAPI spi_disconnect_ex(SOCKET s, LPOVERLAPPED overlapped, DWORD flags, DWORD reserved);
+WINBOOL WINAPI spi_transmit_file(SOCKET s, HANDLE file, DWORD file_bytes, DWORD send_bytes,
+                                 LPOVERLAPPED overlapped, LPTRANSMIT_FILE_BUFFERS buffers,
+                                 DWORD flags);
+WINBOOL WINAPI spi_transmit_packets(SOCKET s, LPTRANSMIT_PACKETS_ELEMENT elements, DWORD count,
+                                    DWORD send_bytes, LPOVERLAPPED overlapped, DWORD flags);
+
 /* ---- extension_accept.c ---- */
 
 /* AcceptEx's output buffer: the data, then a slot for each address: its length, eight bytes on the

@@ -11,7 +11,7 @@
 
 #include "tests/spi/spi_test.h"
 
-#define CASES_MAX   700u
+#define CASES_MAX   800u
 #define SOCKETS_MAX 512u
 #define RECEIVE_MS  5000u
 
