@@ -278,10 +278,15 @@ enum rs_status client_accept_into(struct client_socket *listener, struct client_
     if (!client_is_stream(listener) || !client_is_stream(socket)) {
         return RS_NOT_SUPPORTED;
     }
+    if (!client_phase_open(client_socket_phase(socket))) {
+        return RS_NOT_SOCKET;
+    }
     enum rs_status status =
         socket->client == listener->client ? accept_waits(listener) : RS_INVALID;
     if (status != RS_OK) {
-        return status;
+        enum rs_status alive =
+            status == RS_WOULD_BLOCK ? client_check(listener->client, os_tsc()) : RS_OK;
+        return alive != RS_OK ? alive : status;
     }
     accept_options(listener, &options);
     os_mutex_lock(&socket->control_mutex);

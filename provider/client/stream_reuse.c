@@ -47,6 +47,9 @@ static enum rs_status reuse_locked(struct client_socket *socket)
     if (phase != CLIENT_STREAM_ACTIVE) {
         return client_phase_open(phase) ? RS_NOT_CONNECTED : RS_NOT_SOCKET;
     }
+    if (client_is_shared(socket)) {
+        return RS_NOT_SUPPORTED; /* the connection is others', too */
+    }
     if ((client_stream_level(socket) & RS_LEVEL_CONNECTED) == 0) {
         return RS_NOT_CONNECTED;
     }

@@ -21,6 +21,8 @@ struct extension_row {
     }
 
 static const struct extension_row extension_rows[] = {
+    EXTENSION(WSAID_ACCEPTEX, LPFN_ACCEPTEX, spi_accept_ex),
+    EXTENSION(WSAID_CONNECTEX, LPFN_CONNECTEX, spi_connect_ex),
     EXTENSION(WSAID_DISCONNECTEX, LPFN_DISCONNECTEX, spi_disconnect_ex),
     EXTENSION(WSAID_GETACCEPTEXSOCKADDRS, LPFN_GETACCEPTEXSOCKADDRS, spi_get_accept_ex_sockaddrs),
     EXTENSION(WSAID_TRANSMITFILE, LPFN_TRANSMITFILE, spi_transmit_file),

@@ -2,7 +2,9 @@
  * What extension functions that take a while have in common: each is a step that never blocks, run
  * by the caller until it is through or by the helper when something changed. Any thread.
  */
+#include "provider/spi/events.h"
 #include "provider/spi/extension.h"
+#include "provider/spi/helper.h"
 
 /* How long a wait is that nothing reports the end of. */
 #define STEP_SLEEP_NS 1000000ull
@@ -24,34 +26,66 @@ struct spi_socket *spi_extension_socket(SOCKET s, int *code)
     return socket;
 }
 
+/* Nothing waits before it, and nobody else will hear of it. */
 static int step_block(struct spi_step *step, DWORD *transferred)
 {
     struct spi_socket *socket = step->socket;
+    DWORD flags = 0;
     int code;
-    while ((code = step->run(step, transferred)) == SPI_STEP_PENDING) {
-        struct client_poll item = {.socket = socket->core, .want = step->want};
+    while ((code = step->op.step(&step->op, transferred, &flags)) == SPI_OP_PENDING) {
+        struct client_poll item = {.socket = socket->core, .want = step->op.want};
         uint32_t ready_count;
         enum rs_status status =
             client_poll(socket->session->client, &item, 1,
-                        step->want != 0 ? UINT64_MAX : STEP_SLEEP_NS, &ready_count);
+                        step->op.want != 0 ? UINT64_MAX : STEP_SLEEP_NS, &ready_count);
         if (status != RS_OK) {
-            return spi_wsa_error(status);
+            code = spi_wsa_error(status);
+            break;
         }
+    }
+    step->op.drop(&step->op);
+    return code;
+}
+
+int spi_step_start(struct spi_step *step, LPOVERLAPPED overlapped, LPDWORD transferred)
+{
+    struct spi_socket *socket = step->socket;
+    const uint32_t before = atomic_load_explicit(&socket->attention, memory_order_relaxed);
+    DWORD count = 0;
+    int code = 0;
+    if (spi_is_overlapped(socket, overlapped, false)) {
+        step->op.overlapped = (LPWSAOVERLAPPED)overlapped;
+        (void)spi_op_submit(socket, &step->op, &count, NULL, &code);
+    } else if ((before & 1u << step->op.way) != 0) {
+        code = spi_op_wait(socket, &step->op, 0, &count, NULL);
+    } else {
+        code = step_block(step, &count);
+    }
+    if (transferred != NULL && code != WSA_IO_PENDING) {
+        *transferred = count;
     }
     return code;
 }
 
-int spi_step_start(struct spi_step *step, LPOVERLAPPED overlapped, int code)
+/* Behind the end only the program's reading is waited for, which it tells by spi_disconnect_read.
+ * Its receive that empties the ring fences behind recv_head (stream_recv.c), so it sees the bit or
+ * the look behind this sees that all is read. */
+static uint32_t disconnect_want(struct spi_socket *socket)
 {
-    DWORD ignored = 0;
-    if (code == 0 && spi_is_overlapped(step->socket, overlapped, false)) {
-        code = WSAEOPNOTSUPP;
+    if (client_socket_ready(socket->core, RS_LEVEL_END) == 0) {
+        return RS_LEVEL_END | RS_LEVEL_ERROR;
     }
-    if (code == 0) {
-        code = step_block(step, &ignored);
+    atomic_fetch_or_explicit(&socket->attention, SPI_ATTENTION_READ, memory_order_seq_cst);
+    return 0;
+}
+
+void spi_disconnect_read(struct spi_socket *socket)
+{
+    atomic_fetch_and_explicit(&socket->attention, ~(uint32_t)SPI_ATTENTION_READ,
+                              memory_order_relaxed);
+    if (atomic_load_explicit(&socket->session->watch, memory_order_acquire) != NULL) {
+        spi_helper_look(socket);
     }
-    step->free(step);
-    return code;
 }
 
 int spi_disconnect_step(struct spi_socket *socket, bool *begun, bool reuse, uint32_t *want)
@@ -63,17 +97,17 @@ int spi_disconnect_step(struct spi_socket *socket, bool *begun, bool reuse, uint
     }
     if (status == RS_OK && reuse) {
         status = client_stream_finished(socket->core);
-        if (status == RS_WOULD_BLOCK) {
-            /* Behind the end what is left is for the program to read. */
-            *want = RS_LEVEL_END | RS_LEVEL_ERROR;
-            if (client_socket_ready(socket->core, RS_LEVEL_END) != 0) {
-                *want = 0;
-            }
-            return SPI_STEP_PENDING;
-        }
+    }
+    if (status == RS_WOULD_BLOCK) {
+        *want = disconnect_want(socket);
+        status = *want == 0 ? client_stream_finished(socket->core) : status;
+    }
+    if (status == RS_WOULD_BLOCK) {
+        return SPI_OP_PENDING;
     }
     if (status == RS_OK && reuse) {
         status = client_stream_reuse(socket->core);
+        spi_events_after(socket, 0);
         atomic_store_explicit(&socket->context, SPI_CONTEXT_WHOLE, memory_order_release);
     }
     return spi_wsa_error(status);

@@ -103,11 +103,22 @@ static void transmit_pass(struct transmit_part *part, uint32_t bytes)
 
 /* ---- a stream's step ---- */
 
+/* The program may have given the memory back meanwhile. */
+static int transmit_memory(const struct transmit *transmit, const struct transmit_part *part)
+{
+    return !transmit->step.op.helped || spi_can_read(part->memory, (size_t)part->left_bytes)
+               ? 0
+               : WSAEFAULT;
+}
+
 /* The next bytes to be sent. */
 static int transmit_next(struct transmit *transmit, struct transmit_part *part,
                          struct client_iov *iov)
 {
     if (part->file == NULL) {
+        if (transmit_memory(transmit, part) != 0) {
+            return WSAEFAULT;
+        }
         *iov = (struct client_iov){.base = (void *)(uintptr_t)part->memory,
                                    .len_bytes = (size_t)part->left_bytes};
         return 0;
@@ -141,7 +152,7 @@ static int transmit_send(struct transmit *transmit, struct transmit_part *part)
     transmit_pass(part, (uint32_t)sent_bytes);
     transmit->chunk_off += part->file != NULL ? (uint32_t)sent_bytes : 0;
     transmit->sent_bytes += (DWORD)sent_bytes;
-    return status == RS_WOULD_BLOCK ? SPI_STEP_PENDING : spi_wsa_error(status);
+    return status == RS_WOULD_BLOCK ? SPI_OP_PENDING : spi_wsa_error(status);
 }
 
 /* ---- a datagram socket's step ---- */
@@ -157,6 +168,9 @@ static int transmit_fill(struct transmit *transmit)
         int code = 0;
         if (part->left_bytes > room && !transmit->split) {
             return WSAEMSGSIZE;
+        }
+        if (part->file == NULL && transmit_memory(transmit, part) != 0) {
+            return WSAEFAULT;
         }
         if (part->file == NULL) {
             memcpy(transmit->chunk + transmit->chunk_bytes, part->memory, bytes);
@@ -189,7 +203,7 @@ static int transmit_send_message(struct transmit *transmit)
     enum rs_status status =
         client_send(transmit->step.socket->core, &iov, 1, CLIENT_MSG_DONTWAIT, NULL, &sent_bytes);
     if (status == RS_WOULD_BLOCK) {
-        return SPI_STEP_PENDING;
+        return SPI_OP_PENDING;
     }
     transmit->sent_bytes += (DWORD)sent_bytes;
     transmit->chunk_bytes = 0;
@@ -215,10 +229,10 @@ static bool transmit_left(struct transmit *transmit)
 static int transmit_some(struct transmit *transmit)
 {
     int code = 0;
-    transmit->step.want = RS_LEVEL_WRITABLE;
+    transmit->step.op.want = RS_LEVEL_WRITABLE;
     for (uint32_t i = 0; code == 0 && transmit_left(transmit); i++) {
         if (i == TRANSMIT_STEP_SENDS) {
-            return SPI_STEP_PENDING;
+            return SPI_OP_PENDING;
         }
         code = transmit->message_bytes != 0
                    ? transmit_send_message(transmit)
@@ -227,10 +241,11 @@ static int transmit_some(struct transmit *transmit)
     return code;
 }
 
-static int transmit_run(struct spi_step *step, DWORD *transferred)
+static int transmit_step(struct spi_op *op, DWORD *transferred, DWORD *flags)
 {
-    struct transmit *transmit = (struct transmit *)step;
-    struct spi_socket *socket = step->socket;
+    struct transmit *transmit = (struct transmit *)op;
+    struct spi_socket *socket = transmit->step.socket;
+    (void)flags;
     int code = 0;
     if (!transmit->checked && socket->stream) { /* also when there is nothing to send */
         size_t ignored;
@@ -243,7 +258,7 @@ static int transmit_run(struct spi_step *step, DWORD *transferred)
     }
     if (code == 0 && (transmit->flags & TF_DISCONNECT) != 0) {
         code = spi_disconnect_step(socket, &transmit->disconnecting,
-                                   (transmit->flags & TF_REUSE_SOCKET) != 0, &step->want);
+                                   (transmit->flags & TF_REUSE_SOCKET) != 0, &op->want);
     }
     *transferred = transmit->sent_bytes;
     return code;
@@ -251,9 +266,9 @@ static int transmit_run(struct spi_step *step, DWORD *transferred)
 
 /* ---- begin, end ---- */
 
-static void transmit_free(struct spi_step *step)
+static void transmit_drop(struct spi_op *op)
 {
-    struct transmit *transmit = (struct transmit *)step;
+    struct transmit *transmit = (struct transmit *)op;
     if (transmit->event != NULL) {
         CloseHandle(transmit->event);
     }
@@ -261,7 +276,7 @@ static void transmit_free(struct spi_step *step)
         mi_free(transmit->parts);
     }
     mi_free(transmit->chunk);
-    spi_socket_put(step->socket);
+    spi_socket_put(transmit->step.socket);
     mi_free(transmit);
 }
 
@@ -290,7 +305,8 @@ static int transmit_prepare(struct transmit *transmit)
 }
 
 /* Takes the socket's reference. NULL: no memory. */
-static struct transmit *transmit_new(struct spi_socket *socket, uint32_t part_count, DWORD flags)
+static struct transmit *transmit_new(struct spi_socket *socket, SOCKET s, uint32_t part_count,
+                                     DWORD flags)
 {
     struct transmit *transmit = mi_zalloc(sizeof(*transmit));
     if (transmit == NULL) {
@@ -304,8 +320,9 @@ static struct transmit *transmit_new(struct spi_socket *socket, uint32_t part_co
         mi_free(transmit);
         return NULL;
     }
-    transmit->step =
-        (struct spi_step){.socket = socket, .run = transmit_run, .free = transmit_free};
+    transmit->step = (struct spi_step){
+        .socket = socket,
+        .op = {.way = SPI_WAY_SEND, .step = transmit_step, .drop = transmit_drop, .s = s}};
     transmit->flags = flags;
     return transmit;
 }
@@ -317,6 +334,15 @@ static int transmit_check_flags(const struct spi_socket *socket, DWORD flags, DW
         return WSAEINVAL;
     }
     return 0;
+}
+
+static WINBOOL transmit_start(struct transmit *transmit, LPOVERLAPPED overlapped, int code)
+{
+    if (code != 0) {
+        transmit_drop(&transmit->step.op);
+        return spi_extension_result(code);
+    }
+    return spi_extension_result(spi_step_start(&transmit->step, overlapped, NULL));
 }
 
 /* ---- TransmitFile ---- */
@@ -374,13 +400,13 @@ WINBOOL WINAPI spi_transmit_file(SOCKET s, HANDLE file, DWORD file_bytes, DWORD 
     } else {
         code = transmit_check_flags(socket, flags, TRANSMIT_FILE_FLAGS);
     }
-    struct transmit *transmit = code == 0 ? transmit_new(socket, 3, flags) : NULL;
+    struct transmit *transmit = code == 0 ? transmit_new(socket, s, 3, flags) : NULL;
     if (transmit == NULL) {
         spi_socket_put(socket);
         return spi_extension_result(code != 0 ? code : WSAENOBUFS);
     }
     code = transmit_file_parts(transmit, &call);
-    return spi_extension_result(spi_step_start(&transmit->step, overlapped, code));
+    return transmit_start(transmit, overlapped, code);
 }
 
 /* ---- TransmitPackets ---- */
@@ -440,11 +466,11 @@ WINBOOL WINAPI spi_transmit_packets(SOCKET s, LPTRANSMIT_PACKETS_ELEMENT element
                       (overlapped != NULL && !spi_can_write(overlapped, sizeof(*overlapped))))) {
         code = WSAEFAULT;
     }
-    struct transmit *transmit = code == 0 ? transmit_new(socket, count, flags) : NULL;
+    struct transmit *transmit = code == 0 ? transmit_new(socket, s, count, flags) : NULL;
     if (transmit == NULL) {
         spi_socket_put(socket);
         return spi_extension_result(code != 0 ? code : WSAENOBUFS);
     }
     code = transmit_elements(transmit, elements, count, send_bytes);
-    return spi_extension_result(spi_step_start(&transmit->step, overlapped, code));
+    return transmit_start(transmit, overlapped, code);
 }

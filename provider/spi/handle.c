@@ -8,6 +8,7 @@
 #include <mimalloc.h>
 
 #include "provider/spi/events.h"
+#include "provider/spi/extension.h"
 #include "provider/spi/overlapped.h"
 
 #define CHUNK_SLOTS   4096u
@@ -59,6 +60,8 @@ struct spi_socket *spi_socket_new(void)
         atomic_store_explicit(&socket->protection_level, PROTECTION_LEVEL_UNRESTRICTED,
                               memory_order_relaxed);
         atomic_store_explicit(&socket->context, SPI_CONTEXT_WHOLE, memory_order_relaxed);
+        atomic_store_explicit(&socket->accept_for, NULL, memory_order_relaxed);
+        atomic_store_explicit(&socket->accepts_waiting, 0, memory_order_relaxed);
         atomic_store_explicit(&socket->linger_s, 0, memory_order_relaxed);
         atomic_store_explicit(&socket->attention, 0, memory_order_relaxed);
         for (unsigned way = 0; way < SPI_WAYS; way++) {
@@ -173,6 +176,7 @@ enum rs_status spi_socket_close(struct spi_socket *socket, SOCKET s)
     spi_accept_close(socket);
     spi_ops_abort(socket); /* the handle still says to which port */
     enum rs_status status = client_socket_close(socket->core);
+    spi_accept_ready(socket);
     /* The slot is empty already, so the system may give the same value to the next socket. */
     (void)spi_upcalls.lpWPUCloseSocketHandle(s, &ignored);
     spi_socket_put(socket);

@@ -6,6 +6,7 @@
  */
 #include "provider/spi/helper.h"
 #include "provider/spi/events.h"
+#include "provider/spi/extension.h"
 #include "provider/spi/overlapped.h"
 #include "rings/os/os.h"
 
@@ -14,8 +15,8 @@
 #define HELPER_REPORTS  32u
 
 /* In this order, on the helper's thread. */
-static void (*const helper_ready[])(struct spi_socket *socket) = {spi_overlapped_ready,
-                                                                  spi_events_ready};
+static void (*const helper_ready[])(struct spi_socket *socket) = {
+    spi_overlapped_ready, spi_events_ready, spi_accept_ready};
 
 static SRWLOCK helper_lock = SRWLOCK_INIT; /* guards what follows, up to the atomics */
 static struct os_thread helper_thread;

@@ -7,6 +7,7 @@
 
 #include "provider/include/ringsock.h"
 #include "provider/spi/events.h"
+#include "provider/spi/extension.h"
 #include "provider/spi/io.h"
 #include "provider/spi/message.h"
 
@@ -301,6 +302,9 @@ int WSPAPI spi_recv_from(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD
         code = recv_checked(socket, buffers, buffer_count, &out);
     }
     spi_events_after(socket, FD_READ | FD_OOB);
+    if (code == 0 && io_has_before(socket, SPI_ATTENTION_READ)) {
+        spi_disconnect_read(socket);
+    }
     spi_socket_put(socket);
     return code == 0 ? result : spi_fail(error, code);
 }

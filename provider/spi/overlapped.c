@@ -209,18 +209,23 @@ static bool queue_step(struct spi_socket *socket, enum spi_way way)
     return any;
 }
 
+void spi_ops_step(struct spi_socket *socket, enum spi_way way)
+{
+    struct spi_op_queue *queue = op_queue(socket, way);
+    AcquireSRWLockExclusive(&queue->lock);
+    bool any = queue_step(socket, way);
+    ReleaseSRWLockExclusive(&queue->lock);
+    if (any && way == SPI_WAY_RECV) {
+        spi_events_after(socket, FD_READ | FD_OOB);
+    }
+}
+
 void spi_overlapped_ready(struct spi_socket *socket)
 {
     uint32_t attention = atomic_load_explicit(&socket->attention, memory_order_relaxed);
     for (enum spi_way way = SPI_WAY_RECV; way < SPI_WAYS; way++) {
         if ((attention & 1u << way) != 0) {
-            struct spi_op_queue *queue = op_queue(socket, way);
-            AcquireSRWLockExclusive(&queue->lock);
-            bool any = queue_step(socket, way);
-            ReleaseSRWLockExclusive(&queue->lock);
-            if (any && way == SPI_WAY_RECV) {
-                spi_events_after(socket, FD_READ | FD_OOB);
-            }
+            spi_ops_step(socket, way);
         }
     }
 }
@@ -242,6 +247,9 @@ void spi_ops_abort(struct spi_socket *socket)
             struct spi_op *op = queue_take(socket, way, NULL);
             op->code = op->done_event != NULL ? WSAEINTR : WSA_OPERATION_ABORTED;
             op->transferred = op->flags = 0;
+            if (op->aborted != NULL) {
+                op->aborted(op);
+            }
             op_tell(op);
         }
         ReleaseSRWLockExclusive(&queue->lock);
@@ -267,6 +275,7 @@ static int op_try(struct spi_socket *socket, struct spi_op *op, struct op_result
             *result = (struct op_result){.transferred = op->transferred, .flags = op->flags};
         }
         bool served = atomic_load_explicit(&socket->session->watch, memory_order_acquire) != NULL;
+        bool looks = code == SPI_OP_PENDING && served && first && op->want == 0;
         if (code == 0) {
             op_tell(op);
         } else if (code == SPI_OP_PENDING && served) {
@@ -276,6 +285,9 @@ static int op_try(struct spi_socket *socket, struct spi_op *op, struct op_result
             }
         }
         ReleaseSRWLockExclusive(&queue->lock);
+        if (looks) { /* who was to tell may have done so before it was queued */
+            spi_helper_look(socket);
+        }
         if (code != SPI_OP_PENDING || served) {
             return code;
         }

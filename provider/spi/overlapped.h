@@ -22,7 +22,8 @@ struct spi_op {
      * Steps behind the first find helped == true: the program's memory may be gone, check it again.
      */
     int (*step)(struct spi_op *op, DWORD *transferred, DWORD *flags);
-    void (*drop)(struct spi_op *op); /* gives the memory back; NULL: mi_free(op) */
+    void (*aborted)(struct spi_op *op); /* before notice of an end that no step brought; or NULL */
+    void (*drop)(struct spi_op *op);    /* gives the memory back; NULL: mi_free(op) */
     LPWSAOVERLAPPED overlapped;
     LPWSAOVERLAPPED_COMPLETION_ROUTINE routine; /* NULL: event or port */
     LPWSATHREADID thread;                       /* whose routine; read by spi_op_submit only */
@@ -61,6 +62,8 @@ void spi_ops_abort(struct spi_socket *socket);
 void spi_ops_poke(struct spi_socket *socket);
 /* Helper: steps what is first in the socket's queues. */
 void spi_overlapped_ready(struct spi_socket *socket);
+/* Any thread: steps them in this queue, also one that is being submitted. */
+void spi_ops_step(struct spi_socket *socket, enum spi_way way);
 void spi_overlapped_init(void); /* WSPStartup: finds WPUCompleteOverlappedRequest */
 
 #endif

@@ -61,7 +61,8 @@ enum {
     SPI_ATTENTION_RECV = 1 << SPI_WAY_RECV, /* overlapped operations wait */
     SPI_ATTENTION_SEND = 1 << SPI_WAY_SEND,
     SPI_ATTENTION_OTHER = 1 << SPI_WAY_OTHER,
-    SPI_ATTENTION_EVENTS = 1 << SPI_WAYS /* network events are selected */
+    SPI_ATTENTION_EVENTS = 1 << SPI_WAYS, /* network events are selected */
+    SPI_ATTENTION_READ = 16               /* a disconnect waits until the program has read all */
 };
 
 /* Options that no other part knows; options_kept.c. */
@@ -89,6 +90,10 @@ struct spi_socket {
      * before. */
     _Atomic uint32_t attention;
     struct spi_op_queue ops[SPI_WAYS];
+    /* AcceptEx: the listener that this socket is to have a connection of; of a listener, those that
+     * wait for one. Partner: the helper. */
+    struct spi_socket *_Atomic accept_for;
+    _Atomic uint32_t accepts_waiting;
     struct spi_socket *next_free;
     DWORD catalog_id;
     bool overlapped;       /* WSA_FLAG_OVERLAPPED */

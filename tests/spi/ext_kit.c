@@ -14,6 +14,68 @@ void ext_find(GUID id, void *function, DWORD function_bytes)
     assert_int_equal(returned, function_bytes);
 }
 
+/* ---- overlapped calls ---- */
+
+void ext_op_make(struct ext_op *op)
+{
+    *op = (struct ext_op){.o.hEvent = CreateEventW(NULL, TRUE, FALSE, NULL)};
+    assert_non_null(op->o.hEvent);
+}
+
+void ext_op_drop(struct ext_op *op)
+{
+    CloseHandle(op->o.hEvent);
+}
+
+bool ext_op_pending(const struct ext_op *op)
+{
+    return __atomic_load_n(&op->o.Internal, __ATOMIC_ACQUIRE) == WSS_OPERATION_IN_PROGRESS;
+}
+
+static void op_await(const struct ext_op *op)
+{
+    if (WaitForSingleObject(op->o.hEvent, PEER_WAIT_MS) != WAIT_OBJECT_0) {
+        fail_msg("no completion within %u ms", PEER_WAIT_MS);
+    }
+    assert_false(ext_op_pending(op));
+}
+
+void ext_op_ends(SOCKET s, struct ext_op *op, int code)
+{
+    DWORD flags = 0;
+    op_await(op);
+    spi_error = 0;
+    WINBOOL done =
+        TABLE->lpWSPGetOverlappedResult(s, &op->o, &op->bytes, FALSE, &flags, &spi_error);
+    if ((done != 0) != (code == 0) || spi_error != code) {
+        fail_msg("completed with error %d, %d expected", spi_error, code);
+    }
+}
+
+void ext_op_aborted(struct ext_op *op)
+{
+    op_await(op);
+    assert_int_equal(op->o.OffsetHigh, WSA_OPERATION_ABORTED);
+}
+
+HANDLE ext_port(SOCKET s, ULONG_PTR key)
+{
+    HANDLE port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, 0);
+    assert_non_null(port);
+    assert_int_equal(host_handle_set_port(s, port, key), 0);
+    return port;
+}
+
+struct ext_op *ext_port_next(HANDLE port, ULONG_PTR *key, DWORD *bytes)
+{
+    LPOVERLAPPED overlapped = NULL;
+    if (!GetQueuedCompletionStatus(port, bytes, key, &overlapped, PEER_WAIT_MS) &&
+        overlapped == NULL) {
+        fail_msg("no packet within %u ms", PEER_WAIT_MS);
+    }
+    return (struct ext_op *)overlapped;
+}
+
 /* ---- files ---- */
 
 char ext_byte(DWORD position)

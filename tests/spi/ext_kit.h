@@ -34,6 +34,31 @@ void ext_find(GUID id, void *function, DWORD function_bytes);
         }                                                                                        \
     } while (0)
 
+/* ---- overlapped calls ---- */
+
+struct ext_op {
+    OVERLAPPED o; /* with an event of its own */
+    DWORD bytes;  /* of the completion */
+};
+void ext_op_make(struct ext_op *op);
+void ext_op_drop(struct ext_op *op);
+/* The call has begun: TRUE, or WSA_IO_PENDING. */
+#define EXT_BEGINS(call)                                                                \
+    do {                                                                                \
+        SetLastError(0);                                                                \
+        if (!(call) && GetLastError() != WSA_IO_PENDING) {                              \
+            fail_msg("%s failed with error %lu", #call, (unsigned long)GetLastError()); \
+        }                                                                               \
+    } while (0)
+bool ext_op_pending(const struct ext_op *op);
+/* Waits, at most 10 s, until the operation of the socket has ended, with this code. */
+void ext_op_ends(SOCKET s, struct ext_op *op, int code);
+/* Likewise, of a socket that is closed. */
+void ext_op_aborted(struct ext_op *op);
+/* A completion port for the socket; the next packet of it, at most 10 s. */
+HANDLE ext_port(SOCKET s, ULONG_PTR key);
+struct ext_op *ext_port_next(HANDLE port, ULONG_PTR *key, DWORD *bytes);
+
 /* A file of so many bytes of a pattern, which ends with its handle. flags: FILE_FLAG_*. */
 HANDLE ext_file(DWORD bytes, DWORD flags);
 char ext_byte(DWORD position); /* of the pattern */
