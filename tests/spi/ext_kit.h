@@ -9,12 +9,13 @@
 
 /* The function with this GUID, as any socket gives it. Fails when there is none. */
 void ext_find(GUID id, void *function, DWORD function_bytes);
-#define EXT_FUNCTION(type, name, id)                     \
-    static type name(void)                               \
-    {                                                    \
-        static type function;                            \
-        ext_find((GUID)id, &function, sizeof(function)); \
-        return function;                                 \
+#define EXT_FUNCTION(type, name, id)                 \
+    static type name(void)                           \
+    {                                                \
+        static type function;                        \
+        const GUID guid = id;                        \
+        ext_find(guid, &function, sizeof(function)); \
+        return function;                             \
     }
 
 #define EXT_OK(call)                                                                    \
