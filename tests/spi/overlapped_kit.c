@@ -102,3 +102,21 @@ void overlapped_await_routine(struct overlapped_op *op)
         SleepEx(100, TRUE);
     }
 }
+
+bool overlapped_is_set(const struct overlapped_op *op)
+{
+    return WaitForSingleObject(op->o.hEvent, 0) == WAIT_OBJECT_0;
+}
+
+struct overlapped_pair overlapped_pair_make(void)
+{
+    struct overlapped_pair pair;
+    pair.from = spi_bound(&pair.from_at);
+    pair.to = spi_bound(&pair.to_at);
+    return pair;
+}
+
+void overlapped_pair_send(const struct overlapped_pair *pair, const char *text)
+{
+    OK(spi_send_to_one(pair->from, text, (DWORD)strlen(text), &pair->to_at));
+}

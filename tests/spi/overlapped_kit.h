@@ -36,4 +36,14 @@ void CALLBACK overlapped_routine(DWORD code, DWORD bytes, LPWSAOVERLAPPED overla
 /* The WSATHREADID of this thread, as ws2_32 hands it on. */
 WSATHREADID overlapped_thread(void);
 
+bool overlapped_is_set(const struct overlapped_op *op); /* its event */
+
+/* Two datagram sockets on 127.0.0.1. */
+struct overlapped_pair {
+    SOCKET from, to;
+    SOCKADDR_IN from_at, to_at;
+};
+struct overlapped_pair overlapped_pair_make(void);
+void overlapped_pair_send(const struct overlapped_pair *pair, const char *text);
+
 #endif
