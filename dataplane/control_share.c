@@ -7,7 +7,6 @@
  * A token keeps the connection alive as a descriptor does, so that a program may close its own one
  * before the other has opened it; for CONTROL_TOKEN_NS.
  */
-#include <assert.h>
 #include <stdlib.h>
 
 #include "dataplane/control_internal.h"
@@ -137,7 +136,8 @@ static enum rs_status share_first_descriptor(struct session_socket *core,
         goto give_ring;
     }
     if (borrower != NULL) {
-        assert(borrower->record->lent_ring.size_bytes == 0);
+        /* Left from an earlier life: closed while its writer was on its way, it became a spare. */
+        session_ring_give(session, RS_EXTENT_CL, &borrower->record->lent_ring);
         borrower->record->lent_ring = core->send_ring;
     }
     record->live = 1u << core->home_queue_idx;
@@ -185,9 +185,15 @@ static enum rs_status share_make(struct control *control, struct session_socket 
     struct dp_session *session = core->session;
     struct dp_session *house = control->house;
     struct message_place *place = &answer->body.share.place;
+    struct dp_socket *borrower = answer->body.share.borrower;
     struct session_socket *first;
     if (house->free_socket_count == 0) {
         return RS_NO_BUFFERS;
+    }
+    /* Both ends were asked for: the other one goes to the house before this one, and has a ring of
+     * its own by then. */
+    if (borrower != NULL && borrower->record->session != session) {
+        borrower = NULL;
     }
     struct dp_share *share = calloc(1, sizeof(*share));
     if (share == NULL) {
@@ -197,7 +203,7 @@ static enum rs_status share_make(struct control *control, struct session_socket 
     if (status != RS_OK) {
         goto free_share;
     }
-    status = share_first_descriptor(core, answer->body.share.borrower, &first);
+    status = share_first_descriptor(core, borrower, &first);
     if (status != RS_OK) {
         goto give_rings;
     }

@@ -367,6 +367,96 @@ static void test_how_many(void **state)
     assert_int_equal(rig_share(&owner, &token), RS_OK);
 }
 
+/* ---- one program's two ends, each reads the other one's send ring ---- */
+
+struct ends {
+    struct rig_socket listener, a, b; /* a connects, b is accepted */
+};
+
+static bool ends_accepted(void *context)
+{
+    struct ends *ends = context;
+    uint32_t peer_be32;
+    return rig_accept(&ends->listener, 0, &ends->b, &peer_be32);
+}
+
+static struct rig_socket listening(void)
+{
+    struct rig_socket listener = rig_open(&programs[0]);
+    assert_int_equal(rig_bind(&listener, RIG_OWN ":81"), RS_OK);
+    assert_int_equal(rig_listen(&listener, 2), RS_OK);
+    return listener;
+}
+
+static struct ends ends_of(const struct rig_socket *listener)
+{
+    struct ends ends = {.listener = *listener, .a = rig_open(&programs[0])};
+    assert_int_equal(rig_connect(&ends.a, RIG_OWN ":81"), RS_OK);
+    rig_until(ends_accepted, &ends, "an accept record");
+    assert_int_equal(ends.a.desc->flags & RS_DESC_RECV_SHARED, RS_DESC_RECV_SHARED);
+    assert_int_equal(ends.b.desc->flags & RS_DESC_RECV_SHARED, RS_DESC_RECV_SHARED);
+    return ends;
+}
+
+static bool is_shared(void *context)
+{
+    const struct rig_socket *socket = context;
+    return atomic_load(&socket->state->mode) == RS_MODE_SHARED;
+}
+
+/* Both are asked for before either has moved: no ring of the program may become the house's. */
+static void test_both_ends_at_once(void **state)
+{
+    const struct rs_op_share op = {.process_id = 1};
+    uint8_t data[500];
+    (void)state;
+    struct rig_socket listener = listening();
+    struct ends ends = ends_of(&listener);
+    fill(data, 0, 500);
+    assert_int_equal(rig_write(&ends.a, data, 500), 500);
+    assert_int_equal(rig_write(&ends.b, data, 500), 500);
+    rig_turns(5);
+    post_control(&ends.a, RS_OP_SHARE, &op, sizeof(op));
+    post_control(&ends.b, RS_OP_SHARE, &op, sizeof(op));
+    rig_until(is_shared, &ends.a, "one end that is shared");
+    rig_until(is_shared, &ends.b, "the other one");
+    const struct dp_session *house = rig_control->house;
+    for (uint32_t i = 0; i < house->config->limit_sockets; i++) {
+        assert_true(house->records[i] == NULL || house->records[i]->lent_ring.size_bytes == 0);
+    }
+    rig_map(&ends.a);
+    rig_map(&ends.b);
+    expect(&ends.a, 0, 500);
+    expect(&ends.b, 0, 500);
+    fill(data, 500, 500);
+    assert_int_equal(rig_share_send(&ends.a, data, 500), 500);
+    assert_int_equal(rig_share_send(&ends.b, data, 500), 500);
+    expect(&ends.a, 500, 500);
+    expect(&ends.b, 500, 500);
+}
+
+/* The reader is closed before the writer has moved, and its place, a spare then, has another life:
+ * in which it is a reader again whose writer is shared. */
+static void test_reader_closes_meanwhile(void **state)
+{
+    const struct rs_op_share op = {.process_id = 1};
+    const struct rs_op_close close = {.abort = 1};
+    (void)state;
+    struct rig_socket listener = listening();
+    struct ends ends = ends_of(&listener);
+    const struct dp_socket *place = programs[0].session->parts[0].sockets[ends.a.idx];
+    post_control(&ends.b, RS_OP_SHARE, &op, sizeof(op));
+    post_control(&ends.a, RS_OP_CLOSE, &close, sizeof(close));
+    rig_until(is_shared, &ends.b, "an end that is shared");
+    rig_turns(50);
+    assert_int_equal(atomic_load(&place->spare), 1);
+    do { /* there may be spares on top of it */
+        ends = ends_of(&listener);
+    } while (ends.a.idx != place->idx);
+    post_control(&ends.b, RS_OP_SHARE, &op, sizeof(op));
+    rig_until(is_shared, &ends.b, "an end that is shared");
+}
+
 /* ---- refusals ---- */
 
 static void test_refused(void **state)
@@ -395,11 +485,20 @@ static void test_refused(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
-    const struct CMUnitTest tests[] = {
-        TEST(test_lost_before),  TEST(test_unread_before),           TEST(test_window),
-        TEST(test_poisoned_one), TEST(test_share_with_a_wrong_head), TEST(test_words_of_before),
-        TEST(test_owner_dies),   TEST(test_last_one_closes),         TEST(test_last_one_returns),
-        TEST(test_expires),      TEST(test_granted_by_a_dead_one),   TEST(test_how_many),
-        TEST(test_refused)};
+    const struct CMUnitTest tests[] = {TEST(test_lost_before),
+                                       TEST(test_unread_before),
+                                       TEST(test_window),
+                                       TEST(test_poisoned_one),
+                                       TEST(test_share_with_a_wrong_head),
+                                       TEST(test_words_of_before),
+                                       TEST(test_owner_dies),
+                                       TEST(test_last_one_closes),
+                                       TEST(test_last_one_returns),
+                                       TEST(test_expires),
+                                       TEST(test_granted_by_a_dead_one),
+                                       TEST(test_how_many),
+                                       TEST(test_both_ends_at_once),
+                                       TEST(test_reader_closes_meanwhile),
+                                       TEST(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
