@@ -150,6 +150,9 @@ enum outcome share_begin(struct queue *queue, struct dp_socket *socket,
     if (socket->stream->phase != STREAM_CONNECTED || socket->stream->leaving) {
         return stream_answer(queue, reply, RS_NOT_SUPPORTED);
     }
+    if (socket->part->bytes_left <= 0) { /* share_move is not for nothing */
+        return OUTCOME_LATER;
+    }
     stream_take_level(queue, socket);
     if (!share_may_move(queue, socket)) {
         return OUTCOME_POISONED;
@@ -178,7 +181,7 @@ enum rs_status share_shared(struct queue *queue, const struct message *message)
         return (enum rs_status)message->reply.status;
     }
     if (descriptor != NULL) {
-        share_move(queue, socket, &message->body.share.place, true);
+        share_move(queue, socket, &message->body.share.place, socket->part, true);
         share->core = socket;
         socket->share = share;
         share->errors_told = atomic_load_explicit(&socket->state->error_seq, memory_order_relaxed);
@@ -221,7 +224,8 @@ static enum outcome share_last(struct queue *queue, struct dp_socket *socket,
     if (!share_data_rests(share)) {
         return stream_answer(queue, reply, RS_WOULD_BLOCK);
     }
-    if (!request_may_forward(queue, socket->part) || !request_forward(queue, &message)) {
+    if (socket->part->bytes_left <= 0 || !request_may_forward(queue, socket->part) ||
+        !request_forward(queue, &message)) {
         return OUTCOME_LATER;
     }
     socket->with_control = true;
@@ -248,7 +252,7 @@ enum rs_status share_unshared(struct queue *queue, const struct message *message
     descriptor->part->sockets[descriptor->idx] = NULL;
     descriptor->part->open_sockets--;
     descriptor->share = core->share = NULL;
-    share_move(queue, core, &message->body.share.place, false);
+    share_move(queue, core, &message->body.share.place, descriptor->part, false);
     /* Who waits on it waits for other words from now on. */
     deliver_touch(queue, core, RS_LEVEL_READABLE | RS_LEVEL_WRITABLE | RS_LEVEL_END);
     bool told = request_forward(queue, &done);

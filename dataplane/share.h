@@ -90,9 +90,9 @@ bool share_may_move(struct queue *queue, struct dp_socket *socket);
 /* Its other end reads its send ring: the memory stays with that. */
 bool share_is_lent(const struct dp_socket *socket);
 /* The socket with all that it has goes to another place: rings of the same sizes, the same
- * positions in them. It leaves its session's table. counts: those of errors go along; the place of
- * a descriptor has them already. */
+ * positions in them. It leaves its session's table. payer: who asked, charged with what is copied.
+ * counts: those of errors go along; the place of a descriptor has them already. */
 void share_move(struct queue *queue, struct dp_socket *socket, const struct message_place *place,
-                bool counts);
+                struct session_part *payer, bool counts);
 
 #endif

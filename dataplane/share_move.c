@@ -4,7 +4,8 @@
  * called by share.c.
  *
  * Positions stay, so neither TCP nor the other end of a local connection has anything to change but
- * addresses. What is copied is charged to the session it comes from: a ring's worth, once.
+ * addresses. What is copied, up to a ring's worth each way, is charged to the session that asked,
+ * which waits until it is paid for before it moves another one.
  */
 #include <assert.h>
 #include <string.h>
@@ -112,7 +113,7 @@ static void move_state(struct rs_socket_state *to, const struct rs_socket_state 
 }
 
 static void move_local(const struct queue *queue, struct dp_socket *socket,
-                       const struct message_place *place)
+                       const struct message_place *place, struct session_part *payer)
 {
     struct stream_local *local = &socket->stream->local;
     struct stream_writer *recv = &local->recv;
@@ -120,21 +121,22 @@ static void move_local(const struct queue *queue, struct dp_socket *socket,
     move_bytes(place->send_base, socket->send_base, place->send_ring.size_bytes, local->send.head,
                local->send.tail_cached);
     local->send.base = place->send_base;
+    payer->bytes_left -= rs_seq_distance(local->send.head, local->send.tail_cached);
     /* It may be the other end's send ring, or was once. */
     move_bytes(place->recv_base, recv->base, recv->size_bytes, recv->head_cached, recv->tail);
     recv->base = place->recv_base;
     local->inherits = false;
     local->recv_head = move_head_word(queue, place->session, place->idx);
-    socket->part->bytes_left -= rs_seq_distance(recv->head_cached, recv->tail);
+    payer->bytes_left -= rs_seq_distance(recv->head_cached, recv->tail);
 }
 
 static void move_tcp(const struct queue *queue, struct dp_socket *socket,
-                     const struct message_place *place)
+                     const struct message_place *place, struct session_part *payer)
 {
     /* Pieces ahead of a gap lie anywhere in the window. */
     memcpy(place->recv_base, socket->recv_base, place->recv_ring.size_bytes);
     memcpy(place->send_base, socket->send_base, place->send_ring.size_bytes);
-    socket->part->bytes_left -= (int64_t)place->recv_ring.size_bytes + place->send_ring.size_bytes;
+    payer->bytes_left -= (int64_t)place->recv_ring.size_bytes + place->send_ring.size_bytes;
     if (socket->stream->conn != NULL) {
         struct rs_socket_state *state = &place->session->socket_states[place->idx];
         tcp_move_rings(
@@ -197,7 +199,7 @@ static uint32_t move_checked_head(struct queue *queue, struct dp_socket *socket)
 }
 
 void share_move(struct queue *queue, struct dp_socket *socket, const struct message_place *place,
-                bool counts)
+                struct session_part *payer, bool counts)
 {
     struct stream_local *local = &socket->stream->local;
     struct rs_socket_state *from = socket->state;
@@ -208,12 +210,12 @@ void share_move(struct queue *queue, struct dp_socket *socket, const struct mess
                           move_checked_head(queue, socket), memory_order_relaxed);
     deliver_moves(queue, socket);
     if (local->on) {
-        move_local(queue, socket, place);
+        move_local(queue, socket, place, payer);
         move_unlend(queue, socket);
         /* Of a lent ring it says what is read, and of this one what is passed on. */
         atomic_store_explicit(&from->send_head, local->send.head, memory_order_relaxed);
     } else {
-        move_tcp(queue, socket, place);
+        move_tcp(queue, socket, place, payer);
     }
     move_state(&place->session->socket_states[place->idx], from, counts);
     part->sockets[idx] = NULL;

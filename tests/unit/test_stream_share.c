@@ -175,7 +175,9 @@ static void post_control(struct rig_socket *socket, enum rs_op op, const void *p
     slot->generation = socket->generation;
     slot->arg = 0;
     slot->serial = ++socket->program->serial;
-    memcpy(slot->payload, payload, bytes);
+    if (bytes != 0) {
+        memcpy(slot->payload, payload, bytes);
+    }
     (void)slot_producer_publish(producer);
 }
 
@@ -457,6 +459,37 @@ static void test_reader_closes_meanwhile(void **state)
     rig_until(is_shared, &ends.b, "an end that is shared");
 }
 
+/* ---- what it costs ---- */
+
+static bool is_live(void *context)
+{
+    return !is_shared(context);
+}
+
+/* A move copies rings: who asks for it pays, and has to have paid before the next one. */
+static void test_a_move_is_paid_for(void **state)
+{
+    const struct rs_op_share op = {.process_id = 1};
+    struct session_part *part = &programs[0].session->parts[0];
+    (void)state;
+    const int64_t debt = -20 * rig_queue(0)->bytes_now;
+    part->bytes_left = debt;
+    post_control(&owner, RS_OP_SHARE, &op, sizeof(op));
+    rig_turns(10);
+    assert_false(is_shared(&owner));
+    rig_until(is_shared, &owner, "a socket that is shared, when the debt is paid");
+    control_share_expire(rig_control, UINT64_MAX);
+    rig_turns(10);
+    part->bytes_left = debt;
+    post_control(&owner, RS_OP_UNSHARE, NULL, 0);
+    rig_turns(10);
+    assert_true(is_shared(&owner));
+    const int64_t house = rig_control->house->parts[0].bytes_left;
+    rig_until(is_live, &owner, "a socket that has returned, when the debt is paid");
+    assert_true(rig_control->house->parts[0].bytes_left >= house);
+    assert_true(part->bytes_left <= rig_queue(0)->bytes_now - 2 * (int64_t)RIG_RING);
+}
+
 /* ---- refusals ---- */
 
 static void test_refused(void **state)
@@ -499,6 +532,7 @@ int main(void)
                                        TEST(test_how_many),
                                        TEST(test_both_ends_at_once),
                                        TEST(test_reader_closes_meanwhile),
+                                       TEST(test_a_move_is_paid_for),
                                        TEST(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
