@@ -6,6 +6,7 @@
  * thread, from the driver's probe.
  */
 #include <linux/if_packet.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -15,10 +16,10 @@
 
 int setsockopt(int fd, int level, int name, const void *value, socklen_t value_bytes)
 {
-    int fanout;
+    uint32_t fanout;
     if (level == SOL_PACKET && name == PACKET_FANOUT && value_bytes == sizeof(fanout)) {
         memcpy(&fanout, value, sizeof(fanout));
-        fanout &= ~(PACKET_FANOUT_FLAG_DEFRAG << FANOUT_FLAGS_SHIFT);
+        fanout &= ~((uint32_t)PACKET_FANOUT_FLAG_DEFRAG << FANOUT_FLAGS_SHIFT);
         value = &fanout;
     }
     return (int)syscall(SYS_setsockopt, fd, level, name, value, value_bytes);

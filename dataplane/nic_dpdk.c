@@ -293,9 +293,11 @@ static void dpdk_stats(struct nic *nic, struct nic_stats *out)
 
 static bool dpdk_link_up(struct nic *nic)
 {
+    const struct dpdk_nic *self = dpdk_of(nic);
     struct rte_eth_link link = {0};
-    return rte_eth_link_get_nowait(dpdk_of(nic)->port_id, &link) == 0 &&
-           link.link_status == RTE_ETH_LINK_UP;
+    bool up =
+        rte_eth_link_get_nowait(self->port_id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+    return up || !nic_dpdk_link_is_told(self->port->info.if_index);
 }
 
 /* Programs the union of what the port's queues want. */

@@ -6,6 +6,7 @@
 #ifndef RINGSOCK_DATAPLANE_NIC_DPDK_H
 #define RINGSOCK_DATAPLANE_NIC_DPDK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "dataplane/config.h"
@@ -33,5 +34,9 @@ uint32_t nic_dpdk_af_packet_slot_bytes(const struct queue_config *config);
 /* The name of the device argument by which this config's driver is told how many queues to make.
  * NULL: it needs none. */
 const char *nic_dpdk_queues_argument(const struct queue_config *config);
+
+/* False: the driver cannot know the link's state, for the kernel interface (0: there is none) that
+ * it asks about is nowhere to be seen. Control thread. */
+bool nic_dpdk_link_is_told(uint32_t if_idx);
 
 #endif
