@@ -63,12 +63,6 @@ int spi_vector_take(struct spi_vector *vector, const WSABUF *buffers, DWORD coun
     return code;
 }
 
-/* Overlapped ones wait, behind which this one has its turn. */
-static inline bool io_has_before(const struct spi_socket *socket, uint32_t attention)
-{
-    return (atomic_load_explicit(&socket->attention, memory_order_relaxed) & attention) != 0;
-}
-
 /* ---- send ---- */
 
 /* Partial messages exist neither for datagrams nor in a stream, urgent data only in a stream
@@ -172,7 +166,7 @@ int WSPAPI spi_send_to(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD s
     const struct rs_addr *address = to != NULL ? &addr : NULL;
     bool notice = spi_is_overlapped(socket, overlapped, routine != NULL);
     int result = 0;
-    if (code == 0 && (notice || io_has_before(socket, SPI_ATTENTION_SEND))) {
+    if (code == 0 && (notice || spi_io_has_before(socket, SPI_ATTENTION_SEND))) {
         result = spi_io_send(&(struct spi_io_call){.socket = socket,
                                                    .s = s,
                                                    .buffers = buffers,
@@ -283,7 +277,7 @@ int WSPAPI spi_recv_from(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD
     int code = recv_check(socket, &out, notice);
     int result = 0;
     if (code == 0 &&
-        (notice || (io_has_before(socket, SPI_ATTENTION_RECV) && (*flags & MSG_OOB) == 0))) {
+        (notice || (spi_io_has_before(socket, SPI_ATTENTION_RECV) && (*flags & MSG_OOB) == 0))) {
         result = spi_io_recv(&(struct spi_io_call){.socket = socket,
                                                    .s = s,
                                                    .buffers = buffers,
@@ -302,7 +296,7 @@ int WSPAPI spi_recv_from(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD
         code = recv_checked(socket, buffers, buffer_count, &out);
     }
     spi_events_after(socket, FD_READ | FD_OOB);
-    if (code == 0 && io_has_before(socket, SPI_ATTENTION_READ)) {
+    if (code == 0 && spi_io_has_before(socket, SPI_ATTENTION_READ)) {
         spi_disconnect_read(socket);
     }
     spi_socket_put(socket);

@@ -1,11 +1,14 @@
 /*
  * Datagrams with control data: WSARecvMsg, WSASendMsg, the options that say which data, timestamps.
  * A program calls the two functions directly (extension.c), so they report by the thread's last
- * error. Any thread.
+ * error. Overlapped ones, and those with some before them, are operations (overlapped.h): what the
+ * WSAMSG and its buffers say is read when the call is made. Any thread.
  */
 #include "provider/spi/message.h"
 #include "provider/spi/events.h"
+#include "provider/spi/io.h"
 
+#include <mimalloc.h>
 #include <string.h>
 
 /* Not in the headers of MinGW-w64. */
@@ -212,7 +215,7 @@ static void control_fill(struct control_out *out, const struct spi_socket *socke
     }
 }
 
-/* ---- WSARecvMsg ---- */
+/* ---- calls and operations ---- */
 
 /* A name without a length, and control data without one, are not given. */
 static bool message_parts_ok(const WSAMSG *msg)
@@ -221,56 +224,163 @@ static bool message_parts_ok(const WSAMSG *msg)
            (msg->Control.buf != NULL || msg->Control.len == 0);
 }
 
-static int recv_msg_check(const struct spi_socket *socket, const WSAMSG *msg, LPDWORD received)
+struct send_msg {
+    const struct rs_addr *to; /* NULL: the peer */
+    struct rs_addr name;
+    struct client_send_control control;
+};
+
+struct message_op {
+    struct spi_op op;
+    LPWSAMSG out; /* receiving: the program's */
+    WSAMSG msg;   /* as it was when the call was made */
+    struct send_msg send;
+    uint32_t count;
+    struct client_iov items[];
+};
+
+/* What a call of either function is given. */
+struct message_call {
+    struct spi_socket *socket;
+    SOCKET s;
+    LPWSAMSG out; /* receiving */
+    WSAMSG msg;
+    LPDWORD transferred;
+    LPWSAOVERLAPPED overlapped;
+    LPWSAOVERLAPPED_COMPLETION_ROUTINE routine;
+    bool notice;
+};
+
+/* Who gets notice need not ask for the count. */
+static bool message_count_ok(const struct message_call *call)
 {
-    if (socket->stream || (msg->dwFlags & ~(DWORD)MSG_PEEK) != 0) {
-        return WSAEOPNOTSUPP; /* for datagrams; MSG_PEEK is the only flag */
+    return (call->notice && call->transferred == NULL) ||
+           spi_can_write(call->transferred, sizeof(*call->transferred));
+}
+
+/* 0, or an error that comes at once; WSA_IO_PENDING. */
+static int message_begin(const struct message_call *call, const struct send_msg *send,
+                         int (*step)(struct spi_op *op, DWORD *transferred, DWORD *flags))
+{
+    const struct spi_io_way way = {.notice = call->notice, .transferred = call->transferred};
+    int code = spi_buffers_count(call->msg.lpBuffers, call->msg.dwBufferCount);
+    if (code != 0) {
+        return code;
     }
-    if (!message_parts_ok(msg) || !spi_can_write(received, sizeof(*received)) ||
-        !spi_can_write(msg->Control.buf, msg->Control.len)) {
+    uint32_t count = call->msg.dwBufferCount;
+    struct message_op *message = mi_malloc(sizeof(*message) + count * sizeof(message->items[0]));
+    if (message == NULL) {
+        return WSAENOBUFS;
+    }
+    *message = (struct message_op){.op = {.overlapped = call->overlapped,
+                                          .routine = call->routine,
+                                          .s = call->s,
+                                          .step = step},
+                                   .out = call->out,
+                                   .msg = call->msg,
+                                   .count = count};
+    message->op.way = send != NULL ? SPI_WAY_SEND : SPI_WAY_RECV;
+    message->op.want = send != NULL ? RS_LEVEL_WRITABLE : RS_LEVEL_READABLE;
+    if (send != NULL) {
+        message->send = *send;
+        message->send.to = send->to != NULL ? &message->send.name : NULL;
+    }
+    code = spi_buffers_take(call->msg.lpBuffers, count, send == NULL, message->items);
+    if (code != 0) {
+        mi_free(message);
+        return code;
+    }
+    (void)spi_io_begin(call->socket, &message->op, &way, &code);
+    return code;
+}
+
+/* ---- WSARecvMsg ---- */
+
+/* Is what it fills in beside the data there? */
+static int recv_msg_room(const struct spi_socket *socket, const WSAMSG *msg)
+{
+    INT name_bytes = msg->namelen;
+    if (!message_parts_ok(msg) || !spi_can_write(msg->Control.buf, msg->Control.len)) {
         return WSAEFAULT;
     }
-    INT name_bytes = msg->namelen;
     return name_bytes != 0 ? spi_sockaddr_room(socket, msg->name, &name_bytes) : 0;
+}
+
+static int recv_msg_check(const struct message_call *call)
+{
+    if (call->socket->stream || (call->msg.dwFlags & ~(DWORD)MSG_PEEK) != 0) {
+        return WSAEOPNOTSUPP; /* for datagrams; MSG_PEEK is the only flag */
+    }
+    return message_count_ok(call) ? recv_msg_room(call->socket, &call->msg) : WSAEFAULT;
 }
 
 /* What WSAMSG tells beside the data. */
 static int recv_msg_tell(const struct spi_socket *socket, const struct client_recv_info *info,
-                         bool cut, LPWSAMSG msg)
+                         bool cut, const WSAMSG *msg, LPWSAMSG out)
 {
     struct control_out control = {.buf = msg->Control.buf, .size_bytes = msg->Control.len};
     control_fill(&control, socket, info);
-    msg->Control.len = control.used_bytes;
+    out->Control.len = control.used_bytes;
     if (msg->namelen != 0) {
-        spi_sockaddr_write(socket, &info->from, msg->name, &msg->namelen);
+        spi_sockaddr_write(socket, &info->from, msg->name, &out->namelen);
     }
-    msg->dwFlags = (cut ? MSG_TRUNC : 0u) | (control.truncated ? MSG_CTRUNC : 0u) |
+    out->dwFlags = (cut ? MSG_TRUNC : 0u) | (control.truncated ? MSG_CTRUNC : 0u) |
                    ((info->flags & RS_DGRAM_BROADCAST) != 0 ? MSG_BCAST : 0u) |
                    ((info->flags & RS_DGRAM_MULTICAST) != 0 ? MSG_MCAST : 0u);
     return cut || control.truncated ? WSAEMSGSIZE : 0;
 }
 
-static int recv_msg(struct spi_socket *socket, LPWSAMSG msg, LPDWORD received)
+/* The next datagram. *received stays as it is when there is none. */
+static int recv_msg_take(struct spi_socket *socket, const struct client_iov *items, uint32_t count,
+                         uint32_t core_flags, const WSAMSG *msg, LPWSAMSG out, LPDWORD received)
 {
-    struct spi_vector vector;
     struct client_recv_info info;
     size_t received_bytes = 0;
-    int code = recv_msg_check(socket, msg, received);
-    if (code == 0) {
-        code = spi_vector_take(&vector, msg->lpBuffers, msg->dwBufferCount, true);
-    }
-    if (code != 0) {
-        return code;
-    }
+    core_flags |= (msg->dwFlags & MSG_PEEK) != 0 ? CLIENT_MSG_PEEK : 0u;
     enum rs_status status =
-        client_recv(socket->core, vector.items, vector.count,
-                    (msg->dwFlags & MSG_PEEK) != 0 ? CLIENT_MSG_PEEK : 0u, &info, &received_bytes);
-    spi_vector_drop(&vector);
+        client_recv(socket->core, items, count, core_flags, &info, &received_bytes);
     if (status != RS_OK && status != RS_MESSAGE_SIZE) {
         return spi_wsa_error(status);
     }
     *received = (DWORD)received_bytes;
-    return recv_msg_tell(socket, &info, status == RS_MESSAGE_SIZE, msg);
+    return recv_msg_tell(socket, &info, status == RS_MESSAGE_SIZE, msg, out);
+}
+
+static int recv_msg_step(struct spi_op *op, DWORD *transferred, DWORD *flags)
+{
+    struct message_op *message = (struct message_op *)op;
+    /* Before it is taken: a datagram must not be lost to memory that is gone. */
+    if (op->helped && (!spi_can_write(message->out, sizeof(*message->out)) ||
+                       !spi_buffers_are_there(message->items, message->count, true) ||
+                       recv_msg_room(op->socket, &message->msg) != 0)) {
+        return WSAEFAULT;
+    }
+    int code = recv_msg_take(op->socket, message->items, message->count, CLIENT_MSG_DONTWAIT,
+                             &message->msg, message->out, transferred);
+    if (code == WSAEWOULDBLOCK) {
+        return SPI_OP_PENDING;
+    }
+    *flags = code == 0 || code == WSAEMSGSIZE ? message->out->dwFlags : 0;
+    return code;
+}
+
+static int recv_msg(const struct message_call *call)
+{
+    struct spi_vector vector;
+    int code = recv_msg_check(call);
+    if (code != 0) {
+        return code;
+    }
+    if (call->notice || spi_io_has_before(call->socket, SPI_ATTENTION_RECV)) {
+        return message_begin(call, NULL, recv_msg_step);
+    }
+    code = spi_vector_take(&vector, call->msg.lpBuffers, call->msg.dwBufferCount, true);
+    if (code == 0) {
+        code = recv_msg_take(call->socket, vector.items, vector.count, 0, &call->msg, call->out,
+                             call->transferred);
+        spi_vector_drop(&vector);
+    }
+    return code;
 }
 
 static INT message_result(int code)
@@ -292,10 +402,17 @@ INT WSAAPI spi_recv_msg(SOCKET s, LPWSAMSG msg, LPDWORD received, LPWSAOVERLAPPE
     }
     if (!spi_can_write(msg, sizeof(*msg))) {
         code = WSAEFAULT;
-    } else if (spi_is_overlapped(socket, overlapped, routine != NULL)) {
-        code = WSAEOPNOTSUPP;
     } else {
-        code = recv_msg(socket, msg, received);
+        const struct message_call call = {
+            .socket = socket,
+            .s = s,
+            .out = msg,
+            .msg = *msg,
+            .transferred = received,
+            .overlapped = overlapped,
+            .routine = routine,
+            .notice = spi_is_overlapped(socket, overlapped, routine != NULL)};
+        code = recv_msg(&call);
     }
     spi_events_after(socket, FD_READ | FD_OOB);
     spi_socket_put(socket);
@@ -405,55 +522,79 @@ static int control_take(const struct client *client, const WSABUF *buffer,
 
 /* ---- WSASendMsg ---- */
 
-struct send_msg {
-    const struct rs_addr *to; /* NULL: the peer */
-    struct rs_addr name;
-    struct client_send_control control;
-};
-
-static int send_msg_check(struct spi_socket *socket, const WSAMSG *msg, DWORD flags, LPDWORD sent,
-                          struct send_msg *call)
+static int send_msg_check(const struct message_call *call, DWORD flags, struct send_msg *send)
 {
+    struct spi_socket *socket = call->socket;
+    const WSAMSG *msg = &call->msg;
     if (socket->stream || (flags & ~(DWORD)MSG_DONTROUTE) != 0) {
         return WSAEOPNOTSUPP; /* for datagrams, which are neither partial nor urgent */
     }
-    if (!message_parts_ok(msg) || !spi_can_write(sent, sizeof(*sent)) ||
+    if (!message_parts_ok(msg) || !message_count_ok(call) ||
         !spi_can_read(msg->Control.buf, msg->Control.len)) {
         return WSAEFAULT;
     }
-    int code = control_take(socket->session->client, &msg->Control, &call->control);
+    int code = control_take(socket->session->client, &msg->Control, &send->control);
     if (code == 0 && msg->namelen != 0) {
-        code = spi_sockaddr_read(socket, msg->name, msg->namelen, &call->name);
-        call->to = &call->name;
+        code = spi_sockaddr_read(socket, msg->name, msg->namelen, &send->name);
+        send->to = &send->name;
     } else {
-        call->to = spi_leaf(socket, &call->name);
+        send->to = spi_leaf(socket, &send->name);
     }
     return code;
 }
 
-static int send_msg(struct spi_socket *socket, const WSAMSG *msg, DWORD flags, LPDWORD sent)
+static enum rs_status send_msg_put(struct spi_socket *socket, const struct client_iov *items,
+                                   uint32_t count, uint32_t core_flags, bool has_control,
+                                   const struct send_msg *send, size_t *sent_bytes)
+{
+    return has_control ? client_send_with(socket->core, items, count, core_flags, send->to,
+                                          &send->control, sent_bytes)
+                       : client_send(socket->core, items, count, core_flags, send->to, sent_bytes);
+}
+
+static int send_msg_code(enum rs_status status)
+{
+    return status == RS_DEST_REQUIRED ? WSAENOTCONN : spi_wsa_error(status);
+}
+
+static int send_msg_step(struct spi_op *op, DWORD *transferred, DWORD *flags)
+{
+    struct message_op *message = (struct message_op *)op;
+    size_t sent_bytes = 0;
+    (void)flags;
+    if (op->helped && !spi_buffers_are_there(message->items, message->count, false)) {
+        return WSAEFAULT;
+    }
+    enum rs_status status =
+        send_msg_put(op->socket, message->items, message->count, CLIENT_MSG_DONTWAIT,
+                     message->msg.Control.len != 0, &message->send, &sent_bytes);
+    *transferred = (DWORD)sent_bytes;
+    return status == RS_WOULD_BLOCK ? SPI_OP_PENDING : send_msg_code(status);
+}
+
+static int send_msg(const struct message_call *call, DWORD flags)
 {
     struct spi_vector vector;
-    struct send_msg call = {.to = NULL};
+    struct send_msg send = {.to = NULL};
     size_t sent_bytes = 0;
-    int code = send_msg_check(socket, msg, flags, sent, &call);
-    if (code == 0) {
-        code = spi_vector_take(&vector, msg->lpBuffers, msg->dwBufferCount, false);
-    }
+    int code = send_msg_check(call, flags, &send);
     if (code != 0) {
         return code;
     }
-    enum rs_status status =
-        msg->Control.len != 0
-            ? client_send_with(socket->core, vector.items, vector.count, 0, call.to, &call.control,
-                               &sent_bytes)
-            : client_send(socket->core, vector.items, vector.count, 0, call.to, &sent_bytes);
-    spi_vector_drop(&vector);
-    if (status != RS_OK) {
-        return status == RS_DEST_REQUIRED ? WSAENOTCONN : spi_wsa_error(status);
+    if (call->notice || spi_io_has_before(call->socket, SPI_ATTENTION_SEND)) {
+        return message_begin(call, &send, send_msg_step);
     }
-    *sent = (DWORD)sent_bytes;
-    return 0;
+    code = spi_vector_take(&vector, call->msg.lpBuffers, call->msg.dwBufferCount, false);
+    if (code != 0) {
+        return code;
+    }
+    enum rs_status status = send_msg_put(call->socket, vector.items, vector.count, 0,
+                                         call->msg.Control.len != 0, &send, &sent_bytes);
+    spi_vector_drop(&vector);
+    if (status == RS_OK) {
+        *call->transferred = (DWORD)sent_bytes;
+    }
+    return send_msg_code(status);
 }
 
 INT WSAAPI spi_send_msg(SOCKET s, LPWSAMSG msg, DWORD flags, LPDWORD sent,
@@ -466,11 +607,16 @@ INT WSAAPI spi_send_msg(SOCKET s, LPWSAMSG msg, DWORD flags, LPDWORD sent,
     }
     if (!spi_can_read(msg, sizeof(*msg))) {
         code = WSAEFAULT;
-    } else if (spi_is_overlapped(socket, overlapped, routine != NULL)) {
-        code = WSAEOPNOTSUPP;
     } else {
-        const WSAMSG copy = *msg;
-        code = send_msg(socket, &copy, flags, sent);
+        const struct message_call call = {
+            .socket = socket,
+            .s = s,
+            .msg = *msg,
+            .transferred = sent,
+            .overlapped = overlapped,
+            .routine = routine,
+            .notice = spi_is_overlapped(socket, overlapped, routine != NULL)};
+        code = send_msg(&call, flags);
     }
     if (code == WSAEWOULDBLOCK) {
         spi_events_after(socket, FD_WRITE);

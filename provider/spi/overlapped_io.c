@@ -30,15 +30,20 @@ static struct io_op *io_of(struct spi_op *op)
     return (struct io_op *)op;
 }
 
-static bool io_memory_is_there(const struct io_op *io, bool write)
+bool spi_buffers_are_there(const struct client_iov *items, uint32_t count, bool write)
 {
-    for (uint32_t i = io->at; i < io->count; i++) {
-        if (!(write ? spi_can_write(io->items[i].base, io->items[i].len_bytes)
-                    : spi_can_read(io->items[i].base, io->items[i].len_bytes))) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (!(write ? spi_can_write(items[i].base, items[i].len_bytes)
+                    : spi_can_read(items[i].base, items[i].len_bytes))) {
             return false;
         }
     }
     return true;
+}
+
+static bool io_memory_is_there(const struct io_op *io, bool write)
+{
+    return spi_buffers_are_there(io->items + io->at, io->count - io->at, write);
 }
 
 static size_t io_left_bytes(const struct io_op *io)
@@ -90,27 +95,34 @@ static struct io_op *io_make(const struct spi_io_call *call, bool write, int *co
     return io;
 }
 
-/* Starts it, or, without notice, waits for it. A socket that does not block does not wait for those
- * before it. */
-static int io_begin(const struct spi_io_call *call, struct io_op *io, uint32_t timeout_option,
-                    LPINT error)
+int spi_io_begin(struct spi_socket *socket, struct spi_op *op, const struct spi_io_way *way,
+                 LPINT error)
 {
     uint32_t nonblocking = 0;
     uint32_t timeout_ms = 0;
-    if (call->notice) {
-        return spi_op_submit(call->socket, &io->op, call->transferred, call->out_flags, error);
+    if (way->notice) {
+        return spi_op_submit(socket, op, way->transferred, way->out_flags, error);
     }
-    enum rs_status status =
-        client_get_option(call->socket->core, CLIENT_OPT_NONBLOCKING, &nonblocking);
+    enum rs_status status = client_get_option(socket->core, CLIENT_OPT_NONBLOCKING, &nonblocking);
     if (status == RS_OK) {
-        status = client_get_option(call->socket->core, timeout_option, &timeout_ms);
+        status = client_get_option(socket->core,
+                                   op->way == SPI_WAY_SEND ? CLIENT_OPT_SEND_TIMEOUT_MS
+                                                           : CLIENT_OPT_RECV_TIMEOUT_MS,
+                                   &timeout_ms);
     }
     if (status != RS_OK || nonblocking != 0) {
-        mi_free(io);
+        mi_free(op);
         return status != RS_OK ? spi_fail_status(error, status) : spi_fail(error, WSAEWOULDBLOCK);
     }
-    int code = spi_op_wait(call->socket, &io->op, timeout_ms, call->transferred, call->out_flags);
+    int code = spi_op_wait(socket, op, timeout_ms, way->transferred, way->out_flags);
     return code == 0 ? 0 : spi_fail(error, code);
+}
+
+static int io_begin(const struct spi_io_call *call, struct io_op *io, LPINT error)
+{
+    const struct spi_io_way way = {
+        .notice = call->notice, .transferred = call->transferred, .out_flags = call->out_flags};
+    return spi_io_begin(call->socket, &io->op, &way, error);
 }
 
 /* ---- send ---- */
@@ -229,7 +241,7 @@ int spi_io_send(const struct spi_io_call *call, LPINT error)
     io->op.step = call->socket->stream     ? send_stream_step
                   : io->segment_bytes != 0 ? send_segments_step
                                            : send_dgram_step;
-    return io_begin(call, io, CLIENT_OPT_SEND_TIMEOUT_MS, error);
+    return io_begin(call, io, error);
 }
 
 /* ---- receive ---- */
@@ -326,5 +338,5 @@ int spi_io_recv(const struct spi_io_call *call, LPINT error)
     io->op.way = urgent ? SPI_WAY_OTHER : SPI_WAY_RECV;
     io->op.want = urgent ? CLIENT_POLL_URGENT | RS_LEVEL_ERROR : RS_LEVEL_READABLE;
     io->op.step = call->socket->stream ? recv_stream_step : recv_dgram_step;
-    return io_begin(call, io, CLIENT_OPT_RECV_TIMEOUT_MS, error);
+    return io_begin(call, io, error);
 }

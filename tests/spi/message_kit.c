@@ -29,20 +29,46 @@ static int result(int code)
     return code;
 }
 
-int message_recv(SOCKET s, struct message *message)
+LPFN_WSARECVMSG message_recv_function(void)
 {
     static const GUID id = WSAID_WSARECVMSG;
     LPFN_WSARECVMSG function;
     extension(&id, &function, sizeof(function));
-    SetLastError(0);
-    return result(function(s, &message->msg, &message->bytes, NULL, NULL));
+    return function;
 }
 
-int message_send_flags(SOCKET s, struct message *message, DWORD flags)
+LPFN_WSASENDMSG message_send_function(void)
 {
     static const GUID id = WSAID_WSASENDMSG;
     LPFN_WSASENDMSG function;
     extension(&id, &function, sizeof(function));
+    return function;
+}
+
+int message_recv_over(SOCKET s, struct message *message, LPWSAOVERLAPPED overlapped,
+                      LPWSAOVERLAPPED_COMPLETION_ROUTINE routine)
+{
+    LPFN_WSARECVMSG function = message_recv_function();
+    SetLastError(0);
+    return result(function(s, &message->msg, &message->bytes, overlapped, routine));
+}
+
+int message_recv(SOCKET s, struct message *message)
+{
+    return message_recv_over(s, message, NULL, NULL);
+}
+
+int message_send_over(SOCKET s, struct message *message, LPWSAOVERLAPPED overlapped,
+                      LPWSAOVERLAPPED_COMPLETION_ROUTINE routine)
+{
+    LPFN_WSASENDMSG function = message_send_function();
+    SetLastError(0);
+    return result(function(s, &message->msg, 0, &message->bytes, overlapped, routine));
+}
+
+int message_send_flags(SOCKET s, struct message *message, DWORD flags)
+{
+    LPFN_WSASENDMSG function = message_send_function();
     SetLastError(0);
     return result(function(s, &message->msg, flags, &message->bytes, NULL, NULL));
 }

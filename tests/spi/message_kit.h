@@ -38,6 +38,13 @@ void message_clear(struct message *message);
 int message_recv(SOCKET s, struct message *message);
 int message_send(SOCKET s, struct message *message);
 int message_send_flags(SOCKET s, struct message *message, DWORD flags);
+/* Overlapped when overlapped is not NULL. */
+int message_recv_over(SOCKET s, struct message *message, LPWSAOVERLAPPED overlapped,
+                      LPWSAOVERLAPPED_COMPLETION_ROUTINE routine);
+int message_send_over(SOCKET s, struct message *message, LPWSAOVERLAPPED overlapped,
+                      LPWSAOVERLAPPED_COMPLETION_ROUTINE routine);
+LPFN_WSARECVMSG message_recv_function(void);
+LPFN_WSASENDMSG message_send_function(void);
 /* A message of these bytes to *to (NULL: the peer), without control data; more is added behind what
  * there is. */
 void message_make(struct message *message, const void *data, DWORD data_bytes,
