@@ -7,12 +7,15 @@
 #include "provider/spi/helper.h"
 #include "provider/spi/events.h"
 #include "provider/spi/extension.h"
+#include "provider/spi/net_change.h"
 #include "provider/spi/overlapped.h"
 #include "rings/os/os.h"
 
 /* Not more than the client core takes attaches. */
 #define HELPER_SESSIONS 32u
 #define HELPER_REPORTS  32u
+/* Between two looks for a change of an address, which nothing reports, while somebody waits. */
+#define HELPER_CHANGE_NS 100000000u
 
 /* In this order, on the helper's thread. */
 static void (*const helper_ready[])(struct spi_socket *socket) = {
@@ -162,11 +165,12 @@ static void helper_run(void *unused)
         /* Partner: spi_helper_look. */
         atomic_thread_fence(memory_order_seq_cst);
         helper_run_works();
+        spi_net_change_look();
         helper_serve_old();
         /* The nudge that tells of a newer one may be taken already. */
         if (!atomic_load_explicit(&helper_stopping, memory_order_acquire) &&
             atomic_load_explicit(&helper_newest, memory_order_acquire) == newest) {
-            (void)helper_serve(newest, UINT64_MAX);
+            (void)helper_serve(newest, spi_net_change_waits() ? HELPER_CHANGE_NS : UINT64_MAX);
         }
     }
     helper_run_works();

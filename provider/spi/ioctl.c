@@ -21,6 +21,10 @@ struct ioctl_call {
     void *out;
     DWORD in_bytes, out_bytes;
     DWORD returned_bytes;
+    LPWSAOVERLAPPED overlapped;
+    LPWSAOVERLAPPED_COMPLETION_ROUTINE routine;
+    LPWSATHREADID thread;
+    bool notice;
 };
 
 static int ioctl_in(const struct ioctl_call *call, DWORD *word)
@@ -289,6 +293,22 @@ static int ioctl_tx_timestamp(struct ioctl_call *call)
     return code != 0 ? code : ioctl_out(call, &qpc, sizeof(qpc));
 }
 
+static int ioctl_net(struct ioctl_call *call, DWORD code)
+{
+    const struct spi_net_call net = {.socket = call->socket,
+                                     .s = call->s,
+                                     .in = call->in,
+                                     .in_bytes = call->in_bytes,
+                                     .out = call->out,
+                                     .out_bytes = call->out_bytes,
+                                     .returned_bytes = &call->returned_bytes,
+                                     .overlapped = call->overlapped,
+                                     .routine = call->routine,
+                                     .thread = call->thread,
+                                     .notice = call->notice};
+    return spi_ioctl_net(&net, code);
+}
+
 static bool ioctl_of_other_type(const struct ioctl_call *call, DWORD code)
 {
     switch (code) {
@@ -353,8 +373,7 @@ static int ioctl_run(struct ioctl_call *call, DWORD code)
     case SIO_ROUTING_INTERFACE_QUERY:
     case SIO_ROUTING_INTERFACE_CHANGE:
     case (DWORD)SIO_GET_INTERFACE_LIST:
-        return spi_ioctl_net(call->socket, call->s, code, call->in, call->in_bytes, call->out,
-                             call->out_bytes, &call->returned_bytes);
+        return ioctl_net(call, code);
     /* There is no layer below us: the base handle, also for select and poll, is the socket. */
     case SIO_BASE_HANDLE:
     case SIO_BSP_HANDLE:
@@ -389,11 +408,14 @@ int WSPAPI spi_ioctl(SOCKET s, DWORD code, LPVOID in, DWORD in_bytes, LPVOID out
                               .in = in,
                               .in_bytes = in_bytes,
                               .out = out,
-                              .out_bytes = out_bytes};
+                              .out_bytes = out_bytes,
+                              .overlapped = overlapped,
+                              .routine = routine,
+                              .thread = thread,
+                              .notice = spi_is_overlapped(socket, overlapped, routine != NULL)};
     int result = WSAEFAULT;
-    bool notice = spi_is_overlapped(socket, overlapped, routine != NULL);
     /* Who gets notice need not ask for the count. */
-    if (notice
+    if (call.notice
             ? spi_can_write(overlapped, sizeof(*overlapped)) &&
                   (returned_bytes == NULL || spi_can_write(returned_bytes, sizeof(*returned_bytes)))
             : spi_can_write(returned_bytes, sizeof(*returned_bytes))) {
@@ -401,7 +423,7 @@ int WSPAPI spi_ioctl(SOCKET s, DWORD code, LPVOID in, DWORD in_bytes, LPVOID out
         if (returned_bytes != NULL) {
             *returned_bytes = call.returned_bytes;
         }
-        if (notice && result == 0) {
+        if (call.notice && result == 0) {
             result = spi_op_done(s, overlapped, routine, thread, call.returned_bytes);
         }
     }

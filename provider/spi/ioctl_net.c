@@ -1,34 +1,22 @@
 /*
  * Commands about addresses, interfaces and routes: SIO_ADDRESS_LIST_*, SIO_ROUTING_INTERFACE_*,
  * SIO_GET_INTERFACE_LIST. What there is comes from the queues' state lines, so it costs no request;
- * routes are asked for by connecting a datagram socket of our own, which sends nothing. The
- * program's thread, from ioctl.c.
+ * routes are asked for by connecting a datagram socket of our own, which sends nothing. Waiting for
+ * a change is net_change.c's. The program's thread, from ioctl.c.
  */
 #include <string.h>
 
-#include "provider/spi/spi.h"
+#include "provider/spi/net_change.h"
 #include "rings/byteorder.h"
-#include "rings/os/os.h"
 
 #define NET_INTERFACES_MAX (RS_QUEUES_MAX + 1)
 #define NET_SORT_MAX       256
-#define NET_WAIT_NS        20000000u /* between two looks for a change */
 #define NET_DISCARD_PORT   9
-
-struct net_call {
-    struct spi_socket *socket;
-    SOCKET s;
-    const void *in;
-    DWORD in_bytes;
-    void *out;
-    DWORD out_bytes;
-    DWORD *returned_bytes;
-};
 
 /* Their pages: an output buffer that is too small is WSAEFAULT, and the size it should have is
  * told.
  */
-static int net_room(const struct net_call *call, DWORD bytes)
+static int net_room(const struct spi_net_call *call, DWORD bytes)
 {
     *call->returned_bytes = bytes;
     if (call->out_bytes >= bytes && spi_can_write(call->out, bytes)) {
@@ -43,7 +31,7 @@ static int net_room(const struct net_call *call, DWORD bytes)
 /* ---- addresses ---- */
 
 /* Those that can be bound to now; 127.0.0.1 is not listed. */
-static uint32_t net_addresses(const struct net_call *call, uint32_t *ips_be32)
+static uint32_t net_addresses(const struct spi_net_call *call, uint32_t *ips_be32)
 {
     struct client_interface nics[RS_QUEUES_MAX];
     uint32_t count = client_interfaces(call->socket->session->client, nics, RS_QUEUES_MAX);
@@ -56,7 +44,7 @@ static uint32_t net_addresses(const struct net_call *call, uint32_t *ips_be32)
     return up;
 }
 
-static int net_address_list(const struct net_call *call)
+static int net_address_list(const struct spi_net_call *call)
 {
     uint32_t ips_be32[RS_QUEUES_MAX];
     uint32_t count = net_addresses(call, ips_be32);
@@ -107,7 +95,7 @@ static int net_rank(const SOCKET_ADDRESS *address)
 }
 
 /* The buffers may be the same one. */
-static int net_address_sort(const struct net_call *call)
+static int net_address_sort(const struct spi_net_call *call)
 {
     SOCKET_ADDRESS in[NET_SORT_MAX];
     SOCKET_ADDRESS sorted[NET_SORT_MAX];
@@ -144,35 +132,22 @@ static int net_address_sort(const struct net_call *call)
 
 /* ---- changes ---- */
 
-/* A socket that does not block hears of it by its network event. */
-static int net_wait_for_change(const struct net_call *call)
+static int net_wait_for_change(const struct spi_net_call *call, long event)
 {
-    const struct client *client = call->socket->session->client;
-    uint32_t before = client_address_changes(client);
-    uint32_t nonblocking = 0;
-    int code =
-        spi_wsa_error(client_get_option(call->socket->core, CLIENT_OPT_NONBLOCKING, &nonblocking));
-    if (code != 0 || nonblocking != 0) {
-        return code != 0 ? code : WSAEWOULDBLOCK;
-    }
-    while (client_address_changes(client) == before) {
-        struct spi_socket *still = spi_socket_get(call->s);
-        bool closed = still != call->socket;
-        if (still != NULL) {
-            spi_socket_put(still);
-        }
-        if (closed || !client_alive(client)) {
-            return closed ? WSAEINTR : WSAENETDOWN;
-        }
-        os_sleep_ns(NET_WAIT_NS);
-    }
-    return 0;
+    const struct spi_net_change change = {.socket = call->socket,
+                                          .s = call->s,
+                                          .event = event,
+                                          .overlapped = call->overlapped,
+                                          .routine = call->routine,
+                                          .thread = call->thread,
+                                          .notice = call->notice};
+    return spi_net_change(&change);
 }
 
 /* ---- routes ---- */
 
 /* The destination of a query, in the socket's family. */
-static int net_destination(const struct net_call *call, struct rs_addr *to)
+static int net_destination(const struct spi_net_call *call, struct rs_addr *to)
 {
     int code = spi_sockaddr_read(call->socket, call->in, (int)call->in_bytes, to);
     if (code == 0 && to->ip.v4_be32 == 0) {
@@ -182,7 +157,8 @@ static int net_destination(const struct net_call *call, struct rs_addr *to)
     return code;
 }
 
-static int net_route(const struct net_call *call, const struct rs_addr *to, struct rs_addr *from)
+static int net_route(const struct spi_net_call *call, const struct rs_addr *to,
+                     struct rs_addr *from)
 {
     struct client_socket *probe;
     enum rs_status status =
@@ -197,7 +173,7 @@ static int net_route(const struct net_call *call, const struct rs_addr *to, stru
     return spi_wsa_error(status != RS_OK ? status : closed);
 }
 
-static int net_routing_query(const struct net_call *call)
+static int net_routing_query(const struct spi_net_call *call)
 {
     struct rs_addr to;
     struct rs_addr from;
@@ -215,11 +191,11 @@ static int net_routing_query(const struct net_call *call)
     return code;
 }
 
-static int net_routing_change(const struct net_call *call)
+static int net_routing_change(const struct spi_net_call *call)
 {
     struct rs_addr to;
     int code = net_destination(call, &to);
-    return code != 0 ? code : net_wait_for_change(call);
+    return code != 0 ? code : net_wait_for_change(call, FD_ROUTING_INTERFACE_CHANGE);
 }
 
 /* ---- interfaces ---- */
@@ -238,7 +214,7 @@ static INTERFACE_INFO net_interface(uint32_t ip_be32, uint32_t prefix_len, u_lon
 }
 
 /* The NICs, then the loopback interface. Its page: AF_INET only. */
-static int net_interface_list(const struct net_call *call)
+static int net_interface_list(const struct spi_net_call *call)
 {
     struct client_interface nics[RS_QUEUES_MAX];
     INTERFACE_INFO list[NET_INTERFACES_MAX];
@@ -264,22 +240,20 @@ static int net_interface_list(const struct net_call *call)
     return code;
 }
 
-int spi_ioctl_net(struct spi_socket *socket, SOCKET s, DWORD code, const void *in, DWORD in_bytes,
-                  void *out, DWORD out_bytes, DWORD *returned_bytes)
+int spi_ioctl_net(const struct spi_net_call *call, DWORD code)
 {
-    const struct net_call call = {socket, s, in, in_bytes, out, out_bytes, returned_bytes};
     switch (code) {
     case SIO_ADDRESS_LIST_QUERY:
-        return in_bytes != 0 ? WSAEINVAL : net_address_list(&call);
+        return call->in_bytes != 0 ? WSAEINVAL : net_address_list(call);
     case SIO_ADDRESS_LIST_SORT:
-        return net_address_sort(&call);
+        return net_address_sort(call);
     case SIO_ADDRESS_LIST_CHANGE:
-        return net_wait_for_change(&call);
+        return net_wait_for_change(call, FD_ADDRESS_LIST_CHANGE);
     case SIO_ROUTING_INTERFACE_QUERY:
-        return net_routing_query(&call);
+        return net_routing_query(call);
     case SIO_ROUTING_INTERFACE_CHANGE:
-        return net_routing_change(&call);
+        return net_routing_change(call);
     default:
-        return net_interface_list(&call);
+        return net_interface_list(call);
     }
 }

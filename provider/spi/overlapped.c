@@ -95,7 +95,8 @@ static void op_tell(struct spi_op *op)
         SetEvent(op->done_event); /* whoever waits has the operation */
         return;
     }
-    if (!spi_can_write(overlapped, sizeof(*overlapped))) { /* the program has freed it */
+    /* Nobody's (spi_op_leave), or the program has freed it. */
+    if (!spi_can_write(overlapped, sizeof(*overlapped))) {
         op_close_thread(op);
         op_free(op);
         return;
@@ -401,6 +402,19 @@ int spi_op_wait(struct spi_socket *socket, struct spi_op *op, DWORD timeout_ms, 
         }
     }
     return code;
+}
+
+int spi_op_leave(struct spi_socket *socket, struct spi_op *op)
+{
+    struct op_result ignored = {0};
+    op->thread_ours = op->helped = op->queued = false;
+    op->done_event = NULL;
+    op->socket = socket;
+    int code = op_try(socket, op, &ignored);
+    if (code != 0 && code != SPI_OP_PENDING) {
+        op_free(op);
+    }
+    return code == SPI_OP_PENDING ? 0 : code;
 }
 
 int spi_op_done(SOCKET s, LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,

@@ -51,6 +51,9 @@ int spi_op_submit(struct spi_socket *socket, struct spi_op *op, LPDWORD transfer
  * the socket is closed meanwhile. */
 int spi_op_wait(struct spi_socket *socket, struct spi_op *op, DWORD timeout_ms, LPDWORD transferred,
                 LPDWORD flags);
+/* One that nobody has notice of: overlapped and routine are NULL. Takes it over. 0: it is queued,
+ * or its step said 0; else what the step or the helper's start said. */
+int spi_op_leave(struct spi_socket *socket, struct spi_op *op);
 /* Notice of a call that was done synchronously and had an overlapped structure or a routine. 0 or
  * an error of the arguments. */
 int spi_op_done(SOCKET s, LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,

@@ -90,6 +90,7 @@ struct spi_socket {
      * before. */
     _Atomic uint32_t attention;
     struct spi_op_queue ops[SPI_WAYS];
+    _Atomic uint32_t changes_asked; /* network events that net_change.c is to tell */
     /* AcceptEx: the listener that this socket is to have a connection of; of a listener, those that
      * wait for one. Partner: the helper. */
     struct spi_socket *_Atomic accept_for;
@@ -165,9 +166,23 @@ void spi_probe_init(void);
 bool spi_can_read(const void *memory, size_t length_bytes);
 bool spi_can_write(void *memory, size_t length_bytes);
 
-/* ioctl_net.c: addresses, interfaces, routes. 0 or a WSA code; s is the socket's handle. */
-int spi_ioctl_net(struct spi_socket *socket, SOCKET s, DWORD code, const void *in, DWORD in_bytes,
-                  void *out, DWORD out_bytes, DWORD *returned_bytes);
+/* ioctl_net.c: addresses, interfaces, routes. */
+struct spi_net_call {
+    struct spi_socket *socket;
+    SOCKET s;
+    const void *in;
+    DWORD in_bytes;
+    void *out;
+    DWORD out_bytes;
+    DWORD *returned_bytes;
+    /* How commands that wait give notice; the others do not look. */
+    LPWSAOVERLAPPED overlapped;
+    LPWSAOVERLAPPED_COMPLETION_ROUTINE routine;
+    LPWSATHREADID thread;
+    bool notice;
+};
+/* 0 or a WSA code; WSA_IO_PENDING: notice comes. */
+int spi_ioctl_net(const struct spi_net_call *call, DWORD code);
 
 /* ---- addresses (sockaddr.c) ---- */
 

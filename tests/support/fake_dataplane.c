@@ -670,6 +670,11 @@ void fake_poison(struct fake *fake, enum rs_status why)
     os_mutex_unlock(&fake->mutex);
 }
 
+void fake_switch_link(struct fake *fake)
+{
+    atomic_fetch_add_explicit(&fake->queue->link_changes, 1, memory_order_relaxed);
+}
+
 void fake_error(struct fake *fake, uint16_t port_be16, enum rs_status error)
 {
     os_mutex_lock(&fake->mutex);

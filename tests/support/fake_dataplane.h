@@ -44,6 +44,8 @@ void fake_resume(struct fake *fake);
 /* The process "ends": heartbeat and service stop, the OS says it is gone, events break. */
 void fake_die(struct fake *fake);
 void fake_poison(struct fake *fake, enum rs_status why);
+/* The NIC's link goes down, or comes up again: its address does. */
+void fake_switch_link(struct fake *fake);
 /* An asynchronous error for the socket bound to a port. */
 void fake_error(struct fake *fake, uint16_t port_be16, enum rs_status error);
 /* The connection, or the attempt, of the stream socket that holds a port is over. */
