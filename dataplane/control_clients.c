@@ -495,9 +495,9 @@ bool control_reports_waiting(struct control *control)
 /* ---- a client's control messages
  * -------------------------------------------------------------------------------- */
 
-static void control_channel_open(struct control *control, struct dp_session *session, uint32_t arg)
+static void control_channel_open(struct control *control, struct dp_session *session,
+                                 uint32_t queue_idx)
 {
-    const uint32_t queue_idx = arg & ~RS_CTL_CHANNEL_HINTS;
     struct dp_channel *channel;
     enum rs_status status = queue_idx >= control->queue_count ? RS_INVALID
                             : !session_is_sealed(session, 1)
@@ -510,9 +510,6 @@ static void control_channel_open(struct control *control, struct dp_session *ses
                       : status == RS_NOT_READY ? "extent 1 is not said to be mapped"
                                                : "the channel could not be made");
         return;
-    }
-    if ((arg & RS_CTL_CHANNEL_HINTS) != 0) {
-        atomic_store_explicit(&session->never_sleeps, false, memory_order_relaxed);
     }
     control_push(
         control, queue_idx,
@@ -594,6 +591,7 @@ static enum rs_status control_request(struct control *control, struct dp_session
     case RS_CTL_CHANNEL_CLOSE:
     case RS_CTL_EXTENT:
     case RS_CTL_MAPPED:
+    case RS_CTL_SLEEPS:
         break;
     default: /* ATTACH a second time, too */
         return RS_CORRUPT;
@@ -606,6 +604,9 @@ static enum rs_status control_request(struct control *control, struct dp_session
         control_channel_close(control, session, request->arg);
     } else if (request->type == RS_CTL_MAPPED) {
         return control_mapped(control, session, request->arg);
+    } else if (request->type == RS_CTL_SLEEPS) {
+        atomic_store_explicit(&session->never_sleeps, false, memory_order_relaxed);
+        control_reply(control, session, RS_CTL_SLEEPS, RS_OK, 0, NULL, "");
     } else {
         control_extent(control, session, request->arg);
     }

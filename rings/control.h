@@ -18,16 +18,11 @@
 #define RS_CTL_ATTACH_NEVER_SLEEPS 0x80000000u
 #define RS_CTL_ATTACH_SLEEPS       0x40000000u
 
-/* Set in the arg of RS_CTL_CHANNEL_OPEN: from now on the session is one whose threads sleep,
- * whatever it said at ATTACH, and its sockets are hinted on. */
-#define RS_CTL_CHANNEL_HINTS 0x80000000u
-
 enum rs_ctl_type {
     RS_CTL_ATTACH =
         1,                /* arg: the client's RS_LAYOUT_VERSION, and a flag above or none. Answer:
                              value = session id, handles =    extent 0 (dp, read), extent 1 (cl, write) */
-    RS_CTL_CHANNEL_OPEN,  /* arg: queue index, and the flag above or none. Answer: value = channel
-                             index, handles = its event */
+    RS_CTL_CHANNEL_OPEN,  /* arg: queue index. Answer: value = channel index, handles = its event */
     RS_CTL_CHANNEL_CLOSE, /* arg: channel index. Its posts are consumed first. */
     RS_CTL_EXTENT, /* arg: extent index >= 2. Answer: value = size in bytes, handles = the extent */
     RS_CTL_REPORT, /* instead of ATTACH, any number of times; arg: the asker's RS_REPORT_VERSION.
@@ -40,7 +35,9 @@ enum rs_ctl_type {
     RS_CTL_CAPTURE, /* instead of ATTACH; arg: RS_CAPTURE_VERSION. Answer: sizes_bytes and handles
                        of the header with its rings (dp, read) and the readers' words (cl, write) */
     RS_CTL_CAPTURE_START, /* once; arg: RS_CAPTURE_START_ARG. The words are mapped. */
-    RS_CTL_CAPTURE_STOP   /* once; answered when no queue writes any more */
+    RS_CTL_CAPTURE_STOP,  /* once; answered when no queue writes any more */
+    RS_CTL_SLEEPS /* arg: 0. From now on the session is one whose threads sleep, whatever it said at
+                     ATTACH: its sockets are hinted on, its events signalled */
 };
 
 struct rs_ctl_request {

@@ -67,13 +67,13 @@ static enum rs_status channel_set_up(struct client *client, uint32_t channel_idx
 }
 
 /* Asks the dataplane for a channel. slow_mutex held. */
-static enum rs_status channel_request(struct client *client, uint32_t queue_idx, uint32_t flags,
-                                      bool common, struct client_channel **out)
+static enum rs_status channel_request(struct client *client, uint32_t queue_idx, bool common,
+                                      struct client_channel **out)
 {
     struct rs_ctl_answer answer;
     intptr_t handles[CLIENT_LINK_HANDLES];
     enum rs_status status =
-        client_link_call(client, RS_CTL_CHANNEL_OPEN, queue_idx | flags, &answer, handles);
+        client_link_call(client, RS_CTL_CHANNEL_OPEN, queue_idx, &answer, handles);
     if (status != RS_OK) {
         return status;
     }
@@ -103,7 +103,7 @@ static enum rs_status channel_open_common(struct client *client, uint32_t queue_
 {
     if (client->common[queue_idx] == NULL) {
         enum rs_status status =
-            channel_request(client, queue_idx, 0, true, &client->common[queue_idx]);
+            channel_request(client, queue_idx, true, &client->common[queue_idx]);
         if (status != RS_OK) {
             return status;
         }
@@ -114,17 +114,17 @@ static enum rs_status channel_open_common(struct client *client, uint32_t queue_
 
 /* RS_NO_BUFFERS: there is none but the common one. */
 static enum rs_status channel_open_private(struct client *client, uint32_t queue_idx,
-                                           uint32_t flags, struct client_channel **out)
+                                           bool for_watch, struct client_channel **out)
 {
     enum rs_status status = RS_NO_BUFFERS;
     /* One is kept back for the watch, which can share none: where there is more than one. */
-    uint32_t kept = client->queue_count + 1 < client->limit_channels && flags == 0 &&
+    uint32_t kept = client->queue_count + 1 < client->limit_channels && !for_watch &&
                             atomic_load_explicit(&client->watch, memory_order_relaxed) == NULL
                         ? 1
                         : 0;
     os_mutex_lock(&client->slow_mutex);
     if (client->private_channels + client->queue_count + kept < client->limit_channels) {
-        status = channel_request(client, queue_idx, flags, false, out);
+        status = channel_request(client, queue_idx, false, out);
         client->private_channels += status == RS_OK;
     }
     os_mutex_unlock(&client->slow_mutex);
@@ -134,9 +134,12 @@ static enum rs_status channel_open_private(struct client *client, uint32_t queue
 enum rs_status client_channel_open_watch(struct client *client, struct client_channel **out)
 {
     const uint32_t queue_idx = client_queue_choose(client, 0);
-    enum rs_status status = channel_open_private(client, queue_idx, RS_CTL_CHANNEL_HINTS, out);
+    enum rs_status status = client_tell_sleeps(client);
+    if (status == RS_OK) {
+        status = channel_open_private(client, queue_idx, true, out);
+    }
     if (status == RS_NO_BUFFERS && client_threads_reclaim()) {
-        status = channel_open_private(client, queue_idx, RS_CTL_CHANNEL_HINTS, out);
+        status = channel_open_private(client, queue_idx, true, out);
     }
     return status;
 }
@@ -150,9 +153,9 @@ enum rs_status client_channel_open(struct client *client, uint32_t queue_idx,
         return status;
     }
     assert(thread->channels[client->slot * RS_QUEUES_MAX + queue_idx] == NULL);
-    status = channel_open_private(client, queue_idx, 0, out);
+    status = channel_open_private(client, queue_idx, false, out);
     if (status == RS_NO_BUFFERS && client_threads_reclaim()) {
-        status = channel_open_private(client, queue_idx, 0, out);
+        status = channel_open_private(client, queue_idx, false, out);
     }
     if (status == RS_NO_BUFFERS) {
         os_mutex_lock(&client->slow_mutex);

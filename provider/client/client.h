@@ -288,7 +288,7 @@ void client_watch_nudge(struct client_watch *watch); /* likewise; the wait retur
 /* The watching thread: up to max sockets, each with a reference (client_socket_unref). RS_OK with 0
  * of them after a nudge; RS_TIMED_OUT; RS_DATAPLANE_GONE or RS_POISONED with all that were armed,
  * max at a time; with 0 of them: there are no more, and later waits are for looks and nudges. Spins
- * as the session's other threads do, but only while a socket is armed. */
+ * only while a socket is armed. */
 RS_CHECK_RESULT enum rs_status client_watch_wait(struct client_watch *watch,
                                                  struct client_socket **out, uint32_t max,
                                                  uint64_t timeout_ns, uint32_t *count);
@@ -316,6 +316,26 @@ struct client_wait_hook {
 };
 /* For the whole process, before anything blocks; constant from then on. */
 void client_set_wait_hook(const struct client_wait_hook *hook);
+
+/*
+ * How long a call that waits spins before it sleeps, and whether it yields the processor meanwhile:
+ * each member by what the socket says, else the thread, else client_config or the dataplane's
+ * config. client_poll and client_watch_wait, which wait for many, and requests to the dataplane
+ * (bind, most options) go by the thread's. In effect from the next wait.
+ */
+#define CLIENT_SPIN_MOST_US 1000000
+struct client_spin {
+    int64_t spin_us; /* to CLIENT_SPIN_MOST_US; RS_SPIN_FOREVER: never sleeps; < 0: not said here */
+    int yield_in_spin; /* 0 or 1; < 0: not said here */
+};
+/* RS_INVALID: out of range; nothing is changed. At first a socket says nothing; an accepted one
+ * what its listener does. Other descriptors of a shared socket have their own. */
+RS_CHECK_RESULT enum rs_status client_socket_set_spin(struct client_socket *socket,
+                                                      const struct client_spin *spin);
+struct client_spin client_socket_get_spin(const struct client_socket *socket);
+/* The calling thread's, in all attaches, also before the first. Also RS_NO_MEMORY, RS_OS_ERROR. */
+RS_CHECK_RESULT enum rs_status client_thread_set_spin(const struct client_spin *spin);
+struct client_spin client_thread_get_spin(void);
 
 /* ---- options ---- */
 

@@ -123,6 +123,7 @@ struct client_thread {
     uint32_t process_id;        /* a forked child has its parent's records, but not its threads */
     struct client_thread *next_follower;
     bool following;
+    uint32_t spin;         /* spin.c */
     uint32_t ordinal;      /* threads before this one: shares them out over the queues */
     struct os_event nudge; /* wakes this thread as a follower on a common channel */
     char error_text[256];
@@ -158,6 +159,8 @@ struct client {
     uint32_t wire_max_bytes;
     bool yield_in_spin;
     uint64_t spin_ticks; /* UINT64_MAX: never sleeps */
+    /* 1: the dataplane knows that threads of the session may sleep. Stored under slow_mutex */
+    rs_atomic_u32 sleeps;
     uint64_t check_ticks, stale_ticks;
     double ns_per_tick;
     rs_atomic_u32
@@ -251,6 +254,10 @@ RS_CHECK_RESULT enum rs_status client_link_call(struct client *client, enum rs_c
 /* The same for a thread that ends (its record is gone, so it can have no error text). */
 void client_link_tell(struct client *client, enum rs_ctl_type type, uint32_t arg);
 
+/* Before anything sleeps: the dataplane hints and wakes only where it was told to. slow_mutex not
+ * held. */
+RS_CHECK_RESULT enum rs_status client_tell_sleeps(struct client *client);
+
 /* ---- waiting (wait.c)
  * -----------------------------------------------------------------------------------------------
  */
@@ -262,9 +269,18 @@ struct client_condition {
     void (*arm)(void *context, uint32_t channel_idx);
     void (*disarm)(void *context, uint32_t channel_idx);
     void *context;
-    uint32_t queue_idx; /* whose channel to sleep on */
-    bool hooked;        /* a call that the facade's wait hook may end */
+    const struct client_socket *socket; /* whose spin policy counts; NULL: none's */
+    uint32_t queue_idx;                 /* whose channel to sleep on */
+    bool hooked;                        /* a call that the facade's wait hook may end */
 };
+
+/* How a wait of this thread spins, for a socket or (NULL) for several or none (spin.c). */
+struct client_spinning {
+    uint64_t ticks; /* UINT64_MAX: it never sleeps */
+    bool yields;
+};
+struct client_spinning client_spinning_of(const struct client *client,
+                                          const struct client_socket *socket);
 
 uint64_t client_deadline(const struct client *client,
                          uint64_t timeout_ns); /* as a TSC value; UINT64_MAX: none */
@@ -373,6 +389,7 @@ struct client_socket {
     rs_atomic_u32 refs;                           /* the handle and each blocked call */
     rs_atomic_u32 recv_timeout_ms, send_timeout_ms, linger_ms;
     rs_atomic_u32 user_values[4]; /* CLIENT_OPT_USER_* */
+    rs_atomic_u32 spin;           /* spin.c */
     void *_Atomic user;
     /* watch.c: what it is armed for, and whether it is listed; each holds a reference unless 0 */
     rs_atomic_u32 watch_want, watch_listed;

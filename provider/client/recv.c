@@ -140,6 +140,7 @@ static enum rs_status recv_block(struct client_socket *socket, struct recv_call 
                                          .arm = recv_wait_arm,
                                          .disarm = recv_wait_disarm,
                                          .context = socket,
+                                         .socket = socket,
                                          .queue_idx = socket->home_queue_idx,
                                          .hooked = true};
     for (;;) {

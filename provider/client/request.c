@@ -39,7 +39,7 @@ static enum rs_status move_wait(struct client_socket *socket)
     struct client *client = socket->client;
     uint64_t next_check = os_tsc() + client->check_ticks;
     while (!move_allowed(socket)) {
-        if (client->yield_in_spin) {
+        if (client_spinning_of(client, socket).yields) {
             os_yield();
         } else {
             os_cpu_relax();

@@ -305,6 +305,7 @@ static enum rs_status send_block(struct client_socket *socket, struct client_cha
                                          .arm = send_wait_arm,
                                          .disarm = send_wait_disarm,
                                          .context = socket,
+                                         .socket = socket,
                                          .queue_idx = channel->queue_idx,
                                          .hooked = true};
     for (;;) {

@@ -68,6 +68,26 @@ void client_link_tell(struct client *client, enum rs_ctl_type type, uint32_t arg
     (void)!session_exchange(client, type, arg, &answer, handles);
 }
 
+enum rs_status client_tell_sleeps(struct client *client)
+{
+    struct rs_ctl_answer answer;
+    intptr_t handles[CLIENT_LINK_HANDLES];
+    enum rs_status status = RS_OK;
+    /* Acquire, partner the release below: who sees 1 arms behind the dataplane's answer. */
+    if (atomic_load_explicit(&client->sleeps, memory_order_acquire) != 0) {
+        return RS_OK;
+    }
+    os_mutex_lock(&client->slow_mutex);
+    if (atomic_load_explicit(&client->sleeps, memory_order_relaxed) == 0) {
+        status = client_link_call(client, RS_CTL_SLEEPS, 0, &answer, handles);
+        if (status == RS_OK) {
+            atomic_store_explicit(&client->sleeps, 1, memory_order_release);
+        }
+    }
+    os_mutex_unlock(&client->slow_mutex);
+    return status;
+}
+
 /* ---- extents
  * ----------------------------------------------------------------------------------------------------
  */
@@ -239,6 +259,7 @@ static void session_set_up(struct client *client, const struct client_config *co
     client->spin_ticks = spin_us == RS_SPIN_FOREVER
                              ? UINT64_MAX
                              : (uint64_t)((double)spin_us * (double)NS_PER_US * ticks_per_ns);
+    atomic_store_explicit(&client->sleeps, client->spin_ticks != UINT64_MAX, memory_order_relaxed);
     client->yield_in_spin =
         config->yield_in_spin < 0 ? view->yield_in_spin != 0 : config->yield_in_spin != 0;
 }

@@ -373,6 +373,7 @@ static enum rs_status share_wait(struct share_call *call, uint64_t deadline_tsc)
                                          .arm = share_wait_arm,
                                          .disarm = share_wait_disarm,
                                          .context = call,
+                                         .socket = socket,
                                          .queue_idx = socket->home_queue_idx};
     return client_wait(socket->client, &condition, deadline_tsc);
 }

@@ -358,6 +358,7 @@ enum rs_status client_socket_make(struct client *client, enum rs_socket_type typ
     atomic_store_explicit(&socket->send_timeout_ms, 0, memory_order_relaxed);
     atomic_store_explicit(&socket->linger_ms, CLIENT_LINGER_OFF, memory_order_relaxed);
     atomic_store_explicit(&socket->oob_inline, 0, memory_order_relaxed);
+    atomic_store_explicit(&socket->spin, 0, memory_order_relaxed);
     for (uint32_t i = 0; i < 4; i++) {
         atomic_store_explicit(&socket->user_values[i], 0, memory_order_relaxed);
     }

@@ -236,6 +236,7 @@ static enum rs_status stream_wait_connected(struct client_socket *socket)
                                          .arm = connect_wait_arm,
                                          .disarm = stream_wait_disarm,
                                          .context = socket,
+                                         .socket = socket,
                                          .queue_idx = socket->home_queue_idx,
                                          .hooked = true};
     enum rs_status status = client_wait(socket->client, &condition, UINT64_MAX);
@@ -386,6 +387,7 @@ struct rs_op_close client_stream_linger(struct client_socket *socket)
                                              .arm = linger_wait_arm,
                                              .disarm = stream_wait_disarm,
                                              .context = socket,
+                                             .socket = socket,
                                              .queue_idx = socket->home_queue_idx};
         op.abort =
             client_wait(socket->client, &condition,

@@ -146,11 +146,12 @@ static void accept_options(struct client_socket *listener, struct client_inherit
 /* What only the client knows. */
 static void accept_inherit_modes(struct client_socket *listener, struct client_socket *socket)
 {
-    rs_atomic_u32 *const from[] = {&listener->nonblocking, &listener->recv_timeout_ms,
+    rs_atomic_u32 *const from[] = {&listener->nonblocking,     &listener->recv_timeout_ms,
                                    &listener->send_timeout_ms, &listener->linger_ms,
-                                   &listener->oob_inline};
-    rs_atomic_u32 *const to[] = {&socket->nonblocking, &socket->recv_timeout_ms,
-                                 &socket->send_timeout_ms, &socket->linger_ms, &socket->oob_inline};
+                                   &listener->oob_inline,      &listener->spin};
+    rs_atomic_u32 *const to[] = {&socket->nonblocking,     &socket->recv_timeout_ms,
+                                 &socket->send_timeout_ms, &socket->linger_ms,
+                                 &socket->oob_inline,      &socket->spin};
     for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++) {
         atomic_store_explicit(to[i], atomic_load_explicit(from[i], memory_order_relaxed),
                               memory_order_relaxed);
@@ -352,6 +353,7 @@ static enum rs_status accept_block(struct client_socket *listener, struct client
                                          .arm = accept_wait_arm,
                                          .disarm = accept_wait_disarm,
                                          .context = listener,
+                                         .socket = listener,
                                          .queue_idx = listener->home_queue_idx,
                                          .hooked = true};
     client_recv_lock(listener);

@@ -319,6 +319,7 @@ static enum rs_status recv_block(struct stream_recv *call)
                                          .arm = recv_wait_arm,
                                          .disarm = recv_wait_disarm,
                                          .context = call,
+                                         .socket = socket,
                                          .queue_idx = socket->home_queue_idx,
                                          .hooked = true};
     enum rs_status status;

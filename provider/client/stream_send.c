@@ -159,6 +159,7 @@ static enum rs_status send_block(struct stream_send *call, struct client_channel
                                          .arm = send_wait_arm,
                                          .disarm = send_wait_disarm,
                                          .context = call,
+                                         .socket = socket,
                                          .queue_idx = channel->queue_idx,
                                          .hooked = true};
     for (;;) {

@@ -135,8 +135,9 @@ bool client_alive(const struct client *client)
 static enum rs_status wait_sleep(struct client *client, const struct client_condition *condition,
                                  uint64_t deadline_tsc)
 {
-    enum rs_status status = RS_OK;
-    struct client_channel *channel = client_channel_get(client, condition->queue_idx, &status);
+    enum rs_status status = client_tell_sleeps(client);
+    struct client_channel *channel =
+        status == RS_OK ? client_channel_get(client, condition->queue_idx, &status) : NULL;
     if (channel == NULL) {
         return status;
     }
@@ -215,8 +216,8 @@ enum rs_status client_wait(struct client *client, const struct client_condition 
                            uint64_t deadline_tsc)
 {
     uint64_t now = os_tsc();
-    uint64_t spin_end =
-        client->spin_ticks > UINT64_MAX - now ? UINT64_MAX : now + client->spin_ticks;
+    const struct client_spinning spinning = client_spinning_of(client, condition->socket);
+    uint64_t spin_end = spinning.ticks > UINT64_MAX - now ? UINT64_MAX : now + spinning.ticks;
     uint64_t next_check = now + client->check_ticks;
     uint32_t spins = 0;
     enum rs_status status = RS_OK;
@@ -242,7 +243,7 @@ enum rs_status client_wait(struct client *client, const struct client_condition 
                 return status;
             }
             spin_end = os_tsc(); /* woken for nothing: back to sleep at once */
-        } else if (client->yield_in_spin && ++spins > YIELD_AFTER) {
+        } else if (spinning.yields && ++spins > YIELD_AFTER) {
             os_yield();
         } else {
             os_cpu_relax();

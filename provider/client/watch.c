@@ -265,8 +265,9 @@ enum rs_status client_watch_wait(struct client_watch *watch, struct client_socke
     struct client *client = watch->client;
     uint64_t deadline_tsc = client_deadline(client, timeout_ns);
     uint64_t now_tsc = os_tsc();
+    const struct client_spinning spinning = client_spinning_of(client, NULL);
     uint64_t spin_end =
-        client->spin_ticks > UINT64_MAX - now_tsc ? UINT64_MAX : now_tsc + client->spin_ticks;
+        spinning.ticks > UINT64_MAX - now_tsc ? UINT64_MAX : now_tsc + spinning.ticks;
     uint64_t next_check = now_tsc;
     uint32_t spins = 0;
     for (;;) {
@@ -294,7 +295,7 @@ enum rs_status client_watch_wait(struct client_watch *watch, struct client_socke
                 return status;
             }
             next_check = spin_end = os_tsc();
-        } else if (client->yield_in_spin && ++spins > YIELD_AFTER) {
+        } else if (spinning.yields && ++spins > YIELD_AFTER) {
             os_yield();
         } else {
             os_cpu_relax();

@@ -460,6 +460,7 @@
     CONSTANT(RS_CTL_CHANNEL_CLOSE)                      \
     CONSTANT(RS_CTL_EXTENT)                             \
     CONSTANT(RS_CTL_MAPPED)                             \
+    CONSTANT(RS_CTL_SLEEPS)                             \
     CONSTANT(RS_LINE_BYTES)                             \
     CONSTANT(RS_PAGE_BYTES)                             \
     CONSTANT(RS_EXTENTS_MAX)                            \
@@ -471,8 +472,7 @@
     CONSTANT(RS_NO_INDEX)                               \
     CONSTANT(RS_SPIN_FOREVER)                           \
     CONSTANT(RS_CTL_ATTACH_NEVER_SLEEPS)                \
-    CONSTANT(RS_CTL_ATTACH_SLEEPS)                      \
-    CONSTANT(RS_CTL_CHANNEL_HINTS)
+    CONSTANT(RS_CTL_ATTACH_SLEEPS)
 /* clang-format on */
 
 #endif

@@ -351,8 +351,8 @@ static void style_hog(uint64_t end_ns)
 /* Every message, any argument, sometimes of another length; answers are read now and then. */
 static void style_control(uint64_t end_ns)
 {
-    static const uint32_t types[4] = {RS_CTL_CHANNEL_OPEN, RS_CTL_CHANNEL_CLOSE, RS_CTL_EXTENT,
-                                      RS_CTL_MAPPED};
+    static const uint32_t types[5] = {RS_CTL_CHANNEL_OPEN, RS_CTL_CHANNEL_CLOSE, RS_CTL_EXTENT,
+                                      RS_CTL_MAPPED, RS_CTL_SLEEPS};
     struct scribble_session *session = &scribble.session;
     struct rs_ctl_answer answer;
     intptr_t handles[OS_CONN_HANDLES];
@@ -361,7 +361,7 @@ static void style_control(uint64_t end_ns)
     while (life_goes_on(end_ns)) {
         struct rs_ctl_request request = {
             .magic = RS_MAGIC,
-            .type = below(512) == 0 ? below(256) : types[below(4)],
+            .type = below(512) == 0 ? below(256) : types[below(5)],
             .arg = below(8) == 0 ? (uint32_t)test_random_u64(&scribble.random) : below(12)};
         size_t bytes = below(2000) == 0 ? 1 + below(sizeof(request)) : sizeof(request);
         (void)!os_conn_send(&session->conn, &request, bytes, NULL, 0);

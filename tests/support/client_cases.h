@@ -7,6 +7,7 @@
 int client_cases_sockets(void); /* client_cases_sockets.c: one thread */
 int client_cases_threads(void); /* client_cases_threads.c: several */
 int client_cases_watch(void);   /* client_cases_watch.c: the watch */
+int client_cases_spin(void); /* client_cases_spin.c: spin policies; wraps os_event_wait, os_yield */
 /* Stream sockets; also link client_stream_kit.c. */
 int client_cases_stream(void);      /* client_cases_stream.c: one thread: connecting, bytes */
 int client_cases_stream_ends(void); /* client_cases_stream_ends.c: ends, options, urgent data */

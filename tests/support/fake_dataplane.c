@@ -507,6 +507,8 @@ static enum rs_status fake_call(void *context, const struct rs_ctl_request *requ
         fake->counts.channels_open--;
         os_event_destroy(&fake->channels[request->arg].event);
         break;
+    case RS_CTL_SLEEPS:
+        break;
     case RS_CTL_MAPPED:
         CHECK(request->arg == 1 || request->arg == 3);
         break;
