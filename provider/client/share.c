@@ -140,6 +140,15 @@ static void share_set_phase(struct client_socket *socket, enum client_socket_pha
     client_watch_changed(socket);
 }
 
+/* The dataplane has moved the socket, or refused to, and the phase says so since a moment ago: who
+ * was woken in between saw a level that says nothing of bytes, and sleeps again. A SHUTDOWN of
+ * nothing has them look once more. */
+static void share_wake(struct client_socket *socket)
+{
+    const struct rs_op_shutdown nothing = {.how = 0};
+    (void)!client_request(socket, RS_OP_SHUTDOWN, &nothing, sizeof(nothing));
+}
+
 /* What the reader knows of the urgent byte goes along. */
 static struct rs_op_share share_ask(const struct client_socket *socket, uint32_t process_id)
 {
@@ -169,6 +178,7 @@ static enum rs_status share_first(struct client_socket *socket, uint32_t process
     enum rs_status status = share_grant(socket, process_id, token);
     if (status != RS_OK) {
         share_set_phase(socket, CLIENT_STREAM_ACTIVE);
+        share_wake(socket);
         return status;
     }
     status = share_map(socket);
@@ -313,7 +323,11 @@ static bool share_return(struct client_socket *socket)
     atomic_store_explicit(&socket->shared->send_level, 0, memory_order_relaxed);
     client_send_unlock(socket);
     status = client_socket_read_desc(socket, &desc);
-    return status == RS_OK && client_stream_resume(socket, &desc, &at) == RS_OK;
+    if (status != RS_OK || client_stream_resume(socket, &desc, &at) != RS_OK) {
+        return false;
+    }
+    share_wake(socket);
+    return true;
 }
 
 /* ---- bytes ---- */

@@ -261,6 +261,45 @@ static void test_one_of_two_waiters(void **state)
     assert_int_equal(got, 0);
 }
 
+struct byte_sender {
+    struct client_socket *socket;
+    struct os_thread thread;
+    uint64_t later_ns; /* so that the byte comes at all moments; nothing hangs on it */
+};
+
+static void send_a_byte(void *arg)
+{
+    const struct byte_sender *sender = arg;
+    os_sleep_ns(sender->later_ns);
+    stream_send_all(sender->socket, "b", 1);
+}
+
+/* A byte comes while another thread's send makes the socket its own again: who waits for it may
+ * look between the two, and must look again. */
+static void test_returns_while_waiting(void **state)
+{
+    const uint64_t patience_ns = 5000000000u;
+    (void)state;
+    twin = ends[0];
+    for (uint32_t round = 0; round < 20; round++) {
+        struct waiter waiter;
+        struct byte_sender sender = {.socket = ends[1], .later_ns = round * 100000};
+        struct client_socket *other = duplicate(twin, other_client);
+        stream_set(twin, CLIENT_OPT_RECV_TIMEOUT_MS, (uint32_t)(patience_ns / 1000000));
+        waiter_start(&waiter, twin);
+        ok(client_socket_close(other));
+        CHECK(os_thread_start(&sender.thread, send_a_byte, &sender, "sender") == RS_OK);
+        stream_send_all(twin, "a", 1);
+        os_thread_join(&sender.thread);
+        const uint64_t sent_ns = os_monotonic_ns();
+        os_thread_join(&waiter.thread);
+        ok(waiter.status);
+        assert_true(os_monotonic_ns() - sent_ns < patience_ns / 2); /* else it was not woken */
+        assert_int_equal(waiter.got, 1);
+        assert_false(client_is_shared(twin));
+    }
+}
+
 static void test_close_ends_wait_of_its_own(void **state)
 {
     struct waiter waiters[2];
@@ -617,6 +656,7 @@ int main(void)
                                        TEST(test_not_blocking_full),
                                        TEST(test_shared_while_waiting),
                                        TEST(test_one_of_two_waiters),
+                                       TEST(test_returns_while_waiting),
                                        TEST(test_close_ends_wait_of_its_own),
                                        TEST(test_ends_with_the_last),
                                        TEST(test_closed_before_it_is_opened),
