@@ -11,6 +11,7 @@
 
 #include "dataplane/stack_internal.h"
 #include "dataplane/steer.h"
+#include "dataplane/wire/icmp.h"
 #include "dataplane/wire/tcp.h"
 #include "dataplane/wire/udp.h"
 
@@ -368,6 +369,10 @@ static void reassembly_expire(struct stack *stack, const struct reassembly *entr
         return;
     }
     struct ipv4_packet packet = reassembly_packet(entry);
+    /* RFC 1122 3.2.2: no error about an error. The first byte is the type. */
+    if (entry->protocol == IPV4_PROTOCOL_ICMP && packet.payload[0] != ICMP_ECHO) {
+        return;
+    }
     packet.multicast = ipv4_is_multicast(entry->dst_be32);
     packet.broadcast = route_is_broadcast(stack, entry->dst_be32);
     icmp_send_error(stack, &packet, ICMP_TIME_EXCEEDED, ICMP_TIME_EXCEEDED_REASSEMBLY);

@@ -425,6 +425,31 @@ static void nobody_is_told_about_a_groups_datagram(void **state)
     expect_nothing();
 }
 
+/* RFC 1122 3.2.2: no error about an error; about a ping there is one. */
+static void nobody_is_told_about_an_icmp_error(void **state)
+{
+    (void)state;
+    struct frame packet = frame_fragment(FROM, TO, 1000, 1, 0, 1000);
+    struct wire_ipv4 *ip = ip_header(&packet);
+    ip->protocol = IPV4_PROTOCOL_ICMP;
+    ip->fragment_be16 = 0;
+    packet.data[IPV4_PAYLOAD_OFF] = ICMP_UNREACHABLE;
+    struct frame first = cut(&packet, 0, 496);
+    inject(&first);
+    advance_ms(TIME_OUT_MS - 1);
+    script_know(PEER);
+    advance_ms(1);
+    expect_count(ip_reassembly_timeouts, 1);
+    expect_nothing();
+    packet.data[IPV4_PAYLOAD_OFF] = ICMP_ECHO;
+    first = cut(&packet, 0, 496);
+    inject(&first);
+    advance_ms(TIME_OUT_MS - 1);
+    script_know(PEER);
+    advance_ms(1);
+    expect_out("icmp time-exceeded 1 10.0.0.1 > 10.0.0.2 [protocol 1] via 10.0.0.2");
+}
+
 /* ---- floods ---- */
 
 static void a_source_has_a_quarter_of_the_places(void **state)
@@ -524,6 +549,7 @@ int main(void)
         SCRIPT(the_time_is_that_of_the_first_to_come),
         SCRIPT(without_its_first_fragment_nobody_is_told),
         SCRIPT(nobody_is_told_about_a_groups_datagram),
+        SCRIPT(nobody_is_told_about_an_icmp_error),
         SCRIPT(a_source_has_a_quarter_of_the_places),
         SCRIPT(when_all_places_are_taken_the_oldest_goes),
         SCRIPT_WITH(a_segment_goes_to_its_connections_queue, queues),
