@@ -143,7 +143,7 @@ enum counter_group {
     X(send_no_destination, DROP_OUT, "send without a destination, or to port 0")                   \
     X(send_too_big, DROP_OUT, "send larger than the MTU or the largest UDP datagram")              \
     X(send_broadcast_denied, DROP_OUT, "broadcast by a socket without SO_BROADCAST")               \
-    X(send_bad_source, DROP_OUT, "send from a socket that is not bound, or bound to 127/8, to another host") \
+    X(send_bad_source, DROP_OUT, "send to another host from a socket that is not bound or bound to 127/8, or with a TTL of 0") \
     X(send_no_route, DROP_OUT, "send to an address without a route")                               \
     X(send_link_down, DROP_OUT, "send while the NIC has no link")                                  \
     X(send_neighbour_dead, DROP_OUT, "send to a neighbour that does not answer ARP")               \

@@ -579,6 +579,10 @@ static enum rs_status udp_send_by_kind(struct stack *stack, struct udp_socket *s
     case ROUTE_LOCAL:
         return udp_send_local(stack, socket, out);
     case ROUTE_UNICAST:
+        if (__builtin_expect(out->ttl == 0, 0)) { /* RFC 1122 3.2.1.7; of a socket it is not 0 */
+            STACK_COUNT(stack, send_bad_source);
+            return RS_INVALID;
+        }
         return udp_send_wire(stack, socket, out);
     case ROUTE_MULTICAST:
         if (out->control == NULL || !out->control->ttl_set) {

@@ -53,6 +53,18 @@ static void what_the_header_says_arrives(void **state)
     expect_received(s, OWN ":7001", "local");
 }
 
+/* RFC 1122 3.2.1.7: nothing leaves with a TTL of 0. */
+static void a_ttl_of_nothing(void **state)
+{
+    (void)state;
+    script_know(PEER);
+    sock s = bound("any:7000");
+    send_with(s, PEER ":5000", "none", RS_INVALID, .ttl_set = true, .ttl = 0);
+    expect_nothing();
+    send_with(s, OWN ":7000", "local", RS_OK, .ttl_set = true, .ttl = 0);
+    expect_received(s, OWN ":7000", "local");
+}
+
 static void a_groups_ttl(void **state)
 {
     (void)state;
@@ -196,6 +208,7 @@ int main(void)
         SCRIPT(ttl_and_tos_are_one_datagrams),
         SCRIPT(ecn_bits_leave_the_others_alone),
         SCRIPT(what_the_header_says_arrives),
+        SCRIPT(a_ttl_of_nothing),
         SCRIPT(a_groups_ttl),
         SCRIPT(a_named_source),
         SCRIPT(a_source_that_is_not_ours_is_refused),
