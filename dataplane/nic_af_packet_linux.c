@@ -14,6 +14,8 @@
 
 #define FANOUT_FLAGS_SHIFT 16
 
+/* The names in the system's header are reserved ones. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int setsockopt(int fd, int level, int name, const void *value, socklen_t value_bytes)
 {
     uint32_t fanout;

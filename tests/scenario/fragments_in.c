@@ -456,9 +456,9 @@ static void a_source_has_a_quarter_of_the_places(void **state)
 {
     (void)state;
     sock s = bound("any:7000");
-    for (uint16_t id = 1; id <= PLACES / 4 + 1; id++) {
-        piece(FROM, id, 0);
-        piece(FROM, id, 1);
+    for (uint32_t id = 1; id <= PLACES / 4 + 1; id++) {
+        piece(FROM, (uint16_t)id, 0);
+        piece(FROM, (uint16_t)id, 1);
     }
     expect_count(ip_reassembly_source_full, 1);
     piece(FROM, 1, 2); /* its oldest is gone */
