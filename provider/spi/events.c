@@ -5,6 +5,10 @@
  * watch reports the socket. A look tells what is true and was not told, and arms the watch for the
  * rest. All of it under the record's lock, event objects included, so that an enumeration copies,
  * clears and resets as one step. Any thread; calls the host's upcalls and the helper.
+ *
+ * The events of a shared socket are those of whoever selected last, whichever process and
+ * descriptor: a selection takes a number from the dataplane, and a record whose number is not the
+ * last one is cleared when somebody looks (provider/client: client_share_take_events).
  */
 #include "provider/spi/events.h"
 
@@ -19,13 +23,15 @@ struct spi_event_object {
 
 /* Made at a record's first selection; stays with it. */
 struct spi_events {
-    SRWLOCK lock; /* guards all */
+    SRWLOCK selecting; /* around lock: of two selections the later number is the later record */
+    SRWLOCK lock;      /* guards all */
     bool closed;
     long mask;     /* nominated; 0: none */
     long told;     /* not to be told again before something re-enables them */
     long recorded; /* since the last enumeration */
     int errors[FD_MAX_EVENTS];
     struct spi_event_target target;
+    uint32_t share_number; /* with which it was selected; 0: the socket was not shared */
 };
 
 /* In the order in which they are told: a program hears that it is connected before it may write,
@@ -58,6 +64,7 @@ static struct spi_events *events_make(struct spi_socket *socket)
     if (made == NULL) {
         return NULL;
     }
+    InitializeSRWLock(&made->selecting);
     InitializeSRWLock(&made->lock);
     if (atomic_compare_exchange_strong_explicit(&socket->events, &events, made,
                                                 memory_order_acq_rel, memory_order_acquire)) {
@@ -94,6 +101,41 @@ static void object_drop(struct spi_event_object *object)
         CloseHandle(object->event);
         mi_free(object);
     }
+}
+
+/* ---- what is selected ---- */
+
+/* The record's lock is held, here and in what follows. */
+static void events_set(struct spi_socket *socket, struct spi_events *events, long mask,
+                       const struct spi_event_target *target)
+{
+    object_drop(events->target.object);
+    events->target = mask != 0 ? *target : (struct spi_event_target){.object = NULL};
+    events->mask = mask;
+    events->told = 0;
+    events->recorded = 0;
+    events->share_number = 0;
+    if (mask != 0) {
+        atomic_fetch_or_explicit(&socket->attention, SPI_ATTENTION_EVENTS, memory_order_relaxed);
+    } else {
+        atomic_fetch_and_explicit(&socket->attention, ~SPI_ATTENTION_EVENTS, memory_order_relaxed);
+    }
+}
+
+/* Something is selected here, and nobody who shares the socket has selected since. */
+static bool events_selected(struct spi_socket *socket, struct spi_events *events)
+{
+    uint32_t number = client_share_events(socket->core);
+    if (events->mask == 0) {
+        return false;
+    }
+    if (number == 0) { /* never, or not shared any more; a later share counts from 0 */
+        events->share_number = 0;
+    } else if (number != events->share_number) {
+        events_set(socket, events, 0, NULL);
+        return false;
+    }
+    return true;
 }
 
 /* ---- telling; the record's lock is held ---- */
@@ -238,7 +280,7 @@ void spi_events_ready(struct spi_socket *socket)
         return;
     }
     AcquireSRWLockExclusive(&events->lock);
-    if (events->mask != 0) {
+    if (events_selected(socket, events)) {
         events_look(socket, events);
     }
     ReleaseSRWLockExclusive(&events->lock);
@@ -248,7 +290,7 @@ void spi_events_look(struct spi_socket *socket, long reenabled)
 {
     struct spi_events *events = events_of(socket);
     AcquireSRWLockExclusive(&events->lock);
-    if (events->mask != 0) {
+    if (events_selected(socket, events)) {
         events->told &= ~reenabled;
         events_look(socket, events);
     }
@@ -266,7 +308,7 @@ void spi_events_tell(struct spi_socket *socket, long event, int error)
         return;
     }
     AcquireSRWLockExclusive(&events->lock);
-    if ((events->mask & event) != 0) {
+    if (events_selected(socket, events) && (events->mask & event) != 0) {
         events_tell(socket, events, event, bit, error);
     }
     ReleaseSRWLockExclusive(&events->lock);
@@ -294,7 +336,7 @@ void spi_events_after_connect(struct spi_socket *socket, long before, int code)
     }
     bool has_peer = events_has_peer(socket);
     AcquireSRWLockExclusive(&events->lock);
-    if (events->mask != 0) {
+    if (events_selected(socket, events)) {
         /* Only what was told of an earlier attempt: of this one something may be told already. */
         events->told &=
             ~(before & (socket->stream ? FD_CONNECT | FD_WRITE | FD_CLOSE : FD_CONNECT));
@@ -304,22 +346,6 @@ void spi_events_after_connect(struct spi_socket *socket, long before, int code)
 }
 
 /* ---- selecting ---- */
-
-/* Lock held. */
-static void events_set(struct spi_socket *socket, struct spi_events *events, long mask,
-                       const struct spi_event_target *target)
-{
-    object_drop(events->target.object);
-    events->target = mask != 0 ? *target : (struct spi_event_target){.object = NULL};
-    events->mask = mask;
-    events->told = 0;
-    events->recorded = 0;
-    if (mask != 0) {
-        atomic_fetch_or_explicit(&socket->attention, SPI_ATTENTION_EVENTS, memory_order_relaxed);
-    } else {
-        atomic_fetch_and_explicit(&socket->attention, ~SPI_ATTENTION_EVENTS, memory_order_relaxed);
-    }
-}
 
 static int events_select_locked(struct spi_socket *socket, struct spi_events *events, long mask,
                                 const struct spi_event_target *target, bool has_peer)
@@ -341,16 +367,26 @@ static int events_select_locked(struct spi_socket *socket, struct spi_events *ev
 int spi_events_select(struct spi_socket *socket, long mask, const struct spi_event_target *target)
 {
     struct spi_events *events = events_make(socket);
+    uint32_t share_number = 0;
     if (events == NULL) {
         return WSAENOBUFS;
     }
     int code = mask != 0 ? spi_helper_use(socket->session) : 0;
     bool has_peer = (mask & FD_CONNECT) != 0 && events_has_peer(socket);
+    if (code != 0) {
+        return code;
+    }
+    AcquireSRWLockExclusive(&events->selecting);
+    code = spi_wsa_error(client_share_take_events(socket->core, &share_number));
     if (code == 0) {
         AcquireSRWLockExclusive(&events->lock);
         code = events_select_locked(socket, events, mask, target, has_peer);
+        if (code == 0) {
+            events->share_number = share_number;
+        }
         ReleaseSRWLockExclusive(&events->lock);
     }
+    ReleaseSRWLockExclusive(&events->selecting);
     return code;
 }
 
@@ -361,7 +397,7 @@ int spi_events_set_nonblocking(struct spi_socket *socket, bool nonblocking)
         return spi_option_set(socket, CLIENT_OPT_NONBLOCKING, nonblocking);
     }
     AcquireSRWLockExclusive(&events->lock);
-    int code = !nonblocking && events->mask != 0
+    int code = !nonblocking && events_selected(socket, events)
                    ? WSAEINVAL
                    : spi_option_set(socket, CLIENT_OPT_NONBLOCKING, nonblocking);
     ReleaseSRWLockExclusive(&events->lock);
@@ -436,11 +472,15 @@ int WSPAPI spi_event_select(SOCKET s, WSAEVENT event, long mask, LPINT error)
 }
 
 /* Lock held, or no record. */
-static int enum_take(struct spi_events *events, WSAEVENT event, LPWSANETWORKEVENTS out)
+static int enum_take(struct spi_socket *socket, struct spi_events *events, WSAEVENT event,
+                     LPWSANETWORKEVENTS out)
 {
     INT code = 0;
     if (event != NULL && !spi_upcalls.lpWPUResetEvent(event, &code)) {
         return WSAEINVAL;
+    }
+    if (events != NULL) {
+        (void)events_selected(socket, events);
     }
     out->lNetworkEvents = events != NULL ? events->recorded : 0;
     for (unsigned bit = 0; events != NULL && bit < FD_MAX_EVENTS; bit++) {
@@ -465,10 +505,10 @@ int WSPAPI spi_enum_network_events(SOCKET s, WSAEVENT event, LPWSANETWORKEVENTS 
     if (!spi_can_write(out, sizeof(*out))) {
         code = WSAEFAULT;
     } else if (events == NULL) {
-        code = enum_take(NULL, event, out);
+        code = enum_take(socket, NULL, event, out);
     } else {
         AcquireSRWLockExclusive(&events->lock);
-        code = enum_take(events, event, out);
+        code = enum_take(socket, events, event, out);
         ReleaseSRWLockExclusive(&events->lock);
     }
     spi_socket_put(socket);

@@ -3,6 +3,7 @@
  * one (other.h) that the first case which wants it starts. The rules are those of the pages of
  * WSPDuplicateSocket, WSADuplicateSocket and "Shared Sockets".
  */
+#include "tests/spi/event_kit.h"
 #include "tests/spi/other.h"
 #include "tests/spi/stream_kit.h"
 
@@ -445,4 +446,125 @@ CASE(WSPDuplicateSocket, dup_killed_last, "the connection ends with the last one
     stream_expect(pair.server, "x");
     other_end(true);
     assert_int_equal(recv_byte(pair.server), WSAECONNRESET);
+}
+
+/* ---- network events ---- */
+
+#define TOLD_MS  5000u
+#define QUIET_MS 100u
+
+NOTIFY_CASE(dup_events,
+            "what was selected before the socket was shared stays, and either may select")
+{
+    struct stream_pair pair = stream_connected();
+    OK(notify_select(n, pair.client, FD_READ));
+    other_start();
+    WSAPROTOCOL_INFOW info = duplicate_info(pair.client, other.id);
+    assert_int_equal(other_open(&info).result, 0);
+    stream_send(pair.server, "a");
+    notify_expect(n, pair.client, FD_READ);
+    other_end(false);
+}
+
+NOTIFY_CASE(dup_events_here, "a descriptor of a shared socket is told what it selected")
+{
+    struct stream_pair pair = shared_pair();
+    OK(notify_select(n, pair.client, FD_READ));
+    notify_none(n, pair.client);
+    stream_send(pair.server, "a");
+    notify_expect(n, pair.client, FD_READ);
+    other_expect("a");
+    stream_send(pair.server, "b");
+    stream_expect(pair.client, "b"); /* which re-enables it */
+    stream_send(pair.server, "c");
+    notify_expect(n, pair.client, FD_READ);
+    other_end(false);
+}
+
+NOTIFY_CASE(dup_events_taken, "a selection in another process cancels the one here")
+{
+    struct stream_pair pair = shared_pair();
+    OK(notify_select(n, pair.client, FD_READ));
+    other_do(OTHER_EVENTS, 0, 0, FD_READ);
+    stream_send(pair.server, "a");
+    assert_int_equal(other_do(OTHER_TOLD, 0, 0, TOLD_MS), FD_READ);
+    notify_none(n, pair.client);
+    other_end(false);
+}
+
+NOTIFY_CASE(dup_events_taken_before, "also one that was made before the socket was shared")
+{
+    struct stream_pair pair = stream_connected();
+    OK(notify_select(n, pair.client, FD_READ | FD_CLOSE));
+    other_start();
+    WSAPROTOCOL_INFOW info = duplicate_info(pair.client, other.id);
+    assert_int_equal(other_open(&info).result, 0);
+    other_do(OTHER_EVENTS, 0, 0, FD_CLOSE);
+    stream_send(pair.server, "a");
+    notify_none(n, pair.client);
+    other_expect("a");
+    OK(TABLE->lpWSPShutdown(pair.server, SD_SEND, &spi_error));
+    assert_int_equal(other_do(OTHER_TOLD, 0, 0, TOLD_MS), FD_CLOSE);
+    notify_none(n, pair.client);
+    other_end(false);
+}
+
+NOTIFY_CASE(dup_events_back, "and one here cancels that of the other process, whatever its events")
+{
+    struct stream_pair pair = shared_pair();
+    other_do(OTHER_EVENTS, 0, 0, FD_READ | FD_CLOSE);
+    OK(notify_select(n, pair.client, FD_CLOSE));
+    stream_send(pair.server, "a");
+    assert_int_equal(other_do(OTHER_TOLD, 0, 0, QUIET_MS), 0);
+    stream_expect(pair.client, "a");
+    OK(TABLE->lpWSPShutdown(pair.server, SD_SEND, &spi_error));
+    notify_expect(n, pair.client, FD_CLOSE);
+    assert_int_equal(other_do(OTHER_TOLD, 0, 0, QUIET_MS), 0);
+    other_end(false);
+}
+
+NOTIFY_CASE(dup_events_nothing, "selecting nothing cancels what the other process selected")
+{
+    struct stream_pair pair = shared_pair();
+    other_do(OTHER_EVENTS, 0, 0, FD_READ);
+    OK(notify_select(n, pair.client, 0));
+    stream_send(pair.server, "a");
+    assert_int_equal(other_do(OTHER_TOLD, 0, 0, QUIET_MS), 0);
+    other_end(false);
+}
+
+NOTIFY_CASE(dup_events_blocking, "a socket whose selection was cancelled can be made blocking")
+{
+    struct stream_pair pair = shared_pair();
+    OK(notify_select(n, pair.client, FD_READ));
+    FAILS(WSAEINVAL, spi_ioctl_in(pair.client, (DWORD)FIONBIO, 0));
+    other_do(OTHER_EVENTS, 0, 0, FD_READ);
+    OK(spi_ioctl_in(pair.client, (DWORD)FIONBIO, 0));
+    other_end(false);
+}
+
+NOTIFY_CASE(dup_events_alone, "a descriptor that is left alone selects anew")
+{
+    struct stream_pair pair = shared_pair();
+    OK(notify_select(n, pair.client, FD_READ));
+    other_do(OTHER_EVENTS, 0, 0, FD_READ);
+    notify_none(n, pair.client);
+    other_end(false);
+    OK(notify_select(n, pair.client, FD_READ));
+    stream_send(pair.server, "a");
+    notify_expect(n, pair.client, FD_READ);
+    stream_expect(pair.client, "a"); /* a socket of its own again */
+    stream_send(pair.server, "b");
+    notify_expect(n, pair.client, FD_READ);
+}
+
+NOTIFY_CASE(dup_events_twin, "of two descriptors in one process the one that selects last is told")
+{
+    struct stream_pair pair = stream_connected();
+    SOCKET twin = duplicate_here(pair.client);
+    OK(notify_select(n, pair.client, FD_READ));
+    OK(notify_select(n, twin, FD_READ));
+    stream_send(pair.server, "a");
+    notify_expect(n, twin, FD_READ);
+    notify_none(n, pair.client);
 }

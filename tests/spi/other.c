@@ -86,6 +86,23 @@ static void do_rest(const struct other_request *request, struct other_answer *an
     }
 }
 
+static void do_events(const struct other_request *request, struct other_answer *answer)
+{
+    static HANDLE event;
+    WSANETWORKEVENTS told = {0};
+    if (event == NULL) {
+        event = CreateEventW(NULL, TRUE, FALSE, NULL);
+    }
+    if (request->op == OTHER_EVENTS) {
+        ResetEvent(event);
+        answer->result = TABLE->lpWSPEventSelect(s, event, (long)request->value, &answer->error);
+        return;
+    }
+    (void)WaitForSingleObject(event, request->value);
+    answer->result = TABLE->lpWSPEnumNetworkEvents(s, event, &told, &answer->error);
+    answer->value = (DWORD)told.lNetworkEvents;
+}
+
 static void serve(const struct other_request *request, struct other_answer *answer)
 {
     switch (request->op) {
@@ -101,6 +118,10 @@ static void serve(const struct other_request *request, struct other_answer *answ
     case OTHER_IOCTL:
     case OTHER_LINGER:
         do_option(request, answer);
+        break;
+    case OTHER_EVENTS:
+    case OTHER_TOLD:
+        do_events(request, answer);
         break;
     default:
         do_rest(request, answer);

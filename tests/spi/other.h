@@ -19,7 +19,9 @@ enum other_op {
     OTHER_LINGER,    /* value: SO_LINGER with so many seconds */
     OTHER_SELECT,    /* value: 1 when a receive does not block, waiting 5 s at most */
     OTHER_DUPLICATE, /* value: the process; info */
-    OTHER_PEER       /* value: the peer's port */
+    OTHER_PEER,      /* value: the peer's port */
+    OTHER_EVENTS,    /* value: WSPEventSelect's mask */
+    OTHER_TOLD       /* value: the events, waiting so many ms at most for one */
 };
 
 struct other_request {
