@@ -10,9 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
+#include "provider/client/client_internal.h"
 #include "rings/byteorder.h"
 #include "rings/os/os.h"
 #include "tests/support/check.h"
@@ -33,6 +35,7 @@ static _Thread_local uint32_t sleeps, yields;
 static _Atomic uint32_t all_sleeps; /* of threads that wait in accepting_run */
 static _Thread_local bool counts_for_all;
 
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
 /* The linker's names (--wrap). */
 enum rs_status __real_os_event_wait(struct os_event *event, const struct os_process *peer,
                                     uint64_t timeout_ns);
@@ -56,6 +59,7 @@ void __wrap_os_yield(void)
     yields++;
     __real_os_yield();
 }
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 /* ---- the rig ---- */
 
@@ -278,6 +282,20 @@ static void test_values(void **state)
     }
 }
 
+/* No wait of a test could tell for ever from long. */
+static void test_forever(void **state)
+{
+    (void)state;
+    begin(0);
+    struct client_socket *socket = make(RS_SOCK_DGRAM);
+    assert_int_equal(client_spinning_of(client, socket).ticks, 0);
+    socket_says(socket, FOREVER, -1);
+    assert_true(client_spinning_of(client, socket).ticks == UINT64_MAX);
+    socket_says(socket, CLIENT_SPIN_MOST_US, -1);
+    double spin_us = (double)client_spinning_of(client, socket).ticks * client->ns_per_tick / 1e3;
+    assert_true(spin_us > CLIENT_SPIN_MOST_US - 1 && spin_us < CLIENT_SPIN_MOST_US + 1);
+}
+
 /* A socket's next life knows nothing of the one before. */
 static void test_next_life(void **state)
 {
@@ -293,6 +311,7 @@ static void test_next_life(void **state)
 
 struct accepting {
     struct client_socket *listener, *accepted;
+    _Atomic bool done;
 };
 
 static void accepting_run(void *arg)
@@ -300,15 +319,28 @@ static void accepting_run(void *arg)
     struct accepting *accepting = arg;
     counts_for_all = true;
     CHECK(client_accept(accepting->listener, &accepting->accepted, NULL) == RS_OK);
+    atomic_store(&accepting->done, true);
 }
 
-static void await_sleep(void)
+static bool slept(const struct accepting *accepting)
+{
+    (void)accepting;
+    return atomic_load(&all_sleeps) != 0;
+}
+
+static bool accepted(const struct accepting *accepting)
+{
+    return atomic_load(&accepting->done);
+}
+
+static void await(bool (*happened)(const struct accepting *accepting),
+                  const struct accepting *accepting, const char *what)
 {
     uint64_t end_ns = os_monotonic_ns() + SOON_NS;
-    while (atomic_load(&all_sleeps) == 0) {
+    while (!happened(accepting)) {
         if (os_monotonic_ns() > end_ns) {
-            fail_msg("the accept did not sleep, after %llu s",
-                     (unsigned long long)(SOON_NS / 1000000000u));
+            fprintf(stderr, "the accept %s within 10 s\n", what);
+            abort(); /* its thread is still in there */
         }
         os_yield();
     }
@@ -327,8 +359,9 @@ static void test_accept(void **state)
     assert_int_equal(client_listen(accepting.listener, 4), RS_OK);
     atomic_store(&all_sleeps, 0);
     CHECK(os_thread_start(&thread, accepting_run, &accepting, "accept") == RS_OK);
-    await_sleep();
+    await(slept, &accepting, "did not sleep");
     assert_int_equal(client_connect(peer, &local), RS_OK);
+    await(accepted, &accepting, "was not woken");
     os_thread_join(&thread);
     socket_has(accepting.accepted, 0, 1);
     socket_has(peer, -1, -1);
@@ -419,10 +452,11 @@ int client_cases_spin(void)
         cmocka_unit_test_teardown(test_poll, end),
         cmocka_unit_test_teardown(test_other_thread, end),
         cmocka_unit_test_teardown(test_values, end),
+        cmocka_unit_test_teardown(test_forever, end),
         cmocka_unit_test_teardown(test_next_life, end),
+        cmocka_unit_test_teardown(test_woken, end),
         cmocka_unit_test_teardown(test_accept, end),
         cmocka_unit_test_teardown(test_stream_send, end),
-        cmocka_unit_test_teardown(test_woken, end),
     };
     return cmocka_run_group_tests_name("client spin policies", tests, NULL, NULL);
 }
