@@ -268,6 +268,59 @@ static int ioctl_warm(const struct ioctl_call *call)
     return status == RS_DEST_REQUIRED ? WSAENOTCONN : spi_wsa_error(status);
 }
 
+static_assert(RINGSOCK_SPIN_MOST == CLIENT_SPIN_MOST_US && RINGSOCK_SPIN_FOREVER == RS_SPIN_FOREVER,
+              "the core's words");
+
+static RINGSOCK_SPIN ioctl_spin_out(const struct client_spin *spin)
+{
+    return (RINGSOCK_SPIN){
+        .Microseconds = spin->spin_us < 0 ? RINGSOCK_SPIN_DEFAULT : (DWORD)spin->spin_us,
+        .Yield = spin->yield_in_spin < 0 ? RINGSOCK_SPIN_DEFAULT : (DWORD)spin->yield_in_spin};
+}
+
+/* False: out of range. */
+static bool ioctl_spin_in(const RINGSOCK_SPIN *in, struct client_spin *spin)
+{
+    if (in->Yield > 1 && in->Yield != RINGSOCK_SPIN_DEFAULT) {
+        return false;
+    }
+    spin->spin_us = in->Microseconds == RINGSOCK_SPIN_DEFAULT ? -1 : (int64_t)in->Microseconds;
+    spin->yield_in_spin = in->Yield == RINGSOCK_SPIN_DEFAULT ? -1 : (int)in->Yield;
+    return true;
+}
+
+/* Everything is tried before anything is changed. */
+static int ioctl_spin(struct ioctl_call *call, bool of_thread)
+{
+    RINGSOCK_SPIN in = {0};
+    struct client_spin spin;
+    const bool sets = call->in_bytes != 0;
+    const bool asks = call->out_bytes != 0;
+    if (!sets && !asks) {
+        return WSAEINVAL;
+    }
+    if ((sets && (call->in_bytes < sizeof(in) || !spi_can_read(call->in, sizeof(in)))) ||
+        (asks && (call->out_bytes < sizeof(in) || !spi_can_write(call->out, sizeof(in))))) {
+        return WSAEFAULT;
+    }
+    const struct client_spin before =
+        of_thread ? client_thread_get_spin() : client_socket_get_spin(call->socket->core);
+    int code = 0;
+    if (sets) {
+        memcpy(&in, call->in, sizeof(in));
+        if (!ioctl_spin_in(&in, &spin)) {
+            return WSAEINVAL;
+        }
+        code = spi_wsa_error(of_thread ? client_thread_set_spin(&spin)
+                                       : client_socket_set_spin(call->socket->core, &spin));
+    }
+    if (code != 0 || !asks) {
+        return code;
+    }
+    const RINGSOCK_SPIN out = ioctl_spin_out(&before);
+    return ioctl_out(call, &out, sizeof(out));
+}
+
 static int ioctl_timestamping(const struct ioctl_call *call)
 {
     TIMESTAMPING_CONFIG config;
@@ -362,6 +415,9 @@ static int ioctl_run(struct ioctl_call *call, DWORD code)
         return ioctl_tx_timestamp(call);
     case SIO_RINGSOCK_WARM:
         return ioctl_warm(call);
+    case SIO_RINGSOCK_SPIN:
+    case SIO_RINGSOCK_THREAD_SPIN:
+        return ioctl_spin(call, code == SIO_RINGSOCK_THREAD_SPIN);
     case SIO_GET_EXTENSION_FUNCTION_POINTER:
     case SIO_GET_MULTIPLE_EXTENSION_FUNCTION_POINTER:
         return ioctl_extension(call, code);
