@@ -345,6 +345,33 @@ void spi_events_after_connect(struct spi_socket *socket, long before, int code)
     ReleaseSRWLockExclusive(&events->lock);
 }
 
+long spi_events_before_accept(struct spi_socket *accepting)
+{
+    struct spi_events *events = events_of(accepting);
+    long told = 0;
+    if (events != NULL) {
+        AcquireSRWLockExclusive(&events->lock);
+        told = events->told;
+        events->told |= FD_CONNECT;
+        ReleaseSRWLockExclusive(&events->lock);
+    }
+    return told;
+}
+
+void spi_events_after_accept(struct spi_socket *accepting, long before)
+{
+    struct spi_events *events = events_of(accepting);
+    if (events == NULL) {
+        return;
+    }
+    AcquireSRWLockExclusive(&events->lock);
+    if (events_selected(accepting, events)) {
+        events->told &= ~(before & (FD_READ | FD_WRITE | FD_OOB | FD_CLOSE));
+        events_look(accepting, events);
+    }
+    ReleaseSRWLockExclusive(&events->lock);
+}
+
 /* ---- selecting ---- */
 
 static int events_select_locked(struct spi_socket *socket, struct spi_events *events, long mask,

@@ -41,6 +41,10 @@ static inline void spi_events_after(struct spi_socket *socket, long reenabled)
  * returned. */
 long spi_events_before_connect(struct spi_socket *socket);
 void spi_events_after_connect(struct spi_socket *socket, long before, int code);
+/* Around AcceptEx's attempts to give a socket a connection: it did not connect, and what was told
+ * of an earlier connection is told of this one, too. */
+long spi_events_before_accept(struct spi_socket *accepting);
+void spi_events_after_accept(struct spi_socket *accepting, long before);
 /* One that nothing shows afterwards happened: a join, a change that an ioctl waited for. */
 void spi_events_tell(struct spi_socket *socket, long event, int error);
 /* FIONBIO. 0, WSAEINVAL (blocking, with events selected), or the option's error. */

@@ -70,7 +70,9 @@ static int accept_connect(struct accept_ex *accept)
     enum rs_status status = RS_WOULD_BLOCK;
     bool may = accept->step.op.helped || accept->waits ||
                atomic_load_explicit(&listener->accepts_waiting, memory_order_relaxed) == 0;
+    long told = 0;
     if (may) {
+        told = spi_events_before_accept(accept->accepting);
         status = client_accept_into(listener->core, core, &peer);
     }
     accept_count(accept, status == RS_WOULD_BLOCK);
@@ -90,6 +92,7 @@ static int accept_connect(struct accept_ex *accept)
     accept_write_addresses(accept, &peer);
     /* Release, partner spi_context. */
     atomic_store_explicit(&accept->accepting->context, SPI_CONTEXT_ACCEPT, memory_order_release);
+    spi_events_after_accept(accept->accepting, told);
     spi_events_after(listener, FD_ACCEPT);
     return 0;
 }
@@ -104,6 +107,7 @@ static int accept_receive(struct accept_ex *accept, DWORD *received)
         client_recv(accepting->core, &iov, 1, CLIENT_MSG_DONTWAIT, NULL, &received_bytes);
     if (status != RS_WOULD_BLOCK) {
         *received = (DWORD)received_bytes;
+        spi_events_after(accepting, FD_READ | FD_OOB);
         return accept_code(status);
     }
     if (atomic_load_explicit(&accepting->session->watch, memory_order_acquire) != NULL) {
