@@ -13,8 +13,10 @@
 
 #define PAGE_BYTES 4096u
 
-/* 1: the byte at memory cannot be read (written). Not atomic: what a call may write is the call's
- * alone while it lasts, and a locked instruction costs as much as all other checks of a send. */
+/* 1: the byte at memory cannot be read (written). Not atomic: only bytes that a call or a pending
+ * operation may write are touched, which are its own until it ends, and a store of one byte leaves
+ * its neighbours alone, whoever writes those. Windows' own probe of a buffer does the same. A
+ * locked instruction costs as much as all other checks of a send. */
 int spi_touch_read(const void *memory) __asm__("spi_touch_read");
 int spi_touch_write(void *memory) __asm__("spi_touch_write");
 /* Where a fault between spi_touch_read and here goes on: not a function to call. */
