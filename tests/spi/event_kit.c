@@ -101,6 +101,17 @@ long notify_take(struct notify *n, SOCKET s)
     return n->event != NULL ? take_record(n, s) : take_messages(n, s);
 }
 
+void notify_forget(struct notify *n, SOCKET s)
+{
+    MSG message;
+    if (n->event != NULL) {
+        (void)take_record(n, s);
+        return;
+    }
+    while (PeekMessageW(&message, n->window, NOTIFY_MESSAGE, NOTIFY_MESSAGE, PM_REMOVE)) {
+    }
+}
+
 static void notify_wait(const struct notify *n, DWORD wait_ms)
 {
     if (n->event != NULL) {

@@ -22,6 +22,8 @@ void notify_end(struct notify *n);
 int notify_select(struct notify *n, SOCKET s, long mask);
 /* What was told about the socket, now; messages one at a time, so *n's errors are those of all. */
 long notify_take(struct notify *n, SOCKET s);
+/* Throws away what was told, however often. */
+void notify_forget(struct notify *n, SOCKET s);
 /* Waits, at most 5 s, until exactly these events were told. */
 void notify_expect(struct notify *n, SOCKET s, long mask);
 /* Waits a little: nothing is told. */

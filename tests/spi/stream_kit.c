@@ -126,16 +126,21 @@ size_t stream_fill(SOCKET s)
     unsigned char block[PATTERN_BYTES];
     size_t total = 0;
     DWORD sent;
+    bool waited = false;
     spi_nonblocking(s);
     do {
         pattern_fill(block, total, sizeof(block));
         sent = 0;
-        if (spi_send_one(s, block, sizeof(block), 0, &sent) != 0) {
+        if (spi_send_one(s, block, sizeof(block), 0, &sent) == 0) {
+            waited = false;
+        } else {
             assert_int_equal(spi_error, WSAEWOULDBLOCK);
-            /* Full for good is what gets no room while the rest goes to the peer's buffer. */
-            if (stream_select(s, WRITE, FULL_MS) == 0) {
+            /* Full for good is what has no byte of room when the rest had time to go to the peer's
+             * buffer; select wants more than a byte. */
+            if (waited) {
                 return total;
             }
+            waited = stream_select(s, WRITE, FULL_MS) == 0;
         }
         total += sent;
     } while (total < (size_t)1 << 26);
