@@ -39,7 +39,7 @@
 #ifndef RINGSOCK_H
 #define RINGSOCK_H
 
-#include <winsock2.h>
+#include <stdint.h>
 
 /* A flag of send, WSASend and WSPSend. */
 #define MSG_RINGSOCK_WARM 0x01000000
@@ -53,8 +53,8 @@
 #define RINGSOCK_SPIN_DEFAULT 0xfffffffeu /* not said here */
 
 typedef struct RINGSOCK_SPIN {
-    DWORD Microseconds; /* before it sleeps: 0 to RINGSOCK_SPIN_MOST, _FOREVER or _DEFAULT */
-    DWORD Yield;        /* between looks: TRUE, FALSE or RINGSOCK_SPIN_DEFAULT */
+    uint32_t Microseconds; /* before it sleeps: 0 to RINGSOCK_SPIN_MOST, _FOREVER or _DEFAULT */
+    uint32_t Yield;        /* between looks: TRUE, FALSE or RINGSOCK_SPIN_DEFAULT */
 } RINGSOCK_SPIN;
 
 #define SIO_RINGSOCK_SPIN        _WSAIORW(IOC_VENDOR, 0x5254)
