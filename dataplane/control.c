@@ -95,6 +95,9 @@ static void control_dispatch(struct control *control, uint64_t token)
     case SOURCE_PROCESS:
         control_process_ended(control, id);
         return;
+    case SOURCE_GRANTEE:
+        control_share_forsaken(control, id);
+        return;
     case SOURCE_CAPTURE:
         control_capture_ready(control, id);
         return;

@@ -640,7 +640,6 @@ void control_process_ended(struct control *control, uint64_t id)
 {
     struct dp_session *session = control_find_session(control, id);
     if (session != NULL) {
-        control_share_forsaken(control, session->process.pid);
         control_client_gone(control, session);
     }
 }

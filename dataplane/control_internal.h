@@ -9,7 +9,7 @@
 
 struct stream_report_entry; /* dataplane/stream.h */
 
-/* What the poller gives back: a kind in the top byte, a session's or peer's id below. */
+/* What the poller gives back: a kind in the top byte, a session's, peer's or token's id below. */
 enum control_source {
     SOURCE_LISTENER = 1,
     SOURCE_WAKE,
@@ -17,6 +17,7 @@ enum control_source {
     SOURCE_PEER,
     SOURCE_CONN,
     SOURCE_PROCESS,
+    SOURCE_GRANTEE,
     SOURCE_CAPTURE
 };
 
@@ -113,8 +114,8 @@ void control_share_open(struct control *control, uint32_t queue_idx,
 void control_unshare(struct control *control, const struct message *message); /* QUEUE_UNSHARE */
 void control_unshared(struct control *control, const struct message *message);
 void control_share_expire(struct control *control, uint64_t now_ns);
-/* A process has ended: what it was granted and did not open is nobody's. */
-void control_share_forsaken(struct control *control, uint32_t process_id);
+/* SOURCE_GRANTEE: a process has ended; what it was granted and did not open is nobody's. */
+void control_share_forsaken(struct control *control, uint64_t id);
 /* The session that shared sockets live in, which is not among control->sessions: ends behind all
  * others; is freed when every queue has let go of it. */
 void control_house_end(struct control *control);

@@ -5,7 +5,7 @@
  * by the clock; calls session.c and the queues by messages.
  *
  * A token keeps the connection alive as a descriptor does, so that a program may close its own one
- * before the other has opened it; for CONTROL_TOKEN_NS.
+ * before the other has opened it; for CONTROL_TOKEN_NS, or until the process that may open it ends.
  */
 #include <stdlib.h>
 
@@ -19,8 +19,9 @@
 struct control_token_entry {
     struct control_token_entry *next;
     struct rs_share_token token;
-    uint32_t process_id; /* of who may open it */
-    uint64_t session_id; /* who granted it */
+    uint64_t id;
+    struct os_process process; /* who may open it; watched, unless its handle is -1 */
+    uint64_t session_id;       /* who granted it */
     uint64_t expires_ns;
     struct session_socket *core; /* lives as long as the token */
     struct dp_share *share;
@@ -52,12 +53,36 @@ static enum rs_status house_open(struct control *control)
     return RS_OK;
 }
 
+/* Of its own, for the process need not have attached, and may let go of its session, whose watch
+ * then ends, before it ends itself. Where the system does not let us, the clock decides alone. */
+static void token_watch(struct control *control, struct control_token_entry *entry, uint32_t pid)
+{
+    if (os_process_open(pid, &entry->process) != RS_OK) {
+        entry->process = (struct os_process){.handle = -1, .pid = pid};
+        return;
+    }
+    if (os_poller_add(control->poller, OS_SOURCE_PROCESS, &entry->process,
+                      control_token(SOURCE_GRANTEE, entry->id)) != RS_OK) {
+        os_process_close(&entry->process);
+        entry->process = (struct os_process){.handle = -1, .pid = pid};
+    }
+}
+
+static void token_free(struct control *control, struct control_token_entry *entry)
+{
+    if (entry != NULL && entry->process.handle != -1) {
+        os_poller_remove(control->poller, OS_SOURCE_PROCESS, &entry->process);
+        os_process_close(&entry->process);
+    }
+    free(entry);
+}
+
 static void tokens_forget(struct control *control)
 {
     while (control->tokens != NULL) {
         struct control_token_entry *entry = control->tokens;
         control->tokens = entry->next;
-        free(entry);
+        token_free(control, entry);
     }
 }
 
@@ -319,9 +344,10 @@ static enum rs_status token_make(struct control *control, uint32_t queue_idx,
     }
     entry->token.words[0] &= ~(uint64_t)(RS_SHARE_TOKEN | RS_SHARE_TOKEN_QUEUE);
     entry->token.words[0] |= RS_SHARE_TOKEN | queue_idx;
-    entry->process_id = message->body.share.op.process_id;
+    entry->id = control->next_id++;
     entry->session_id = message->session->id;
     entry->expires_ns = os_monotonic_ns() + CONTROL_TOKEN_NS;
+    token_watch(control, entry, message->body.share.op.process_id);
     *out = entry;
     return RS_OK;
 }
@@ -355,7 +381,7 @@ void control_share(struct control *control, const struct message *message)
         control->tokens = entry;
         answer.reply.token = entry->token;
     } else {
-        free(entry);
+        token_free(control, entry);
     }
     answer.reply.status = (uint32_t)status;
     control_push(control, queue_idx, &answer);
@@ -376,7 +402,7 @@ static enum rs_status token_take(struct control *control, uint32_t queue_idx,
     if (entry == NULL) {
         return RS_NOT_SOCKET;
     }
-    if (entry->process_id != message->session->process.pid) {
+    if (entry->process.pid != message->session->process.pid) {
         return RS_ACCESS;
     }
     if (entry->core->home_queue_idx != queue_idx) {
@@ -426,7 +452,7 @@ void control_share_open(struct control *control, uint32_t queue_idx, const struc
         answer.body.share.share = entry->share;
         answer.reply.open.socket_idx = record->idx;
         answer.reply.open.generation = record->generation;
-        free(entry);
+        token_free(control, entry);
     } else if (entry != NULL) { /* it may be tried again */
         entry->next = control->tokens;
         control->tokens = entry;
@@ -435,29 +461,36 @@ void control_share_open(struct control *control, uint32_t queue_idx, const struc
     control_push(control, queue_idx, &answer);
 }
 
-static void tokens_drop(struct control *control, uint64_t now_ns, uint32_t process_id)
+/* Nobody's any more. */
+static void token_drop(struct control *control, struct control_token_entry **link)
 {
-    struct control_token_entry **link = &control->tokens;
-    while (*link != NULL) {
-        struct control_token_entry *entry = *link;
-        if (now_ns < entry->expires_ns && process_id != entry->process_id) {
-            link = &entry->next;
-            continue;
-        }
-        *link = entry->next;
-        struct message expired = {.kind = CONTROL_SHARE_EXPIRED};
-        expired.body.share.share = entry->share;
-        control_push(control, entry->core->home_queue_idx, &expired);
-        free(entry);
-    }
+    struct control_token_entry *entry = *link;
+    struct message expired = {.kind = CONTROL_SHARE_EXPIRED};
+    expired.body.share.share = entry->share;
+    *link = entry->next;
+    control_push(control, entry->core->home_queue_idx, &expired);
+    token_free(control, entry);
 }
 
 void control_share_expire(struct control *control, uint64_t now_ns)
 {
-    tokens_drop(control, now_ns, 0);
+    struct control_token_entry **link = &control->tokens;
+    while (*link != NULL) {
+        if (now_ns >= (*link)->expires_ns) {
+            token_drop(control, link);
+        } else {
+            link = &(*link)->next;
+        }
+    }
 }
 
-void control_share_forsaken(struct control *control, uint32_t process_id)
+void control_share_forsaken(struct control *control, uint64_t id)
 {
-    tokens_drop(control, 0, process_id);
+    for (struct control_token_entry **link = &control->tokens; *link != NULL;
+         link = &(*link)->next) {
+        if ((*link)->id == id) {
+            token_drop(control, link);
+            return;
+        }
+    }
 }
