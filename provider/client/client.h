@@ -35,6 +35,7 @@ const char *client_last_error_text(void); /* of the calling thread's last failed
 struct client_info {
     uint64_t epoch, tsc_hz;
     uint32_t queue_count, mtu_bytes, limit_sockets;
+    uint32_t sockets_lost; /* shared ones that ended here: see client_share */
     enum rs_nic_kind nic_kind;
     char instance[32];
 };
@@ -222,7 +223,9 @@ struct client_share_info {
 /* Grants the process one more descriptor of the socket, to be opened once, within a minute; until
  * then it counts as one. Streams that are connected. From the first time on all descriptors'
  * calls are requests to the dataplane, until there is one left. RS_NOT_SUPPORTED: not connected, or
- * datagrams; RS_NO_BUFFERS, RS_TOO_MANY_SOCKETS; RS_DATAPLANE_GONE; RS_POISONED. */
+ * datagrams; RS_NO_BUFFERS, RS_TOO_MANY_SOCKETS; RS_DATAPLANE_GONE; RS_POISONED. A socket whose
+ * memory cannot be read or mapped behind a move (there, or back) is lost: RS_CORRUPT, RS_NO_MEMORY
+ * or RS_OS_ERROR from every call, ready for all, counted in client_info; to be closed. */
 RS_CHECK_RESULT enum rs_status client_share(struct client_socket *socket, uint32_t process_id,
                                             struct client_share_info *info);
 /* RS_NOT_SOCKET: granted to nobody, opened already or too late; RS_ACCESS: to another process;

@@ -177,6 +177,7 @@ struct client {
     struct client_socket *free_sockets;
     /* watch.c: by client_watch_open; partner: client_watch_changed in other threads */
     struct client_watch *_Atomic watch;
+    rs_atomic_u32 sockets_lost; /* for client_get_info; any thread adds */
 };
 
 /* This thread's channel to a queue; opens it at first use. NULL on failure with *status. */
@@ -344,6 +345,9 @@ struct client_share {
     bool known;     /* the values are those of seq */
     uint32_t stays; /* calls before it is asked for again whether the socket may be ours alone */
     uint32_t seq;   /* share_seq; also read by who waits, as a hint */
+    /* enum rs_status: not RS_OK for good once the dataplane moved the socket to rings that are not
+     * to be had here. Also read without the mutex: each call says so, nobody waits. */
+    rs_atomic_u32 lost;
 };
 
 struct client_socket {
@@ -603,6 +607,8 @@ RS_CHECK_RESULT enum rs_status client_share_look(struct client_socket *socket, u
 /* control_mutex held: options and modes as the other descriptors left them; nothing to do for a
  * socket that is not shared. */
 RS_CHECK_RESULT enum rs_status client_share_refresh(struct client_socket *socket);
+/* Why no call of a shared socket works any more; RS_OK: they do. Any thread. */
+enum rs_status client_share_lost(const struct client_socket *socket);
 /* control_mutex held, the socket is shared: an enum rs_share_value for all of them. */
 RS_CHECK_RESULT enum rs_status client_share_set(struct client_socket *socket, uint32_t name,
                                                 uint32_t value);

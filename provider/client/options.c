@@ -336,6 +336,9 @@ enum rs_status client_get_option(struct client_socket *socket, uint32_t option, 
 enum rs_status client_take_error(struct client_socket *socket)
 {
     enum client_socket_phase phase = client_socket_phase(socket);
+    if (phase == CLIENT_STREAM_SHARED && client_share_lost(socket) != RS_OK) {
+        return client_share_lost(socket);
+    }
     if (phase == CLIENT_STREAM_ACTIVE || phase == CLIENT_STREAM_SHARED) {
         uint32_t level = client_stream_level(socket);
         enum rs_status status = (level & RS_LEVEL_ERROR) != 0 ? client_error_take(socket) : RS_OK;

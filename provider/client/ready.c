@@ -173,6 +173,9 @@ static uint32_t ready_shared(const struct client_socket *socket, uint32_t want)
     uint32_t shut = atomic_load_explicit(&socket->shut, memory_order_relaxed);
     uint32_t ready = level & (RS_LEVEL_CONNECTED | RS_LEVEL_END | RS_LEVEL_ERROR |
                               RS_LEVEL_READABLE | RS_LEVEL_WRITABLE);
+    if (client_share_lost(socket) != RS_OK) {
+        return (ready | RS_LEVEL_READABLE | RS_LEVEL_WRITABLE | RS_LEVEL_ERROR) & want;
+    }
     if ((level & (RS_LEVEL_END | RS_LEVEL_ERROR)) != 0 || (shut & CLIENT_SHUT_RECV) != 0) {
         ready |= RS_LEVEL_READABLE;
     }

@@ -391,12 +391,15 @@ void client_close(struct client *client)
 void client_get_info(const struct client *client, struct client_info *out)
 {
     const struct rs_session_view *view = &client->view;
-    *out = (struct client_info){.epoch = view->epoch,
-                                .tsc_hz = view->tsc_hz,
-                                .queue_count = view->queue_count,
-                                .mtu_bytes = view->mtu_bytes,
-                                .limit_sockets = view->limit_sockets,
-                                .nic_kind = (enum rs_nic_kind)client->queues[0].kind};
+    *out = (struct client_info){
+        .epoch = view->epoch,
+        .tsc_hz = view->tsc_hz,
+        .queue_count = view->queue_count,
+        .mtu_bytes = view->mtu_bytes,
+        .limit_sockets = view->limit_sockets,
+        /* relaxed: a count */
+        .sockets_lost = atomic_load_explicit(&client->sockets_lost, memory_order_relaxed),
+        .nic_kind = (enum rs_nic_kind)client->queues[0].kind};
     static_assert(sizeof(out->instance) == sizeof(view->instance),
                   "instance names are as long here as there");
     memcpy(out->instance, view->instance, sizeof(out->instance));

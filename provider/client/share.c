@@ -48,6 +48,9 @@ enum rs_status client_share_refresh(struct client_socket *socket)
     if (client_socket_phase(socket) != CLIENT_STREAM_SHARED) {
         return RS_OK;
     }
+    if (client_share_lost(socket) != RS_OK) {
+        return client_share_lost(socket);
+    }
     /* Acquire, partner share_mirror's release. */
     uint32_t seq = atomic_load_explicit(&socket->state->share_seq, memory_order_acquire);
     if (socket->share.known && seq == socket->share.seq) {
@@ -65,6 +68,9 @@ enum rs_status client_share_refresh(struct client_socket *socket)
 enum rs_status client_share_set(struct client_socket *socket, uint32_t name, uint32_t value)
 {
     const struct rs_op_share_set op = {.name = name, .value = value};
+    if (client_share_lost(socket) != RS_OK) {
+        return client_share_lost(socket);
+    }
     return client_request(socket, RS_OP_SHARE_SET, &op, sizeof(op));
 }
 
@@ -149,6 +155,18 @@ static void share_wake(struct client_socket *socket)
     (void)!client_request(socket, RS_OP_SHUTDOWN, &nothing, sizeof(nothing));
 }
 
+/* The dataplane has moved it, and where to cannot be read or mapped: there is no way back, for its
+ * positions are those of the new rings. From now on each call fails with why, and nobody waits;
+ * what the program still can do is close it. control_mutex held. */
+static enum rs_status share_lose(struct client_socket *socket, enum rs_status why)
+{
+    atomic_store_explicit(&socket->share.lost, (uint32_t)why, memory_order_relaxed);
+    atomic_fetch_add_explicit(&socket->client->sockets_lost, 1, memory_order_relaxed);
+    client_watch_changed(socket);
+    share_wake(socket);
+    return why;
+}
+
 /* What the reader knows of the urgent byte goes along. */
 static struct rs_op_share share_ask(const struct client_socket *socket, uint32_t process_id)
 {
@@ -182,10 +200,7 @@ static enum rs_status share_first(struct client_socket *socket, uint32_t process
         return status;
     }
     status = share_map(socket);
-    if (status == RS_OK) {
-        status = share_tell_values(socket);
-    }
-    return status;
+    return status == RS_OK ? share_tell_values(socket) : share_lose(socket, status);
 }
 
 enum rs_status client_share(struct client_socket *socket, uint32_t process_id,
@@ -197,6 +212,8 @@ enum rs_status client_share(struct client_socket *socket, uint32_t process_id,
     enum client_socket_phase phase = client_socket_phase(socket);
     if (!client_phase_open(phase)) {
         status = RS_NOT_SOCKET;
+    } else if (phase == CLIENT_STREAM_SHARED && client_share_lost(socket) != RS_OK) {
+        status = client_share_lost(socket);
     } else if (phase == CLIENT_STREAM_SHARED) {
         status = share_grant(socket, process_id, &token);
     } else if (phase == CLIENT_STREAM_ACTIVE &&
@@ -271,6 +288,12 @@ bool client_is_shared(const struct client_socket *socket)
     return client_socket_phase(socket) == CLIENT_STREAM_SHARED;
 }
 
+enum rs_status client_share_lost(const struct client_socket *socket)
+{
+    /* relaxed: it only ever becomes so, and says all */
+    return (enum rs_status)atomic_load_explicit(&socket->share.lost, memory_order_relaxed);
+}
+
 uint32_t client_share_events(const struct client_socket *socket)
 {
     return client_is_shared(socket)
@@ -284,7 +307,9 @@ enum rs_status client_share_take_events(struct client_socket *socket, uint32_t *
     struct rs_share_data reply = {0};
     enum rs_status status = RS_OK;
     os_mutex_lock(&socket->control_mutex);
-    if (client_is_shared(socket)) {
+    if (client_share_lost(socket) != RS_OK) {
+        status = client_share_lost(socket);
+    } else if (client_is_shared(socket)) {
         status =
             client_request_reply(socket, RS_OP_SHARE_SET, &op, sizeof(op), &reply, sizeof(reply));
     }
@@ -297,12 +322,13 @@ enum rs_status client_share_take_events(struct client_socket *socket, uint32_t *
 
 #define STAYS_AFTER_FAILURE 100u
 
-/* control_mutex held. True: it is so now. */
+/* control_mutex held. True: it is so now; false also when it was lost on the way. */
 static bool share_return(struct client_socket *socket)
 {
     struct rs_unshared at;
     struct rs_socket_desc desc;
-    if (atomic_load_explicit(&socket->state->share_count, memory_order_relaxed) != 1) {
+    if (client_share_lost(socket) != RS_OK ||
+        atomic_load_explicit(&socket->state->share_count, memory_order_relaxed) != 1) {
         return false;
     }
     if (socket->share.stays != 0) {
@@ -323,7 +349,11 @@ static bool share_return(struct client_socket *socket)
     atomic_store_explicit(&socket->shared->send_level, 0, memory_order_relaxed);
     client_send_unlock(socket);
     status = client_socket_read_desc(socket, &desc);
-    if (status != RS_OK || client_stream_resume(socket, &desc, &at) != RS_OK) {
+    if (status == RS_OK) {
+        status = client_stream_resume(socket, &desc, &at);
+    }
+    if (status != RS_OK) {
+        (void)!share_lose(socket, status);
         return false;
     }
     share_wake(socket);
@@ -362,6 +392,7 @@ static bool share_wait_ready(void *context)
 {
     const struct share_call *call = context;
     return client_socket_phase(call->socket) != CLIENT_STREAM_SHARED ||
+           client_share_lost(call->socket) != RS_OK ||
            (client_stream_level(call->socket) & call->want) != 0 ||
            atomic_load_explicit(&call->socket->state->share_seq, memory_order_relaxed) !=
                call->socket->share.seq;
@@ -432,7 +463,9 @@ static enum rs_status share_send_once(struct share_call *call, bool urgent)
     struct rs_share_data reply = {0};
     os_mutex_lock(&socket->control_mutex);
     enum rs_status status = RS_IN_PROGRESS;
-    if (client_is_shared(socket)) {
+    if (client_share_lost(socket) != RS_OK) { /* and there is nothing to put bytes down in */
+        status = client_share_lost(socket);
+    } else if (client_is_shared(socket)) {
         struct client_iov_place copy = *place;
         uint32_t len_bytes = place->left_bytes < socket->share.send_bytes
                                  ? (uint32_t)place->left_bytes

@@ -324,10 +324,17 @@ static uint32_t fake_consume(struct fake *fake, uint32_t channel_idx)
             request.op == RS_OP_WARM) {
             fake_data(fake, channel_idx, channel->requests.head, &request);
         } else {
-            struct rs_open_reply reply = {0};
+            union {
+                struct rs_open_reply open;
+                struct rs_share_data data;
+            } reply = {.data = {0}};
             CHECK(request.arg < RS_REPLY_CELLS);
             enum rs_status status =
-                fake_control(fake, &request, &reply, &channel->info[request.arg]);
+                fake_control(fake, &request, &reply.open, &channel->info[request.arg]);
+            if (request.op == RS_OP_SHARE_RECV) { /* nothing there */
+                reply.data.level = atomic_load_explicit(&fake->states[request.socket_idx].level,
+                                                        memory_order_relaxed);
+            }
             channel->wake = true;
             CHECK(reply_write(channel->replies, request.arg, request.serial, status, &reply,
                               sizeof(reply)) == RS_OK);

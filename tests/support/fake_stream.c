@@ -412,6 +412,12 @@ enum rs_status fake_stream_control(struct fake *fake, struct fake_socket *socket
         return stream_close(fake, socket, request);
     case RS_OP_SHUTDOWN:
         return stream_shutdown(fake, socket, request);
+    case RS_OP_SHARE: /* to nobody: one descriptor, in the rings that were the socket's */
+    case RS_OP_UNSHARE:
+        atomic_store_explicit(&stream_state(fake, socket)->share_count, request->op == RS_OP_SHARE,
+                              memory_order_relaxed);
+        fake_publish_desc(fake, socket);
+        return RS_OK;
     default:
         return RS_OK;
     }

@@ -413,6 +413,113 @@ static void test_corrupt(void **state)
     end();
 }
 
+/* ---- shared ------------------------------------------------------------------------------------
+ */
+
+static uint32_t lost(void)
+{
+    struct client_info info;
+    client_get_info(stream_client, &info);
+    return info.sockets_lost;
+}
+
+static void check_lost(struct client_socket *socket, uint32_t expected)
+{
+    struct client_share_info info;
+    uint8_t byte = 0;
+    uint32_t bytes, number;
+    size_t count = 0;
+    assert_int_equal(lost(), expected);
+    for (uint32_t i = 0; i < 2; i++) { /* also when it might ask for a way back again */
+        assert_int_equal(stream_send_flags(socket, "x", 1, 0, &count), RS_CORRUPT);
+        assert_int_equal(stream_recv_flags(socket, &byte, 1, 0, &count), RS_CORRUPT);
+    }
+    assert_int_equal(client_share_look(socket, &bytes, &(bool){false}), RS_CORRUPT);
+    assert_int_equal(client_share(socket, 1, &info), RS_CORRUPT);
+    assert_int_equal(client_share_take_events(socket, &number), RS_CORRUPT);
+    assert_int_equal(client_set_option(socket, CLIENT_OPT_NONBLOCKING, 1), RS_CORRUPT);
+    assert_int_equal(client_take_error(socket), RS_CORRUPT);
+    const uint32_t all = RS_LEVEL_READABLE | RS_LEVEL_WRITABLE | RS_LEVEL_ERROR;
+    assert_int_equal(stream_poll(socket, all, 0), all);
+    assert_int_equal(lost(), expected);
+    ok(client_socket_close(socket));
+}
+
+static struct client_socket *shared_end(struct client_socket *ends[2])
+{
+    struct client_share_info info;
+    stream_make_pair(listener, &listener_addr, ends);
+    ok(client_share(ends[0], 1, &info));
+    assert_true(client_is_shared(ends[0]));
+    return ends[0];
+}
+
+/* Under the mutex that it changes under. */
+static uint32_t stays_of(struct client_socket *socket)
+{
+    os_mutex_lock(&socket->control_mutex);
+    uint32_t stays = socket->share.stays;
+    os_mutex_unlock(&socket->control_mutex);
+    return stays;
+}
+
+struct reader {
+    struct client_socket *socket;
+    struct os_thread thread;
+    _Atomic uint32_t begins;
+    enum rs_status status;
+};
+
+static void reader_run(void *arg)
+{
+    struct reader *reader = arg;
+    uint8_t byte;
+    size_t got;
+    atomic_store(&reader->begins, 1);
+    reader->status = stream_recv_flags(reader->socket, &byte, 1, CLIENT_MSG_WAIT, &got);
+}
+
+/* The dataplane moves a socket, and the client cannot have the rings it names: on the way there, on
+ * the way back, and while another thread waits for bytes. */
+static void test_lost_in_a_move(void **state)
+{
+    (void)state;
+    struct client_socket *ends[2];
+    struct client_share_info info;
+    size_t sent = 0;
+    struct fake_config config = fake_defaults;
+    config.spin_us = 0; /* who waits is to be woken */
+    begin(&config);
+    struct client_socket *socket = shared_end(ends);
+    ok(stream_send_flags(socket, "x", 1, 0, &sent)); /* the way back, as it should be */
+    assert_false(client_is_shared(socket));
+    stream_expect(ends[1], "x");
+    ok(client_socket_close(ends[1]));
+    ok(client_socket_close(socket));
+
+    struct client_socket *there[2];
+    struct reader reader = {.socket = shared_end(ends)};
+    stream_make_pair(listener, &listener_addr, there);
+    reader.socket->share.stays = 1; /* the reader's call leaves it shared */
+    CHECK(os_thread_start(&reader.thread, reader_run, &reader, "reader") == RS_OK);
+    while (atomic_load(&reader.begins) == 0) {
+        os_yield();
+    }
+    while (stays_of(reader.socket) != 0) { /* it has asked, and found nothing */
+        os_yield();
+    }
+    fake_corrupt_desc(fake);
+    assert_int_equal(stream_send_flags(reader.socket, "x", 1, 0, &sent), RS_CORRUPT);
+    os_thread_join(&reader.thread);
+    assert_int_equal(reader.status, RS_CORRUPT);
+    check_lost(reader.socket, 1);
+    assert_int_equal(client_share(there[0], 1, &info), RS_CORRUPT);
+    check_lost(there[0], 2);
+    ok(client_socket_close(there[1]));
+    ok(client_socket_close(ends[1]));
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_pressure),         cmocka_unit_test(test_urgent_under_pressure),
         cmocka_unit_test(test_consumed_is_rare), cmocka_unit_test(test_poison),
         cmocka_unit_test(test_corrupt),          cmocka_unit_test(test_close_is_left),
+        cmocka_unit_test(test_lost_in_a_move),
     };
     return cmocka_run_group_tests(tests, NULL, NULL) != 0;
 }
