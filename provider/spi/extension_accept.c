@@ -16,6 +16,7 @@ struct accept_ex {
     struct spi_socket *accepting; /* referenced */
     char *output;
     DWORD data_bytes, local_bytes, remote_bytes;
+    bool holds;     /* the accepting socket's accept_for is ours */
     bool waits;     /* counted in the listener's accepts_waiting */
     bool connected; /* data is waited for */
 };
@@ -83,6 +84,7 @@ static int accept_connect(struct accept_ex *accept)
     if (status != RS_OK) {
         return accept_code(status);
     }
+    spi_events_after(listener, FD_ACCEPT);
     status = client_take_error(core);
     if (status != RS_OK) { /* the peer was faster; the socket is as it was */
         (void)!client_stream_reuse(core);
@@ -93,7 +95,6 @@ static int accept_connect(struct accept_ex *accept)
     /* Release, partner spi_context. */
     atomic_store_explicit(&accept->accepting->context, SPI_CONTEXT_ACCEPT, memory_order_release);
     spi_events_after_accept(accept->accepting, told);
-    spi_events_after(listener, FD_ACCEPT);
     return 0;
 }
 
@@ -116,12 +117,15 @@ static int accept_receive(struct accept_ex *accept, DWORD *received)
     return SPI_OP_PENDING;
 }
 
-/* It is used for nothing else from here on. */
+/* Once: from here on another call may have the accepting socket. */
 static void accept_release(struct spi_op *op)
 {
     struct accept_ex *accept = (struct accept_ex *)op;
     accept_count(accept, false);
-    atomic_store_explicit(&accept->accepting->accept_for, NULL, memory_order_release);
+    if (accept->holds) {
+        accept->holds = false;
+        atomic_store_explicit(&accept->accepting->accept_for, NULL, memory_order_release);
+    }
 }
 
 static int accept_step(struct spi_op *op, DWORD *transferred, DWORD *flags)
@@ -147,6 +151,7 @@ static int accept_step(struct spi_op *op, DWORD *transferred, DWORD *flags)
 static void accept_drop(struct spi_op *op)
 {
     struct accept_ex *accept = (struct accept_ex *)op;
+    accept_release(op); /* where no step and no abort was its end */
     spi_socket_put(accept->accepting);
     spi_socket_put(accept->step.socket);
     mi_free(accept);
@@ -199,6 +204,7 @@ static int accept_start(struct accept_ex *accept, LPDWORD received, LPOVERLAPPED
         accept_drop(&accept->step.op);
         return WSAEINVAL;
     }
+    accept->holds = true;
     return spi_step_start(&accept->step, overlapped, received);
 }
 

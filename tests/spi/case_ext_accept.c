@@ -473,6 +473,24 @@ CASE(AcceptEx, ae_accepting,
     EXT_FAILS(WSAEINVAL, accept_call(pair.listener, &call, 0));
 }
 
+CASE(AcceptEx, ae_failed, "a call that fails leaves the socket to the next one")
+{
+    SOCKADDR_IN at;
+    SOCKET listener = stream_listener(&at);
+    struct accepting call;
+    ext_op_make(&call.op);
+    call.s = stream_new();
+    HANDLE event = call.op.o.hEvent;
+    call.op.o.hEvent = (HANDLE)(uintptr_t)0x7ffffff0u; /* none */
+    EXT_FAILS(WSA_INVALID_HANDLE, accept_call(listener, &call, 0));
+    call.op.o.hEvent = event;
+    EXT_FAILS(WSA_IO_PENDING, accept_call(listener, &call, 0));
+    SOCKET client = accept_client(&at);
+    ext_op_ends(listener, &call.op, 0);
+    talks(client, call.s);
+    ext_op_drop(&call.op);
+}
+
 CASE(AcceptEx, ae_twice, "a socket that a call accepts on already is WSAEINVAL")
 {
     SOCKADDR_IN at;

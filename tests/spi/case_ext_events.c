@@ -48,6 +48,27 @@ static void disconnects(SOCKET s)
 
 /* ---- AcceptEx ---- */
 
+NOTIFY_CASE(ext_accept_reset, "FD_ACCEPT: told again behind an AcceptEx that finds a reset one")
+{
+    SOCKADDR_IN at;
+    struct ext_op op;
+    DWORD received = 0;
+    SOCKET listener = stream_listener(&at);
+    SOCKET s = stream_new();
+    OK(notify_select(n, listener, FD_ACCEPT));
+    SOCKET first = client_of(&at);
+    notify_expect(n, listener, FD_ACCEPT);
+    (void)client_of(&at);
+    stream_abort(first);
+    stream_behind_close(listener);
+    notify_none(n, listener);
+    ext_op_make(&op);
+    EXT_FAILS(WSAECONNRESET, accept_ex()(listener, s, output, 0, SLOT, SLOT, &received, &op.o));
+    notify_expect(n, listener, FD_ACCEPT);
+    OK(notify_select(n, listener, 0));
+    ext_op_drop(&op);
+}
+
 NOTIFY_CASE(ext_accept_listener,
             "FD_ACCEPT: not of a connection that AcceptEx has, but of the next")
 {
