@@ -72,6 +72,11 @@ static int transmit_file_part(struct transmit_part *part, HANDLE file, const uin
                               uint32_t wanted_bytes)
 {
     LARGE_INTEGER size, at = {.QuadPart = 0};
+    DWORD type = GetFileType(file);
+    if (type == FILE_TYPE_PIPE || type == FILE_TYPE_CHAR) {
+        return WSAEINVAL; /* a read might wait for ever, and all that waits for the helper with it
+                           */
+    }
     if (!GetFileSizeEx(file, &size) ||
         (offset == NULL &&
          !SetFilePointerEx(file, (LARGE_INTEGER){.QuadPart = 0}, &at, FILE_CURRENT))) {

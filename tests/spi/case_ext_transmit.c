@@ -226,6 +226,22 @@ CASE(TransmitFile, tf_bad_file, "what is no file says so, and nothing is sent")
     stream_expect(pair.server, "on");
 }
 
+CASE(TransmitFile, tf_pipe, "what has no positions, and may have nothing to read, is WSAEINVAL")
+{
+    struct stream_pair pair = stream_connected();
+    struct ext_op op;
+    HANDLE in, out;
+    DWORD written;
+    assert_true(CreatePipe(&in, &out, NULL, 0));
+    EXT_OK(WriteFile(out, "x", 1, &written, NULL)); /* else a call that reads it waits for ever */
+    ext_op_make(&op);
+    EXT_FAILS(WSAEINVAL, transmit_file()(pair.client, in, 1, 0, &op.o, NULL, 0));
+    EXT_FAILS(WSAEINVAL, transmit_file()(pair.client, in, 1, 0, NULL, NULL, 0));
+    ext_op_drop(&op);
+    CloseHandle(in);
+    CloseHandle(out);
+}
+
 CASE(TransmitFile, tf_short_file, "a file that ends before the count is an error behind its bytes")
 {
     struct stream_pair pair = stream_connected();
