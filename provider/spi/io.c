@@ -165,20 +165,19 @@ int WSPAPI spi_send_to(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD s
     }
     const struct rs_addr *address = to != NULL ? &addr : NULL;
     bool notice = spi_is_overlapped(socket, overlapped, routine != NULL);
-    int result = 0;
     if (code == 0 && (notice || spi_io_has_before(socket, SPI_ATTENTION_SEND))) {
-        result = spi_io_send(&(struct spi_io_call){.socket = socket,
-                                                   .s = s,
-                                                   .buffers = buffers,
-                                                   .count = buffer_count,
-                                                   .flags = flags,
-                                                   .transferred = sent,
-                                                   .to = address,
-                                                   .overlapped = overlapped,
-                                                   .routine = routine,
-                                                   .thread = thread,
-                                                   .notice = notice},
-                             error);
+        (void)spi_io_send(&(struct spi_io_call){.socket = socket,
+                                                .s = s,
+                                                .buffers = buffers,
+                                                .count = buffer_count,
+                                                .flags = flags,
+                                                .transferred = sent,
+                                                .to = address,
+                                                .overlapped = overlapped,
+                                                .routine = routine,
+                                                .thread = thread,
+                                                .notice = notice},
+                          &code);
     } else if (code == 0) {
         code = send_checked(socket, buffers, buffer_count, sent, flags, address);
     }
@@ -186,7 +185,7 @@ int WSPAPI spi_send_to(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD s
         spi_events_after(socket, FD_WRITE);
     }
     spi_socket_put(socket);
-    return code == 0 ? result : spi_fail(error, code);
+    return code == 0 ? 0 : spi_fail(error, code);
 }
 
 /* ---- receive ---- */

@@ -230,6 +230,27 @@ NOTIFY_CASE(ev_write_room, "FD_WRITE: told when there is room, after a send fail
     notify_expect(n, pair.client, FD_WRITE);
 }
 
+NOTIFY_CASE(ev_write_behind, "FD_WRITE: also after a send failed because overlapped ones wait")
+{
+    static char large[4u << 20];
+    static char block[65536];
+    struct stream_pair pair = stream_connected_apart();
+    WSAOVERLAPPED overlapped = {.hEvent = CreateEventW(NULL, TRUE, FALSE, NULL)};
+    WSABUF buffer = {.buf = large, .len = sizeof(large)};
+    DWORD sent, got;
+    OK(notify_select(n, pair.client, FD_WRITE));
+    notify_expect(n, pair.client, FD_WRITE);
+    FAILS(WSA_IO_PENDING,
+          TABLE->lpWSPSend(pair.client, &buffer, 1, &sent, 0, &overlapped, NULL, NULL, &spi_error));
+    FAILS(WSAEWOULDBLOCK, spi_send_one(pair.client, "x", 1, 0, &sent));
+    for (size_t bytes = 0; bytes < sizeof(large); bytes += got) {
+        OK(stream_recv(pair.server, block, sizeof(block), 0, &got));
+    }
+    event_await(overlapped.hEvent);
+    notify_expect(n, pair.client, FD_WRITE);
+    CloseHandle(overlapped.hEvent);
+}
+
 NOTIFY_CASE(ev_write_once, "FD_WRITE: a send that does not fail tells nothing")
 {
     struct stream_pair pair = stream_connected();
