@@ -83,9 +83,7 @@ void spi_disconnect_read(struct spi_socket *socket)
 {
     atomic_fetch_and_explicit(&socket->attention, ~(uint32_t)SPI_ATTENTION_READ,
                               memory_order_relaxed);
-    if (atomic_load_explicit(&socket->session->watch, memory_order_acquire) != NULL) {
-        spi_helper_look(socket);
-    }
+    spi_helper_look(socket);
 }
 
 int spi_disconnect_step(struct spi_socket *socket, bool *begun, bool reuse, uint32_t *want)

@@ -45,6 +45,9 @@ void spi_helper_look(struct spi_socket *socket)
 {
     struct client_watch *watch =
         atomic_load_explicit(&socket->session->watch, memory_order_acquire);
+    if (watch == NULL) {
+        return;
+    }
     client_watch_look(watch, socket->core);
     /* The helper reads helper_newest, fences and looks before it waits there: so it sees what was
      * listed just now, or we see where it waits. */

@@ -14,7 +14,8 @@ int spi_helper_use(struct spi_session *session);
 /* The helper looks at the socket when one of want (RS_LEVEL_*, CLIENT_POLL_*) is true, once; at
  * once when one is. After spi_helper_use. One system call at most, and only then. */
 void spi_helper_arm(struct spi_socket *socket, uint32_t want);
-void spi_helper_look(struct spi_socket *socket); /* it looks at once */
+/* It looks at once; where no helper serves the attach nobody needs to. */
+void spi_helper_look(struct spi_socket *socket);
 
 /* Something for the helper to do. The caller's memory until run is called, which may free it. */
 struct spi_work {

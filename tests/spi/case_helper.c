@@ -2,6 +2,8 @@
  * The provider's own thread, called as the DLL's files call it: when it starts and ends, and that
  * it sees what it is told. On the fake dataplane, because it needs the DLL's own functions.
  */
+#include "provider/spi/events.h"
+#include "provider/spi/extension.h"
 #include "provider/spi/helper.h"
 #include "tests/spi/provider_fake.h"
 #include "tests/spi/spi_test.h"
@@ -79,4 +81,39 @@ CASE(WSPCleanup, helper_ends, "the last one ends the one thread that the provide
     assert_int_equal(WaitForSingleObject(told.event, 0), WAIT_OBJECT_0);
     assert_int_equal(told.thread_id, GetCurrentThreadId());
     CloseHandle(told.event);
+}
+
+static DWORD WINAPI disconnect_run(void *socket)
+{
+    return (DWORD)spi_disconnect_ex(*(SOCKET *)socket, NULL, TF_REUSE_SOCKET, 0);
+}
+
+CASE(WSPShutdown, helper_not_needed, "beside a DisconnectEx that waits, and without a helper")
+{
+    start_again();
+    unsigned before = threads_now();
+    struct stream_pair pair = stream_connected();
+    DWORD done = 0;
+    stream_send(pair.server, "unread");
+    OK(TABLE->lpWSPShutdown(pair.server, SD_SEND, &spi_error));
+    stream_await_bytes(pair.client, 6);
+    HANDLE thread = CreateThread(NULL, 0, disconnect_run, &pair.client, 0, NULL);
+    struct spi_socket *socket = spi_socket_get(pair.client);
+    stream_expect_end(pair.server);
+    for (unsigned tries = 0;
+         (atomic_load_explicit(&socket->attention, memory_order_relaxed) & SPI_ATTENTION_READ) == 0;
+         tries++) {
+        if (tries == SOON_MS) {
+            fail_msg("waited %u ms for DisconnectEx to wait", SOON_MS);
+        }
+        Sleep(1);
+    }
+    (void)TABLE->lpWSPShutdown(pair.client, SD_SEND, &spi_error);
+    assert_int_equal(threads_now(), before + 1);
+    stream_expect(pair.client, "unread");
+    assert_int_equal(WaitForSingleObject(thread, SOON_MS), WAIT_OBJECT_0);
+    assert_true(GetExitCodeThread(thread, &done));
+    assert_int_equal(done, TRUE);
+    CloseHandle(thread);
+    spi_socket_put(socket);
 }
