@@ -471,6 +471,8 @@ void spi_events_reopen(struct spi_socket *socket)
 {
     struct spi_events *events = events_of(socket);
     if (events != NULL) {
+        /* A selection that came between the end of the events and that of the socket. */
+        events_set(socket, events, 0, NULL);
         events->closed = false;
     }
 }

@@ -117,3 +117,34 @@ CASE(WSPShutdown, helper_not_needed, "beside a DisconnectEx that waits, and with
     CloseHandle(thread);
     spi_socket_put(socket);
 }
+
+CASE(WSPCloseSocket, selected_late, "a selection while it closes is not the next socket's")
+{
+    const struct spi_event_target target = {.window = GetDesktopWindow(), .message = WM_APP};
+    SOCKET s = stream_new();
+    int ignored;
+    struct spi_socket *socket = spi_socket_get(s);
+    /* Never selected before, so WSPCloseSocket finds nothing to end. */
+    atomic_store_explicit(&socket->events, NULL, memory_order_relaxed);
+    /* What it does, and a call that has the socket since before. */
+    assert_ptr_equal(spi_handle_remove(s), socket);
+    spi_events_close(socket);
+    assert_int_equal(spi_events_select(socket, FD_READ, &target), 0);
+    assert_int_equal(client_socket_close(socket->core), RS_OK);
+    assert_int_equal(spi_upcalls.lpWPUCloseSocketHandle(s, &ignored), 0);
+    spi_forget(s);
+    spi_socket_put(socket);
+    spi_socket_put(socket);
+    SOCKET next = INVALID_SOCKET;
+    struct spi_socket *again = NULL;
+    u_long off = 0;
+    DWORD bytes;
+    for (unsigned tries = 0; tries < 100 && again != socket; tries++) { /* the helper may be late */
+        next = stream_new();
+        again = spi_socket_get(next);
+        spi_socket_put(again);
+    }
+    assert_ptr_equal(again, socket);
+    OK(TABLE->lpWSPIoctl(next, (DWORD)FIONBIO, &off, sizeof(off), NULL, 0, &bytes, NULL, NULL, NULL,
+                         &spi_error));
+}
