@@ -174,6 +174,7 @@ static int accept_publish(struct spi_socket *listener, struct client_socket *cor
     client_socket_ref(core); /* the record's, until its last put */
     socket->core = core;
     int code = spi_events_inherit(listener, socket);
+    spi_socket_hold(socket); /* published, anybody may close it: WSPCleanup */
     code = code == 0 ? spi_socket_publish(socket, out) : code;
     if (code == 0) {
         spi_events_after(socket, 0);
@@ -181,6 +182,7 @@ static int accept_publish(struct spi_socket *listener, struct client_socket *cor
         spi_events_close(socket);
         spi_socket_put(socket);
     }
+    spi_socket_put(socket);
     return code;
 }
 

@@ -55,7 +55,9 @@ int spi_step_start(struct spi_step *step, LPOVERLAPPED overlapped, LPDWORD trans
     int code = 0;
     if (spi_is_overlapped(socket, overlapped, false)) {
         step->op.overlapped = (LPWSAOVERLAPPED)overlapped;
+        spi_socket_hold(socket); /* the step's own reference may go with its end */
         (void)spi_op_submit(socket, &step->op, &count, NULL, &code);
+        spi_socket_put(socket);
     } else if ((before & 1u << step->op.way) != 0) {
         code = spi_op_wait(socket, &step->op, 0, &count, NULL);
     } else {

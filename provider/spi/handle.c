@@ -112,6 +112,11 @@ static bool handle_hold(struct spi_socket *socket)
     return refs != 0;
 }
 
+void spi_socket_hold(struct spi_socket *socket)
+{
+    atomic_fetch_add_explicit(&socket->refs, 1, memory_order_relaxed);
+}
+
 struct spi_socket *spi_socket_get(SOCKET s)
 {
     handle_slot *slot = spi_hook_is_inside() ? NULL : handle_find(s);

@@ -388,8 +388,13 @@ int spi_op_wait(struct spi_socket *socket, struct spi_op *op, DWORD timeout_ms, 
         if (timed_out && op->queued) {
             queue_remove(socket, op);
             op->code = WSAETIMEDOUT;
+        } else {
+            timed_out = false;
         }
         ReleaseSRWLockExclusive(&queue->lock);
+        if (timed_out) { /* what is first now may wait for something else */
+            spi_helper_look(socket);
+        }
         code = op->code;
         result = (struct op_result){.transferred = op->transferred, .flags = op->flags};
     }

@@ -130,6 +130,7 @@ RS_CHECK_RESULT enum rs_status spi_handle_insert(SOCKET s, struct spi_socket *so
 struct spi_socket *spi_socket_get(SOCKET s);
 /* The record of a core that the caller holds, with a reference; NULL: there is none any more. */
 struct spi_socket *spi_socket_of(struct client_socket *core);
+void spi_socket_hold(struct spi_socket *socket); /* one more, of a record that is held */
 /* The last put closes nothing any more; it recycles the record. */
 void spi_socket_put(struct spi_socket *socket);
 /* Takes it out of the table and hands the table's reference to the caller. NULL: another thread was
