@@ -12,6 +12,7 @@
 WINBOOL spi_extension_result(int code)
 {
     if (code != 0) {
+        (void)spi_fail(&code, code);
         SetLastError((DWORD)code);
     }
     return code == 0;

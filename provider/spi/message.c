@@ -388,6 +388,7 @@ static INT message_result(int code)
     if (code == 0) {
         return 0;
     }
+    (void)spi_fail(&code, code);
     SetLastError((DWORD)code);
     return SOCKET_ERROR;
 }

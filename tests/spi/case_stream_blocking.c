@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "tests/spi/ext_kit.h"
 #include "tests/spi/poll_kit.h"
 #include "tests/spi/stream_kit.h"
 
@@ -17,6 +18,9 @@ static struct {
 } hook;
 
 #define HOOK_CONTEXT 0x5eed
+
+EXT_FUNCTION(LPFN_DISCONNECTEX, disconnect_ex, WSAID_DISCONNECTEX)
+EXT_FUNCTION(LPFN_WSARECVMSG, recv_msg, WSAID_WSARECVMSG)
 
 static BOOL CALLBACK hook_run(DWORD_PTR context)
 {
@@ -197,7 +201,9 @@ CASE(WSPCancelBlockingCall, cancel_send, "it ends a send")
 /* ---- calls from inside ---- */
 
 static struct stream_pair nested;
-static int nested_errors[12];
+static LPFN_DISCONNECTEX nested_disconnect; /* found before: that takes a socket */
+static LPFN_WSARECVMSG nested_recv_msg;
+static int nested_errors[14];
 
 #define NESTED(index, call)             \
     do {                                \
@@ -230,6 +236,9 @@ static void nested_calls(void)
     NESTED(9, TABLE->lpWSPCleanup(&error));
     NESTED(10, error = host_startup(&provider, MAKEWORD(2, 2)));
     NESTED(11, (poll_call(&fd, 1, 0), error = spi_error));
+    NESTED(12, (nested_disconnect(nested.client, NULL, 0, 0), error = (int)GetLastError()));
+    NESTED(13,
+           (nested_recv_msg(nested.client, NULL, &count, NULL, NULL), error = (int)GetLastError()));
 }
 
 CASE(WSPCancelBlockingCall, hook_nested,
@@ -237,6 +246,8 @@ CASE(WSPCancelBlockingCall, hook_nested,
 {
     nested = stream_connected();
     (void)poll_function(nested.client);
+    nested_disconnect = disconnect_ex();
+    nested_recv_msg = recv_msg();
     hook_begin(BY_CANCEL, 1);
     hook.also = nested_calls;
     int result = recv_byte(nested.server);
