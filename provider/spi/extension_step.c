@@ -70,15 +70,19 @@ int spi_step_start(struct spi_step *step, LPOVERLAPPED overlapped, LPDWORD trans
     return code;
 }
 
-/* Behind the end only the program's reading is waited for, which it tells by spi_disconnect_read.
- * Its receive that empties the ring fences behind recv_head (stream_recv.c), so it sees the bit or
- * the look behind this sees that all is read. */
+/* Behind the end the program's reading is waited for, which it tells by spi_disconnect_read, and
+ * the loss of the connection or the dataplane, which only the watch tells. Its receive that empties
+ * the ring fences behind recv_head (stream_recv.c), so it sees the bit or the look behind this sees
+ * that all is read. */
 static uint32_t disconnect_want(struct spi_socket *socket)
 {
     if (client_socket_ready(socket->core, RS_LEVEL_END) == 0) {
         return RS_LEVEL_END | RS_LEVEL_ERROR;
     }
     atomic_fetch_or_explicit(&socket->attention, SPI_ATTENTION_READ, memory_order_seq_cst);
+    if (atomic_load_explicit(&socket->session->watch, memory_order_acquire) != NULL) {
+        spi_helper_arm(socket, RS_LEVEL_ERROR);
+    }
     return 0;
 }
 
@@ -98,6 +102,9 @@ int spi_disconnect_step(struct spi_socket *socket, bool *begun, bool reuse, uint
     }
     if (status == RS_OK && reuse) {
         status = client_stream_finished(socket->core);
+    }
+    if (status == RS_WOULD_BLOCK && !client_alive(socket->session->client)) {
+        status = RS_DATAPLANE_GONE; /* which the state in memory does not say */
     }
     if (status == RS_WOULD_BLOCK) {
         *want = disconnect_want(socket);

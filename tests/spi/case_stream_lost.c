@@ -1,6 +1,8 @@
 /*
  * Cases of connections that end by no program's doing. Only the fake dataplane can be told to.
  */
+#include "provider/spi/spi.h"
+#include "tests/spi/ext_kit.h"
 #include "tests/spi/provider_fake.h"
 #include "tests/spi/stream_kit.h"
 
@@ -134,4 +136,32 @@ CASE(WSPConnect, lost_blocking, "a blocking connect that nobody answers is WSAET
     FAILS(WSAETIMEDOUT, spi_connect_to(s, &silent));
     WaitForSingleObject(thread, INFINITE);
     CloseHandle(thread);
+}
+
+EXT_FUNCTION(LPFN_DISCONNECTEX, disconnect_ex, WSAID_DISCONNECTEX)
+
+CASE(DisconnectEx, lost_unread, "a connection that is lost while the end waits to be read: why")
+{
+    struct stream_pair pair = stream_connected();
+    struct ext_op op;
+    ext_op_make(&op);
+    stream_send(pair.server, "unread");
+    OK(TABLE->lpWSPShutdown(pair.server, SD_SEND, &spi_error));
+    stream_await_bytes(pair.client, 6);
+    EXT_FAILS(WSA_IO_PENDING, disconnect_ex()(pair.client, &op.o, TF_REUSE_SOCKET, 0));
+    stream_expect_end(pair.server);
+    struct spi_socket *socket = spi_socket_get(pair.client);
+    for (unsigned tries = 0;
+         client_socket_ready(socket->core, RS_LEVEL_END) == 0 ||
+         (atomic_load_explicit(&socket->attention, memory_order_relaxed) & SPI_ATTENTION_READ) == 0;
+         tries++) {
+        if (tries == 5000) {
+            fail_msg("waited 5000 ms for DisconnectEx to wait for reads");
+        }
+        Sleep(1);
+    }
+    spi_socket_put(socket);
+    fake_stream_error(spi_fake, spi_name(pair.client).sin_port, RS_NET_RESET);
+    ext_op_ends(pair.client, &op, WSAENETRESET);
+    ext_op_drop(&op);
 }

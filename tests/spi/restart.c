@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <mswsock.h>
+
 #include "provider/host/host.h"
 #include "tests/support/check.h"
 
@@ -18,7 +20,8 @@ static struct host_provider provider;
 
 static SOCKET open_typed(int type, int protocol, int *error)
 {
-    return TABLE->lpWSPSocket(AF_INET, type, protocol, &provider.info, 0, 0, error);
+    return TABLE->lpWSPSocket(AF_INET, type, protocol, &provider.info, 0, WSA_FLAG_OVERLAPPED,
+                              error);
 }
 
 static SOCKET open_socket(int *error)
@@ -150,6 +153,48 @@ static void connection_close(const struct connection *connection)
     CHECK(TABLE->lpWSPCloseSocket(connection->listener, &error) == 0);
 }
 
+/* ---- an operation that the program itself is to end ---- */
+
+static void find_function(SOCKET s, GUID id, void *function, DWORD bytes)
+{
+    int error = 0;
+    DWORD returned;
+    CHECK(TABLE->lpWSPIoctl(s, SIO_GET_EXTENSION_FUNCTION_POINTER, &id, sizeof(id), function, bytes,
+                            &returned, NULL, NULL, NULL, &error) == 0);
+}
+
+/* The connection's server disconnects, and there is a byte that it does not read before the end. */
+static void disconnect_begin(const struct connection *connection, OVERLAPPED *overlapped)
+{
+    int error = 0;
+    LPFN_WSAPOLL poll;
+    LPFN_DISCONNECTEX disconnect;
+    WSAPOLLFD fd = {.fd = connection->server, .events = POLLRDNORM};
+    find_function(connection->server, (GUID)WSAID_WSAPOLL, &poll, sizeof(poll));
+    find_function(connection->server, (GUID)WSAID_DISCONNECTEX, &disconnect, sizeof(disconnect));
+    CHECK(send_one(connection->client, &connection->at) == 0);
+    CHECK(TABLE->lpWSPShutdown(connection->client, SD_SEND, &error) == 0);
+    for (ULONGLONG end = GetTickCount64() + MOST_MS; (fd.revents & POLLHUP) == 0;) {
+        CHECK(GetTickCount64() < end); /* the peer's end */
+        CHECK(poll(&fd, 1, (INT)MOST_MS) == 1);
+    }
+    overlapped->hEvent = CreateEventW(NULL, TRUE, FALSE, NULL);
+    CHECK(!disconnect(connection->server, overlapped, TF_REUSE_SOCKET, 0));
+    CHECK(GetLastError() == WSA_IO_PENDING);
+}
+
+static void disconnect_is_down(const struct connection *connection, OVERLAPPED *overlapped)
+{
+    int error = 0;
+    DWORD bytes;
+    DWORD flags;
+    CHECK(WaitForSingleObject(overlapped->hEvent, MOST_MS) == WAIT_OBJECT_0);
+    CHECK(!TABLE->lpWSPGetOverlappedResult(connection->server, overlapped, &bytes, FALSE, &flags,
+                                           &error));
+    CHECK(error == WSAENETDOWN);
+    CloseHandle(overlapped->hEvent);
+}
+
 /* ---- network events ---- */
 
 static HANDLE select_events(SOCKET s, long mask)
@@ -216,6 +261,9 @@ int main(void)
     HANDLE closed = select_events(watched.server, FD_CLOSE);
     HANDLE readable = select_events(watched.client, FD_READ);
     HANDLE acceptable = select_events(watched.listener, FD_ACCEPT);
+    struct connection ending = connection_open();
+    OVERLAPPED disconnecting = {.hEvent = NULL};
+    disconnect_begin(&ending, &disconnecting);
 
     say("kill the dataplane");
     CHECK(recv_one(old) == WSAENETDOWN); /* it waits for a datagram while the dataplane dies */
@@ -224,6 +272,8 @@ int main(void)
     event_is_told(watched.server, closed, FD_CLOSE, FD_CLOSE_BIT, WSAENETDOWN);
     event_is_told(watched.client, readable, FD_READ, FD_READ_BIT, WSAENETDOWN);
     event_is_told(watched.listener, acceptable, FD_ACCEPT, FD_ACCEPT_BIT, WSAENETDOWN);
+    disconnect_is_down(&ending, &disconnecting);
+    connection_close(&ending);
     connection_close(&full);
     CHECK(open_socket(&error) == INVALID_SOCKET);
     CHECK(error == WSAENETDOWN);
