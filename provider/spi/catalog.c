@@ -15,6 +15,8 @@
         }                                                  \
     }
 
+/* A text that fills an array may not be in parentheses. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 /* Flags as base providers without installable-file-system handles have them. */
 #define ENTRY_UDP(family, address, name)                                                         \
     {                                                                                            \
@@ -38,6 +40,7 @@
         .iSocketType = SOCK_STREAM, .iProtocol = IPPROTO_TCP, .iNetworkByteOrder = BIGENDIAN,    \
         .iSecurityScheme = SECURITY_PROTOCOL_NONE, .dwMessageSize = 0, .szProtocol = name        \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 const WSAPROTOCOL_INFOW spi_catalog_entries[] = {
     ENTRY_UDP(AF_INET, SOCKADDR_IN, L"Ringsock UDP/IPv4"),
     ENTRY_TCP(AF_INET, SOCKADDR_IN, L"Ringsock TCP/IPv4"),

@@ -24,7 +24,8 @@ static void other_start(void)
     STARTUPINFOA start = {.cb = sizeof(start), .dwFlags = STARTF_USESTDHANDLES};
     PROCESS_INFORMATION made;
     assert_true(GetModuleFileNameA(NULL, path, sizeof(path)) < sizeof(path) - 16);
-    strcpy(strrchr(path, '\\') + 1, "spi_other.exe");
+    static const char name[] = "spi_other.exe";
+    memcpy(strrchr(path, '\\') + 1, name, sizeof(name));
     assert_true(CreatePipe(&start.hStdInput, &other.to, &inherit, 0));
     assert_true(CreatePipe(&other.from, &start.hStdOutput, &inherit, 0));
     assert_true(SetHandleInformation(other.to, HANDLE_FLAG_INHERIT, 0));
