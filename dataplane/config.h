@@ -16,6 +16,8 @@
 #include "rings/status.h"
 
 /* What may be left to the NIC, where it can; each includes the ones before. */
+/* [nic] timestamps: who says when a frame came. */
+enum config_timestamps { CONFIG_TIMESTAMPS_SOFTWARE, CONFIG_TIMESTAMPS_NIC };
 enum config_offload { CONFIG_OFFLOAD_NONE, CONFIG_OFFLOAD_CHECKSUM, CONFIG_OFFLOAD_ALL };
 
 struct queue_config {
@@ -28,9 +30,10 @@ struct queue_config {
     bool mac_set;
     bool loopback; /* device = loopback */
     bool promiscuous;
-    uint32_t offload;  /* [nic] enum config_offload */
-    bool yield;        /* [queue] idle = yield: shared-core profile; idle = spin */
-    bool client_yield; /* [instance] client_idle */
+    uint32_t offload;    /* [nic] enum config_offload */
+    uint32_t timestamps; /* [nic] enum config_timestamps */
+    bool yield;          /* [queue] idle = yield: shared-core profile; idle = spin */
+    bool client_yield;   /* [instance] client_idle */
     uint32_t rx_descriptors, tx_descriptors, mbufs;
     /* [queue] */
     int32_t core;       /* -1: not pinned */

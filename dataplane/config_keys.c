@@ -46,6 +46,8 @@ const struct config_key config_keys[] = {
      "take in every frame the NIC sees, not only those for us"},
     {"nic", "offload", CONFIG_CHOICE, NIC_ONLY | CONFIG_PER_NIC, "", "all", 0, 0, "none|checksum|all", FIELD(offload), 0,
      "what the NIC does where it can: checksums, and with `all` cutting TCP segments too; the rest is done in software. The log says at the start what it is"},
+    {"nic", "timestamps", CONFIG_CHOICE, NIC_ONLY | CONFIG_PER_NIC, "", "nic", 0, 0, "software|nic", FIELD(timestamps), 0,
+     "who says when a datagram came (SO_TIMESTAMP): `nic`, the NIC where its driver stamps frames; `software`, the poll loop when it takes the frame. The log says at the start who does"},
 
     {"queue", "core", CONFIG_CORE, 0, "", "none", 0, 1023, NULL, FIELD(core), 0,
      "processor the poll loop is pinned to; `none`: the system chooses"},

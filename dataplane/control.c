@@ -48,6 +48,9 @@ static void control_watch_queue(struct control *control, uint32_t i)
 {
     struct nic *nic = control->nics[i];
     bool up = nic->ops->link_up(nic);
+    if (nic->ops->watch != NULL) {
+        nic->ops->watch(nic);
+    }
     if (up != control->link_was_up[i]) {
         control->link_was_up[i] = up;
         control->link_changes[i]++;

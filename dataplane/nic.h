@@ -22,7 +22,8 @@ struct pkt {
     uint32_t len_bytes;
     uint32_t flags; /* PKT_* */
     union {
-        uint64_t rx_tsc;        /* of a received frame */
+        uint64_t
+            rx_tsc; /* of a received frame: when it came, by the NIC's clock where it has one */
         uint16_t segment_bytes; /* of PKT_TX_TCP_SEG: TCP payload of each frame but the last */
         uint64_t stamp;         /* of PKT_TX_STAMP: whose transmit timestamp it is; no NIC looks */
     };
@@ -90,6 +91,7 @@ struct nic_ops {
     void (*tx_free)(struct nic *nic, struct pkt *pkt);     /* a frame that is not sent after all */
     void (*stats)(struct nic *nic, struct nic_stats *out); /* control */
     bool (*link_up)(struct nic *nic);                      /* control */
+    void (*watch)(struct nic *nic); /* control, ten times a second; NULL: nothing to look after */
     RS_CHECK_RESULT enum rs_status (*multicast_set)(struct nic *nic, const uint8_t (*macs)[6],
                                                     uint32_t count); /* control */
     void (*close)(struct nic *nic);                                  /* after the queue stopped */

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "dataplane/log.h"
+#include "dataplane/nic_dpdk_clock.h"
 #include "dataplane/nic_dpdk_rss.h"
 #include "dataplane/wire/ethernet.h"
 #include "dataplane/wire/tcp.h"
@@ -46,6 +47,7 @@ struct dpdk_port {
     uint32_t queue_count;
     uint32_t open_count;
     enum multicast_mode multicast;
+    enum nic_dpdk_clock_source clock_source;
     struct nic_dpdk_rss rss;
     struct nic_steering steering; /* read by the queues' threads, constant once they run */
     uint16_t id;
@@ -57,6 +59,7 @@ struct dpdk_nic {
     struct nic nic;
     struct dpdk_port *port;
     struct rte_mempool *pool;
+    struct nic_dpdk_clock clock;
     bool tags;                    /* the NIC puts them in; else we do */
     struct rte_mempool *big_pool; /* of tx_alloc_big; NULL without TSO */
     struct rte_ether_addr *macs;  /* multicast addresses of this queue */
@@ -137,6 +140,9 @@ static uint32_t dpdk_rx_burst(struct nic *nic, struct pkt *pkts, uint32_t max)
             .flags = nic->caps & NIC_CAP_RX_CSUM ? rx_flags(mbuf->ol_flags) : 0,
             .rx_tsc = tsc,
         };
+        if (self->clock.source != NIC_DPDK_CLOCK_NONE) {
+            pkts[count - 1].rx_tsc = nic_dpdk_clock_rx(&self->clock, mbuf, tsc);
+        }
         if (unlikely(nic->vlan)) {
             rx_vlan(mbuf, &pkts[count - 1]);
         }
@@ -300,6 +306,12 @@ static bool dpdk_link_up(struct nic *nic)
     return up || !nic_dpdk_link_is_told(self->port->info.if_index);
 }
 
+static void dpdk_watch(struct nic *nic)
+{
+    struct dpdk_nic *self = dpdk_of(nic);
+    nic_dpdk_clock_watch(&self->clock, self->port_id, nic);
+}
+
 /* Programs the union of what the port's queues want. */
 static enum rs_status port_program_multicast(struct dpdk_port *port)
 {
@@ -395,6 +407,7 @@ static const struct nic_ops dpdk_ops = {
     .tx_free = dpdk_tx_free,
     .stats = dpdk_stats,
     .link_up = dpdk_link_up,
+    .watch = dpdk_watch,
     .multicast_set = dpdk_multicast_set,
     .close = dpdk_close,
 };
@@ -540,6 +553,7 @@ static enum rs_status configure_port(struct dpdk_port *port, const struct queue_
         return status;
     }
     *caps = choose_offloads(port, config);
+    port->clock_source = nic_dpdk_clock_choose(config, &port->info, &port->conf);
     if (port->queue_count > 1) {
         status = nic_dpdk_rss_ask(&port->rss, &port->info, &port->conf);
         if (status != RS_OK) {
@@ -664,6 +678,10 @@ static enum rs_status start_port(struct dpdk_port *port, const struct queue_conf
         if (result != 0 && !port->shared) {
             return refuse(config, RS_CONFIG, "cannot be promiscuous: %s", rte_strerror(-result));
         }
+    }
+    for (uint32_t q = 0; q < port->queue_count; q++) {
+        nic_dpdk_clock_open(&port->queues[q]->clock, port->id, port->clock_source,
+                            &port->queues[q]->nic);
     }
     if (port->queue_count == 1) {
         port->steering = steer_one_queue;

@@ -3,7 +3,7 @@
  * was sent on it, net_null takes all and gives empty frames. As root, in a network namespace that
  * goes with the process: two queues of a TAP and of a packet socket, against the kernel. Frames,
  * buffers and counts must come out whole; what a device cannot do must be refused. net_tap fills in
- * checksums as a NIC does, and, given another name, cuts segments.
+ * checksums as a NIC does, and, given another name, cuts segments. net_pcap stamps frames.
  */
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
@@ -32,6 +32,7 @@
 #include "dataplane/wire/ethernet.h"
 #include "dataplane/wire/ipv4.h"
 #include "dataplane/wire/udp.h"
+#include "rings/os/os.h"
 
 enum {
     RING_Q0,
@@ -52,6 +53,8 @@ enum {
     PACKET_OF_FOUR,
     XDP_Q0,
     XDP_Q1,
+    PCAP_STAMPS,
+    PCAP_SOFTWARE,
     ABSENT,
     CONFIGS
 };
@@ -116,6 +119,9 @@ static int start(void **state)
                 "mac = " OWN_MAC "\n");
     make_config(&configs[XDP_Q0], "net_af_xdp0,iface=lo", "mac = " OWN_MAC "\n");
     make_config(&configs[XDP_Q1], "net_af_xdp0,iface=lo", "mac = " OWN_MAC "\nqueue = 1\n");
+    make_config(&configs[PCAP_STAMPS], "net_pcap0,iface=lo", "mac = " OWN_MAC "\n");
+    make_config(&configs[PCAP_SOFTWARE], "net_pcap1,iface=lo",
+                "mac = " OWN_MAC "\ntimestamps = software\n");
     make_config(&configs[ABSENT], "net_null7", "");
     return nic_dpdk_start_eal(configs, privileged ? ABSENT : TAP_Q0) != RS_OK;
 }
@@ -416,6 +422,89 @@ static void test_two_queues_of_a_packet_socket(void **state)
     check_two_queues_with_the_kernel(PACKET_Q0, "lo");
 }
 
+/* ---- receive times ---- */
+
+#define LATE_MS 40u
+
+/* A frame that is fetched LATE_MS after it came. How long before the fetch it came, by its time. */
+static uint64_t age_of_a_late_frame_us(uint32_t i, uint64_t *late_us)
+{
+    struct nic *nic = nics[i];
+    struct pkt pkts[NIC_BURST_PKTS];
+    uint8_t frame[FLOW_FRAME_BYTES];
+    static uint16_t flow = 100; /* lo shows a frame twice: one of its own for each call */
+    int kernel = open_kernel_end("lo");
+    make_flow_frame(frame, ++flow);
+    const uint64_t sent_tsc = os_tsc();
+    assert_int_equal(send(kernel, frame, sizeof(frame), 0), sizeof(frame));
+    while (os_tsc() - sent_tsc < os_tsc_hz() / 1000 * LATE_MS) {
+        os_cpu_relax();
+    }
+    const uint64_t fetch_tsc = os_tsc();
+    const time_t deadline = time(NULL) + WAIT_S;
+    for (;;) {
+        uint32_t count = nic->ops->rx_burst(nic, pkts, NIC_BURST_PKTS);
+        for (uint32_t n = 0; n < count; n++) {
+            if (flow_of(pkts[n].data, pkts[n].len_bytes) == flow) {
+                const uint64_t rx_tsc = pkts[n].rx_tsc;
+                nic->ops->rx_release(nic, pkts, count);
+                assert_int_equal(close(kernel), 0);
+                assert_true(rx_tsc >= sent_tsc - os_tsc_hz() / 1000); /* a clock of us, compared */
+                *late_us = (fetch_tsc - sent_tsc) / (os_tsc_hz() / 1000000);
+                return rx_tsc >= fetch_tsc ? 0 : (fetch_tsc - rx_tsc) / (os_tsc_hz() / 1000000);
+            }
+        }
+        nic->ops->rx_release(nic, pkts, count);
+        if (time(NULL) > deadline) {
+            fail_msg("waited %d s for a frame through lo", WAIT_S);
+        }
+    }
+}
+
+/* The control thread's watch, which the dataplane calls ten times a second. */
+static void watch_for_ms(struct nic *nic, uint32_t ms)
+{
+    const uint64_t begin_tsc = os_tsc();
+    for (uint32_t i = 1; i * 100 <= ms; i++) {
+        while (os_tsc() - begin_tsc < os_tsc_hz() / 10 * i) {
+            os_cpu_relax();
+        }
+        nic->ops->watch(nic);
+    }
+}
+
+static void test_frames_have_the_time_they_came(void **state)
+{
+    uint64_t late_us = 0;
+    (void)state;
+    if (!privileged) {
+        skip();
+    }
+    assert_int_equal(nic_dpdk_open(&configs[PCAP_STAMPS], 1, &nics[PCAP_STAMPS]), RS_OK);
+    /* not compared yet: when it was fetched */
+    assert_int_equal(age_of_a_late_frame_us(PCAP_STAMPS, &late_us), 0);
+    watch_for_ms(nics[PCAP_STAMPS], 300);
+    const uint64_t age_us = age_of_a_late_frame_us(PCAP_STAMPS, &late_us);
+    print_message("fetched %llu us after it was sent, came %llu us before that\n",
+                  (unsigned long long)late_us, (unsigned long long)age_us);
+    /* whatever keeps the kernel's end between our look at the clock and the send is late_us' */
+    assert_true(age_us >= LATE_MS * 1000 / 2 && age_us <= late_us + 1000);
+    nics[PCAP_STAMPS]->ops->close(nics[PCAP_STAMPS]);
+}
+
+static void test_receive_times_of_the_poll_loop(void **state)
+{
+    uint64_t late_us = 0;
+    (void)state;
+    if (!privileged) {
+        skip();
+    }
+    assert_int_equal(nic_dpdk_open(&configs[PCAP_SOFTWARE], 1, &nics[PCAP_SOFTWARE]), RS_OK);
+    watch_for_ms(nics[PCAP_SOFTWARE], 300);
+    assert_int_equal(age_of_a_late_frame_us(PCAP_SOFTWARE, &late_us), 0);
+    nics[PCAP_SOFTWARE]->ops->close(nics[PCAP_SOFTWARE]);
+}
+
 /* ---- offloads ---- */
 
 enum { TCP_BYTES = 32, SEGMENT_BYTES = 1000, SUPER_BYTES = 16384, SUPER_FRAMES = 17 };
@@ -690,6 +779,8 @@ int main(void)
         cmocka_unit_test(test_offloads_switched_off),
         cmocka_unit_test(test_two_queues_of_a_tap),
         cmocka_unit_test(test_two_queues_of_a_packet_socket),
+        cmocka_unit_test(test_frames_have_the_time_they_came),
+        cmocka_unit_test(test_receive_times_of_the_poll_loop),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_queues_nobody_reads),
         cmocka_unit_test(test_more_queues_than_channels),
