@@ -9,6 +9,7 @@
 #include "provider/spi/events.h"
 #include "provider/spi/extension.h"
 #include "provider/spi/message.h"
+#include "provider/spi/net_change.h"
 #include "provider/spi/option_names.h"
 #include "provider/spi/overlapped.h"
 
@@ -207,19 +208,12 @@ static int ioctl_fast_path(const struct ioctl_call *call)
     return call->out_bytes != 0 ? WSAEINVAL : ioctl_in(call, &word);
 }
 
-/* Its page: WSAEOPNOTSUPP for a datagram socket, WSAEINVAL for a short buffer, WSAENOTCONN. Twice
- * the congestion window keeps it filled for a round trip; more than the peer's window is in vain.
- */
-static int ioctl_ideal_backlog(struct ioctl_call *call)
+/* Twice the congestion window keeps it filled for a round trip; more than the peer's window is in
+ * vain. */
+int spi_ideal_backlog(const struct spi_socket *socket, ULONG *bytes)
 {
     struct rs_tcp_info info;
-    if (!call->socket->stream) {
-        return WSAEOPNOTSUPP;
-    }
-    if (call->out_bytes < sizeof(ULONG)) {
-        return WSAEINVAL;
-    }
-    int code = spi_wsa_error(client_tcp_info(call->socket->core, &info));
+    int code = socket->stream ? spi_wsa_error(client_tcp_info(socket->core, &info)) : WSAEOPNOTSUPP;
     if (code != 0) {
         return code;
     }
@@ -230,8 +224,31 @@ static int ioctl_ideal_backlog(struct ioctl_call *call)
     if (info.send_window_bytes != 0 && info.send_window_bytes < ideal_bytes) {
         ideal_bytes = info.send_window_bytes;
     }
-    ULONG word = ideal_bytes < IDEAL_BACKLOG_MOST ? (ULONG)ideal_bytes : IDEAL_BACKLOG_MOST;
-    return ioctl_out(call, &word, sizeof(word));
+    *bytes = ideal_bytes < IDEAL_BACKLOG_MOST ? (ULONG)ideal_bytes : IDEAL_BACKLOG_MOST;
+    return 0;
+}
+
+/* Its page: WSAEOPNOTSUPP for a datagram socket, WSAEINVAL for a short buffer, WSAENOTCONN. */
+static int ioctl_ideal_backlog(struct ioctl_call *call)
+{
+    ULONG bytes = 0;
+    if (call->socket->stream && call->out_bytes < sizeof(bytes)) {
+        return WSAEINVAL;
+    }
+    int code = spi_ideal_backlog(call->socket, &bytes);
+    return code != 0 ? code : ioctl_out(call, &bytes, sizeof(bytes));
+}
+
+/* Its page: no output, which must be said. */
+static int ioctl_ideal_backlog_change(const struct ioctl_call *call)
+{
+    const struct spi_net_change change = {.socket = call->socket,
+                                          .s = call->s,
+                                          .overlapped = call->overlapped,
+                                          .routine = call->routine,
+                                          .thread = call->thread,
+                                          .notice = call->notice};
+    return call->socket->stream && call->out_bytes != 0 ? WSAEINVAL : spi_net_change(&change);
 }
 
 /* Before the connection is begun (WSAEINVAL). In both members 0 and all bits set mean the default;
@@ -403,6 +420,8 @@ static int ioctl_run(struct ioctl_call *call, DWORD code)
         return ioctl_fast_path(call);
     case SIO_IDEAL_SEND_BACKLOG_QUERY:
         return ioctl_ideal_backlog(call);
+    case SIO_IDEAL_SEND_BACKLOG_CHANGE:
+        return ioctl_ideal_backlog_change(call);
     case SIO_UDP_CONNRESET:
         return ioctl_set_bool(call, RS_OPT_CONNRESET);
     case SIO_MULTIPOINT_LOOPBACK:

@@ -100,26 +100,6 @@ CASE(WSPIoctl, tcp_fast_path, "SIO_LOOPBACK_FAST_PATH is accepted; an output buf
                                        &returned, NULL, NULL, NULL, &spi_error));
 }
 
-static int ideal_backlog(SOCKET s, void *out, DWORD bytes, DWORD *returned)
-{
-    return TABLE->lpWSPIoctl(s, SIO_IDEAL_SEND_BACKLOG_QUERY, NULL, 0, out, bytes, returned, NULL,
-                             NULL, NULL, &spi_error);
-}
-
-CASE(WSPIoctl, tcp_ideal_backlog, "SIO_IDEAL_SEND_BACKLOG_QUERY: bytes, of a connection only")
-{
-    ULONG bytes = 0;
-    DWORD returned = 0;
-    struct stream_pair pair = stream_connected();
-    OK(ideal_backlog(pair.client, &bytes, sizeof(bytes), &returned));
-    assert_int_equal(returned, sizeof(bytes));
-    assert_true(bytes > 0 && bytes <= 16u << 20);
-    FAILS(WSAENOTCONN, ideal_backlog(stream_new(), &bytes, sizeof(bytes), &returned));
-    FAILS(WSAENOTCONN, ideal_backlog(pair.listener, &bytes, sizeof(bytes), &returned));
-    FAILS(WSAEINVAL, ideal_backlog(pair.client, &bytes, sizeof(bytes) - 1, &returned));
-    FAILS(WSAEFAULT, ideal_backlog(pair.client, spi_bad_pointer(), sizeof(bytes), &returned));
-}
-
 /* ---- kept by the provider ---- */
 
 CASE(WSPSetSockOpt, tcp_conditional, "SO_CONDITIONAL_ACCEPT is FALSE at first and reads back")
