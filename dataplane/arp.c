@@ -42,13 +42,26 @@ static void arp_send(struct stack *stack, uint16_t op, uint32_t sender_be32,
 
 void arp_send_request(struct stack *stack, uint32_t target_be32, const uint8_t *dst_mac)
 {
-    arp_send(stack, ARP_REQUEST, stack->ip_be32, no_mac, target_be32, dst_mac);
+    arp_send(stack, ARP_REQUEST, route_source_on_link(stack, target_be32), no_mac, target_be32,
+             dst_mac);
 }
 
-static void arp_send_announcement(struct stack *stack)
+static void arp_send_announcement(struct stack *stack, uint32_t ip_be32)
 {
     STACK_COUNT(stack, arp_announcements);
-    arp_send(stack, ARP_REQUEST, stack->ip_be32, no_mac, stack->ip_be32, NULL);
+    arp_send(stack, ARP_REQUEST, ip_be32, no_mac, ip_be32, NULL);
+}
+
+/* A probe or an announcement of every address. */
+static void arp_send_each(struct stack *stack, bool probe)
+{
+    for (uint32_t i = 0; i < stack->own_count; i++) {
+        if (probe) {
+            arp_send(stack, ARP_REQUEST, 0, no_mac, stack->own[i].ip_be32, NULL);
+        } else {
+            arp_send_announcement(stack, stack->own[i].ip_be32);
+        }
+    }
 }
 
 void arp_init(struct stack *stack)
@@ -68,13 +81,13 @@ void arp_timer(struct stack *stack)
     uint64_t due_ns = STACK_NEVER;
     if (arp->probes_left > 0) {
         arp->probes_left--;
-        arp_send(stack, ARP_REQUEST, 0, no_mac, stack->ip_be32, NULL);
+        arp_send_each(stack, true);
         uint64_t spread_ns = stack_random_below(stack, ARP_PROBE_MAX_NS - ARP_PROBE_MIN_NS);
         due_ns = stack->now_ns +
                  (arp->probes_left > 0 ? ARP_PROBE_MIN_NS + spread_ns : ARP_ANNOUNCE_WAIT_NS);
     } else if (arp->announcements_left > 0) {
         arp->announcements_left--;
-        arp_send_announcement(stack);
+        arp_send_each(stack, false);
         if (arp->announcements_left > 0) {
             due_ns = stack->now_ns + ARP_ANNOUNCE_INTERVAL_NS;
         }
@@ -83,13 +96,14 @@ void arp_timer(struct stack *stack)
 }
 
 /* RFC 5227 2.4 (c): the address stays, defended at most every ten seconds. */
-static void arp_conflict(struct stack *stack, const struct wire_arp *arp)
+static void arp_conflict(struct stack *stack, const struct wire_arp *arp, uint32_t ip_be32)
 {
+    uint64_t *defend_due_ns = &stack->arp.defend_due_ns[route_own_idx(stack, ip_be32)];
     STACK_COUNT(stack, arp_conflicts_in);
-    stack_notify(stack, STACK_NOTICE_ADDRESS_CONFLICT, stack->ip_be32, arp->sender_mac);
-    if (stack->now_ns >= stack->arp.defend_due_ns) {
-        stack->arp.defend_due_ns = stack->now_ns + ARP_DEFEND_INTERVAL_NS;
-        arp_send_announcement(stack);
+    stack_notify(stack, STACK_NOTICE_ADDRESS_CONFLICT, ip_be32, arp->sender_mac);
+    if (stack->now_ns >= *defend_due_ns) {
+        *defend_due_ns = stack->now_ns + ARP_DEFEND_INTERVAL_NS;
+        arp_send_announcement(stack, ip_be32);
     }
 }
 
@@ -105,7 +119,7 @@ static bool arp_sender_ok(const struct stack *stack, const struct wire_arp *arp)
 /* Learns, and nothing else: the leader has answered. */
 static void arp_input_copy(struct stack *stack, const struct wire_arp *arp, bool asks_us)
 {
-    bool learned = arp->sender_be32 != 0 && arp->sender_be32 != stack->ip_be32 &&
+    bool learned = arp->sender_be32 != 0 && !route_is_own(stack, arp->sender_be32) &&
                    neighbour_learn(stack, arp->sender_be32, arp->sender_mac,
                                    asks_us && route_is_on_link(stack, arp->sender_be32));
     if (learned) {
@@ -128,14 +142,15 @@ void arp_input(struct stack *stack, const struct pkt *pkt)
         return;
     }
     bool request = arp->op_be16 == rs_be16(ARP_REQUEST);
-    bool for_us = arp->target_be32 == stack->ip_be32;
+    bool for_us = route_is_own(stack, arp->target_be32);
+    bool from_us = route_is_own(stack, arp->sender_be32);
     bool probe = request && arp->sender_be32 == 0;
     if (stack->follower) {
         arp_input_copy(stack, arp, request && for_us);
         return;
     }
-    if (arp->sender_be32 == stack->ip_be32 || (probe && for_us && stack->arp.probes_left > 0)) {
-        arp_conflict(stack, arp);
+    if (from_us || (probe && for_us && stack->arp.probes_left > 0)) {
+        arp_conflict(stack, arp, from_us ? arp->sender_be32 : arp->target_be32);
         return;
     }
     bool copied = !probe && stack_to_followers(stack, pkt);
@@ -144,7 +159,7 @@ void arp_input(struct stack *stack, const struct pkt *pkt)
                                    for_us && request && route_is_on_link(stack, arp->sender_be32));
     if (request && for_us) {
         STACK_COUNT(stack, arp_requests_in);
-        arp_send(stack, ARP_REPLY, stack->ip_be32, arp->sender_mac, arp->sender_be32,
+        arp_send(stack, ARP_REPLY, arp->target_be32, arp->sender_mac, arp->sender_be32,
                  arp->sender_mac);
     } else if (learned) {
         STACK_COUNT(stack, arp_learned_in);

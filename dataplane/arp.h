@@ -1,8 +1,9 @@
 /*
- * ARP (RFC 826): answers for our address, learns about neighbours, watches over our address
- * (RFC 5227). Queue thread; from ethernet_input, the timer and the neighbour table.
+ * ARP (RFC 826): answers for our addresses, learns about neighbours, watches over our
+ * addresses (RFC 5227), all of them at the same times. Queue thread; from ethernet_input, the timer
+ * and the neighbour table.
  *
- * One deviation from RFC 5227: the address is in use from the start, while the probes go out. It
+ * One deviation from RFC 5227: an address is in use from the start, while the probes go out. It
  * was given by the operator, nothing could take its place, and a restarted dataplane must not stand
  * still for seven seconds. A conflict is defended and told to the operator.
  */
@@ -12,13 +13,12 @@
 #include <stdint.h>
 
 #include "dataplane/nic.h"
-
-struct stack;
+#include "dataplane/stack.h"
 
 struct arp_state {
     uint8_t probes_left;
     uint8_t announcements_left;
-    uint64_t defend_due_ns; /* no second defence before */
+    uint64_t defend_due_ns[STACK_ADDRESSES_MAX]; /* no second defence of it before */
 };
 
 void arp_init(struct stack *stack);

@@ -275,8 +275,8 @@ static void take_section(struct load_state *state, const char *section,
     bool known = numbered != NULL || (section_in_table(section) && strchr(section, ' ') == NULL);
     if (!known) {
         config_complain(&state->report, section, NULL, NULL,
-                        "unknown section; right are nic, queue, ip, arp, igmp, tcp, route N, "
-                        "neighbour N, instance, access, limits, eal, log");
+                        "unknown section; right are nic, queue, ip, arp, igmp, tcp, address N, "
+                        "route N, neighbour N, instance, access, limits, eal, log");
     } else if (section_seen(state, section)) {
         config_complain(&state->report, section, NULL, NULL,
                         "stands twice; put all its keys under one heading");

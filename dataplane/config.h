@@ -38,7 +38,7 @@ struct queue_config {
     /* [queue] */
     int32_t core;       /* -1: not pinned */
     uint32_t log_level; /* [log] enum log_level */
-    /* [ip] [arp] [igmp] [tcp] [route N] [neighbour N] */
+    /* [ip] [arp] [igmp] [tcp] [address N] [route N] [neighbour N] */
     struct stack_config stack;
     /* [instance]: must agree between the files of one process */
     char instance[32];

@@ -99,76 +99,6 @@ void config_check_device(struct queue_config *config, const bool *given,
     config->mtu_bytes = 65535; /* the largest IPv4 packet: nothing is cut to fit a wire */
 }
 
-static uint32_t be32_to_host(uint32_t be32)
-{
-    return __builtin_bswap32(be32); /* x86 */
-}
-
-static uint32_t prefix_mask(uint32_t length)
-{
-    return length == 0 ? 0 : UINT32_MAX << (32 - length);
-}
-
-/* A next hop has to be a host on the link, other than ourselves. */
-static void check_hop(const struct queue_config *config, uint32_t hop_be32, const char *section,
-                      const char *name, struct config_report *report)
-{
-    uint32_t own = be32_to_host(config->stack.ip_be32);
-    uint32_t hop = be32_to_host(hop_be32);
-    uint32_t mask = prefix_mask(config->stack.prefix_len);
-    char text[16];
-    (void)snprintf(text, sizeof(text), "%u.%u.%u.%u", hop >> 24, hop >> 16 & 255, hop >> 8 & 255,
-                   hop & 255);
-    if (hop == own) {
-        config_complain(report, section, name, text,
-                        "is [ip] address itself; name another host of this link");
-    } else if ((hop & mask) != (own & mask)) {
-        config_complain(report, section, name, text,
-                        "is not in the network of [ip] address %u.%u.%u.%u/%u; name a host of it",
-                        own >> 24, own >> 16 & 255, own >> 8 & 255, own & 255,
-                        config->stack.prefix_len);
-    } else if (config->stack.prefix_len < 31 && ((hop & ~mask) == 0 || (hop & ~mask) == ~mask)) {
-        config_complain(report, section, name, text,
-                        "is the network's own or its broadcast address; name a host of it");
-    }
-}
-
-static void check_hops(const struct queue_config *config, struct config_report *report)
-{
-    const struct stack_config *stack = &config->stack;
-    if (stack->ip_be32 == 0) {
-        return; /* complained of as missing */
-    }
-    if (stack->gateway_be32 != 0) {
-        check_hop(config, stack->gateway_be32, "ip", "gateway", report);
-    }
-    for (uint32_t i = 0; i < stack->route_count; i++) {
-        if (stack->routes[i].gateway_be32 != 0) {
-            check_hop(config, stack->routes[i].gateway_be32, "route N", "gateway", report);
-        }
-        for (uint32_t j = 0; j < i; j++) {
-            if (stack->routes[j].prefix_be32 == stack->routes[i].prefix_be32 &&
-                stack->routes[j].prefix_len == stack->routes[i].prefix_len) {
-                char text[32];
-                config_value_format(&config_keys[key_index("route N", "prefix")], &stack->routes[i],
-                                    text, sizeof(text));
-                config_complain(report, "route N", "prefix", text, "two routes to it; keep one");
-            }
-        }
-    }
-    for (uint32_t i = 0; i < stack->neighbour_count; i++) {
-        if (stack->neighbours[i].ip_be32 != 0) {
-            check_hop(config, stack->neighbours[i].ip_be32, "neighbour N", "address", report);
-        }
-        for (uint32_t j = 0; j < i; j++) {
-            if (stack->neighbours[j].ip_be32 == stack->neighbours[i].ip_be32) {
-                config_complain(report, "neighbour N", "address", NULL,
-                                "two neighbours have it; keep one");
-            }
-        }
-    }
-}
-
 /* What the NIC's and the session's numbers ask of each other. */
 static void check_sizes(const struct queue_config *config, struct config_report *report)
 {
@@ -246,7 +176,7 @@ void config_check_values(struct queue_config *config, const bool *given,
                         "missing: the kernel sees this NIC too and answers for its own MAC; give "
                         "the dataplane another one, such as mac = 02:52:53:00:00:01");
     }
-    check_hops(config, report);
+    config_check_addresses(config, report);
     check_sizes(config, report);
     complete_tcp(config, given);
     check_access(config, report);
@@ -293,10 +223,9 @@ static void check_pair(const struct queue_config *a, const struct queue_config *
                             "%s has the same queue of the same device", a->file);
         }
         check_same(a, b, CONFIG_PER_NIC, report);
-    } else if (a->stack.ip_be32 != 0 && a->stack.ip_be32 == b->stack.ip_be32) {
-        config_complain(report, "ip", "address", NULL,
-                        "%s has the same address on another device; give each NIC its own",
-                        a->file);
+        config_check_same_addresses(a, b, report);
+    } else {
+        config_check_other_addresses(a, b, report);
     }
 }
 
@@ -361,13 +290,7 @@ enum rs_status config_check_host(const struct queue_config *configs, uint32_t co
                             "an interface of this host has it; the kernel would answer too. Choose "
                             "another, locally administered one such as 02:52:53:00:00:01");
         }
-        if (os_host_has_ipv4(config->stack.ip_be32)) {
-            config_value_format(&config_keys[key_index("ip", "address")], config, text,
-                                sizeof(text));
-            config_complain(&report, "ip", "address", text,
-                            "an interface of this host has it; the kernel would answer too. Give "
-                            "the dataplane an address of its own");
-        }
+        config_check_host_addresses(config, &report);
         complaints += report.complaints;
     }
     return complaints == 0 ? RS_OK : RS_CONFIG;

@@ -121,6 +121,15 @@ void config_check_device(struct queue_config *config, const bool *given,
 void config_check_values(struct queue_config *config, const bool *given,
                          struct config_report *report);
 
+/* config_address.c: own addresses and next hops of one file; of two files, of one NIC or of two;
+ * what the kernel has. */
+void config_check_addresses(const struct queue_config *config, struct config_report *report);
+void config_check_same_addresses(const struct queue_config *a, const struct queue_config *b,
+                                 struct config_report *report);
+void config_check_other_addresses(const struct queue_config *a, const struct queue_config *b,
+                                  struct config_report *report);
+void config_check_host_addresses(const struct queue_config *config, struct config_report *report);
+
 /* The stored value as text. */
 void config_value_format(const struct config_key *key, const void *base, char *out, size_t bytes);
 

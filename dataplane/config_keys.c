@@ -14,6 +14,8 @@
 #define FIELD_NS_OF_S(name) \
     offsetof(struct queue_config, name), sizeof(((struct queue_config *)0)->name), 1000000000
 #define ROUTE(name) offsetof(struct stack_route, name), sizeof(((struct stack_route *)0)->name), 1
+#define ADDRESS(name) \
+    offsetof(struct stack_address, name), sizeof(((struct stack_address *)0)->name), 1
 #define NEIGHBOUR(name)                            \
     offsetof(struct stack_static_neighbour, name), \
         sizeof(((struct stack_static_neighbour *)0)->name), 1
@@ -107,10 +109,15 @@ const struct config_key config_keys[] = {
     {"tcp", "orphan_retries", CONFIG_COUNT, NIC_ONLY, "", TEXT_OF(TCP_DEFAULT_ORPHAN_TRIES), 1, 30, NULL, FIELD(stack.tcp.orphan_tries), 0,
      "the same when the socket is closed and its program may be gone"},
 
+    {"address N", "address", CONFIG_PREFIX, CONFIG_REQUIRED, "", NULL, 0, 0, NULL, ADDRESS(ip_be32),
+     offsetof(struct stack_address, prefix_len), "one more own IPv4 address of this NIC and its prefix length, in the network of another one or not"},
+
     {"route N", "prefix", CONFIG_NETWORK, CONFIG_REQUIRED | NIC_ONLY, "", NULL, 0, 0, NULL, ROUTE(prefix_be32),
      offsetof(struct stack_route, prefix_len), "destination network"},
     {"route N", "gateway", CONFIG_ADDRESS, NIC_ONLY, "", NULL, 0, 0, NULL, ROUTE(gateway_be32), 0,
      "next hop; without it the network is on this link"},
+    {"route N", "source", CONFIG_ADDRESS, NIC_ONLY, "", NULL, 0, 0, NULL, ROUTE(source_be32), 0,
+     "own address that a socket without one sends from to there; without it the one in whose network the next hop is"},
 
     {"neighbour N", "address", CONFIG_ADDRESS, CONFIG_REQUIRED | NIC_ONLY, "", NULL, 0, 0, NULL, NEIGHBOUR(ip_be32), 0,
      "IPv4 address of a host on this link that shall never be asked by ARP"},
@@ -166,6 +173,8 @@ const struct config_key config_keys[] = {
 const uint32_t config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);
 
 const struct config_numbered config_numbered_sections[] = {
+    {"address", STACK_ADDRESSES_MAX - 1, offsetof(struct queue_config, stack.more),
+     sizeof(struct stack_address), offsetof(struct queue_config, stack.more_count)},
     {"route", STACK_ROUTES_MAX, offsetof(struct queue_config, stack.routes),
      sizeof(struct stack_route), offsetof(struct queue_config, stack.route_count)},
     {"neighbour", STACK_STATIC_NEIGHBOURS_MAX, offsetof(struct queue_config, stack.neighbours),

@@ -142,6 +142,11 @@ static void report_queues(struct report *report, const struct control *control)
         out->link_up = control->link_was_up[i];
         out->ip_be32 = config->stack.ip_be32;
         out->prefix_len = config->stack.prefix_len;
+        out->more_count = config->stack.more_count;
+        for (uint32_t j = 0; j < config->stack.more_count; j++) {
+            out->more_be32[j] = config->stack.more[j].ip_be32;
+            out->more_prefix_len[j] = config->stack.more[j].prefix_len;
+        }
         out->mac_filters = control->mac_filters[i];
         for (unsigned id = 0; id < COUNTER_COUNT; id++) {
             uint64_t *value = report_next(report, RS_REPORT_VALUES);

@@ -39,9 +39,12 @@ static struct stack_config dataplane_stack_config(const struct dataplane *datapl
     config.tcp.ports_bound = ports_bits(dataplane->control.tcp_ports);
     config.local_count = 0;
     for (uint32_t i = 0; i < dataplane->queue_count; i++) {
-        uint32_t ip_be32 = dataplane->configs[i].stack.ip_be32;
-        if (ip_be32 != 0 && ip_be32 != config.ip_be32 && dataplane->nics[i]->queue_idx == 0) {
-            config.local_be32[config.local_count++] = ip_be32;
+        const struct stack_config *other = &dataplane->configs[i].stack;
+        if (other->ip_be32 == config.ip_be32 || dataplane->nics[i]->queue_idx != 0) {
+            continue;
+        }
+        for (uint32_t j = 0; j < stack_config_address_count(other); j++) {
+            config.local_be32[config.local_count++] = stack_config_address(other, j).ip_be32;
         }
     }
     return config;

@@ -5,36 +5,48 @@
 
 #include <string.h>
 
+#include "dataplane/route.h"
 #include "dataplane/wire/ipv4.h"
 
 #define EGRESS_NO_NIC 0xffu
 
-static void egress_add(struct egress *egress, uint32_t prefix_be32, uint32_t prefix_len,
+static void egress_add(struct egress *egress, const struct stack_route *route, uint32_t source_be32,
                        uint8_t nic_idx)
 {
-    uint32_t mask_be32 = ipv4_mask_be32((uint8_t)prefix_len);
+    uint32_t mask_be32 = ipv4_mask_be32(route->prefix_len);
     uint32_t at = egress->route_count++;
     while (at > 0 && rs_be32(egress->routes[at - 1].mask_be32) < rs_be32(mask_be32)) {
         egress->routes[at] = egress->routes[at - 1];
         at--;
     }
-    egress->routes[at] = (struct egress_route){prefix_be32 & mask_be32, mask_be32, nic_idx};
+    egress->routes[at] =
+        (struct egress_route){route->prefix_be32 & mask_be32, mask_be32, source_be32, nic_idx};
 }
 
 static void egress_add_nic(struct egress *egress, const struct queue_config *config,
                            uint8_t nic_idx)
 {
     const struct stack_config *stack = &config->stack;
-    egress->ip_be32[nic_idx] = stack->ip_be32;
-    if (config->loopback || stack->ip_be32 == 0) {
+    uint32_t count = stack_config_address_count(stack);
+    for (uint32_t i = 0; i < count; i++) {
+        egress->addresses[egress->address_count++] =
+            (struct egress_address){stack_config_address(stack, i).ip_be32, nic_idx};
+    }
+    if (config->loopback || count == 0) {
         return;
     }
-    egress_add(egress, stack->ip_be32, stack->prefix_len, nic_idx);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct stack_address own = stack_config_address(stack, i);
+        egress_add(egress, &(struct stack_route){own.ip_be32, own.prefix_len, 0, 0}, own.ip_be32,
+                   nic_idx);
+    }
     for (uint32_t i = 0; i < stack->route_count; i++) {
-        egress_add(egress, stack->routes[i].prefix_be32, stack->routes[i].prefix_len, nic_idx);
+        egress_add(egress, &stack->routes[i], route_source_by_config(stack, &stack->routes[i]),
+                   nic_idx);
     }
     if (stack->gateway_be32 != 0) {
-        egress_add(egress, 0, 0, nic_idx);
+        const struct stack_route all = {.gateway_be32 = stack->gateway_be32};
+        egress_add(egress, &all, route_source_by_config(stack, &all), nic_idx);
     }
 }
 
@@ -60,9 +72,9 @@ void egress_init(struct egress *egress, const struct queue_config *configs, uint
 
 static uint8_t egress_nic_with(const struct egress *egress, uint32_t ip_be32)
 {
-    for (uint32_t i = 0; i < egress->nic_count; i++) {
-        if (egress->ip_be32[i] == ip_be32) {
-            return (uint8_t)i;
+    for (uint32_t i = 0; i < egress->address_count; i++) {
+        if (egress->addresses[i].ip_be32 == ip_be32) {
+            return egress->addresses[i].nic_idx;
         }
     }
     return EGRESS_NO_NIC;
@@ -123,4 +135,21 @@ uint32_t egress_queue(const struct egress *egress, uint32_t queue_idx, uint32_t 
     }
     return nic == EGRESS_NO_NIC || nic == home_nic ? queue_idx
                                                    : egress_queue_of_nic(egress, queue_idx, nic);
+}
+
+uint32_t egress_source(const struct egress *egress, uint32_t queue_idx, uint32_t dst_be32)
+{
+    uint8_t nic = egress->nic_of_queue[queue_idx];
+    for (uint32_t i = 0; i < egress->route_count && !ipv4_is_multicast(dst_be32); i++) {
+        const struct egress_route *route = &egress->routes[i];
+        if (route->nic_idx == nic && (dst_be32 & route->mask_be32) == route->prefix_be32) {
+            return route->source_be32;
+        }
+    }
+    for (uint32_t i = 0; i < egress->address_count; i++) {
+        if (egress->addresses[i].nic_idx == nic) {
+            return egress->addresses[i].ip_be32;
+        }
+    }
+    return 0;
 }

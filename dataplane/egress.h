@@ -11,17 +11,25 @@
 #include "dataplane/config.h"
 #include "rings/layout.h"
 
-#define EGRESS_ROUTES_MAX (RS_QUEUES_MAX * (STACK_ROUTES_MAX + 2))
+#define EGRESS_ROUTES_MAX    (RS_QUEUES_MAX * (STACK_ROUTES_MAX + STACK_ADDRESSES_MAX + 1))
+#define EGRESS_ADDRESSES_MAX (RS_QUEUES_MAX * STACK_ADDRESSES_MAX)
 
 struct egress_route {
     uint32_t prefix_be32, mask_be32;
+    uint32_t source_be32; /* the NIC's address towards there */
+    uint8_t nic_idx;
+};
+
+struct egress_address {
+    uint32_t ip_be32;
     uint8_t nic_idx;
 };
 
 struct egress {
     struct egress_route routes[EGRESS_ROUTES_MAX]; /* longest prefix first */
     uint32_t route_count;
-    uint32_t ip_be32[RS_QUEUES_MAX]; /* of each NIC; 0: none */
+    struct egress_address addresses[EGRESS_ADDRESSES_MAX]; /* a NIC's primary one first */
+    uint32_t address_count;
     uint32_t nic_count;
     uint8_t nic_of_queue[RS_QUEUES_MAX];
     uint8_t first_queue[RS_QUEUES_MAX]; /* of each NIC */
@@ -40,5 +48,7 @@ void egress_init(struct egress *egress, const struct queue_config *configs, uint
  */
 uint32_t egress_queue(const struct egress *egress, uint32_t queue_idx, uint32_t source_be32,
                       uint32_t multicast_if_be32, uint32_t dst_be32);
+/* The address by which a socket bound to any leaves to dst by that queue's NIC; 0: it has none. */
+uint32_t egress_source(const struct egress *egress, uint32_t queue_idx, uint32_t dst_be32);
 
 #endif

@@ -32,7 +32,8 @@ bool icmp_limit_pass(const struct stack *stack, struct icmp_limit *limit)
     return true;
 }
 
-/* Sends a message whose data_bytes of data lie at data, back to where packet came from. */
+/* Sends a message whose data_bytes of data lie at data, back to where packet came from, from the
+ * address it came to. */
 static void icmp_reply(struct stack *stack, const struct ipv4_packet *packet, uint8_t type,
                        uint8_t code, uint32_t rest_be32, const uint8_t *data, uint32_t data_bytes)
 {
@@ -48,7 +49,7 @@ static void icmp_reply(struct stack *stack, const struct ipv4_packet *packet, ui
     icmp_emit(message, type, code, rest_be32, message_bytes);
     ipv4_finish(stack, &pkt,
                 &(struct ipv4_send){
-                    .src_be32 = stack->ip_be32,
+                    .src_be32 = packet->header->dst_be32,
                     .dst_be32 = packet->header->src_be32,
                     .protocol = IPV4_PROTOCOL_ICMP,
                     .ttl = ICMP_TTL,
@@ -92,7 +93,7 @@ static void icmp_echo_train(struct stack *stack, const struct ipv4_packet *packe
     ((struct wire_icmp *)fragment_head(&train))->checksum_be16 = checksum_finish(sum);
     fragment_finish(stack, &train,
                     &(struct ipv4_send){
-                        .src_be32 = stack->ip_be32,
+                        .src_be32 = packet->header->dst_be32,
                         .dst_be32 = packet->header->src_be32,
                         .protocol = IPV4_PROTOCOL_ICMP,
                         .ttl = ICMP_TTL,
@@ -153,7 +154,7 @@ static bool icmp_quote_ok(const struct stack *stack, const uint8_t *quote, uint3
     enum ipv4_check_result check = ipv4_check(quote, quote_bytes);
     return (check == IPV4_CHECK_OK || check == IPV4_CHECK_TOTAL_LENGTH) &&
            ip->protocol == protocol && ipv4_fragment_off_bytes(ip) == 0 &&
-           ip->src_be32 == stack->ip_be32;
+           route_is_own(stack, ip->src_be32);
 }
 
 /* The quote must be a UDP datagram this host sent: header, then at least the eight bytes that
@@ -193,7 +194,7 @@ static bool icmp_steer(struct stack *stack, const struct ipv4_packet *packet, co
 {
     uint32_t queue_idx = steer_quoted(stack->nic->steering, quote, quote_bytes);
     if (queue_idx == STEER_NO_QUEUE || queue_idx == stack->nic->queue_idx ||
-        ((const struct wire_ipv4 *)quote)->src_be32 != stack->ip_be32) {
+        !route_is_own(stack, ((const struct wire_ipv4 *)quote)->src_be32)) {
         return false;
     }
     stack_to_queue(stack, packet->pkt, queue_idx);

@@ -512,7 +512,7 @@ static bool igmp_query_destination_ok(const struct stack *stack, const struct ip
                                       uint32_t group_be32)
 {
     uint32_t dst_be32 = packet->header->dst_be32;
-    return dst_be32 == IGMP_ALL_SYSTEMS || dst_be32 == stack->ip_be32 ||
+    return dst_be32 == IGMP_ALL_SYSTEMS || route_is_own(stack, dst_be32) ||
            (group_be32 != 0 && dst_be32 == group_be32);
 }
 

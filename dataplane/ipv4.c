@@ -46,7 +46,7 @@ static bool ipv4_source_ok(struct stack *stack, const struct pkt *pkt,
                            const struct wire_ipv4 *header)
 {
     uint32_t src_be32 = header->src_be32;
-    if (src_be32 == stack->ip_be32) {
+    if (__builtin_expect(route_is_own(stack, src_be32), 0)) {
         STACK_COUNT(stack, ip_source_own);
         stack_notify(stack, STACK_NOTICE_SPOOFED_SOURCE, src_be32,
                      ((const struct wire_ethernet *)pkt->data)->src);
@@ -69,7 +69,7 @@ static bool ipv4_destination_ok(struct stack *stack, const struct ipv4_packet *p
                                 bool link_group)
 {
     uint32_t dst_be32 = packet->header->dst_be32;
-    if (dst_be32 == stack->ip_be32) {
+    if (route_is_own(stack, dst_be32)) {
         /* RFC 1122 3.3.6: what came as a link-layer broadcast must be an IP broadcast. */
         if (link_group) {
             STACK_COUNT(stack, ip_link_broadcast);

@@ -296,7 +296,7 @@ static enum rs_status membership_unblock(struct stack *stack, struct udp_members
 
 static bool membership_interface_ok(const struct stack *stack, uint32_t interface_be32)
 {
-    return interface_be32 == 0 || interface_be32 == stack->ip_be32 ||
+    return interface_be32 == 0 || route_is_own(stack, interface_be32) ||
            (!stack->wire && ipv4_is_loopback(interface_be32));
 }
 
@@ -351,7 +351,8 @@ static bool membership_accepts(const struct stack *stack, const struct udp_membe
     const struct udp_socket *socket = membership->socket;
     uint32_t local_be32 = socket->local_be32;
     bool address = local_be32 == 0 || local_be32 == datagram->dst_be32 ||
-                   local_be32 == stack->ip_be32 || (!stack->wire && ipv4_is_loopback(local_be32));
+                   route_is_own(stack, local_be32) ||
+                   (!stack->wire && ipv4_is_loopback(local_be32));
     bool peer = !socket->connected || (socket->peer_be32 == datagram->src_be32 &&
                                        socket->peer_port_be16 == datagram->src_port_be16);
     bool loop = !from_here || socket->multicast_loop;

@@ -32,8 +32,7 @@ static uint32_t request_local_for(const struct queue *queue, const struct dp_soc
     if (to_idx == queue->idx) {
         return 0;
     }
-    return source_be32 != 0 ? source_be32
-                            : queue->egress->ip_be32[queue->egress->nic_of_queue[to_idx]];
+    return source_be32 != 0 ? source_be32 : egress_source(queue->egress, to_idx, peer_be32);
 }
 
 static enum rs_status request_connect(struct queue *queue, struct dp_socket *socket,
@@ -119,12 +118,11 @@ static enum rs_status request_option(struct queue *queue, struct dp_socket *sock
 static bool request_member_here(const struct queue *queue, const struct dp_socket *socket,
                                 uint32_t interface_be32)
 {
-    uint32_t own_be32 = queue->config->stack.ip_be32;
     if (queue->egress == NULL) {
         return true; /* one NIC: the stack checks the address */
     }
     if (interface_be32 != 0) {
-        return interface_be32 == own_be32;
+        return stack_has_address(queue->stack, interface_be32);
     }
     uint32_t home_idx = socket->desc->home_queue_idx;
     return queue->egress->nic_of_queue[home_idx] == queue->egress->nic_of_queue[queue->idx];

@@ -235,6 +235,11 @@ static void session_queues_place(struct dp_session *session, const struct sessio
         states[i].ip_be32 = input->configs[i].stack.ip_be32;
         states[i].mtu_bytes = input->nics[i]->mtu_bytes;
         states[i].prefix_len = input->configs[i].stack.prefix_len;
+        states[i].more_count = input->configs[i].stack.more_count;
+        for (uint32_t j = 0; j < states[i].more_count; j++) {
+            states[i].more_be32[j] = input->configs[i].stack.more[j].ip_be32;
+            states[i].more_prefix_len[j] = input->configs[i].stack.more[j].prefix_len;
+        }
         /* Until the queue has the session its heart beats by our word. */
         atomic_store_explicit(&states[i].heartbeat_tsc, os_tsc(), memory_order_relaxed);
     }

@@ -21,13 +21,6 @@ static void stack_init_addresses(struct stack *stack, const struct stack_config 
     stack->ip_be32 = config->ip_be32;
     stack->wire = stack->nic->kind != RS_NIC_LOOPBACK && config->ip_be32 != 0;
     memcpy(stack->mac, stack->nic->mac, sizeof(stack->mac));
-    /* A subnet of one or two addresses has no broadcast address (RFC 3021). */
-    if (config->ip_be32 != 0 && config->prefix_len <= 30) {
-        stack->broadcast_be32 = config->ip_be32 | ~ipv4_mask_be32(config->prefix_len);
-    }
-    stack->local_count =
-        config->local_count < STACK_LOCALS_MAX ? config->local_count : STACK_LOCALS_MAX;
-    memcpy(stack->local_be32, config->local_be32, stack->local_count * sizeof(uint32_t));
 }
 
 static void stack_init_vlan(struct stack *stack, const struct stack_config *config)
@@ -287,6 +280,16 @@ const struct trace_ring *stack_trace(const struct stack *stack)
 bool stack_is_own_address(const struct stack *stack, uint32_t ip_be32)
 {
     return route_is_local(stack, ip_be32);
+}
+
+bool stack_has_address(const struct stack *stack, uint32_t ip_be32)
+{
+    return route_is_own(stack, ip_be32);
+}
+
+uint32_t stack_source_for(const struct stack *stack, uint32_t dst_be32)
+{
+    return route_source(stack, dst_be32);
 }
 
 void stack_set_link(struct stack *stack, bool up)

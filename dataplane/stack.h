@@ -98,12 +98,19 @@ struct stack_upcalls {
 #define STACK_VLAN_BY_TOS           8u
 #define STACK_ROUTES_MAX            16u
 #define STACK_STATIC_NEIGHBOURS_MAX 32u
-#define STACK_LOCALS_MAX            RS_QUEUES_MAX
+#define STACK_ADDRESSES_MAX         RS_ADDRESSES_MAX
+#define STACK_LOCALS_MAX            (RS_QUEUES_MAX * STACK_ADDRESSES_MAX)
+
+struct stack_address {
+    uint32_t ip_be32;
+    uint8_t prefix_len; /* 1..32 */
+};
 
 struct stack_route {
     uint32_t prefix_be32;
     uint8_t prefix_len;    /* 0..32 */
     uint32_t gateway_be32; /* 0: on link */
+    uint32_t source_be32;  /* own address that unbound sockets send from; 0: by the next hop */
 };
 
 struct stack_static_neighbour {
@@ -113,7 +120,7 @@ struct stack_static_neighbour {
 
 /* All checked by config.c before it comes here. */
 struct stack_config {
-    uint32_t ip_be32;      /* 0 on a pure loopback queue */
+    uint32_t ip_be32;      /* the primary address; 0 on a pure loopback queue */
     uint32_t vlan_id;      /* 1..4094, and nic.vlan is true; 0: frames have no tag */
     uint8_t vlan_priority; /* 0..7, or STACK_VLAN_BY_TOS: the upper three bits of a packet's TOS */
     bool follower;         /* not queue 0 of its NIC; hand_over is not NULL then */
@@ -123,6 +130,8 @@ struct stack_config {
     uint32_t local_be32[STACK_LOCALS_MAX];
     uint32_t local_count;
     uint8_t prefix_len;
+    struct stack_address more[STACK_ADDRESSES_MAX - 1]; /* of this NIC, beside the primary one */
+    uint32_t more_count;
     uint32_t gateway_be32; /* 0: none */
     struct stack_route routes[STACK_ROUTES_MAX];
     uint32_t route_count;
@@ -142,6 +151,19 @@ struct stack_config {
     struct tcp_config tcp;
 };
 
+/* The addresses of a NIC, the primary one first. */
+static inline uint32_t stack_config_address_count(const struct stack_config *config)
+{
+    return config->ip_be32 != 0 ? 1 + config->more_count : 0;
+}
+
+static inline struct stack_address stack_config_address(const struct stack_config *config,
+                                                        uint32_t idx)
+{
+    return idx == 0 ? (struct stack_address){config->ip_be32, config->prefix_len}
+                    : config->more[idx - 1];
+}
+
 struct stack; /* dataplane/stack_internal.h */
 
 /* Frames that the stack keeps when the NIC takes none, before stack_tx_ready says no. */
@@ -153,8 +175,8 @@ struct stack; /* dataplane/stack_internal.h */
 #define STACK_TX_STUCK_NS 2000000000ull
 
 /* Makes a stack on a nic (borrowed until stack_destroy). Allocates all it will ever need. now_ns:
- * any monotonic origin. Announces its address (gratuitous ARP, RFC 5227 probe first) unless ip is
- * 0. Control thread, before the queue runs. */
+ * any monotonic origin. Announces its addresses (gratuitous ARP, RFC 5227 probe first) unless ip
+ * is 0. Control thread, before the queue runs. */
 RS_CHECK_RESULT enum rs_status stack_create(const struct stack_config *config, struct nic *nic,
                                             const struct stack_upcalls *upcalls, uint64_t now_ns,
                                             struct stack **out);
@@ -182,7 +204,7 @@ uint64_t stack_next_timer_ns(const struct stack *stack);
 void stack_flush(struct stack *stack);
 /* The NIC's link went down or came up; it is up at the start. While it is down, what would leave is
  * refused (RS_NET_DOWN). Where it comes up again may be elsewhere: neighbours are asked anew, the
- * own address is probed for and announced. */
+ * own addresses are probed for and announced. */
 void stack_set_link(struct stack *stack, bool up);
 /* False: so much is queued that new sends should wait; udp_send then answers RS_WOULD_BLOCK. */
 bool stack_tx_ready(const struct stack *stack);
@@ -201,6 +223,12 @@ struct stack_levels {
 struct stack_levels stack_levels(const struct stack *stack);
 /* Own address, one of the process's other NICs, or 127.0.0.0/8. */
 bool stack_is_own_address(const struct stack *stack, uint32_t ip_be32);
+/* An address of this stack's NIC. */
+bool stack_has_address(const struct stack *stack, uint32_t ip_be32);
+/* The address that an unbound socket sends from, to dst: a local one answers for itself; else the
+ * address in whose network the next hop is, or what the route says; else, and to groups, the
+ * primary one (RFC 1122 3.3.4.3). */
+uint32_t stack_source_for(const struct stack *stack, uint32_t dst_be32);
 /* The multicast MACs now wanted; for multicast_set. None on a follower. Returns the count (max at
  * most). */
 uint32_t stack_multicast_macs(const struct stack *stack, uint8_t (*macs)[6], uint32_t max);

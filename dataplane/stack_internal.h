@@ -44,8 +44,7 @@ struct stack {
     uint64_t now_tsc;
     struct nic *nic;
     struct capture *capture; /* NULL, but for `ringsockctl capture` */
-    uint32_t ip_be32;
-    uint32_t broadcast_be32; /* of our subnet; 0: none */
+    uint32_t ip_be32;        /* the primary one, own[0] */
     uint8_t mac[6];
     uint32_t vlan_flags;    /* what PKT_VLAN and PKT_VID_BITS of a frame for us are */
     uint32_t vlan_tx_flags; /* what a frame of ours gets, but for a priority by TOS */
@@ -62,8 +61,8 @@ struct stack {
     struct udp_fanout *fanouts; /* under way; their cursors step on when what they point at goes */
     struct neighbour_table neighbours;
     struct route_table routes;
-    uint32_t local_be32[STACK_LOCALS_MAX]; /* of the process's other NICs */
-    uint32_t local_count;
+    uint32_t own_count; /* 0 on a pure loopback queue */
+    struct route_own own[STACK_ADDRESSES_MAX];
     /* the rest */
     struct arp_state arp;
     struct icmp_state icmp;

@@ -117,8 +117,8 @@ static enum rs_status stream_may_connect(const struct queue *queue, const struct
     const struct nic *nic = queue->nic;
     uint32_t peer_be32 = peer->ip.v4_be32;
     if (stream->bound) {
-        uint32_t local_be32 =
-            stream->local_be32 != 0 ? stream->local_be32 : queue->config->stack.ip_be32;
+        uint32_t local_be32 = stream->local_be32 != 0 ? stream->local_be32
+                                                      : stack_source_for(queue->stack, peer_be32);
         return steer_flow(nic->steering, peer_be32, local_be32, peer->port_be16,
                           stream->local_port_be16) == nic->queue_idx
                    ? RS_OK

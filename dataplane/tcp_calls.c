@@ -44,8 +44,8 @@ static enum rs_status tcp_connect_check(const struct stack *stack,
     if (!stack->wire || !route_next_hop(stack, args->peer_be32, &next_hop_be32)) {
         return RS_NET_UNREACHABLE;
     }
-    *local_be32 = args->local_be32 != 0 ? args->local_be32 : stack->ip_be32;
-    return *local_be32 == stack->ip_be32 ? RS_OK : RS_ADDR_NOT_AVAILABLE;
+    *local_be32 = args->local_be32 != 0 ? args->local_be32 : route_source(stack, args->peer_be32);
+    return route_is_own(stack, *local_be32) ? RS_OK : RS_ADDR_NOT_AVAILABLE;
 }
 
 /* The pair must be free, or wait in a TIME_WAIT that may end early; *iss then comes from that. */

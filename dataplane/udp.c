@@ -57,7 +57,7 @@ static inline bool udp_source(const struct stack *stack, const struct udp_socket
         src_be32 = route_source(stack, dst_be32);
     }
     *out = src_be32;
-    return !leaves || src_be32 == stack->ip_be32;
+    return !leaves || route_is_own(stack, src_be32);
 }
 
 /* The address a socket gets with its peer, when this stack has the route. */
@@ -151,14 +151,15 @@ bool udp_offer(struct stack *stack, struct udp_socket *socket, const struct udp_
     return false;
 }
 
-/* A broadcast is for every socket of its port, whatever own address it is bound to: on Windows a
- * program binds the address of the interface and gets the broadcasts of it. */
+/* A broadcast is for every socket of its port, whatever own address of the network it is bound to:
+ * on Windows a program binds the address of the interface and gets the broadcasts of it. */
 static void udp_deliver_broadcast(struct stack *stack, const struct udp_datagram *datagram,
                                   struct udp_fanout *fanout)
 {
     struct udp_socket *socket = fanout->receiver;
     while (socket != NULL && fanout->looks_left > 0 && fanout->bytes_left > 0) {
-        bool address = socket->local_be32 == 0 || socket->local_be32 == stack->ip_be32 ||
+        bool address = socket->local_be32 == 0 ||
+                       route_hears_broadcast(stack, socket->local_be32, datagram->dst_be32) ||
                        (!stack->wire && ipv4_is_loopback(socket->local_be32));
         bool peer = !socket->connected || (socket->peer_be32 == datagram->src_be32 &&
                                            socket->peer_port_be16 == datagram->src_port_be16);

@@ -23,12 +23,13 @@
 #include "rings/status.h"
 
 #define RS_MAGIC          0x4b434f53474e4952ull /* "RINGSOCK" read as little-endian */
-#define RS_LAYOUT_VERSION 5u
+#define RS_LAYOUT_VERSION 6u
 
 #define RS_LINE_BYTES     64u
 #define RS_PAGE_BYTES     4096u
 #define RS_EXTENTS_MAX    64u    /* extents of one session */
 #define RS_QUEUES_MAX     8u     /* dataplane queues a session can talk to */
+#define RS_ADDRESSES_MAX  16u    /* IPv4 addresses of a NIC: the primary one and 15 more */
 #define RS_CHANNELS_MAX   64u    /* channels of one session: a bit each in rs_socket_arm.channels */
 #define RS_SOCKETS_MAX    65536u /* upper bound of limits.sockets */
 #define RS_REPLY_CELLS    16u    /* reply cells of one channel */
@@ -120,21 +121,24 @@ static_assert(sizeof(struct rs_session_header) <= RS_PAGE_BYTES, "header fits a 
 
 /* ---- queues ---------------------------------------------------------------------------------- */
 
-/* One line per dataplane queue (dp). A spinning client that sees the heartbeat stand still asks the
+/* Per dataplane queue (dp). A spinning client that sees the heartbeat stand still asks the
  * OS. */
 struct rs_queue_state {
     rs_atomic_u64 heartbeat_tsc; /* TSC, stored about every millisecond */
     uint32_t kind;               /* enum rs_nic_kind */
     uint32_t queue_idx;
-    uint32_t
-        ip_be32; /* the queue's own IPv4 address, 0: none; what goes there needs not fit the MTU */
+    uint32_t ip_be32; /* the NIC's primary IPv4 address, 0: none; what goes there needs not fit the
+                         MTU */
     uint32_t mtu_bytes;         /* of the queue's NIC; 65535 on loopback */
     uint32_t prefix_len;        /* of ip_be32 */
     rs_atomic_u32 link_changes; /* times the NIC's link went down or came up, odd: it is down;
                                    stored by the control thread, read by a client that looks */
-    uint8_t reserved[32];
+    uint32_t more_count;        /* the NIC's further addresses, as good as the primary one */
+    uint32_t more_be32[RS_ADDRESSES_MAX - 1];
+    uint8_t more_prefix_len[RS_ADDRESSES_MAX - 1];
+    uint8_t reserved[17];
 };
-static_assert(sizeof(struct rs_queue_state) == RS_LINE_BYTES, "layout: rs_queue_state");
+static_assert(sizeof(struct rs_queue_state) == 2 * RS_LINE_BYTES, "layout: rs_queue_state");
 
 enum rs_nic_kind { RS_NIC_LOOPBACK = 0, RS_NIC_BYPASS = 1, RS_NIC_FUNCTIONAL = 2 };
 

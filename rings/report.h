@@ -109,8 +109,13 @@ struct rs_report_queue {
     uint32_t tcp_connections, tcp_connections_max; /* closed but not yet free included */
     uint32_t tcp_half_open, tcp_half_open_max;
     uint32_t tcp_time_waits, tcp_time_waits_max;
+    /* the NIC's addresses beside ip_be32 */
+    uint32_t more_count;
+    uint32_t more_be32[RS_ADDRESSES_MAX - 1];
+    uint8_t more_prefix_len[RS_ADDRESSES_MAX - 1];
+    uint8_t reserved1[1];
 };
-static_assert(sizeof(struct rs_report_queue) == 288, "report: queue");
+static_assert(sizeof(struct rs_report_queue) == 368, "report: queue");
 
 enum rs_report_session_state {
     RS_REPORT_SESSION_LIVE = 0,

@@ -110,6 +110,9 @@ void rs_report_queue_get(const struct rs_report_view *view, uint32_t idx,
 {
     report_get(view, RS_REPORT_QUEUES, idx, out, sizeof(*out));
     REPORT_END_TEXT(out->nic);
+    if (out->more_count > RS_ADDRESSES_MAX - 1) {
+        out->more_count = RS_ADDRESSES_MAX - 1;
+    }
 }
 
 void rs_report_session_get(const struct rs_report_view *view, uint32_t idx,

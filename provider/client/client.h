@@ -40,16 +40,19 @@ struct client_info {
     char instance[32];
 };
 void client_get_info(const struct client *client, struct client_info *out);
-/* A NIC's address as it is now. Any thread. */
+/* A NIC's addresses as they are now. Any thread. */
 struct client_interface {
-    uint32_t ip_be32; /* 0: none but 127.0.0.1 */
+    uint32_t ip_be32; /* the primary one; 0: none but 127.0.0.1 */
     uint32_t mtu_bytes;
     uint8_t prefix_len;
     bool up;
+    uint32_t more_count; /* the others */
+    uint32_t more_be32[RS_ADDRESSES_MAX - 1];
+    uint8_t more_prefix_len[RS_ADDRESSES_MAX - 1];
 };
 /* Fills in at most max, each NIC once; returns how many there are. */
 uint32_t client_interfaces(const struct client *client, struct client_interface *out, uint32_t max);
-/* Grows when an address comes or goes: a NIC's link went down or came up. Any thread, a few loads.
+/* Grows when addresses come or go: a NIC's link went down or came up. Any thread, a few loads.
  */
 uint32_t client_address_changes(const struct client *client);
 /* A TSC value (client_recv_info.rx_tsc) in ns since the UNIX epoch, by the session's calibration.
@@ -173,11 +176,11 @@ RS_CHECK_RESULT enum rs_status client_tx_stamp(struct client_socket *socket, uin
                                                uint64_t *tx_tsc);
 
 /* Interfaces by number, the same for all sockets of an attach: 1 and up, in the order of the
- * dataplane's configuration files. RS_ADDR_NOT_AVAILABLE: no such interface. *ip_be32 is 0 for one
- * without an address (`device = loopback`). */
+ * dataplane's configuration files. RS_ADDR_NOT_AVAILABLE: no such interface. *ip_be32: its primary
+ * address, 0 for one without an address (`device = loopback`). */
 RS_CHECK_RESULT enum rs_status client_interface_addr(const struct client *client, uint32_t idx,
                                                      uint32_t *ip_be32);
-/* 0: none has that address. */
+/* By any of its addresses. 0: none has that address. */
 uint32_t client_interface_of(const struct client *client, uint32_t ip_be32);
 
 struct client_recv_info { /* about the datagram received */

@@ -41,7 +41,7 @@ static bool send_is_loopback(uint32_t ip_be32)
 uint32_t client_interface_of(const struct client *client, uint32_t ip_be32)
 {
     for (uint32_t i = 0; i < client->queue_count; i++) {
-        if (client->queues[i].ip_be32 == ip_be32) {
+        if (client_queue_has_address(client, i, ip_be32)) {
             return i + 1;
         }
     }
@@ -68,12 +68,7 @@ static bool send_too_long(const struct client_socket *socket, uint32_t dst_be32,
     if (send_is_loopback(dst_be32) || dst_be32 == socket->local_be32) {
         return len_bytes > RS_DGRAM_MAX_BYTES;
     }
-    for (uint32_t i = 0; i < client->queue_count; i++) {
-        if (client->queues[i].ip_be32 == dst_be32) {
-            return len_bytes > RS_DGRAM_MAX_BYTES;
-        }
-    }
-    return true;
+    return client_interface_of(client, dst_be32) == 0 || len_bytes > RS_DGRAM_MAX_BYTES;
 }
 
 /* send_lock held: may this datagram be sent? */

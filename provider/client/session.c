@@ -415,6 +415,26 @@ static bool session_is_known_nic(const struct client *client, uint32_t idx)
     return false;
 }
 
+/* The dataplane's word of how many there are, bounded. */
+static uint32_t session_more_addresses(const struct rs_queue_state *queue)
+{
+    return queue->more_count < RS_ADDRESSES_MAX - 1 ? queue->more_count : RS_ADDRESSES_MAX - 1;
+}
+
+bool client_queue_has_address(const struct client *client, uint32_t queue_idx, uint32_t ip_be32)
+{
+    const struct rs_queue_state *queue = &client->queues[queue_idx];
+    uint32_t more_count = session_more_addresses(queue);
+    uint32_t i = 0;
+    if (queue->ip_be32 == ip_be32) {
+        return true;
+    }
+    while (i < more_count && queue->more_be32[i] != ip_be32) {
+        i++;
+    }
+    return i < more_count;
+}
+
 uint32_t client_interfaces(const struct client *client, struct client_interface *out, uint32_t max)
 {
     uint32_t count = 0;
@@ -429,7 +449,11 @@ uint32_t client_interfaces(const struct client *client, struct client_interface 
             out[count] = (struct client_interface){.ip_be32 = queue->ip_be32,
                                                    .mtu_bytes = queue->mtu_bytes,
                                                    .prefix_len = (uint8_t)queue->prefix_len,
-                                                   .up = (changes & 1) == 0};
+                                                   .up = (changes & 1) == 0,
+                                                   .more_count = session_more_addresses(queue)};
+            memcpy(out[count].more_be32, queue->more_be32, sizeof(out->more_be32));
+            memcpy(out[count].more_prefix_len, queue->more_prefix_len,
+                   sizeof(out->more_prefix_len));
         }
         count++;
     }

@@ -76,7 +76,7 @@ void client_socket_set_wire_max(struct client_socket *socket, bool dont_fragment
     if (!dont_fragment) {
         socket->wire_max_bytes = RS_DGRAM_MAX_BYTES;
     } else if (socket->local_be32 != 0 && home_idx < client->queue_count &&
-               socket->local_be32 == client->queues[home_idx].ip_be32) {
+               client_queue_has_address(client, home_idx, socket->local_be32)) {
         socket->wire_max_bytes = client->queue_max_bytes[home_idx];
     } else {
         socket->wire_max_bytes = client->wire_max_bytes;

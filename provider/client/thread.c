@@ -171,12 +171,10 @@ enum rs_status client_thread_get(struct client_thread **out)
 uint32_t client_queue_choose(const struct client *client, uint32_t local_be32)
 {
     struct client_thread *thread = NULL;
-    uint32_t nic_be32 = client->queues[0].ip_be32;
+    uint32_t interface = local_be32 != 0 ? client_interface_of(client, local_be32) : 0;
+    uint32_t nic_be32 = client->queues[interface != 0 ? interface - 1 : 0].ip_be32;
     uint8_t candidates[RS_QUEUES_MAX];
     uint32_t count = 0;
-    for (uint32_t i = 0; i < client->queue_count; i++) {
-        nic_be32 = client->queues[i].ip_be32 == local_be32 ? local_be32 : nic_be32;
-    }
     for (uint32_t i = 0; i < client->queue_count; i++) {
         if (client->queues[i].ip_be32 == nic_be32) {
             candidates[count++] = (uint8_t)i;

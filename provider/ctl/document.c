@@ -90,6 +90,14 @@ static void document_queue_status(struct rs_json *json, const struct rs_report_v
     rs_json_bool(json, "link_up", queue->link_up != 0);
     rs_json_text(json, "address", ctl_ipv4(queue->ip_be32).bytes);
     rs_json_u64(json, "prefix_len", queue->prefix_len);
+    rs_json_array(json, "more_addresses");
+    for (uint32_t i = 0; i < queue->more_count; i++) {
+        rs_json_object(json, NULL);
+        rs_json_text(json, "address", ctl_ipv4(queue->more_be32[i]).bytes);
+        rs_json_u64(json, "prefix_len", queue->more_prefix_len[i]);
+        rs_json_object_end(json);
+    }
+    rs_json_array_end(json);
     rs_json_text(json, "mac", ctl_mac(queue->mac).bytes);
     rs_json_u64(json, "mtu_bytes", queue->mtu_bytes);
     rs_json_u64(json, "mac_filters", queue->mac_filters);

@@ -40,6 +40,11 @@ static void status_addresses(const struct rs_report_queue *queue)
         (void)printf(", %" PRIu32 " multicast MACs", queue->mac_filters);
     }
     (void)printf("\n");
+    for (uint32_t i = 0; i < queue->more_count; i++) {
+        (void)printf("%s%s/%u%s", i % 4 == 0 ? "            " : ", ",
+                     ctl_ipv4(queue->more_be32[i]).bytes, queue->more_prefix_len[i],
+                     i % 4 == 3 || i + 1 == queue->more_count ? "\n" : "");
+    }
 }
 
 static void status_load(const struct ctl_view *view, const struct rs_report_queue *queue,

@@ -9,9 +9,9 @@
 #include "provider/spi/net_change.h"
 #include "rings/byteorder.h"
 
-#define NET_INTERFACES_MAX (RS_QUEUES_MAX + 1)
-#define NET_SORT_MAX       256
-#define NET_DISCARD_PORT   9
+#define NET_ADDRESSES_MAX (RS_QUEUES_MAX * RS_ADDRESSES_MAX)
+#define NET_SORT_MAX      256
+#define NET_DISCARD_PORT  9
 
 /* Their pages: an output buffer that is too small is WSAEFAULT, and the size it should have is
  * told.
@@ -30,15 +30,40 @@ static int net_room(const struct spi_net_call *call, DWORD bytes)
 
 /* ---- addresses ---- */
 
-/* Those that can be bound to now; 127.0.0.1 is not listed. */
-static uint32_t net_addresses(const struct spi_net_call *call, uint32_t *ips_be32)
+struct net_address {
+    uint32_t ip_be32;
+    uint8_t prefix_len;
+    bool up;
+};
+
+/* NIC by NIC, each with its primary address first; 127.0.0.1 is not among them. */
+static uint32_t net_addresses(const struct spi_net_call *call, struct net_address *out)
 {
     struct client_interface nics[RS_QUEUES_MAX];
-    uint32_t count = client_interfaces(call->socket->session->client, nics, RS_QUEUES_MAX);
+    uint32_t nic_count = client_interfaces(call->socket->session->client, nics, RS_QUEUES_MAX);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < nic_count && i < RS_QUEUES_MAX; i++) {
+        const struct client_interface *nic = &nics[i];
+        if (nic->ip_be32 != 0) {
+            out[count++] = (struct net_address){nic->ip_be32, nic->prefix_len, nic->up};
+        }
+        for (uint32_t j = 0; j < nic->more_count; j++) {
+            out[count++] =
+                (struct net_address){nic->more_be32[j], nic->more_prefix_len[j], nic->up};
+        }
+    }
+    return count;
+}
+
+/* Those that can be bound to now. */
+static uint32_t net_addresses_up(const struct spi_net_call *call, uint32_t *ips_be32)
+{
+    struct net_address all[NET_ADDRESSES_MAX];
+    uint32_t count = net_addresses(call, all);
     uint32_t up = 0;
-    for (uint32_t i = 0; i < count && i < RS_QUEUES_MAX; i++) {
-        if (nics[i].ip_be32 != 0 && nics[i].up) {
-            ips_be32[up++] = nics[i].ip_be32;
+    for (uint32_t i = 0; i < count; i++) {
+        if (all[i].up) {
+            ips_be32[up++] = all[i].ip_be32;
         }
     }
     return up;
@@ -46,8 +71,8 @@ static uint32_t net_addresses(const struct spi_net_call *call, uint32_t *ips_be3
 
 static int net_address_list(const struct spi_net_call *call)
 {
-    uint32_t ips_be32[RS_QUEUES_MAX];
-    uint32_t count = net_addresses(call, ips_be32);
+    uint32_t ips_be32[NET_ADDRESSES_MAX];
+    uint32_t count = net_addresses_up(call, ips_be32);
     DWORD name_bytes =
         call->socket->family == AF_INET6 ? sizeof(SOCKADDR_IN6) : sizeof(SOCKADDR_IN);
     DWORD list_bytes =
@@ -213,22 +238,19 @@ static INTERFACE_INFO net_interface(uint32_t ip_be32, uint32_t prefix_len, u_lon
     return info;
 }
 
-/* The NICs, then the loopback interface. Its page: AF_INET only. */
+/* The NICs, one entry for each address, then the loopback interface. Its page: AF_INET only. */
 static int net_interface_list(const struct spi_net_call *call)
 {
-    struct client_interface nics[RS_QUEUES_MAX];
-    INTERFACE_INFO list[NET_INTERFACES_MAX];
-    uint32_t count = 0;
+    struct net_address addresses[NET_ADDRESSES_MAX];
+    INTERFACE_INFO list[NET_ADDRESSES_MAX + 1];
     if (call->socket->family == AF_INET6) {
         return WSAENOPROTOOPT;
     }
-    uint32_t nic_count = client_interfaces(call->socket->session->client, nics, RS_QUEUES_MAX);
-    for (uint32_t i = 0; i < nic_count && i < RS_QUEUES_MAX; i++) {
-        if (nics[i].ip_be32 != 0) {
-            list[count++] =
-                net_interface(nics[i].ip_be32, nics[i].prefix_len,
-                              IFF_BROADCAST | IFF_MULTICAST | (nics[i].up ? (u_long)IFF_UP : 0));
-        }
+    uint32_t count = net_addresses(call, addresses);
+    for (uint32_t i = 0; i < count; i++) {
+        list[i] =
+            net_interface(addresses[i].ip_be32, addresses[i].prefix_len,
+                          IFF_BROADCAST | IFF_MULTICAST | (addresses[i].up ? (u_long)IFF_UP : 0));
     }
     list[count++] =
         net_interface(rs_be32(INADDR_LOOPBACK), 8, IFF_UP | IFF_LOOPBACK | IFF_MULTICAST);

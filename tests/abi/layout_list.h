@@ -64,6 +64,9 @@
     FIELD(rs_queue_state, mtu_bytes)                    \
     FIELD(rs_queue_state, prefix_len)                   \
     FIELD(rs_queue_state, link_changes)                 \
+    FIELD(rs_queue_state, more_count)                   \
+    FIELD(rs_queue_state, more_be32)                    \
+    FIELD(rs_queue_state, more_prefix_len)              \
     FIELD(rs_queue_state, reserved)                     \
     STRUCT(rs_channel_state)                            \
     FIELD(rs_channel_state, request_head)               \

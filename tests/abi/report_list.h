@@ -75,6 +75,10 @@
     FIELD(rs_report_queue, tcp_half_open_max)           \
     FIELD(rs_report_queue, tcp_time_waits)              \
     FIELD(rs_report_queue, tcp_time_waits_max)          \
+    FIELD(rs_report_queue, more_count)                  \
+    FIELD(rs_report_queue, more_be32)                   \
+    FIELD(rs_report_queue, more_prefix_len)             \
+    FIELD(rs_report_queue, reserved1)                   \
     STRUCT(rs_report_session)                           \
     FIELD(rs_report_session, id)                        \
     FIELD(rs_report_session, pid)                       \

@@ -83,6 +83,9 @@ uint16_t port_of(const char *text)
 void mac_of(uint8_t mac[6], const char *ip)
 {
     uint32_t ip_be32 = ip_of(ip);
+    if (ip_be32 == ip_of(OWN_B) || ip_be32 == ip_of(OWN_C)) {
+        ip_be32 = ip_of(OWN); /* of one NIC */
+    }
     mac[0] = 0x02;
     mac[1] = 0x00;
     memcpy(mac + 2, &ip_be32, 4);

@@ -44,6 +44,9 @@
 #define ROUTER          "10.0.0.254"
 #define FAR             "192.168.7.7"
 #define OTHER_NIC       "10.1.0.1"
+#define OWN_B           "10.0.0.11" /* of script_setup_addresses */
+#define OWN_C           "192.0.2.1"
+#define ROUTER_C        "192.0.2.254"
 #define GROUP           "239.1.1.1"
 #define GROUP2          "239.1.1.2"
 #define FRAME_MAX_BYTES 9216
@@ -67,6 +70,10 @@ int script_setup_vlan(void **state);        /* all in VLAN 7, with priority 5 */
 int script_setup_vlan_by_tos(void **state); /* the same with the TOS's */
 int script_setup_vlan_fresh(void **state);
 int script_setup_two_nics(void **state); /* another NIC of the process has the address OTHER_NIC */
+/* OWN_B/24 and OWN_C/24, too; 172.16.0.0/12 by ROUTER_C, 172.20.0.0/16 by ROUTER with source OWN_B,
+ * the rest by ROUTER */
+int script_setup_addresses(void **state);
+int script_setup_addresses_fresh(void **state);
 int script_teardown(void **state);
 
 #define SCRIPT(name) cmocka_unit_test_setup_teardown(name, script_setup, script_teardown)

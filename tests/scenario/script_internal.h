@@ -60,7 +60,7 @@ struct script {
 extern struct script script;
 
 struct script_options {
-    bool gateway, small, loopback, fresh, queues, two_nics;
+    bool gateway, small, loopback, fresh, queues, two_nics, addresses;
     uint8_t igmp_version;
     uint8_t vlan_id, vlan_priority;
     uint32_t caps;

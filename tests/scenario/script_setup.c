@@ -113,11 +113,21 @@ int script_setup_with(const struct script_options *options)
         config.local_be32[1] = ip_of(OTHER_NIC);
         config.local_count = 2;
     }
+    if (options->addresses) {
+        config.more[0] = (struct stack_address){ip_of(OWN_B), 24};
+        config.more[1] = (struct stack_address){ip_of(OWN_C), 24};
+        config.more_count = 2;
+        config.gateway_be32 = ip_of(ROUTER);
+        config.routes[0] = (struct stack_route){ip_of("172.16.0.0"), 12, ip_of(ROUTER_C), 0};
+        config.routes[1] =
+            (struct stack_route){ip_of("172.20.0.0"), 16, ip_of(ROUTER), ip_of(OWN_B)};
+        config.route_count = 2;
+    }
     if (options->gateway) {
         config.gateway_be32 = ip_of(ROUTER);
-        config.routes[0] = (struct stack_route){ip_of("172.16.0.0"), 12, ip_of("10.0.0.253")};
-        config.routes[1] = (struct stack_route){ip_of("172.16.5.0"), 24, ip_of("10.0.0.252")};
-        config.routes[2] = (struct stack_route){ip_of("192.0.2.0"), 24, 0};
+        config.routes[0] = (struct stack_route){ip_of("172.16.0.0"), 12, ip_of("10.0.0.253"), 0};
+        config.routes[1] = (struct stack_route){ip_of("172.16.5.0"), 24, ip_of("10.0.0.252"), 0};
+        config.routes[2] = (struct stack_route){ip_of("192.0.2.0"), 24, 0, 0};
         config.route_count = 3;
     }
     if (options->small) {
@@ -227,6 +237,18 @@ int script_setup_vlan_fresh(void **state)
     (void)state;
     return script_setup_with(
         &(struct script_options){.vlan_id = 7, .vlan_priority = 5, .fresh = true});
+}
+
+int script_setup_addresses(void **state)
+{
+    (void)state;
+    return script_setup_with(&(struct script_options){.addresses = true});
+}
+
+int script_setup_addresses_fresh(void **state)
+{
+    (void)state;
+    return script_setup_with(&(struct script_options){.addresses = true, .fresh = true});
 }
 
 int script_setup_two_nics(void **state)

@@ -78,6 +78,7 @@ int script_setup_tcp_many(void **state);      /* 4096 connections */
 int script_setup_tcp_queues(void **state);    /* three queues; listen on each that is to have it */
 int script_setup_tcp_offload(void **state);   /* the NIC fills in checksums and cuts segments */
 int script_setup_tcp_off(void **state);       /* connections_max 0 */
+int script_setup_tcp_addresses(void **state); /* as script_setup_addresses, three queues */
 /* With any configuration; for a set-up function of a file's own. mtu_bytes 0: 1500. */
 int script_setup_tcp_config(const struct tcp_config *config, uint32_t mtu_bytes);
 struct tcp_config script_tcp_config(void); /* of script_setup_tcp */

@@ -134,6 +134,14 @@ int script_setup_tcp_queues(void **state)
                  PEER_TS_BASE);
 }
 
+int script_setup_tcp_addresses(void **state)
+{
+    (void)state;
+    struct tcp_config config = script_tcp_config();
+    return setup(&config, (struct script_options){.addresses = true, .queues = true}, PEER_ISN,
+                 PEER_TS_BASE);
+}
+
 int script_setup_tcp_offload(void **state)
 {
     (void)state;

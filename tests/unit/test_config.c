@@ -20,6 +20,7 @@
 #define TAP       "[nic]\ndevice = net_tap0,iface=t0\nmac = 02:00:00:00:00:01\n"
 #define NULL_NIC  "[nic]\ndevice = net_null0\n"
 #define IP        "[ip]\naddress = 192.0.2.10/24\n"
+#define MORE      "[address 1]\naddress = 192.0.2.11/24\n"
 
 static char messages[16384];
 
@@ -155,6 +156,33 @@ static void test_every_key(void **state)
 }
 
 /* Linux's values; all fields but the secret and the ports, which are not the file's. */
+/* The first one is [ip]'s; with loopback too. */
+static void test_several_addresses(void **state)
+{
+    (void)state;
+    static const char *const devices[] = {NULL_NIC, LOOPBACK};
+    for (size_t i = 0; i < 2; i++) {
+        char text[2048];
+        struct queue_config config;
+        size_t used = (size_t)snprintf(text, sizeof(text), "%s" IP, devices[i]);
+        for (unsigned n = 1; n < STACK_ADDRESSES_MAX; n++) {
+            used += (size_t)snprintf(text + used, sizeof(text) - used,
+                                     "[address %u]\naddress = 198.51.100.%u/%u\n", n, 2 * n, n + 8);
+        }
+        if (load_text(text, &config) != RS_OK) {
+            fail_msg("%s", messages);
+        }
+        assert_int_equal(stack_config_address_count(&config.stack), 16);
+        assert_int_equal(stack_config_address(&config.stack, 0).ip_be32, config.stack.ip_be32);
+        assert_int_equal(stack_config_address(&config.stack, 0).prefix_len, 24);
+        for (uint32_t n = 1; n < STACK_ADDRESSES_MAX; n++) {
+            const struct stack_address own = stack_config_address(&config.stack, n);
+            assert_int_equal(((const uint8_t *)&own.ip_be32)[3], 2 * n);
+            assert_int_equal(own.prefix_len, n + 8);
+        }
+    }
+}
+
 static void test_tcp_defaults(void **state)
 {
     (void)state;
@@ -353,6 +381,32 @@ static const struct bad bad_files[] = {
     {NULL_NIC IP "[neighbour 1]\naddress = 192.0.2.20\n", {"[neighbour 1] mac", "missing"}},
     {NULL_NIC IP "[neighbour 1]\naddress = 192.0.3.20\nmac = 02:00:00:00:00:20\n",
      {"[neighbour N] address = 192.0.3.20", "not in the network"}},
+    /* several addresses */
+    {NULL_NIC IP "[address 1]\n", {"[address 1] address", "missing"}},
+    {NULL_NIC IP "[address 16]\naddress = 198.51.100.1/24\n", {"[address 16]", "[address 15]"}},
+    {NULL_NIC IP "[address 1]\naddress = 198.51.100.0/24\n", {"[address 1]", "network's own"}},
+    {NULL_NIC IP "[address 1]\naddress = 198.51.100.255/24\n", {"[address 1]", "broadcast"}},
+    {NULL_NIC IP "[address 1]\naddress = 127.0.0.2/8\n", {"[address 1]", "127.0.0.0/8"}},
+    {NULL_NIC IP "[address 1]\naddress = 224.0.0.9/24\n", {"[address 1]", "multicast"}},
+    {NULL_NIC IP "[address 1]\naddress = 192.0.2.10/24\n",
+     {"[address N] address = 192.0.2.10/24", "[ip] has this address too"}},
+    {NULL_NIC IP "[address 1]\naddress = 10.0.0.1/8\n[address 2]\naddress = 10.0.0.1/16\n",
+     {"[address N] address = 10.0.0.1/16", "[address N] has this address too"}},
+    {NULL_NIC IP "[address 1]\naddress = 192.0.2.255/23\n",
+     {"[address N] address = 192.0.2.255/23", "broadcast address of the network of [ip]",
+      "192.0.2.10/24"}},
+    {NULL_NIC "[ip]\naddress = 192.0.2.128/24\n[address 1]\naddress = 192.0.2.140/25\n",
+     {"[ip] address = 192.0.2.128/24", "own or the broadcast", "[address N] address 192.0.2.140"}},
+    {LOOPBACK "[address 1]\naddress = 192.0.2.10/24\n", {"[ip] address", "missing", "first"}},
+    {NULL_NIC IP "gateway = 198.51.100.1\n[address 1]\naddress = 10.0.0.1/8\n",
+     {"[ip] gateway = 198.51.100.1", "192.0.2.10/24 or of one of [address N]"}},
+    {NULL_NIC IP "gateway = 10.0.0.1\n[address 1]\naddress = 10.0.0.1/8\n",
+     {"[ip] gateway = 10.0.0.1", "itself"}},
+    {NULL_NIC IP "gateway = 10.255.255.255\n[address 1]\naddress = 10.0.0.1/8\n",
+     {"[ip] gateway = 10.255.255.255", "broadcast"}},
+    {NULL_NIC IP "[route 1]\nprefix = 10.0.0.0/8\nsource = 192.0.2.11\n",
+     {"[route N] source = 192.0.2.11", "no address of this NIC"}},
+    {LOOPBACK "[route 1]\nprefix = 10.0.0.0/8\nsource = 192.0.2.11\n", {"[route N]", "loopback"}},
     {NULL_NIC "mac = 01:00:5e:00:00:01\n" IP, {"[nic] mac", "group address"}},
     {NULL_NIC "mac = 00:00:00:00:00:00\n" IP, {"[nic] mac", "all zero"}},
     {NULL_NIC "mac = 02:00:00:00:01\n" IP, {"[nic] mac", "02:00:00:00:00:01"}},
@@ -486,7 +540,21 @@ static void test_sets(void **state)
                    "[nic] queue = 2: the device has 2 files");
     check_set_case(NULL_NIC IP, NULL_NIC "queue = 1\nmtu_bytes = 9000\n" IP,
                    "[nic] mtu_bytes = 9000: first.conf has 1500");
-    check_set_case(NULL_NIC IP, "[nic]\ndevice = net_null1\n" IP, "[ip] address: first.conf");
+    check_set_case(NULL_NIC IP, "[nic]\ndevice = net_null1\n" IP,
+                   "[ip] address = 192.0.2.10/24: first.conf has the same");
+    check_set_case(NULL_NIC IP MORE, other_nic,
+                   "[ip] address = 192.0.2.11/24: first.conf has the "
+                   "same address on another device");
+    check_set_case(other_nic, NULL_NIC IP MORE, "[address N] address = 192.0.2.11/24: first.conf");
+    check_set_case(NULL_NIC IP "[address 1]\naddress = 10.255.255.255/7\n",
+                   "[nic]\ndevice = net_null1\n[ip]\naddress = 10.0.0.2/8\n",
+                   "[ip] address = 10.0.0.2/8: first.conf has 10.255.255.255/7 on another device");
+    check_set_case(NULL_NIC IP MORE, NULL_NIC "queue = 1\n" IP MORE, NULL);
+    check_set_case(NULL_NIC IP MORE, NULL_NIC "queue = 1\n" IP,
+                   "[address N]: first.conf has other");
+    check_set_case(NULL_NIC IP MORE,
+                   NULL_NIC "queue = 1\n" IP "[address 1]\naddress = 192.0.2.11/25\n",
+                   "[address N]: first.conf has other");
     check_set_case(LOOPBACK "[instance]\nname = a\n", LOOPBACK "queue = 1\n[instance]\nname = b\n",
                    "[instance] name = b: first.conf has a");
     check_set_case(LOOPBACK, LOOPBACK "queue = 1\n[limits]\nsockets = 5\n",
@@ -595,6 +663,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loopback_defaults),
         cmocka_unit_test(test_every_key),
+        cmocka_unit_test(test_several_addresses),
         cmocka_unit_test(test_tcp_defaults),
         cmocka_unit_test(test_tcp_ack_by_profile),
         cmocka_unit_test(test_tcp_off),
