@@ -199,6 +199,9 @@ static inline struct client_channel *client_channel_get(struct client *client, u
 /* The queue for a socket of this thread with this local address (0: any): of the NIC that has the
  * address, else of the first one; a NIC's queues are shared out by thread. (thread.c) */
 uint32_t client_queue_choose(const struct client *client, uint32_t local_be32);
+/* What client_interfaces says of a queue's NIC. */
+void client_interface_get(const struct client *client, uint32_t queue_idx,
+                          struct client_interface *out);
 /* Whether it is one of the addresses of that queue's NIC. */
 bool client_queue_has_address(const struct client *client, uint32_t queue_idx, uint32_t ip_be32);
 

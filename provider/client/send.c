@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "provider/client/client_internal.h"
+#include "rings/byteorder.h"
 
 #define NS_PER_MS 1000000ull
 
@@ -54,6 +55,34 @@ enum rs_status client_interface_addr(const struct client *client, uint32_t idx, 
         return RS_ADDR_NOT_AVAILABLE;
     }
     *ip_be32 = client->queues[idx - 1].ip_be32;
+    return RS_OK;
+}
+
+static void send_better_source(uint32_t dst_be32, uint32_t ip_be32, uint32_t prefix_len,
+                               uint32_t *longest, uint32_t *out)
+{
+    uint32_t mask_be32 = prefix_len == 0 ? 0 : rs_be32(UINT32_MAX << (32 - prefix_len));
+    uint32_t length = ip_be32 == dst_be32 ? 33 : prefix_len;
+    if (((ip_be32 ^ dst_be32) & mask_be32) == 0 && length > *longest) {
+        *longest = length;
+        *out = ip_be32;
+    }
+}
+
+enum rs_status client_interface_source(const struct client *client, uint32_t idx, uint32_t dst_be32,
+                                       uint32_t *ip_be32)
+{
+    struct client_interface nic;
+    uint32_t longest = 0;
+    enum rs_status status = client_interface_addr(client, idx, ip_be32);
+    if (status != RS_OK) {
+        return status;
+    }
+    client_interface_get(client, idx - 1, &nic);
+    send_better_source(dst_be32, nic.ip_be32, nic.prefix_len, &longest, ip_be32);
+    for (uint32_t i = 0; i < nic.more_count; i++) {
+        send_better_source(dst_be32, nic.more_be32[i], nic.more_prefix_len[i], &longest, ip_be32);
+    }
     return RS_OK;
 }
 
@@ -415,11 +444,25 @@ enum rs_status client_send(struct client_socket *socket, const struct client_iov
     return send_dgram(socket, &call, flags, to, sent_bytes);
 }
 
+static enum rs_status send_interface_source(struct client_socket *socket, const struct rs_addr *to,
+                                            struct client_send_control *control)
+{
+    uint32_t dst_be32 = to != NULL ? to->ip.v4_be32 : 0;
+    if (to == NULL) {
+        client_send_lock(socket);
+        dst_be32 = socket->peer_be32;
+        client_send_unlock(socket);
+    }
+    return client_interface_source(socket->client, control->interface_idx, dst_be32,
+                                   &control->src_be32);
+}
+
 enum rs_status client_send_with(struct client_socket *socket, const struct client_iov *iov,
                                 uint32_t iov_count, uint32_t flags, const struct rs_addr *to,
                                 const struct client_send_control *control, size_t *sent_bytes)
 {
-    struct send_call call = {.iov = iov, .iov_count = iov_count, .control = control};
+    struct client_send_control chosen = *control;
+    struct send_call call = {.iov = iov, .iov_count = iov_count, .control = &chosen};
     *sent_bytes = 0;
     if (client_is_stream(socket) || (flags & CLIENT_MSG_WARM) != 0) {
         return RS_NOT_SUPPORTED;
@@ -427,6 +470,12 @@ enum rs_status client_send_with(struct client_socket *socket, const struct clien
     if (control->src_be32 != 0 && !send_is_loopback(control->src_be32) &&
         client_interface_of(socket->client, control->src_be32) == 0) {
         return RS_ADDR_NOT_AVAILABLE;
+    }
+    if (control->src_be32 == 0 && control->interface_idx != 0) {
+        enum rs_status status = send_interface_source(socket, to, &chosen);
+        if (status != RS_OK) {
+            return status;
+        }
     }
     return send_dgram(socket, &call, flags, to, sent_bytes);
 }

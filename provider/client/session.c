@@ -435,25 +435,30 @@ bool client_queue_has_address(const struct client *client, uint32_t queue_idx, u
     return i < more_count;
 }
 
+void client_interface_get(const struct client *client, uint32_t queue_idx,
+                          struct client_interface *out)
+{
+    const struct rs_queue_state *queue = &client->queues[queue_idx];
+    /* relaxed: partner control_tell_link */
+    uint32_t changes = atomic_load_explicit(&queue->link_changes, memory_order_relaxed);
+    *out = (struct client_interface){.ip_be32 = queue->ip_be32,
+                                     .mtu_bytes = queue->mtu_bytes,
+                                     .prefix_len = (uint8_t)queue->prefix_len,
+                                     .up = (changes & 1) == 0,
+                                     .more_count = session_more_addresses(queue)};
+    memcpy(out->more_be32, queue->more_be32, sizeof(out->more_be32));
+    memcpy(out->more_prefix_len, queue->more_prefix_len, sizeof(out->more_prefix_len));
+}
+
 uint32_t client_interfaces(const struct client *client, struct client_interface *out, uint32_t max)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < client->queue_count; i++) {
-        const struct rs_queue_state *queue = &client->queues[i];
         if (session_is_known_nic(client, i)) {
             continue;
         }
         if (count < max) {
-            /* relaxed: partner control_tell_link */
-            uint32_t changes = atomic_load_explicit(&queue->link_changes, memory_order_relaxed);
-            out[count] = (struct client_interface){.ip_be32 = queue->ip_be32,
-                                                   .mtu_bytes = queue->mtu_bytes,
-                                                   .prefix_len = (uint8_t)queue->prefix_len,
-                                                   .up = (changes & 1) == 0,
-                                                   .more_count = session_more_addresses(queue)};
-            memcpy(out[count].more_be32, queue->more_be32, sizeof(out->more_be32));
-            memcpy(out[count].more_prefix_len, queue->more_prefix_len,
-                   sizeof(out->more_prefix_len));
+            client_interface_get(client, i, &out[count]);
         }
         count++;
     }

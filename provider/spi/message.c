@@ -422,8 +422,7 @@ INT WSAAPI spi_recv_msg(SOCKET s, LPWSAMSG msg, LPDWORD received, LPWSAOVERLAPPE
 
 /* ---- control data of a datagram to be sent ---- */
 
-/* Source address and interface. Of an interface that has an address the source is that one; of the
- * only one with several it goes by the destination. */
+/* Source address and interface. Of an interface that has addresses the source is one of them. */
 static int control_take_pktinfo(const struct client *client, const void *data,
                                 struct client_send_control *control)
 {
@@ -441,10 +440,7 @@ static int control_take_pktinfo(const struct client *client, const void *data,
     if (control->src_be32 != 0 && owner != 0 && owner != pktinfo.ipi_ifindex) {
         return WSAEADDRNOTAVAIL; /* another one's */
     }
-    struct client_interface nic;
-    if (control->src_be32 == 0 && (client_interfaces(client, &nic, 1) > 1 || nic.more_count == 0)) {
-        control->src_be32 = ip_be32;
-    }
+    control->interface_idx = pktinfo.ipi_ifindex;
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /*
- * Cases of the commands about addresses, interfaces and routes. The dataplane's address is
- * 10.77.0.1/24. The rules are those of Microsoft's pages on each command.
+ * Cases of the commands about addresses, interfaces and routes. The dataplane's first
+ * address is 10.77.0.1/24; case_addresses.c is about the others. The rules are those of Microsoft's
+ * pages on each command.
  */
 #include <string.h>
 
@@ -33,13 +34,14 @@ CASE(WSPIoctl, address_list, "SIO_ADDRESS_LIST_QUERY: the addresses to bind to, 
 {
     DWORD returned = 0;
     OK(command(spi_udp(), SIO_ADDRESS_LIST_QUERY, NULL, 0, &answer, sizeof(answer), &returned));
-    assert_int_equal(answer.list.iAddressCount, 1);
+    assert_true(answer.list.iAddressCount >= 1);
     assert_int_equal(answer.list.Address[0].iSockaddrLength, sizeof(SOCKADDR_IN));
     assert_int_equal(listed(0)->sin_family, AF_INET);
     assert_int_equal(listed(0)->sin_port, 0);
     assert_int_equal(listed(0)->sin_addr.s_addr, spi_at(HOST, 0).sin_addr.s_addr);
-    assert_int_equal(returned, offsetof(SOCKET_ADDRESS_LIST, Address) + sizeof(SOCKET_ADDRESS) +
-                                   sizeof(SOCKADDR_IN));
+    for (INT i = 0; i < answer.list.iAddressCount; i++) {
+        assert_int_not_equal(listed(i)->sin_addr.s_addr & 0xff, 127);
+    }
 }
 
 CASE(WSPIoctl, address_list_bind, "SIO_ADDRESS_LIST_QUERY: what it lists can be bound to")
@@ -47,8 +49,11 @@ CASE(WSPIoctl, address_list_bind, "SIO_ADDRESS_LIST_QUERY: what it lists can be 
     DWORD returned = 0;
     SOCKET s = spi_udp();
     OK(command(s, SIO_ADDRESS_LIST_QUERY, NULL, 0, &answer, sizeof(answer), &returned));
-    OK(spi_bind_at(s, listed(0)));
-    assert_int_equal(spi_name(s).sin_addr.s_addr, listed(0)->sin_addr.s_addr);
+    for (INT i = 0; i < answer.list.iAddressCount; i++) {
+        s = spi_udp();
+        OK(spi_bind_at(s, listed(i)));
+        assert_int_equal(spi_name(s).sin_addr.s_addr, listed(i)->sin_addr.s_addr);
+    }
 }
 
 CASE(WSPIoctl, address_list_size, "SIO_ADDRESS_LIST_QUERY: WSAEFAULT and the size when too small")
@@ -80,7 +85,7 @@ CASE(WSPIoctl, address_list_v6, "SIO_ADDRESS_LIST_QUERY: in the socket's family"
     SOCKADDR_IN6 expected = ipv6_mapped(HOST, 0);
     SOCKET s = ipv6_dual(SOCK_DGRAM, IPPROTO_UDP);
     OK(command(s, SIO_ADDRESS_LIST_QUERY, NULL, 0, &answer, sizeof(answer), &returned));
-    assert_int_equal(answer.list.iAddressCount, 1);
+    assert_true(answer.list.iAddressCount >= 1);
     assert_int_equal(answer.list.Address[0].iSockaddrLength, sizeof(SOCKADDR_IN6));
     assert_memory_equal(answer.list.Address[0].lpSockaddr, &expected, sizeof(expected));
 }
@@ -181,8 +186,9 @@ CASE(WSPIoctl, interface_list, "SIO_GET_INTERFACE_LIST: each interface, its mask
 {
     DWORD returned = 0;
     OK(command(spi_udp(), SIO_GET_INTERFACE_LIST, NULL, 0, &answer, sizeof(answer), &returned));
-    assert_int_equal(returned, 2 * sizeof(INTERFACE_INFO));
-    const INTERFACE_INFO *nic = &answer.interfaces[0], *loopback = &answer.interfaces[1];
+    const DWORD count = returned / (DWORD)sizeof(INTERFACE_INFO);
+    assert_true(count >= 2 && returned == count * sizeof(INTERFACE_INFO));
+    const INTERFACE_INFO *nic = &answer.interfaces[0], *loopback = &answer.interfaces[count - 1];
     assert_int_equal(nic->iiAddress.AddressIn.sin_addr.s_addr, spi_at(HOST, 0).sin_addr.s_addr);
     assert_int_equal(nic->iiNetmask.AddressIn.sin_addr.s_addr, rs_be32(0xffffff00));
     assert_int_equal(nic->iiBroadcastAddress.AddressIn.sin_addr.s_addr, INADDR_BROADCAST);

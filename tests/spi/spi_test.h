@@ -96,7 +96,10 @@ void spi_await_readable(SOCKET s);
 void *spi_bad_pointer(void);
 void *spi_read_only_page(void);
 
-/* The own address of the dataplane that tests/spi/run starts. */
-#define SPI_OWN "10.77.0.1"
+/* The own addresses of the dataplane that tests/spi/run starts: the primary one, another one in its
+ * network, one in another network. */
+#define SPI_OWN   "10.77.0.1"
+#define SPI_OWN_B "10.77.0.9"
+#define SPI_OWN_C "10.78.0.1"
 
 #endif

@@ -173,6 +173,32 @@ static void status_has_tcp_where_there_is_any(void **state)
                                     "\"time_waits\": 1, \"time_waits_max\": 16384}"));
 }
 
+static void status_has_all_addresses(void **state)
+{
+    (void)state;
+    const struct rs_report_section *section = &views[0].header.sections[RS_REPORT_QUEUES];
+    struct rs_report_queue *queue = (struct rs_report_queue *)(void *)(samples[0] + section->off);
+    queue->ip_be32 = 0x0100000au;
+    queue->prefix_len = 24;
+    show_part(CTL_STATUS, false, true);
+    assert_non_null(strstr(printed, "\"address\": \"10.0.0.1\", \"prefix_len\": 24, "
+                                    "\"more_addresses\": [], "));
+    queue->more_count = 2;
+    queue->more_be32[0] = 0x0200000au;
+    queue->more_prefix_len[0] = 24;
+    queue->more_be32[1] = 0x0100010au;
+    queue->more_prefix_len[1] = 16;
+    show_part(CTL_STATUS, false, true);
+    assert_non_null(strstr(printed, "\"more_addresses\": [{\"address\": \"10.0.0.2\", "
+                                    "\"prefix_len\": 24}, {\"address\": \"10.1.0.1\", "
+                                    "\"prefix_len\": 16}], "));
+    show_part(CTL_STATUS, false, false);
+    assert_non_null(strstr(printed, "address   10.0.0.1/24, "));
+    assert_non_null(strstr(printed, "\n            10.0.0.2/24, 10.1.0.1/16\n"));
+    queue->more_count = UINT32_MAX; /* a broken report */
+    show_part(CTL_STATUS, false, false);
+}
+
 static void streams_are_shown(void **state)
 {
     (void)state;
@@ -237,6 +263,7 @@ int main(void)
         cmocka_unit_test_setup(wild_numbers_do_no_harm, make_samples),
         cmocka_unit_test_setup(as_json, make_samples),
         cmocka_unit_test_setup(status_has_tcp_where_there_is_any, make_samples),
+        cmocka_unit_test_setup(status_has_all_addresses, make_samples),
         cmocka_unit_test_setup(streams_are_shown, make_samples),
         cmocka_unit_test(times_of_the_calendar),
     };
