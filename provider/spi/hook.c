@@ -2,12 +2,15 @@
  * Winsock 1.1's blocking hooks. While a call blocks, the thread's hook (WPUQueryBlockingCallback)
  * is called now and then; from inside it WSPCancelBlockingCall ends the call with WSAEINTR, and
  * every other call says WSAEINPROGRESS. The core asks for the hook in the slow half of its wait
- * (client_set_wait_hook), so a call that need not wait, or not long, pays nothing. Any thread;
- * what it knows of a hook under way lies on that thread's stack.
+ * (client_set_wait_hook), so a call that need not wait, or not long, pays nothing; a call that
+ * waits for the helper (overlapped.c) does so here. Any thread; what it knows of a hook under way
+ * lies on that thread's stack.
  */
 #include <string.h>
 
 #include "provider/spi/spi.h"
+
+#define HOOK_TURN_MS 5u /* as in the core */
 
 struct hook_frame {
     bool cancelled;
@@ -56,6 +59,33 @@ static bool hook_turn(const struct client_wait_turn *turn)
     atomic_fetch_sub_explicit(&spi_hooks_inside, 1, memory_order_relaxed);
     (void)TlsSetValue(hook_tls, NULL);
     return go_on && !frame.cancelled;
+}
+
+int spi_hook_wait(HANDLE event, DWORD timeout_ms)
+{
+    struct client_wait_turn turn = {.function = NULL};
+    if (WaitForSingleObject(event, 0) == WAIT_OBJECT_0) {
+        return 0;
+    }
+    if (!hook_ask(&turn)) {
+        return WaitForSingleObject(event, timeout_ms != 0 ? timeout_ms : INFINITE) == WAIT_OBJECT_0
+                   ? 0
+                   : WSAETIMEDOUT;
+    }
+    ULONGLONG end = timeout_ms != 0 ? GetTickCount64() + timeout_ms : UINT64_MAX;
+    do {
+        if (!hook_turn(&turn)) {
+            return WSAEINTR;
+        }
+        ULONGLONG now = GetTickCount64();
+        DWORD wait_ms = now >= end                 ? 0
+                        : end - now < HOOK_TURN_MS ? (DWORD)(end - now)
+                                                   : HOOK_TURN_MS;
+        if (WaitForSingleObject(event, wait_ms) == WAIT_OBJECT_0) {
+            return 0;
+        }
+    } while (GetTickCount64() < end);
+    return WSAETIMEDOUT;
 }
 
 void spi_hook_install(void)

@@ -363,11 +363,29 @@ int spi_op_submit(struct spi_socket *socket, struct spi_op *op, LPDWORD transfer
     return spi_fail(error, code);
 }
 
+/* Whoever waits for it waits no longer, unless it is through. */
+static void op_leave_queue(struct spi_socket *socket, struct spi_op *op, int code)
+{
+    struct spi_op_queue *queue = op_queue(socket, op->way);
+    AcquireSRWLockExclusive(&queue->lock);
+    bool left = op->queued;
+    if (left) {
+        queue_remove(socket, op);
+        op->code = code;
+        if (op->aborted != NULL) {
+            op->aborted(op);
+        }
+    }
+    ReleaseSRWLockExclusive(&queue->lock);
+    if (left) { /* what is first now may wait for something else */
+        spi_helper_look(socket);
+    }
+}
+
 int spi_op_wait(struct spi_socket *socket, struct spi_op *op, DWORD timeout_ms, LPDWORD transferred,
                 LPDWORD flags)
 {
     struct op_result result = {0};
-    struct spi_op_queue *queue = op_queue(socket, op->way);
     int code = WSAENOBUFS;
     op->overlapped = NULL;
     op->routine = NULL;
@@ -381,22 +399,15 @@ int spi_op_wait(struct spi_socket *socket, struct spi_op *op, DWORD timeout_ms, 
     }
     code = op_try(socket, op, &result);
     if (code == SPI_OP_PENDING) {
-        bool timed_out =
-            WaitForSingleObject(op->done_event, timeout_ms != 0 ? timeout_ms : INFINITE) ==
-            WAIT_TIMEOUT;
-        AcquireSRWLockExclusive(&queue->lock);
-        if (timed_out && op->queued) {
-            queue_remove(socket, op);
-            op->code = WSAETIMEDOUT;
-        } else {
-            timed_out = false;
-        }
-        ReleaseSRWLockExclusive(&queue->lock);
-        if (timed_out) { /* what is first now may wait for something else */
-            spi_helper_look(socket);
+        int why = spi_hook_wait(op->done_event, timeout_ms);
+        if (why != 0) {
+            op_leave_queue(socket, op, why);
         }
         code = op->code;
         result = (struct op_result){.transferred = op->transferred, .flags = op->flags};
+    }
+    if (code != 0 && op->way == SPI_WAY_RECV && socket->stream && result.transferred != 0) {
+        code = 0; /* what a MSG_WAITALL has got is not lost */
     }
     CloseHandle(op->done_event);
     op_free(op);

@@ -48,7 +48,7 @@ int spi_op_submit(struct spi_socket *socket, struct spi_op *op, LPDWORD transfer
                   LPINT error);
 /* A blocking call that has operations before it: waits its turn, and until it is done, at most
  * timeout_ms (0: for ever). Takes the operation over. 0 or the error: WSAETIMEDOUT, WSAEINTR when
- * the socket is closed meanwhile. */
+ * the socket is closed meanwhile or the thread's blocking hook ends it. */
 int spi_op_wait(struct spi_socket *socket, struct spi_op *op, DWORD timeout_ms, LPDWORD transferred,
                 LPDWORD flags);
 /* One that nobody has notice of: overlapped and routine are NULL. Takes it over. 0: it is queued,

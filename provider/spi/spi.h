@@ -208,6 +208,9 @@ bool spi_is_multicast(uint32_t ip_be32);
 /* ---- blocking hooks (hook.c) ---- */
 
 void spi_hook_install(void); /* at load */
+/* Until the event is set, at most timeout_ms (0: for ever), with the hook's turns. 0, WSAETIMEDOUT
+ * or WSAEINTR: the hook ends the call. */
+int spi_hook_wait(HANDLE event, DWORD timeout_ms);
 /* How many threads are inside a blocking hook. Relaxed: each asks about itself only. */
 extern _Atomic uint32_t spi_hooks_inside;
 bool spi_hook_is_inside_slow(void);

@@ -9,6 +9,14 @@
 #include "tests/support/check.h"
 
 struct fake *spi_fake;
+/* What those who sleep watch: a thing to wait for, as a process is. */
+static struct os_process fake_process = {.handle = -1};
+
+void spi_fake_die(void)
+{
+    fake_die(spi_fake);
+    CHECK(SetEvent((HANDLE)fake_process.handle));
+}
 
 /* --wrap gives the names. */
 /* NOLINTBEGIN(bugprone-reserved-identifier) */
@@ -19,6 +27,7 @@ int __wrap_dup(int handle);
 enum rs_status __wrap_client_open(const struct client_config *config, struct client **out)
 {
     struct client_link link = fake_link(spi_fake);
+    link.process = &fake_process;
     return client_open_link(config, &link, out);
 }
 
@@ -36,6 +45,8 @@ int spi_load(struct host_provider *out)
     struct fake_config config = fake_defaults;
     config.limit_sockets = 128;
     spi_fake = fake_create(&config);
+    fake_process.handle = (intptr_t)CreateEventW(NULL, TRUE, FALSE, NULL);
+    CHECK(fake_process.handle != 0);
     spi_probe_init();
     spi_hook_install();
     *out = (struct host_provider){.startup = WSPStartup,
@@ -46,6 +57,7 @@ int spi_load(struct host_provider *out)
 void spi_unload(void)
 {
     fake_destroy(spi_fake);
+    CHECK(CloseHandle((HANDLE)fake_process.handle));
 }
 
 SOCKADDR_IN stream_silent(void)

@@ -6,5 +6,7 @@
 #include "tests/support/fake_dataplane.h"
 
 extern struct fake *spi_fake;
+/* fake_die, and who sleeps hears of it, as of a process that ends. */
+void spi_fake_die(void);
 
 #endif

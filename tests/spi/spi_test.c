@@ -11,18 +11,20 @@
 
 #include "tests/spi/spi_test.h"
 
-#define CASES_MAX   800u
+#define CASES_MAX   1200u
 #define SOCKETS_MAX 512u
 #define RECEIVE_MS  5000u
 
 struct spi_case {
     const char *function, *rule;
     spi_case_run run;
+    const void *context;
     bool ended; /* came to its end: not failed, not skipped */
 };
 
 struct host_provider provider;
 int spi_error;
+const void *spi_case_context;
 
 static struct spi_case cases[CASES_MAX];
 static unsigned case_count;
@@ -30,12 +32,18 @@ static unsigned case_next; /* cases before it have begun */
 static SOCKET sockets[SOCKETS_MAX];
 static unsigned socket_count;
 
-void spi_case_add(const char *function, const char *rule, spi_case_run run)
+void spi_case_add_row(const char *function, const char *rule, spi_case_run run, const void *context)
 {
     if (case_count == CASES_MAX) {
         abort();
     }
-    cases[case_count++] = (struct spi_case){.function = function, .rule = rule, .run = run};
+    cases[case_count++] =
+        (struct spi_case){.function = function, .rule = rule, .run = run, .context = context};
+}
+
+void spi_case_add(const char *function, const char *rule, spi_case_run run)
+{
+    spi_case_add_row(function, rule, run, NULL);
 }
 
 /* ---- sockets ---- */
@@ -44,6 +52,11 @@ void spi_keep(SOCKET s)
 {
     assert_true(socket_count < SOCKETS_MAX);
     sockets[socket_count++] = s;
+}
+
+void spi_forget_all(void)
+{
+    socket_count = 0;
 }
 
 SOCKET spi_new_of(int type, int protocol, DWORD flags)
@@ -94,6 +107,7 @@ void spi_forget(SOCKET s)
 static void case_run(void **state)
 {
     struct spi_case *running = &cases[case_next++];
+    spi_case_context = running->context;
     running->run(state);
     running->ended = true;
 }

@@ -26,6 +26,14 @@
 
 typedef void (*spi_case_run)(void **state);
 void spi_case_add(const char *function, const char *rule, spi_case_run run);
+/* One of a table's: while it runs, spi_case_context is context. The texts are kept by reference. */
+void spi_case_add_row(const char *function, const char *rule, spi_case_run run,
+                      const void *context);
+extern const void *spi_case_context;
+/* One of a table's: while it runs, spi_case_context is context. The texts are kept by reference. */
+void spi_case_add_row(const char *function, const char *rule, spi_case_run run,
+                      const void *context);
+extern const void *spi_case_context;
 
 #define CASE(function, id, rule)                                 \
     static void id(void **state);                                \
@@ -74,6 +82,7 @@ void spi_keep(SOCKET s);           /* one that the case got elsewhere */
 SOCKET spi_udp(void);              /* overlapped flag, receives time out after 5 s */
 SOCKET spi_bound(SOCKADDR_IN *at); /* on 127.0.0.1, its address in *at */
 void spi_forget(SOCKET s);         /* the case closed it itself */
+void spi_forget_all(void);         /* WSPCleanup did */
 
 SOCKADDR_IN spi_at(const char *ip, unsigned port);
 SOCKADDR_IN spi_name(SOCKET s);

@@ -249,9 +249,8 @@ static int call_select(struct stream_call *call)
     return result;
 }
 
-static DWORD WINAPI call_thread(void *context)
+int stream_run(struct stream_call *call)
 {
-    struct stream_call *call = context;
     int result = 0;
     switch (call->kind) {
     case CALL_RECV:
@@ -274,10 +273,20 @@ static DWORD WINAPI call_thread(void *context)
     case CALL_SELECT:
         result = call_select(call);
         break;
+    case CALL_OTHER:
+        call->error = call->other(call);
+        result = SOCKET_ERROR;
+        break;
     }
     if (result != SOCKET_ERROR) {
         call->error = 0;
     }
+    return call->error;
+}
+
+static DWORD WINAPI call_thread(void *context)
+{
+    (void)stream_run(context);
     return 0;
 }
 

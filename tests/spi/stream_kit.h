@@ -54,7 +54,16 @@ void stream_await_bytes(SOCKET s, DWORD bytes);
 /* ---- calls of another thread ---- */
 
 struct stream_call {
-    enum { CALL_RECV, CALL_SEND, CALL_ACCEPT, CALL_CONNECT, CALL_CLOSE, CALL_SELECT } kind;
+    enum {
+        CALL_RECV,
+        CALL_SEND,
+        CALL_ACCEPT,
+        CALL_CONNECT,
+        CALL_CLOSE,
+        CALL_SELECT,
+        CALL_OTHER
+    } kind;
+    int (*other)(struct stream_call *call); /* of CALL_OTHER: 0 or the error */
     SOCKET s;
     DWORD flags;    /* of a receive or send; the set of a select: READ, WRITE or EXCEPT */
     DWORD bytes;    /* of a receive (at most 64) or a send; 0: 1, or 4 MiB */
@@ -66,6 +75,8 @@ struct stream_call {
     int error; /* 0: success */
     HANDLE thread;
 };
+/* In the thread of the caller. Returns its error. */
+int stream_run(struct stream_call *call);
 /* Returns when the call has had time to block; that it has is no rule of a test. */
 void stream_begin(struct stream_call *call);
 /* Waits for its end, at most 10 s. Returns its error. */
