@@ -409,6 +409,32 @@ void client_socket_unref(struct client_socket *socket);
 void client_socket_set_user(struct client_socket *socket, void *user);
 void *client_socket_user(const struct client_socket *socket);
 
+/*
+ * For facades that find sockets by a handle: the same calls, once, without a reference. The memory
+ * of a socket is a socket's for the life of the process, so a call takes the direction's lock
+ * before it knows whose socket that is, and then looks at the claim. A close takes the lock, too:
+ * who finds the claim true under it has the socket as with a reference, until it lets go of the
+ * lock. (tests/model/claim.c has the interleavings.)
+ */
+struct client_claim {
+    /* Where the facade keeps its record as long as the handle is open: cleared before the close. */
+    void *const _Atomic *place;
+    void *record;
+    /* Grows when the record is given to another socket, or to the same handle's next one. `life`
+     * was loaded, acquire, before the record's word of its socket, and that acquire, too. */
+    const _Atomic uintptr_t *life;
+    uintptr_t life_seen;
+};
+/* No flags, `to` as in client_send and client_recv. Neither blocks, binds nor opens a channel.
+ * False: nothing was done, the other function will do it; true: *status is the call's. */
+bool client_send_claimed(struct client_socket *socket, const struct client_claim *claim,
+                         const struct client_iov *iov, uint32_t iov_count, const struct rs_addr *to,
+                         size_t *sent_bytes, enum rs_status *status);
+bool client_recv_claimed(struct client_socket *socket, const struct client_claim *claim,
+                         const struct client_iov *iov, uint32_t iov_count,
+                         struct client_recv_info *info, size_t *received_bytes,
+                         enum rs_status *status);
+
 /* A request to the queue and back, nothing else (RS_OP_NOP): measures, and flushes all this thread
  * posted before. */
 RS_CHECK_RESULT enum rs_status client_ping(struct client *client);

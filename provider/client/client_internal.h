@@ -13,6 +13,8 @@
 #ifndef RINGSOCK_PROVIDER_CLIENT_INTERNAL_H
 #define RINGSOCK_PROVIDER_CLIENT_INTERNAL_H
 
+#include <string.h>
+
 #include "provider/client/client.h"
 #include "rings/control.h"
 #include "rings/dgram_ring.h"
@@ -26,6 +28,24 @@
 #include "rings/wakeup.h"
 
 #define CLIENT_LIKELY(condition) __builtin_expect(!!(condition), 1)
+
+/* memcpy, without a call for what orders and quotes have: up to 64 bytes in at most four moves,
+ * which overlap. The memory is not to. */
+static inline void client_copy(void *to, const void *from, size_t bytes)
+{
+    uint8_t *target = to;
+    const uint8_t *source = from;
+    if (CLIENT_LIKELY(bytes - 16 <= 48)) {
+        memcpy(target, source, 16);
+        if (bytes > 32) {
+            memcpy(target + 16, source + 16, 16);
+            memcpy(target + bytes - 32, source + bytes - 32, 16);
+        }
+        memcpy(target + bytes - 16, source + bytes - 16, 16);
+        return;
+    }
+    memcpy(to, from, bytes);
+}
 
 /* ---- spin lock: one exchange when nobody else is there. The word is the holder's os_thread_id, so
  * that who waits long can ask whether the holder lives.
@@ -194,6 +214,16 @@ static inline struct client_channel *client_channel_get(struct client *client, u
     struct client_channel *opened = NULL;
     *status = client_channel_open(client, queue_idx, &opened);
     return opened;
+}
+
+/* The same without opening one: NULL. */
+static inline struct client_channel *client_channel_have(const struct client *client,
+                                                         uint32_t queue_idx)
+{
+    struct client_thread *thread = os_tls_get(&client_thread_tls);
+    return CLIENT_LIKELY(thread != NULL)
+               ? thread->channels[client->slot * RS_QUEUES_MAX + queue_idx]
+               : NULL;
 }
 
 /* The queue for a socket of this thread with this local address (0: any): of the NIC that has the
@@ -502,6 +532,15 @@ static inline void client_recv_unlock(struct client_socket *socket)
     client_lock_drop(&socket->recv_lock);
 }
 
+/* A direction's lock is held, which was taken without knowing whose socket this is. */
+static inline bool client_claim_holds(const struct client_claim *claim)
+{
+    /* Acquire, partner the facade's store of the place: with `life` unchanged behind it, all that
+     * was read of the record is the present socket's. */
+    return atomic_load_explicit(claim->place, memory_order_acquire) == claim->record &&
+           atomic_load_explicit(claim->life, memory_order_relaxed) == claim->life_seen;
+}
+
 /* socket.c */
 /* control_mutex held. OPEN on the queue for this local address (0: any), of the socket's type;
  * client words and counters as for a new socket. */
@@ -574,7 +613,14 @@ static inline enum rs_status client_stream_met(enum rs_status status)
     return status == RS_NOT_CONNECTED ? RS_NET_RESET : status;
 }
 
-/* stream_send.c, stream_recv.c */
+/* stream_send.c, stream_recv.c: client_send_claimed and client_recv_claimed, the claim holds.
+ * RS_WOULD_BLOCK, RS_IN_PROGRESS: nothing was done. */
+RS_CHECK_RESULT enum rs_status client_stream_send_claimed(struct client_socket *socket,
+                                                          const struct client_iov *iov,
+                                                          uint32_t iov_count, size_t *sent_bytes);
+bool client_stream_recv_claimed(struct client_socket *socket, const struct client_iov *iov,
+                                uint32_t iov_count, size_t *received_bytes, enum rs_status *status);
+
 RS_CHECK_RESULT enum rs_status client_stream_send(struct client_socket *socket,
                                                   const struct client_iov *iov, uint32_t iov_count,
                                                   uint32_t flags, size_t *sent_bytes);

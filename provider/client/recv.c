@@ -19,7 +19,7 @@ static size_t recv_scatter(const struct client_iov *iov, uint32_t iov_count, con
     for (uint32_t i = 0; i < iov_count && done < len_bytes; i++) {
         size_t part = len_bytes - done < iov[i].len_bytes ? len_bytes - done : iov[i].len_bytes;
         if (part != 0) {
-            memcpy(iov[i].base, payload + done, part);
+            client_copy(iov[i].base, payload + done, part);
             done += part;
         }
     }
@@ -194,6 +194,44 @@ enum rs_status client_recv(struct client_socket *socket, const struct client_iov
     }
     *received_bytes = call.received_bytes;
     return status;
+}
+
+/* recv_lock held. */
+static bool recv_once(struct client_socket *socket, struct recv_call *call, enum rs_status *status)
+{
+    *status = recv_allowed(socket);
+    if (CLIENT_LIKELY(*status == RS_OK)) {
+        *status = recv_look(socket, call);
+    }
+    if (!CLIENT_LIKELY(*status != RS_WOULD_BLOCK)) {
+        if (client_may_block(socket, 0)) {
+            return false;
+        }
+        *status = client_recv_miss(socket);
+    }
+    return true;
+}
+
+bool client_recv_claimed(struct client_socket *socket, const struct client_claim *claim,
+                         const struct client_iov *iov, uint32_t iov_count,
+                         struct client_recv_info *info, size_t *received_bytes,
+                         enum rs_status *status)
+{
+    struct recv_call call = {.iov = iov, .iov_count = iov_count, .info = info};
+    bool done = false;
+    client_recv_lock(socket);
+    if (!CLIENT_LIKELY(client_claim_holds(claim))) {
+        goto out;
+    }
+    if (client_is_stream(socket)) {
+        done = client_stream_recv_claimed(socket, iov, iov_count, received_bytes, status);
+        goto out;
+    }
+    done = recv_once(socket, &call, status);
+    *received_bytes = call.received_bytes;
+out:
+    client_recv_unlock(socket);
+    return done;
 }
 
 /* ---- what waits

@@ -27,7 +27,7 @@ static void send_gather(uint8_t *to, const struct send_call *call)
 {
     for (uint32_t i = 0; i < call->iov_count; i++) {
         if (call->iov[i].len_bytes != 0) {
-            memcpy(to, call->iov[i].base, call->iov[i].len_bytes);
+            client_copy(to, call->iov[i].base, call->iov[i].len_bytes);
             to += call->iov[i].len_bytes;
         }
     }
@@ -442,6 +442,32 @@ enum rs_status client_send(struct client_socket *socket, const struct client_iov
         return RS_NOT_SUPPORTED;
     }
     return send_dgram(socket, &call, flags, to, sent_bytes);
+}
+
+bool client_send_claimed(struct client_socket *socket, const struct client_claim *claim,
+                         const struct client_iov *iov, uint32_t iov_count, const struct rs_addr *to,
+                         size_t *sent_bytes, enum rs_status *status)
+{
+    enum rs_status result = RS_NOT_READY; /* not done */
+    client_send_lock(socket);
+    if (!CLIENT_LIKELY(client_claim_holds(claim))) {
+        goto out;
+    }
+    if (client_is_stream(socket)) {
+        result = client_stream_send_claimed(socket, iov, iov_count, sent_bytes);
+        goto out;
+    }
+    struct send_call call = {.iov = iov, .iov_count = iov_count};
+    struct client_channel *channel = client_channel_have(socket->client, socket->home_queue_idx);
+    if (CLIENT_LIKELY(channel != NULL && send_prepare(&call, to) == RS_OK)) {
+        result = send_try(socket, channel, &call);
+        *sent_bytes = call.len_bytes;
+    }
+out:
+    client_send_unlock(socket);
+    *status = result;
+    return CLIENT_LIKELY(result == RS_OK) ||
+           (result != RS_NOT_READY && result != RS_WOULD_BLOCK && result != RS_IN_PROGRESS);
 }
 
 static enum rs_status send_interface_source(struct client_socket *socket, const struct rs_addr *to,

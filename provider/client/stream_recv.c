@@ -36,7 +36,7 @@ static void recv_scatter(struct stream_recv *call, const struct stream_const_reg
             continue;
         }
         part = part < left ? part : left;
-        memcpy((uint8_t *)call->iov->base + call->iov_off, place, part);
+        client_copy((uint8_t *)call->iov->base + call->iov_off, place, part);
         place += part;
         call->iov_off += part;
         left -= (uint32_t)part;
@@ -365,6 +365,29 @@ static enum rs_status recv_once(struct stream_recv *call)
         client_socket_release(socket);
     }
     return status;
+}
+
+/* recv_lock held, and with it what makes the socket the caller's: so the dataplane is told under
+ * it. */
+bool client_stream_recv_claimed(struct client_socket *socket, const struct client_iov *iov,
+                                uint32_t iov_count, size_t *received_bytes, enum rs_status *status)
+{
+    struct stream_recv call = {.socket = socket, .iov = iov};
+    for (uint32_t i = 0; i < iov_count; i++) {
+        call.left_bytes += iov[i].len_bytes;
+    }
+    *status = recv_look(&call);
+    *received_bytes = call.done_bytes;
+    if (call.tell) {
+        recv_tell(&call);
+    }
+    if (!CLIENT_LIKELY(recv_done(&call, *status))) {
+        if (client_may_block(socket, 0)) {
+            return false;
+        }
+        *status = client_recv_miss(socket);
+    }
+    return *status != RS_IN_PROGRESS;
 }
 
 enum rs_status client_stream_recv(struct client_socket *socket, const struct client_iov *iov,

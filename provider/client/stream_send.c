@@ -33,7 +33,7 @@ static void send_gather(struct stream_send *call, const struct stream_region *to
             continue;
         }
         part = part < left ? part : left;
-        memcpy(place, (const uint8_t *)call->iov->base + call->iov_off, part);
+        client_copy(place, (const uint8_t *)call->iov->base + call->iov_off, part);
         place += part;
         call->iov_off += part;
         left -= (uint32_t)part;
@@ -220,6 +220,25 @@ static enum rs_status send_once(struct stream_send *call, uint32_t flags)
         client_socket_release(socket);
     }
     return status;
+}
+
+/* Only where all of it has room: a part would be half a call. */
+enum rs_status client_stream_send_claimed(struct client_socket *socket,
+                                          const struct client_iov *iov, uint32_t iov_count,
+                                          size_t *sent_bytes)
+{
+    struct client_channel *channel =
+        client_socket_phase(socket) == CLIENT_STREAM_ACTIVE
+            ? client_channel_have(socket->client, socket->home_queue_idx)
+            : NULL;
+    struct stream_send call = {.socket = socket, .iov = iov};
+    for (uint32_t i = 0; i < iov_count; i++) {
+        call.left_bytes += iov[i].len_bytes;
+    }
+    *sent_bytes = call.left_bytes;
+    return CLIENT_LIKELY(channel != NULL && stream_writer_room(&socket->out) >= call.left_bytes)
+               ? send_try(&call, channel)
+               : RS_WOULD_BLOCK;
 }
 
 enum rs_status client_stream_send(struct client_socket *socket, const struct client_iov *iov,

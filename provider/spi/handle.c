@@ -16,7 +16,7 @@
 #define HANDLE_STRIDE 4u
 #define RECORD_BLOCK  32u
 
-typedef _Atomic(struct spi_socket *) handle_slot; /* partner: handle_find in other threads */
+typedef void *_Atomic handle_slot; /* struct spi_socket *; partner: handle_find in other threads */
 
 static _Atomic(handle_slot *) handle_chunks[CHUNKS]; /* stored once each, release */
 static SRWLOCK handle_lock = SRWLOCK_INIT;
@@ -69,8 +69,11 @@ struct spi_socket *spi_socket_new(void)
         }
         socket->deferred.closed = false;
         spi_events_reopen(socket);
-        socket->core = NULL;
         socket->session = NULL;
+        /* In this order, partner spi_socket_claim: who sees the new life finds no core of the old
+         * one, who sees the new core finds a life that is over. */
+        atomic_store_explicit(&socket->core, NULL, memory_order_relaxed);
+        atomic_fetch_add_explicit(&socket->life, 1, memory_order_release);
         /* Release: a late reader of the record's last life finds this one whole. */
         atomic_store_explicit(&socket->refs, 1, memory_order_release);
     }
@@ -132,6 +135,22 @@ struct spi_socket *spi_socket_get(SOCKET s)
         spi_socket_put(socket);
     }
     return NULL;
+}
+
+bool spi_socket_claim(SOCKET s, struct spi_claimed *out)
+{
+    handle_slot *slot = spi_hook_is_inside() ? NULL : handle_find(s);
+    struct spi_socket *socket =
+        slot == NULL ? NULL : atomic_load_explicit(slot, memory_order_acquire);
+    if (socket == NULL) {
+        return false;
+    }
+    uintptr_t life = atomic_load_explicit(&socket->life, memory_order_acquire);
+    *out = (struct spi_claimed){
+        .socket = socket,
+        .core = atomic_load_explicit(&socket->core, memory_order_acquire),
+        .claim = {.place = slot, .record = socket, .life = &socket->life, .life_seen = life}};
+    return out->core != NULL;
 }
 
 struct spi_socket *spi_socket_of(struct client_socket *core)

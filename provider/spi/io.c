@@ -31,12 +31,21 @@ int spi_buffers_count(const WSABUF *buffers, DWORD count)
     return spi_can_read(buffers, count * sizeof(*buffers)) ? 0 : WSAEFAULT;
 }
 
+static inline bool buffer_is_there(const WSABUF *buffer, bool write)
+{
+    /* On one page, and not empty. */
+    if (SPI_LIKELY(buffer->len - 1u <
+                   SPI_PAGE_BYTES - ((uintptr_t)buffer->buf & (SPI_PAGE_BYTES - 1)))) {
+        return (write ? spi_touch_write(buffer->buf) : spi_touch_read(buffer->buf)) == 0;
+    }
+    return write ? spi_can_write(buffer->buf, buffer->len) : spi_can_read(buffer->buf, buffer->len);
+}
+
 int spi_buffers_take(const WSABUF *buffers, DWORD count, bool write, struct client_iov *items)
 {
     for (DWORD i = 0; i < count; i++) {
         const WSABUF buffer = buffers[i];
-        if (!(write ? spi_can_write(buffer.buf, buffer.len)
-                    : spi_can_read(buffer.buf, buffer.len))) {
+        if (!buffer_is_there(&buffer, write)) {
             return WSAEFAULT;
         }
         items[i] = (struct client_iov){.base = buffer.buf, .len_bytes = buffer.len};
@@ -108,6 +117,16 @@ static enum rs_status send_segments(struct client_socket *core, struct spi_vecto
     return status;
 }
 
+static inline int send_told(enum rs_status status, size_t sent_bytes, LPDWORD sent)
+{
+    if (!SPI_LIKELY(status == RS_OK)) {
+        /* Winsock has one word for "no address given and none connected". */
+        return status == RS_DEST_REQUIRED ? WSAENOTCONN : spi_wsa_error(status);
+    }
+    *sent = (DWORD)sent_bytes;
+    return 0;
+}
+
 static int send_checked(struct spi_socket *socket, const WSABUF *buffers, DWORD count, LPDWORD sent,
                         DWORD flags, const struct rs_addr *to)
 {
@@ -130,26 +149,44 @@ static int send_checked(struct spi_socket *socket, const WSABUF *buffers, DWORD 
             ? client_send(socket->core, vector.items, vector.count, core_flags, to, &sent_bytes)
             : send_segments(socket->core, &vector, core_flags, to, segment_bytes, &sent_bytes);
     spi_vector_drop(&vector);
-    if (status != RS_OK) {
-        /* Winsock has one word for "no address given and none connected". */
-        return status == RS_DEST_REQUIRED ? WSAENOTCONN : spi_wsa_error(status);
-    }
-    *sent = (DWORD)sent_bytes;
-    return 0;
+    return send_told(status, sent_bytes, sent);
 }
 
-int WSPAPI spi_send(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD sent, DWORD flags,
-                    LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,
-                    LPWSATHREADID thread, LPINT error)
+/* Without a reference, as a usual call goes: the socket's lock is one (spi_socket_claim). False:
+ * nothing was done; the long way does it, or says what is wrong. True: *code is the call's. */
+static inline __attribute__((always_inline)) bool send_claimed(SOCKET s, const WSABUF *buffers,
+                                                               DWORD count, LPDWORD sent,
+                                                               const struct sockaddr *to,
+                                                               int to_bytes, int *code)
 {
-    return spi_send_to(s, buffers, buffer_count, sent, flags, NULL, 0, overlapped, routine, thread,
-                       error);
+    struct spi_claimed claimed;
+    struct client_iov items[SPI_VECTOR_LOCAL];
+    struct rs_addr addr;
+    size_t sent_bytes;
+    enum rs_status status;
+    if (count - 1u >= SPI_VECTOR_LOCAL ||
+        spi_touch_call(sent, sent, buffers, (const char *)(buffers + count) - 1) != 0 ||
+        spi_buffers_take(buffers, count, false, items) != 0 || !spi_socket_claim(s, &claimed)) {
+        return false;
+    }
+    const struct spi_socket *socket = claimed.socket;
+    if (atomic_load_explicit(&socket->attention, memory_order_relaxed) != 0 ||
+        atomic_load_explicit(&socket->leaf, memory_order_relaxed) != 0 ||
+        spi_kept(socket, SPI_KEPT_SEND_MSG_SIZE) != 0 ||
+        (to != NULL && (socket->stream || spi_sockaddr_read(socket, to, to_bytes, &addr) != 0)) ||
+        !client_send_claimed(claimed.core, &claimed.claim, items, count, to != NULL ? &addr : NULL,
+                             &sent_bytes, &status)) {
+        return false;
+    }
+    *code = send_told(status, sent_bytes, sent);
+    return true;
 }
 
-int WSPAPI spi_send_to(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD sent, DWORD flags,
-                       const struct sockaddr *to, int to_bytes, LPWSAOVERLAPPED overlapped,
-                       LPWSAOVERLAPPED_COMPLETION_ROUTINE routine, LPWSATHREADID thread,
-                       LPINT error)
+static __attribute__((noinline)) int send_long(SOCKET s, LPWSABUF buffers, DWORD buffer_count,
+                                               LPDWORD sent, DWORD flags, const struct sockaddr *to,
+                                               int to_bytes, LPWSAOVERLAPPED overlapped,
+                                               LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,
+                                               LPWSATHREADID thread, LPINT error)
 {
     struct spi_socket *socket = spi_socket_get(s);
     if (socket == NULL) {
@@ -186,6 +223,33 @@ int WSPAPI spi_send_to(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD s
     }
     spi_socket_put(socket);
     return code == 0 ? 0 : spi_fail(error, code);
+}
+
+int WSPAPI spi_send(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD sent, DWORD flags,
+                    LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,
+                    LPWSATHREADID thread, LPINT error)
+{
+    int code = 0;
+    if (flags == 0 && overlapped == NULL && routine == NULL &&
+        send_claimed(s, buffers, buffer_count, sent, NULL, 0, &code)) {
+        return code == 0 ? 0 : spi_fail(error, code);
+    }
+    return send_long(s, buffers, buffer_count, sent, flags, NULL, 0, overlapped, routine, thread,
+                     error);
+}
+
+int WSPAPI spi_send_to(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD sent, DWORD flags,
+                       const struct sockaddr *to, int to_bytes, LPWSAOVERLAPPED overlapped,
+                       LPWSAOVERLAPPED_COMPLETION_ROUTINE routine, LPWSATHREADID thread,
+                       LPINT error)
+{
+    int code = 0;
+    if (flags == 0 && overlapped == NULL && routine == NULL &&
+        send_claimed(s, buffers, buffer_count, sent, to, to_bytes, &code)) {
+        return code == 0 ? 0 : spi_fail(error, code);
+    }
+    return send_long(s, buffers, buffer_count, sent, flags, to, to_bytes, overlapped, routine,
+                     thread, error);
 }
 
 /* ---- receive ---- */
@@ -250,18 +314,62 @@ static int recv_checked(struct spi_socket *socket, const WSABUF *buffers, DWORD 
     return spi_wsa_error(status);
 }
 
-int WSPAPI spi_recv(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD received, LPDWORD flags,
-                    LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,
-                    LPWSATHREADID thread, LPINT error)
+/* Behind a receive without a reference: the record is somebody's, if not this socket's any more,
+ * and what its word asks for is a look. */
+static __attribute__((noinline)) void recv_after(SOCKET s)
 {
-    return spi_recv_from(s, buffers, buffer_count, received, flags, NULL, NULL, overlapped, routine,
-                         thread, error);
+    struct spi_socket *socket = spi_socket_get(s);
+    if (socket != NULL) {
+        spi_events_after(socket, FD_READ | FD_OOB);
+        if (spi_io_has_before(socket, SPI_ATTENTION_READ)) {
+            spi_disconnect_read(socket);
+        }
+        spi_socket_put(socket);
+    }
 }
 
-int WSPAPI spi_recv_from(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD received,
-                         LPDWORD flags, struct sockaddr *from, LPINT from_bytes,
-                         LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,
-                         LPWSATHREADID thread, LPINT error)
+/* As send_claimed. The address of a peer only to IPv4 sockets. */
+static inline __attribute__((always_inline)) bool
+recv_claimed(SOCKET s, const WSABUF *buffers, DWORD count, const struct recv_out *out, int *code)
+{
+    struct spi_claimed claimed;
+    struct client_iov items[SPI_VECTOR_LOCAL];
+    struct client_recv_info info;
+    size_t received_bytes;
+    enum rs_status status;
+    if (count - 1u >= SPI_VECTOR_LOCAL ||
+        spi_touch_call(out->received, out->flags, buffers, (const char *)(buffers + count) - 1) !=
+            0 ||
+        *out->flags != 0 || spi_buffers_take(buffers, count, true, items) != 0 ||
+        !spi_socket_claim(s, &claimed)) {
+        return false;
+    }
+    const struct spi_socket *socket = claimed.socket;
+    if (atomic_load_explicit(&socket->attention, memory_order_relaxed) != 0 ||
+        (out->from != NULL && (socket->stream || socket->family != AF_INET ||
+                               spi_sockaddr_room(socket, out->from, out->from_bytes) != 0)) ||
+        !client_recv_claimed(claimed.core, &claimed.claim, items, count,
+                             out->from != NULL ? &info : NULL, &received_bytes, &status)) {
+        return false;
+    }
+    if (status == RS_OK || status == RS_MESSAGE_SIZE) {
+        *out->received = (DWORD)received_bytes;
+        *out->flags = status == RS_MESSAGE_SIZE ? MSG_PARTIAL : 0;
+        if (out->from != NULL) {
+            spi_sockaddr_write_v4(&info.from, out->from, out->from_bytes);
+        }
+    }
+    if (!SPI_LIKELY(atomic_load_explicit(&socket->attention, memory_order_relaxed) == 0)) {
+        recv_after(s);
+    }
+    *code = status == RS_OK ? 0 : spi_wsa_error(status);
+    return true;
+}
+
+static __attribute__((noinline)) int
+recv_long(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD received, LPDWORD flags,
+          struct sockaddr *from, LPINT from_bytes, LPWSAOVERLAPPED overlapped,
+          LPWSAOVERLAPPED_COMPLETION_ROUTINE routine, LPWSATHREADID thread, LPINT error)
 {
     struct spi_socket *socket = spi_socket_get(s);
     if (socket == NULL) {
@@ -300,4 +408,34 @@ int WSPAPI spi_recv_from(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD
     }
     spi_socket_put(socket);
     return code == 0 ? result : spi_fail(error, code);
+}
+
+int WSPAPI spi_recv(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD received, LPDWORD flags,
+                    LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,
+                    LPWSATHREADID thread, LPINT error)
+{
+    int code = 0;
+    if (overlapped == NULL && routine == NULL &&
+        recv_claimed(s, buffers, buffer_count,
+                     &(struct recv_out){.received = received, .flags = flags}, &code)) {
+        return code == 0 ? 0 : spi_fail(error, code);
+    }
+    return recv_long(s, buffers, buffer_count, received, flags, NULL, NULL, overlapped, routine,
+                     thread, error);
+}
+
+int WSPAPI spi_recv_from(SOCKET s, LPWSABUF buffers, DWORD buffer_count, LPDWORD received,
+                         LPDWORD flags, struct sockaddr *from, LPINT from_bytes,
+                         LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,
+                         LPWSATHREADID thread, LPINT error)
+{
+    const struct recv_out out = {
+        .received = received, .flags = flags, .from = from, .from_bytes = from_bytes};
+    int code = 0;
+    if (overlapped == NULL && routine == NULL &&
+        recv_claimed(s, buffers, buffer_count, &out, &code)) {
+        return code == 0 ? 0 : spi_fail(error, code);
+    }
+    return recv_long(s, buffers, buffer_count, received, flags, from, from_bytes, overlapped,
+                     routine, thread, error);
 }

@@ -11,19 +11,12 @@
  */
 #include "provider/spi/spi.h"
 
-#define PAGE_BYTES 4096u
-
-/* 1: the byte at memory cannot be read (written). Not atomic: only bytes that a call or a pending
- * operation may write are touched, which are its own until it ends, and a store of one byte leaves
- * its neighbours alone, whoever writes those. Windows' own probe of a buffer does the same. A
- * locked instruction costs as much as all other checks of a send. */
-int spi_touch_read(const void *memory) __asm__("spi_touch_read");
-int spi_touch_write(void *memory) __asm__("spi_touch_write");
 /* Where a fault between spi_touch_read and here goes on: not a function to call. */
 extern const char spi_touch_fault[] __asm__("spi_touch_fault");
 
 #ifdef __x86_64__
 __asm__(".text\n"
+        ".globl spi_touch_read, spi_touch_write, spi_touch_call\n"
         ".p2align 4\n"
         "spi_touch_read:\n"
         "    movb (%rcx), %al\n"
@@ -34,12 +27,22 @@ __asm__(".text\n"
         "    movb %al, (%rcx)\n"
         "    xorl %eax, %eax\n"
         "    ret\n"
+        "spi_touch_call:\n"
+        "    movl (%rcx), %eax\n"
+        "    movl %eax, (%rcx)\n"
+        "    movl (%rdx), %eax\n"
+        "    movl %eax, (%rdx)\n"
+        "    movb (%r8), %al\n"
+        "    movb (%r9), %al\n"
+        "    xorl %eax, %eax\n"
+        "    ret\n"
         "spi_touch_fault:\n"
         "    movl $1, %eax\n"
         "    ret\n");
 #define CONTEXT_IP(context) ((context)->Rip)
 #else
 __asm__(".text\n"
+        ".globl spi_touch_read, spi_touch_write, spi_touch_call\n"
         ".p2align 4\n"
         "spi_touch_read:\n"
         "    movl 4(%esp), %ecx\n"
@@ -50,6 +53,19 @@ __asm__(".text\n"
         "    movl 4(%esp), %ecx\n"
         "    movb (%ecx), %al\n"
         "    movb %al, (%ecx)\n"
+        "    xorl %eax, %eax\n"
+        "    ret\n"
+        "spi_touch_call:\n"
+        "    movl 4(%esp), %ecx\n"
+        "    movl (%ecx), %eax\n"
+        "    movl %eax, (%ecx)\n"
+        "    movl 8(%esp), %ecx\n"
+        "    movl (%ecx), %eax\n"
+        "    movl %eax, (%ecx)\n"
+        "    movl 12(%esp), %ecx\n"
+        "    movb (%ecx), %al\n"
+        "    movl 16(%esp), %ecx\n"
+        "    movb (%ecx), %al\n"
         "    xorl %eax, %eax\n"
         "    ret\n"
         "spi_touch_fault:\n"
@@ -78,15 +94,15 @@ void spi_probe_init(void)
 
 static bool probe_one_page(const char *first, const char *last)
 {
-    return ((uintptr_t)first ^ (uintptr_t)last) < PAGE_BYTES;
+    return ((uintptr_t)first ^ (uintptr_t)last) < SPI_PAGE_BYTES;
 }
 
 /* The pages strictly between the first and the last byte. Read only: a page in the middle is the
  * program's own mapping as the ends are. */
 static bool probe_between(const char *first, const char *last)
 {
-    const char *page = (const char *)(((uintptr_t)first | (PAGE_BYTES - 1)) + 1);
-    for (; page < last; page += PAGE_BYTES) {
+    const char *page = (const char *)(((uintptr_t)first | (SPI_PAGE_BYTES - 1)) + 1);
+    for (; page < last; page += SPI_PAGE_BYTES) {
         if (spi_touch_read(page) != 0) {
             return false;
         }

@@ -87,6 +87,14 @@ int spi_sockaddr_room(const struct spi_socket *socket, struct sockaddr *name, LP
     return 0;
 }
 
+void spi_sockaddr_write_v4(const struct rs_addr *addr, struct sockaddr *name, LPINT name_bytes)
+{
+    SOCKADDR_IN in = {.sin_family = AF_INET, .sin_port = addr->port_be16};
+    in.sin_addr.s_addr = addr->ip.v4_be32;
+    memcpy(name, &in, sizeof(in));
+    *name_bytes = sizeof(in);
+}
+
 void spi_sockaddr_write(const struct spi_socket *socket, const struct rs_addr *addr,
                         struct sockaddr *name, LPINT name_bytes)
 {
@@ -101,10 +109,7 @@ void spi_sockaddr_write(const struct spi_socket *socket, const struct rs_addr *a
         *name_bytes = sizeof(in6);
         return;
     }
-    SOCKADDR_IN in = {.sin_family = AF_INET, .sin_port = addr->port_be16};
-    in.sin_addr.s_addr = addr->ip.v4_be32;
-    memcpy(name, &in, sizeof(in));
-    *name_bytes = sizeof(in);
+    spi_sockaddr_write_v4(addr, name, name_bytes);
 }
 
 bool spi_is_multicast(uint32_t ip_be32)

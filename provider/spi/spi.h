@@ -20,6 +20,8 @@
 
 #include "provider/client/client.h"
 
+#define SPI_LIKELY(condition) __builtin_expect(!!(condition), 1)
+
 /* ---- attaches (session.c) ---- */
 
 /* One attach to a dataplane. Lives as long as a socket of it, so that an old socket fails cleanly
@@ -82,9 +84,12 @@ enum spi_kept {
  * memory, and sees by the handle that it is another's. */
 struct spi_socket {
     _Atomic uint32_t refs; /* the table's and one per call inside; 0: on the free list */
+    /* Grows with each socket that the record is used for. Partner: spi_socket_claim in other
+     * threads, which reads core, attention and what kind of socket it is without a reference. */
+    _Atomic uintptr_t life;
     /* SOCKET; partner: spi_socket_get and spi_socket_of in other threads */
     _Atomic uintptr_t handle;
-    struct client_socket *core;
+    struct client_socket *_Atomic core;
     struct spi_session *session;
     /* SPI_ATTENTION_*. Relaxed: a call that misses one goes beside the other, as if it had come
      * before. */
@@ -97,11 +102,11 @@ struct spi_socket {
     _Atomic uint32_t accepts_waiting;
     struct spi_socket *next_free;
     DWORD catalog_id;
-    bool overlapped;       /* WSA_FLAG_OVERLAPPED */
-    bool multipoint;       /* WSA_FLAG_MULTIPOINT_*_LEAF */
-    bool stream;           /* SOCK_STREAM */
-    ADDRESS_FAMILY family; /* AF_INET; AF_INET6: its IPv4 addresses are mapped ones */
-    _Atomic bool v6_only;  /* IPV6_V6ONLY: an AF_INET6 socket that has no addresses here */
+    bool overlapped;               /* WSA_FLAG_OVERLAPPED */
+    bool multipoint;               /* WSA_FLAG_MULTIPOINT_*_LEAF */
+    _Atomic bool stream;           /* SOCK_STREAM */
+    _Atomic ADDRESS_FAMILY family; /* AF_INET; AF_INET6: its IPv4 addresses are mapped ones */
+    _Atomic bool v6_only;          /* IPV6_V6ONLY: an AF_INET6 socket that has no addresses here */
     _Atomic uint8_t protection_level;  /* IPV6_PROTECTION_LEVEL, without effect */
     struct spi_events *_Atomic events; /* events.c; NULL: never selected */
     _Atomic uint32_t hints;    /* SPI_HINT_*: options without effect that read back as set */
@@ -128,6 +133,14 @@ struct spi_socket *spi_socket_new(void);
 RS_CHECK_RESULT enum rs_status spi_handle_insert(SOCKET s, struct spi_socket *socket);
 /* Lock-free. NULL: no socket of ours. Give it back with spi_socket_put. */
 struct spi_socket *spi_socket_get(SOCKET s);
+/* The record without a reference, for client_send_claimed and client_recv_claimed; false: no socket
+ * of ours. Its words are a socket's, and those of s if the claim turns out to hold. */
+struct spi_claimed {
+    struct spi_socket *socket;
+    struct client_socket *core;
+    struct client_claim claim;
+};
+bool spi_socket_claim(SOCKET s, struct spi_claimed *out);
 /* The record of a core that the caller holds, with a reference; NULL: there is none any more. */
 struct spi_socket *spi_socket_of(struct client_socket *core);
 void spi_socket_hold(struct spi_socket *socket); /* one more, of a record that is held */
@@ -167,6 +180,18 @@ void spi_probe_init(void);
 bool spi_can_read(const void *memory, size_t length_bytes);
 bool spi_can_write(void *memory, size_t length_bytes);
 
+#define SPI_PAGE_BYTES 4096u
+/* 1: the byte at memory cannot be read (written). Not atomic: only bytes that a call or a pending
+ * operation may write are touched, which are its own until it ends, and a store of one byte leaves
+ * its neighbours alone, whoever writes those. Windows' own probe of a buffer does the same. A
+ * locked instruction costs as much as all other checks of a send. */
+int spi_touch_read(const void *memory) __asm__("spi_touch_read");
+int spi_touch_write(void *memory) __asm__("spi_touch_write");
+/* All that a usual call names but its buffers: two words written, as words, for a load of one would
+ * wait for a store of a byte, and the first and last byte of what is read. */
+int spi_touch_call(LPDWORD written, LPDWORD written_too, const void *read,
+                   const void *read_too) __asm__("spi_touch_call");
+
 /* ioctl_net.c: addresses, interfaces, routes. */
 struct spi_net_call {
     struct spi_socket *socket;
@@ -197,6 +222,8 @@ int spi_sockaddr_read_local(const struct spi_socket *socket, const struct sockad
                             int name_bytes, struct rs_addr *out);
 /* Is there room for an address of the socket's family? 0 or WSAEFAULT. */
 int spi_sockaddr_room(const struct spi_socket *socket, struct sockaddr *name, LPINT name_bytes);
+/* An IPv4 socket's, a room that was checked. */
+void spi_sockaddr_write_v4(const struct rs_addr *addr, struct sockaddr *name, LPINT name_bytes);
 /* In the socket's family, a room that was checked. */
 void spi_sockaddr_write(const struct spi_socket *socket, const struct rs_addr *addr,
                         struct sockaddr *name, LPINT name_bytes);
