@@ -4,14 +4,16 @@
  * fake stopped while a batch of calls is timed. So every line that a call touches is in that core's
  * cache. Batches of the client core's calls, which do the same to the same rings, alternate with
  * the provider's: what is left is the provider's own way. The least of many batches counts, because
- * one that was interrupted says nothing. The bound, issue 6's 40 ns, is put to the whole call. Test
- * thread.
+ * one that was interrupted says nothing. The bound, issue 6's 40 ns, is put to the whole call. The
+ * same for receives that are overlapped and done at once, with each kind of notice, which is only
+ * printed: notice is the system's. Test thread.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "provider/spi/spi.h"
 #include "rings/os/os.h"
+#include "tests/spi/overlapped_kit.h"
 #include "tests/spi/provider_fake.h"
 #include "tests/spi/stream_kit.h"
 
@@ -119,4 +121,89 @@ CASE(WSPSend, cost_stream, "40 bytes of a stream, there and back: the call path"
     struct stream_pair pair = stream_connected();
     OK(spi_set_dword(pair.client, IPPROTO_TCP, TCP_NODELAY, 1));
     measure("streams", pair.client, pair.server);
+}
+
+/* ---- overlapped, done at once ---- */
+
+enum notice { NOTICE_NONE, NOTICE_EVENT, NOTICE_PORT, NOTICE_ROUTINE, NOTICES };
+
+static unsigned routine_calls;
+
+static void CALLBACK on_routine(DWORD code, DWORD bytes, LPWSAOVERLAPPED overlapped, DWORD flags)
+{
+    (void)overlapped, (void)flags;
+    routine_calls += code == 0 && bytes == BYTES;
+}
+
+static uint64_t time_overlapped(SOCKET s, enum notice notice, HANDLE event)
+{
+    static WSAOVERLAPPED overlapped[CALLS];
+    char data[BYTES];
+    DWORD count = 0;
+    DWORD flags = 0;
+    int failed = 0;
+    WSABUF buffer = {.len = BYTES, .buf = data};
+    WSATHREADID thread = overlapped_thread();
+    for (unsigned i = 0; i < CALLS; i++) {
+        overlapped[i] = (WSAOVERLAPPED){.hEvent = notice == NOTICE_EVENT ? event : NULL};
+    }
+    uint64_t began = os_tsc();
+    for (unsigned i = 0; i < CALLS; i++) {
+        failed |=
+            TABLE->lpWSPRecv(s, &buffer, 1, &count, &flags, &overlapped[i],
+                             notice == NOTICE_ROUTINE ? on_routine : NULL, &thread, &spi_error);
+        failed |= count != BYTES;
+    }
+    uint64_t ticks = os_tsc() - began;
+    assert_int_equal(failed, 0);
+    return ticks;
+}
+
+/* What the batch's notices left: packets, routines. */
+static void take_notices(enum notice notice, HANDLE port)
+{
+    DWORD bytes;
+    ULONG_PTR key;
+    LPOVERLAPPED done;
+    for (unsigned i = 0; notice == NOTICE_PORT && i < CALLS; i++) {
+        assert_true(GetQueuedCompletionStatus(port, &bytes, &key, &done, 0));
+    }
+    if (notice == NOTICE_ROUTINE) {
+        routine_calls = 0;
+        (void)SleepEx(0, TRUE);
+        assert_int_equal(routine_calls, CALLS);
+    }
+}
+
+CASE(WSPRecv, cost_overlapped, "40 bytes of a datagram socket, overlapped and done at once")
+{
+    static const char *const names[NOTICES] = {"no notice", "event", "port", "routine"};
+    enum { OVERLAPPED_BATCHES = 60 };
+    char data[BYTES] = "order";
+    HANDLE event = CreateEventW(NULL, TRUE, FALSE, NULL);
+    HANDLE port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, 1);
+    SOCKADDR_IN at;
+    SOCKET from = spi_udp();
+    for (enum notice notice = NOTICE_NONE; notice < NOTICES; notice++) {
+        uint64_t least = UINT64_MAX;
+        SOCKET to = spi_bound(&at);
+        if (notice == NOTICE_PORT) {
+            assert_int_equal(host_handle_set_port(to, port, 1), 0);
+        }
+        for (unsigned batch = 0; batch < OVERLAPPED_BATCHES; batch++) {
+            for (unsigned i = 0; i < CALLS; i++) {
+                OK(spi_send_to_one(from, data, BYTES, &at));
+            }
+            /* A request and its answer: all before it is delivered. */
+            OK(spi_set_dword(from, IPPROTO_IP, IP_TTL, 64));
+            fake_pause(spi_fake);
+            keep_least(&least, time_overlapped(to, notice, event));
+            fake_resume(spi_fake);
+            take_notices(notice, port);
+        }
+        printf("WSPRecv, overlapped and done at once, %-9s %8.1f ns a call\n", names[notice],
+               (double)least * 1e9 / (double)os_tsc_hz() / CALLS);
+    }
+    CloseHandle(port);
+    CloseHandle(event);
 }

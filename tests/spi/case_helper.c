@@ -5,6 +5,7 @@
 #include "provider/spi/events.h"
 #include "provider/spi/extension.h"
 #include "provider/spi/helper.h"
+#include "tests/spi/overlapped_kit.h"
 #include "tests/spi/provider_fake.h"
 #include "tests/spi/spi_test.h"
 #include "tests/spi/stream_kit.h"
@@ -13,6 +14,10 @@
 #include <tlhelp32.h>
 
 #define SOON_MS 20000u
+#define IDLE_MS 1000u
+/* Of IDLE_MS. A thread that polls or spins has all of it; the system counts in steps of 10 ms or
+ * 15.6 ms, and a thread that was just started has some of its start in it. */
+#define IDLE_CPU_MS 100u
 
 static unsigned threads_now(void)
 {
@@ -56,6 +61,69 @@ CASE(WSPStartup, helper_not_started, "no thread is made by sockets, sends, recei
     spi_await_readable(pair.server);
     stream_expect(pair.server, "x");
     assert_int_equal(threads_now(), before);
+}
+
+CASE(WSPRecv, helper_spinning, "a program that only spins has no thread made")
+{
+    enum { SPINS = 20000 };
+    start_again();
+    unsigned before = threads_now();
+    struct stream_pair pair = stream_connected();
+    spi_nonblocking(pair.server);
+    for (unsigned i = 0; i < SPINS; i++) {
+        char byte;
+        DWORD got = 0;
+        DWORD flags = 0;
+        FAILS(WSAEWOULDBLOCK, spi_recv_one(pair.server, &byte, 1, &flags, &got));
+    }
+    assert_int_equal(threads_now(), before);
+}
+
+static uint64_t thread_cpu_ms(DWORD thread_id)
+{
+    FILETIME created, ended, kernel, user;
+    HANDLE thread = OpenThread(THREAD_QUERY_INFORMATION, FALSE, thread_id);
+    assert_non_null(thread);
+    assert_true(GetThreadTimes(thread, &created, &ended, &kernel, &user));
+    CloseHandle(thread);
+    const uint64_t ticks = ((uint64_t)kernel.dwHighDateTime << 32 | kernel.dwLowDateTime) +
+                           ((uint64_t)user.dwHighDateTime << 32 | user.dwLowDateTime);
+    return ticks / 10000; /* of 100 ns */
+}
+
+/* How much of a processor the helper takes while nothing happens. */
+static uint64_t helper_idle_cpu_ms(void)
+{
+    struct told told = {.work = {.run = told_run}, .event = CreateEventW(NULL, FALSE, FALSE, NULL)};
+    spi_helper_post(&told.work);
+    assert_int_equal(WaitForSingleObject(told.event, SOON_MS), WAIT_OBJECT_0);
+    uint64_t before_ms = thread_cpu_ms(told.thread_id);
+    /* The time itself is what is measured: nobody sets it. */
+    assert_int_equal(WaitForSingleObject(told.event, IDLE_MS), WAIT_TIMEOUT);
+    uint64_t took_ms = thread_cpu_ms(told.thread_id) - before_ms;
+    CloseHandle(told.event);
+    return took_ms;
+}
+
+CASE(WSPRecv, helper_idle,
+     "the helper uses no processor while nothing happens, with and without a receive that waits")
+{
+    start_again();
+    SOCKADDR_IN at;
+    SOCKET s = spi_bound(&at);
+    struct spi_socket *socket = spi_socket_get(s);
+    assert_non_null(socket);
+    assert_int_equal(spi_helper_use(socket->session), 0);
+    spi_socket_put(socket);
+    assert_in_range(helper_idle_cpu_ms(), 0, IDLE_CPU_MS);
+    struct overlapped_op op;
+    overlapped_make(&op);
+    FAILS(WSA_IO_PENDING, overlapped_recv(s, &op));
+    assert_in_range(helper_idle_cpu_ms(), 0, IDLE_CPU_MS);
+    OK(TABLE->lpWSPCloseSocket(s, &spi_error));
+    spi_forget(s);
+    overlapped_aborted(&op);
+    overlapped_drop(&op);
 }
 
 CASE(WSPCleanup, helper_ends, "the last one ends the one thread that the provider made")
