@@ -278,6 +278,8 @@ RS_CHECK_RESULT enum rs_status client_poll(struct client *client, struct client_
 /* A look, without the dataplane's help: what of want is true. All of it when the socket is closed
  * or the session is over. */
 uint32_t client_socket_ready(struct client_socket *socket, uint32_t want);
+/* A send would not block but fail: client_shutdown ended sending, here. */
+bool client_send_is_shut(const struct client_socket *socket);
 
 /*
  * The watch: one thread hears of any number of sockets, at the cost of an event each. One per

@@ -204,6 +204,11 @@ uint32_t client_stream_ready(const struct client_socket *socket, enum client_soc
     return 0;
 }
 
+bool client_send_is_shut(const struct client_socket *socket)
+{
+    return (atomic_load_explicit(&socket->shut, memory_order_relaxed) & CLIENT_SHUT_SEND) != 0;
+}
+
 bool client_unacknowledged(const struct client_socket *socket)
 {
     if (!client_is_stream(socket) || client_socket_phase(socket) != CLIENT_STREAM_ACTIVE) {

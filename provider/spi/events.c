@@ -159,8 +159,11 @@ static void events_tell(const struct spi_socket *socket, struct spi_events *even
 
 static int events_error(struct spi_socket *socket, long event, uint32_t ready)
 {
-    if ((event != FD_CONNECT && event != FD_CLOSE) ||
-        (ready & (CLIENT_POLL_FAILED | RS_LEVEL_ERROR)) == 0) {
+    /* A connection that was made is FD_CONNECT without an error, whatever became of it. */
+    uint32_t failed = event == FD_CONNECT ? CLIENT_POLL_FAILED
+                      : event == FD_CLOSE ? CLIENT_POLL_FAILED | RS_LEVEL_ERROR
+                                          : 0;
+    if ((ready & failed) == 0) {
         return 0;
     }
     enum rs_status status = client_socket_error(socket->core);
@@ -180,8 +183,8 @@ static bool events_happened(const struct spi_socket *socket, long event, uint32_
         return !listening && (ready & CLIENT_POLL_DATA) != 0;
     case FD_OOB:
         return (ready & CLIENT_POLL_URGENT) != 0;
-    case FD_WRITE: /* of a connection that is over a send does not block either */
-        return (ready & RS_LEVEL_WRITABLE) != 0 &&
+    case FD_WRITE: /* sends that cannot be do not block either */
+        return (ready & RS_LEVEL_WRITABLE) != 0 && !client_send_is_shut(socket->core) &&
                (!socket->stream || (ready & RS_LEVEL_ERROR) == 0);
     default: /* FD_CLOSE, behind the last byte */
         return socket->stream && (ready & CLIENT_POLL_FAILED) == 0 &&
@@ -385,6 +388,9 @@ static int events_select_locked(struct spi_socket *socket, struct spi_events *ev
         return spi_wsa_error(status);
     }
     events_set(socket, events, mask, target);
+    /* A connection that is over is none to a new selection. */
+    uint32_t over = client_socket_ready(socket->core, RS_LEVEL_CONNECTED | RS_LEVEL_ERROR);
+    events->told = over == (RS_LEVEL_CONNECTED | RS_LEVEL_ERROR) ? FD_CONNECT : 0;
     if (mask != 0) {
         events_look_with_peer(socket, events, has_peer);
     }

@@ -88,6 +88,16 @@ NOTIFY_CASE(dg_write, "datagrams: a socket is writable at once, bound or not")
     assert_int_equal(notify_take(n, fresh), FD_WRITE);
 }
 
+NOTIFY_CASE(dg_write_shut,
+            "datagrams: no FD_WRITE at a selection when no send is possible any more")
+{
+    SOCKADDR_IN at;
+    SOCKET s = spi_bound(&at);
+    OK(TABLE->lpWSPShutdown(s, SD_SEND, &spi_error));
+    OK(notify_select(n, s, FD_READ | FD_WRITE));
+    notify_none(n, s);
+}
+
 NOTIFY_CASE(dg_connect, "datagrams: a connect that succeeds at once is FD_CONNECT")
 {
     SOCKADDR_IN at;

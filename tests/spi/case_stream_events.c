@@ -216,6 +216,16 @@ NOTIFY_CASE(ev_read_failed, "FD_READ: a receive that fails re-enables it as well
     notify_expect(n, pair.server, FD_READ);
 }
 
+NOTIFY_CASE(ev_connect_over, "FD_CONNECT: a connection that was reset is none to a new selection")
+{
+    struct stream_pair pair = stream_connected();
+    stream_abort(pair.server);
+    stream_await(pair.client, READ);
+    OK(notify_select(n, pair.client, FD_CONNECT | FD_CLOSE));
+    notify_expect(n, pair.client, FD_CLOSE);
+    assert_int_equal(notify_error(n, FD_CLOSE), WSAECONNRESET);
+}
+
 /* ---- FD_WRITE ---- */
 
 NOTIFY_CASE(ev_write_room, "FD_WRITE: told when there is room, after a send failed for want of it")
@@ -228,6 +238,14 @@ NOTIFY_CASE(ev_write_room, "FD_WRITE: told when there is room, after a send fail
     notify_none(n, pair.client);
     stream_drain(pair.server, bytes);
     notify_expect(n, pair.client, FD_WRITE);
+}
+
+NOTIFY_CASE(ev_write_shut, "FD_WRITE: not at a selection when no send is possible any more")
+{
+    struct stream_pair pair = stream_connected();
+    OK(TABLE->lpWSPShutdown(pair.client, SD_SEND, &spi_error));
+    OK(notify_select(n, pair.client, FD_READ | FD_WRITE));
+    notify_none(n, pair.client);
 }
 
 NOTIFY_CASE(ev_write_behind, "FD_WRITE: also after a send failed because overlapped ones wait")
