@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+/* ntdll's, in no header of MinGW: PostQueuedCompletionStatus with a status. */
+NTSYSAPI LONG NTAPI NtSetIoCompletion(HANDLE port, ULONG_PTR key, ULONG_PTR overlapped, LONG status,
+                                      ULONG_PTR transferred);
+
 static WCHAR upcalls_path[MAX_PATH];
 
 void host_set_provider_path(const WCHAR *path)
@@ -184,7 +188,8 @@ __declspec(dllexport) int WSPAPI
     if ((event & ~(ULONG_PTR)1) != 0) {
         SetEvent((HANDLE)(event & ~(ULONG_PTR)1));
     }
-    if (to_port && !PostQueuedCompletionStatus(port, transferred, key, (LPOVERLAPPED)overlapped)) {
+    if (to_port && NtSetIoCompletion(port, key, (ULONG_PTR)overlapped,
+                                     (LONG)complete_status(error_code), transferred) < 0) {
         return upcall_fail(error, WSAENOBUFS);
     }
     return 0;

@@ -191,3 +191,22 @@ CASE(WPUCompleteOverlappedRequest, complete_error, "an error is told as a status
     OK(WPUCloseSocketHandle(s, &spi_error));
     FAILS(WSAENOTSOCK, WPUCompleteOverlappedRequest(s, &overlapped, 0, 0, &spi_error));
 }
+
+CASE(WPUCompleteOverlappedRequest, complete_port_error, "a failed request's packet says so")
+{
+    DWORD bytes = 77;
+    ULONG_PTR key = 0;
+    LPOVERLAPPED back = NULL;
+    WSAOVERLAPPED overlapped = {.Internal = WSS_OPERATION_IN_PROGRESS};
+    HANDLE port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, 1);
+    SOCKET s = WPUCreateSocketHandle(HOST_CATALOG_ID, 0, &spi_error);
+    assert_int_equal(host_handle_set_port(s, port, 99), 0);
+    OK(WPUCompleteOverlappedRequest(s, &overlapped, WSA_OPERATION_ABORTED, 5, &spi_error));
+    assert_false(GetQueuedCompletionStatus(port, &bytes, &key, &back, 1000));
+    assert_int_equal(GetLastError(), WSA_OPERATION_ABORTED);
+    assert_int_equal(bytes, 5);
+    assert_int_equal(key, 99);
+    assert_ptr_equal(back, &overlapped);
+    CloseHandle(port);
+    OK(WPUCloseSocketHandle(s, &spi_error));
+}
