@@ -116,6 +116,8 @@ void control_unshared(struct control *control, const struct message *message);
 void control_share_expire(struct control *control, uint64_t now_ns);
 /* SOURCE_GRANTEE: a process has ended; what it was granted and did not open is nobody's. */
 void control_share_forsaken(struct control *control, uint64_t id);
+/* The parts of a core have moved, and home has been told to. */
+void control_share_moved(struct control *control, const struct session_socket *core);
 /* The session that shared sockets live in, which is not among control->sessions: ends behind all
  * others; is freed when every queue has let go of it. */
 void control_house_end(struct control *control);

@@ -8,6 +8,7 @@
  * before the other has opened it; for CONTROL_TOKEN_NS, or until the process that may open it ends.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "dataplane/control_internal.h"
 #include "dataplane/log.h"
@@ -25,6 +26,8 @@ struct control_token_entry {
     uint64_t expires_ns;
     struct session_socket *core; /* lives as long as the token */
     struct dp_share *share;
+    bool moving;   /* the core's parts are on their way: no queue knows of the token yet */
+    bool forsaken; /* its process ended meanwhile */
 };
 
 /* ---- the house ---- */
@@ -45,6 +48,7 @@ static enum rs_status house_open(struct control *control)
     if (status != RS_OK) {
         return status;
     }
+    control->house->house = true;
     control->house->spares_max = 0;
     for (uint32_t i = 0; i < control->queue_count; i++) {
         control_push(control, i,
@@ -111,25 +115,76 @@ void control_house_drop(struct control *control)
 
 /* ---- a socket becomes one of the house ---- */
 
-static enum rs_status share_house_rings(struct control *control, const struct session_socket *core,
-                                        struct message *answer)
+/* Rings that a socket is to have elsewhere: of a datagram socket one for each queue. */
+struct share_rings {
+    struct rs_ring_ref recv[RS_QUEUES_MAX], send; /* size 0: none */
+};
+
+static void share_rings_give(struct dp_session *session, struct share_rings *rings)
 {
-    struct dp_session *house = control->house;
-    struct message_place *place = &answer->body.share.place;
-    enum rs_status status =
-        session_ring_take(house, RS_EXTENT_DP, answer->body.share.recv_bytes, &place->recv_ring);
-    if (status == RS_OK) {
-        status =
-            session_ring_take(house, RS_EXTENT_CL, core->send_ring.size_bytes, &place->send_ring);
+    for (uint32_t i = 0; i < RS_QUEUES_MAX; i++) {
+        session_ring_give(session, RS_EXTENT_DP, &rings->recv[i]);
+    }
+    session_ring_give(session, RS_EXTENT_CL, &rings->send);
+}
+
+/* Of the sizes that *rings says; in the order of queues. */
+static enum rs_status share_rings_take(struct control *control, struct dp_session *session,
+                                       struct share_rings *rings)
+{
+    struct share_rings sizes = *rings;
+    enum rs_status status = RS_OK;
+    *rings = (struct share_rings){.send = {.size_bytes = 0}};
+    for (uint32_t i = 0; i < RS_QUEUES_MAX && status == RS_OK; i++) {
+        if (sizes.recv[i].size_bytes != 0) {
+            status =
+                session_ring_take(session, RS_EXTENT_DP, sizes.recv[i].size_bytes, &rings->recv[i]);
+        }
+    }
+    if (status == RS_OK && sizes.send.size_bytes != 0) {
+        status = session_ring_take(session, RS_EXTENT_CL, sizes.send.size_bytes, &rings->send);
     }
     if (status != RS_OK) {
-        session_ring_give(house, RS_EXTENT_DP, &place->recv_ring);
+        share_rings_give(session, rings);
         control->counts.refused_memory++;
-        return status;
     }
-    place->recv_base = session_ring_touch(house, &place->recv_ring);
-    place->send_base = session_ring_touch(house, &place->send_ring);
-    return RS_OK;
+    return status;
+}
+
+/* What the queue of a part is told of its rings. */
+static struct message_place share_place(const struct session_socket *record, uint32_t queue_idx)
+{
+    struct message_place place = {.session = record->session,
+                                  .idx = record->idx,
+                                  .generation = record->generation,
+                                  .recv_ring = record->recv_rings[queue_idx]};
+    place.recv_base = session_ring_touch(place.session, &place.recv_ring);
+    if (queue_idx == record->home_queue_idx && record->send_ring.size_bytes != 0) {
+        place.send_ring = record->send_ring;
+        place.send_base = session_ring_touch(place.session, &place.send_ring);
+    }
+    return place;
+}
+
+/* The core's parts on other queues go first, then home gets its answer, which tells it to. */
+static void share_move_parts(struct control *control, struct session_socket *core,
+                             struct message *answer)
+{
+    uint32_t home_idx = core->home_queue_idx;
+    answer->body.share.place = share_place(core, home_idx);
+    control_step_begin(core, STEP_MOVE, answer);
+    for (uint32_t i = 0; i < control->queue_count; i++) {
+        if (i != home_idx && core->parts[i] != NULL) {
+            struct message move = {
+                .kind = CONTROL_PART_MOVE, .session = core->session, .socket = core->parts[i]};
+            move.body.share.place = share_place(core, i);
+            core->step_waiting++;
+            control_push(control, i, &move);
+        }
+    }
+    if (core->step_waiting == 0) {
+        control_step_finish(control, core);
+    }
 }
 
 /* The record of the descriptor that stays where the socket was, with the socket's rings; but a send
@@ -167,7 +222,7 @@ static enum rs_status share_first_descriptor(struct session_socket *core,
     }
     record->live = 1u << core->home_queue_idx;
     record->send_ring = send_ring;
-    record->recv_rings[core->home_queue_idx] = core->recv_rings[core->home_queue_idx];
+    memcpy(record->recv_rings, core->recv_rings, sizeof(record->recv_rings));
     record->lent_ring = core->lent_ring;
     core->lent_ring = (struct rs_ring_ref){.size_bytes = 0};
     part->home = true;
@@ -187,21 +242,23 @@ free_record:
     return status;
 }
 
+static void share_use_rings(struct session_socket *core, const struct share_rings *rings)
+{
+    memcpy(core->recv_rings, rings->recv, sizeof(core->recv_rings));
+    core->send_ring = rings->send;
+}
+
 /* The record of the core in the house. */
 static void share_house_enter(struct dp_session *house, struct session_socket *core,
-                              struct message_place *place)
+                              const struct share_rings *rings)
 {
     uint32_t idx = house->free_sockets[--house->free_socket_count];
     core->session = house;
     core->idx = idx;
     core->generation = house->generations[idx] + 1 != 0 ? house->generations[idx] + 1 : 1;
-    core->send_ring = place->send_ring;
-    core->recv_rings[core->home_queue_idx] = place->recv_ring;
+    share_use_rings(core, rings);
     house->generations[idx] = core->generation;
     house->records[idx] = core;
-    place->session = house;
-    place->idx = idx;
-    place->generation = core->generation;
 }
 
 static enum rs_status share_make(struct control *control, struct session_socket *core,
@@ -209,7 +266,7 @@ static enum rs_status share_make(struct control *control, struct session_socket 
 {
     struct dp_session *session = core->session;
     struct dp_session *house = control->house;
-    struct message_place *place = &answer->body.share.place;
+    struct share_rings rings = {.send = {.size_bytes = 0}};
     struct dp_socket *borrower = answer->body.share.borrower;
     struct session_socket *first;
     if (house->free_socket_count == 0) {
@@ -224,7 +281,13 @@ static enum rs_status share_make(struct control *control, struct session_socket 
     if (share == NULL) {
         return RS_NO_MEMORY;
     }
-    enum rs_status status = share_house_rings(control, core, answer);
+    if (core->type == RS_SOCK_STREAM) {
+        rings.recv[core->home_queue_idx].size_bytes = answer->body.share.recv_bytes;
+        rings.send = core->send_ring;
+    } else {
+        memcpy(rings.recv, core->recv_rings, sizeof(rings.recv));
+    }
+    enum rs_status status = share_rings_take(control, house, &rings);
     if (status != RS_OK) {
         goto free_share;
     }
@@ -232,16 +295,16 @@ static enum rs_status share_make(struct control *control, struct session_socket 
     if (status != RS_OK) {
         goto give_rings;
     }
-    share_house_enter(house, core, place);
+    share_house_enter(house, core, &rings);
     session->records[first->idx] = first;
+    memcpy(share->house_rings, rings.recv, sizeof(share->house_rings));
     core->share = share;
     answer->body.share.share = share;
     answer->body.share.descriptor = first->parts[first->home_queue_idx];
     return RS_OK;
 
 give_rings:
-    session_ring_give(house, RS_EXTENT_DP, &place->recv_ring);
-    session_ring_give(house, RS_EXTENT_CL, &place->send_ring);
+    share_rings_give(house, &rings);
 free_share:
     free(share);
     return status;
@@ -249,70 +312,51 @@ free_share:
 
 /* ---- and one of its last process again ---- */
 
-static enum rs_status unshare_place(struct control *control, struct session_socket *descriptor,
-                                    const struct session_socket *core, struct message_place *place)
-{
-    struct dp_session *session = descriptor->session;
-    uint32_t recv_bytes = core->recv_rings[core->home_queue_idx].size_bytes;
-    enum rs_status status = session_ring_take(session, RS_EXTENT_DP, recv_bytes, &place->recv_ring);
-    if (status == RS_OK) {
-        status =
-            session_ring_take(session, RS_EXTENT_CL, core->send_ring.size_bytes, &place->send_ring);
-    }
-    if (status != RS_OK) {
-        session_ring_give(session, RS_EXTENT_DP, &place->recv_ring);
-        control->counts.refused_memory++;
-        return status;
-    }
-    place->recv_base = session_ring_touch(session, &place->recv_ring);
-    place->send_base = session_ring_touch(session, &place->send_ring);
-    place->session = session;
-    place->idx = descriptor->idx;
-    place->generation = descriptor->generation;
-    return RS_OK;
-}
-
 void control_unshare(struct control *control, const struct message *message)
 {
     struct message answer = *message;
-    struct message_place *place = &answer.body.share.place;
     struct session_socket *descriptor = message->socket->record;
     struct session_socket *core = message->body.share.share->core->record;
+    /* Where it was a datagram socket without rings to send from, it gets the descriptor's size. */
+    struct share_rings rings = {.send = core->type == RS_SOCK_STREAM ? core->send_ring
+                                                                     : descriptor->send_ring};
+    memcpy(rings.recv, core->recv_rings, sizeof(rings.recv));
     answer.kind = CONTROL_UNSHARED;
-    *place = (struct message_place){.session = NULL};
     enum rs_status status = message->session->state == SESSION_LIVE
-                                ? unshare_place(control, descriptor, core, place)
+                                ? share_rings_take(control, message->session, &rings)
                                 : RS_DATAPLANE_GONE;
-    if (status == RS_OK) {
-        control->house->records[core->idx] = NULL;
-        core->session = place->session;
-        core->idx = place->idx;
-        core->generation = place->generation;
-        core->send_ring = place->send_ring;
-        core->recv_rings[core->home_queue_idx] = place->recv_ring;
-        core->share = NULL;
-        place->session->records[core->idx] = core;
-    }
     answer.reply.status = (uint32_t)status;
-    control_push(control, descriptor->home_queue_idx, &answer);
+    if (status != RS_OK) {
+        control_push(control, descriptor->home_queue_idx, &answer);
+        return;
+    }
+    control->house->records[core->idx] = NULL;
+    core->session = descriptor->session;
+    core->idx = descriptor->idx;
+    core->generation = descriptor->generation;
+    share_use_rings(core, &rings);
+    core->share = NULL;
+    core->session->records[core->idx] = core;
+    share_move_parts(control, core, &answer);
 }
 
 void control_unshared(struct control *control, const struct message *message)
 {
-    struct message_place place = message->body.share.place;
     struct dp_session *house = control->house;
     struct session_socket *descriptor = message->socket->record;
     struct dp_session *session = descriptor->session;
-    uint32_t home_idx = descriptor->home_queue_idx;
-    session_ring_give(house, RS_EXTENT_DP, &place.recv_ring);
-    session_ring_give(house, RS_EXTENT_CL, &place.send_ring);
-    house->free_sockets[house->free_socket_count++] = place.idx;
-    session_ring_give(session, RS_EXTENT_DP, &descriptor->recv_rings[home_idx]);
-    session_ring_give(session, RS_EXTENT_CL, &descriptor->send_ring);
+    struct dp_share *share = message->body.share.share;
+    struct share_rings left = {.send = message->body.share.place.send_ring};
+    memcpy(left.recv, share->house_rings, sizeof(left.recv));
+    share_rings_give(house, &left);
+    house->free_sockets[house->free_socket_count++] = message->body.share.place.idx;
+    left.send = descriptor->send_ring;
+    memcpy(left.recv, descriptor->recv_rings, sizeof(left.recv));
+    share_rings_give(session, &left);
     session_ring_give(session, RS_EXTENT_CL, &descriptor->lent_ring);
-    free(descriptor->parts[home_idx]->allocation);
+    free(descriptor->parts[descriptor->home_queue_idx]->allocation);
     free(descriptor);
-    free(message->body.share.share);
+    free(share);
 }
 
 /* ---- tokens ---- */
@@ -371,20 +415,27 @@ void control_share(struct control *control, const struct message *message)
     if (status == RS_OK) {
         status = token_make(control, queue_idx, message, &entry);
     }
-    if (status == RS_OK && message->body.share.share == NULL) {
+    bool first = message->body.share.share == NULL;
+    if (status == RS_OK && first) {
         status = share_make(control, core, &answer);
     }
-    if (status == RS_OK) {
-        entry->core = core;
-        entry->share = answer.body.share.share;
-        entry->next = control->tokens;
-        control->tokens = entry;
-        answer.reply.token = entry->token;
-    } else {
-        token_free(control, entry);
-    }
     answer.reply.status = (uint32_t)status;
-    control_push(control, queue_idx, &answer);
+    if (status != RS_OK) {
+        token_free(control, entry);
+        control_push(control, queue_idx, &answer);
+        return;
+    }
+    entry->core = core;
+    entry->share = answer.body.share.share;
+    entry->moving = first;
+    entry->next = control->tokens;
+    control->tokens = entry;
+    answer.reply.token = entry->token;
+    if (first) {
+        share_move_parts(control, core, &answer);
+    } else {
+        control_push(control, queue_idx, &answer);
+    }
 }
 
 /* Takes it out of the list; the caller frees it. RS_NOT_SOCKET: there is none, or no more.
@@ -418,10 +469,14 @@ static enum rs_status share_next_descriptor(struct control *control, struct dp_s
                                             struct session_socket **out)
 {
     const struct queue_config *config = session->config;
-    const struct rs_op_open open = {.family = RS_FAMILY_IPV4,
-                                    .type = (uint8_t)core->type,
-                                    .recv_ring_bytes = config->recv_ring_bytes,
-                                    .send_ring_bytes = config->send_ring_bytes};
+    struct rs_op_open open = {.family = RS_FAMILY_IPV4,
+                              .type = (uint8_t)core->type,
+                              .recv_ring_bytes = config->recv_ring_bytes,
+                              .send_ring_bytes = config->send_ring_bytes};
+    if (core->type == RS_SOCK_DGRAM) { /* each datagram has to fit */
+        open.recv_ring_bytes = core->recv_rings[core->home_queue_idx].size_bytes;
+        open.send_ring_bytes = core->send_ring_bytes;
+    }
     enum rs_status status = session_socket_open(session, core->home_queue_idx, &open, out);
     if (status != RS_OK) {
         return status;
@@ -476,7 +531,7 @@ void control_share_expire(struct control *control, uint64_t now_ns)
 {
     struct control_token_entry **link = &control->tokens;
     while (*link != NULL) {
-        if (now_ns >= (*link)->expires_ns) {
+        if (now_ns >= (*link)->expires_ns && !(*link)->moving) {
             token_drop(control, link);
         } else {
             link = &(*link)->next;
@@ -488,8 +543,26 @@ void control_share_forsaken(struct control *control, uint64_t id)
 {
     for (struct control_token_entry **link = &control->tokens; *link != NULL;
          link = &(*link)->next) {
+        if ((*link)->id == id && (*link)->moving) {
+            (*link)->forsaken = true;
+            return;
+        }
         if ((*link)->id == id) {
             token_drop(control, link);
+            return;
+        }
+    }
+}
+
+void control_share_moved(struct control *control, const struct session_socket *core)
+{
+    for (struct control_token_entry **link = &control->tokens; *link != NULL;
+         link = &(*link)->next) {
+        if ((*link)->core == core && (*link)->moving) {
+            (*link)->moving = false;
+            if ((*link)->forsaken) {
+                token_drop(control, link);
+            }
             return;
         }
     }

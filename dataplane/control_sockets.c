@@ -104,10 +104,15 @@ uint32_t control_step_tell(struct control *control, struct session_socket *recor
 void control_step_finish(struct control *control, struct session_socket *record)
 {
     struct message answer = record->step_message;
+    if (record->step == STEP_MOVE) { /* it says all, and of which session */
+        record->step = STEP_NONE;
+        control_push(control, record->home_queue_idx, &answer);
+        control_share_moved(control, record);
+        return;
+    }
     answer.kind = answer.kind == QUEUE_BIND     ? CONTROL_BOUND
                   : answer.kind == QUEUE_LISTEN ? CONTROL_LISTENED
                                                 : CONTROL_SPREAD_DONE;
-    answer.session = record->session;
     answer.socket = record->parts[record->home_queue_idx];
     answer.reply.status = (uint32_t)record->step_status;
     record->step = STEP_NONE;

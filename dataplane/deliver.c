@@ -331,6 +331,13 @@ static bool deliver_may_hint(const struct queue *queue, const struct session_par
 /* Hints for the channels that armed the socket. */
 static void deliver_hint_now(struct queue *queue, struct dp_socket *socket, uint32_t happened)
 {
+    if (__builtin_expect(socket->session->house, 0)) {
+        if (!socket->home) { /* home tells who has it (share.h) */
+            socket->part->hints_left--;
+            exchange_hint(queue, socket->record->home_queue_idx, socket, 1);
+        }
+        return;
+    }
     uint64_t mask = arm_take(socket->client, &socket->arm_seen, happened);
     if (mask == 0) {
         return;

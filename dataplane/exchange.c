@@ -197,7 +197,12 @@ static bool exchange_take_send(struct queue *queue, struct handover_ring *ring,
 static void exchange_take_hint(struct queue *queue, const struct handover_slot *slot)
 {
     struct dp_session *session = queue_session_find(queue, slot->session_slot, slot->session_id);
-    if (session != NULL) {
+    if (session != NULL && session->house) { /* another queue's part of a shared socket */
+        struct dp_socket *core = queue_part(queue, session)->sockets[slot->socket_idx];
+        if (core != NULL && core->generation == slot->generation) {
+            deliver_touch(queue, core, RS_LEVEL_READABLE | RS_LEVEL_ERROR);
+        }
+    } else if (session != NULL) {
         deliver_hint_channels(queue, session, slot->socket_idx, slot->generation,
                               slot->channel_mask);
     }

@@ -38,12 +38,13 @@ enum message_kind {
     CONTROL_BOUND,    /* socket, reply, addr: join the demux table, write the reply */
     CONTROL_CLOSED,   /* nothing refers to the socket's memory any more; write the reply */
     CONTROL_PART_ADD, /* socket (a part), bind: join the demux table, answer QUEUE_PART_DONE */
-    CONTROL_PART_REMOVE,   /* socket (a part): leave all tables, answer QUEUE_PART_REMOVED */
-    CONTROL_SPREAD,        /* socket (a part), spread: do it here too, answer QUEUE_PART_DONE */
-    CONTROL_SPREAD_DONE,   /* socket (home), reply, spread: all parts did, or none */
-    CONTROL_RINGS,         /* socket (stream), reply, addr: it has rings now, go on with CONNECT */
-    CONTROL_LISTENED,      /* socket (home), reply, listen: its parts listen, or none does */
-    CONTROL_PART_LISTEN,   /* socket (a part), listen: listen, answer QUEUE_PART_DONE */
+    CONTROL_PART_REMOVE, /* socket (a part): leave all tables, answer QUEUE_PART_REMOVED */
+    CONTROL_PART_MOVE,   /* socket (a part), share: it goes to that place, answer QUEUE_PART_DONE */
+    CONTROL_SPREAD,      /* socket (a part), spread: do it here too, answer QUEUE_PART_DONE */
+    CONTROL_SPREAD_DONE, /* socket (home), reply, spread: all parts did, or none */
+    CONTROL_RINGS,       /* socket (stream), reply, addr: it has rings now, go on with CONNECT */
+    CONTROL_LISTENED,    /* socket (home), reply, listen: its parts listen, or none does */
+    CONTROL_PART_LISTEN, /* socket (a part), listen: listen, answer QUEUE_PART_DONE */
     CONTROL_PART_UNLISTEN, /* socket (a part): no more, answer QUEUE_PART_DONE */
     CONTROL_PLACE,   /* socket (of a listener, here), place (NULL: there is none): for its stock */
     CONTROL_CAPTURE, /* capture: copies go there from now on; NULL: nowhere, answer

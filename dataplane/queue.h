@@ -204,6 +204,16 @@ static inline void request_charge_look(struct session_part *part)
 void request_reread_level(struct queue *queue, struct dp_socket *socket);
 /* The socket waits for its session's next turn; harmless when it does already. */
 void request_block(struct dp_socket *socket);
+/* One datagram of a socket, to the wire, to local receivers, or to the NIC it leaves by; charges
+ * part, which asked, what it cost. RS_WOULD_BLOCK: not, or not all of its group, now: again with
+ * the same datagram. */
+enum rs_status request_send(struct queue *queue, struct dp_socket *socket,
+                            struct session_part *part, uint32_t dst_be32, uint16_t port_be16,
+                            const void *payload, uint32_t len_bytes,
+                            const struct udp_control *control);
+/* What the record wants otherwise than its socket. */
+void request_send_control(const struct queue *queue, const struct dp_socket *socket,
+                          const struct rs_send_ext *ext, struct udp_control *out);
 
 /* ---- request_control.c ---- */
 
@@ -227,6 +237,14 @@ void request_close_finish(struct queue *queue, struct dp_socket *socket);
  * again. */
 bool request_close_now(struct queue *queue, struct dp_socket *socket,
                        const struct message_reply *reply);
+/* CONNECT, OPTION, MEMBER; TX_STAMP: of a datagram socket, for asker, which may be another session
+ * than the socket's. */
+enum outcome request_change(struct queue *queue, struct dp_socket *socket,
+                            struct session_part *asker, const struct rs_request *request,
+                            struct message_reply *reply);
+enum outcome request_tx_stamp(struct queue *queue, struct dp_socket *socket,
+                              struct session_part *asker, const struct rs_request *request,
+                              struct message_reply *reply);
 /* Carries out a message of the control thread. */
 void request_message(struct queue *queue, const struct message *message);
 /* Whether one more request of the session may go to the control thread: no client shall fill its
@@ -253,9 +271,12 @@ RS_CHECK_RESULT enum rs_status stamps_set(struct queue *queue, struct dp_socket 
 /* For udp_control. False: the socket keeps none. */
 bool stamps_name(const struct queue *queue, const struct dp_socket *socket, uint32_t stamp_id,
                  uint64_t *stamp);
-/* Takes the oldest of that number. False: there is none. */
-bool stamps_take(struct queue *queue, struct dp_socket *socket, uint32_t stamp_id,
-                 uint64_t *tx_tsc);
+/* Takes the oldest of that number; asker is charged. False: there is none. */
+bool stamps_take(struct queue *queue, struct dp_socket *socket, struct session_part *asker,
+                 uint32_t stamp_id, uint64_t *tx_tsc);
+/* Their room is another session's from now on, as the socket is. */
+void stamps_move(const struct queue *queue, const struct dp_socket *socket,
+                 struct session_part *to);
 /* stack_upcalls.stamped, and what another queue tells. */
 void stamps_upcall(void *context, uint64_t stamp);
 void stamps_add(struct queue *queue, uint64_t stamp, uint64_t tx_tsc);

@@ -111,13 +111,11 @@ static struct dp_socket *request_unblock_first(struct session_part *part)
  * -------------------------------------------------------------------------------------------------------
  */
 
-/* One datagram of a socket, to the wire, to local receivers, or to the NIC it leaves by; charges
- * what it cost. */
-static enum rs_status request_send(struct queue *queue, struct dp_socket *socket, uint32_t dst_be32,
-                                   uint16_t port_be16, const void *payload, uint32_t len_bytes,
-                                   const struct udp_control *control)
+enum rs_status request_send(struct queue *queue, struct dp_socket *socket,
+                            struct session_part *part, uint32_t dst_be32, uint16_t port_be16,
+                            const void *payload, uint32_t len_bytes,
+                            const struct udp_control *control)
 {
-    struct session_part *part = socket->part;
     struct udp_fanout *fanout = &part->fanout;
     enum rs_status status;
     uint32_t to_idx = queue->idx;
@@ -150,10 +148,9 @@ static enum rs_status request_send(struct queue *queue, struct dp_socket *socket
     return status;
 }
 
-/* What the record wants otherwise than its socket: checked by dgram_send_reader_peek, but for the
- * address, which the stack knows. */
-static void request_send_control(const struct queue *queue, const struct dp_socket *socket,
-                                 const struct rs_send_ext *ext, struct udp_control *out)
+/* Checked by dgram_send_reader_peek, but for the address, which the stack knows. */
+void request_send_control(const struct queue *queue, const struct dp_socket *socket,
+                          const struct rs_send_ext *ext, struct udp_control *out)
 {
     *out = (struct udp_control){.src_be32 = ext->src_be32,
                                 .tos = ext->tos,
@@ -190,8 +187,9 @@ static void request_drain(struct queue *queue, struct dp_socket *socket, bool pa
         if (__builtin_expect(controlled, 0)) {
             request_send_control(queue, socket, &record.ext, &control);
         }
-        status = request_send(queue, socket, dst_be32, record.header.port_be16, record.payload,
-                              record.header.len_bytes, controlled ? &control : NULL);
+        status =
+            request_send(queue, socket, part, dst_be32, record.header.port_be16, record.payload,
+                         record.header.len_bytes, controlled ? &control : NULL);
         if (status == RS_WOULD_BLOCK) {
             if (part->fanout.sender == &socket->udp) {
                 request_block_first(socket);
@@ -274,8 +272,9 @@ static enum outcome request_send_inline(struct queue *queue, struct dp_socket *s
     if (socket->blocked || socket->part->bytes_left <= 0) {
         return OUTCOME_LATER; /* order: its send ring goes first */
     }
-    enum rs_status status = request_send(queue, socket, request->arg, request->port_be16,
-                                         request->payload, request->len_bytes, NULL);
+    enum rs_status status =
+        request_send(queue, socket, socket->part, request->arg, request->port_be16,
+                     request->payload, request->len_bytes, NULL);
     if (status == RS_WOULD_BLOCK) {
         return OUTCOME_LATER;
     }

@@ -324,14 +324,23 @@ static void request_describe(struct dp_socket *socket)
                                         : (struct rs_addr){.family = RS_FAMILY_NONE};
 }
 
-static enum outcome request_change(struct queue *queue, struct dp_socket *socket,
-                                   const struct rs_request *request, struct message_reply *reply)
+/* All parts have it: who else has the socket is told. */
+static void request_changed(struct queue *queue, const struct message *message, uint32_t status)
+{
+    if (message->socket->share != NULL && status == RS_OK) {
+        share_dgram_changed(queue, message->socket->share, message);
+    }
+}
+
+enum outcome request_change(struct queue *queue, struct dp_socket *socket,
+                            struct session_part *asker, const struct rs_request *request,
+                            struct message_reply *reply)
 {
     bool spreads = queue->queue_count > 1 && socket->udp.bound;
     struct message message = {
-        .kind = QUEUE_SPREAD, .session = socket->session, .socket = socket, .reply = *reply};
+        .kind = QUEUE_SPREAD, .session = asker->session, .socket = socket, .reply = *reply};
     message.body.spread.op = request->op;
-    if (spreads && !request_may_forward(queue, socket->part)) {
+    if (spreads && !request_may_forward(queue, asker)) {
         return OUTCOME_LATER;
     }
     if (request->op == RS_OP_CONNECT) {
@@ -351,6 +360,7 @@ static enum outcome request_change(struct queue *queue, struct dp_socket *socket
         message.body.spread.local_be32 = socket->udp.connected ? socket->udp.local_be32 : 0;
     }
     if (reply->status != RS_OK || !spreads) {
+        request_changed(queue, &message, reply->status);
         deliver_reply(queue, reply);
         return OUTCOME_DONE;
     }
@@ -361,13 +371,29 @@ static enum outcome request_change(struct queue *queue, struct dp_socket *socket
     return OUTCOME_DONE;
 }
 
-static enum outcome request_tx_stamp(struct queue *queue, struct dp_socket *socket,
-                                     const struct rs_request *request, struct message_reply *reply)
+enum outcome request_tx_stamp(struct queue *queue, struct dp_socket *socket,
+                              struct session_part *asker, const struct rs_request *request,
+                              struct message_reply *reply)
 {
     struct rs_op_tx_stamp op;
     memcpy(&op, request->payload, sizeof(op));
-    if (!stamps_take(queue, socket, op.stamp_id, &reply->stamp.tx_tsc)) {
+    if (!stamps_take(queue, socket, asker, op.stamp_id, &reply->stamp.tx_tsc)) {
         reply->status = RS_WOULD_BLOCK;
+    }
+    deliver_reply(queue, reply);
+    return OUTCOME_DONE;
+}
+
+/* Of nothing: who waits looks once more, as of a stream. */
+static enum outcome request_shutdown(struct queue *queue, struct dp_socket *socket,
+                                     const struct rs_request *request, struct message_reply *reply)
+{
+    struct rs_op_shutdown op;
+    memcpy(&op, request->payload, sizeof(op));
+    if (op.how == 0) {
+        deliver_touch(queue, socket, RS_LEVEL_READABLE | RS_LEVEL_WRITABLE);
+    } else {
+        reply->status = RS_NOT_SUPPORTED;
     }
     deliver_reply(queue, reply);
     return OUTCOME_DONE;
@@ -392,6 +418,9 @@ enum outcome request_control(struct queue *queue, struct dp_channel *channel,
     if (socket->with_control) {
         return OUTCOME_LATER;
     }
+    if (socket->share != NULL && !share_is_core(socket)) {
+        return share_control(queue, socket, request, &reply);
+    }
     if (socket->stream != NULL && request->op != RS_OP_BIND) {
         return stream_control(queue, socket, request, &reply);
     }
@@ -403,13 +432,15 @@ enum outcome request_control(struct queue *queue, struct dp_channel *channel,
     case RS_OP_CONNECT:
     case RS_OP_OPTION:
     case RS_OP_MEMBER:
-        return request_change(queue, socket, request, &reply);
+        return request_change(queue, socket, socket->part, request, &reply);
     case RS_OP_TX_STAMP:
-        return request_tx_stamp(queue, socket, request, &reply);
-    case RS_OP_LISTEN:
-    case RS_OP_SHUTDOWN:
-    case RS_OP_TCP_INFO:
+        return request_tx_stamp(queue, socket, socket->part, request, &reply);
     case RS_OP_SHARE:
+        return share_begin(queue, socket, request, &reply);
+    case RS_OP_SHUTDOWN:
+        return request_shutdown(queue, socket, request, &reply);
+    case RS_OP_LISTEN:
+    case RS_OP_TCP_INFO:
     case RS_OP_SHARE_SEND:
     case RS_OP_SHARE_RECV:
     case RS_OP_SHARE_SET:
@@ -534,6 +565,7 @@ static void request_answer(struct queue *queue, const struct message *message)
     case CONTROL_SPREAD_DONE:
         socket->with_control = false;
         request_spread_done(queue, message);
+        request_changed(queue, message, reply.status);
         break;
     case CONTROL_RINGS:
         socket->with_control = false;
@@ -629,6 +661,11 @@ void request_message(struct queue *queue, const struct message *message)
         break;
     case CONTROL_PART_REMOVE:
         request_part_remove(queue, message->socket);
+        break;
+    case CONTROL_PART_MOVE:
+        (void)share_dgram_may_move(queue, message->socket);
+        share_dgram_move(queue, message->socket, &message->body.share.place, message->socket->part);
+        request_tell_done(queue, message, RS_OK);
         break;
     case CONTROL_SPREAD:
         request_tell_done(queue, message, request_apply(queue, message->socket, message));

@@ -3,6 +3,7 @@
  * a session. Queue thread. Called by queue.c, request*.c and deliver.c; calls request_control.c and
  * deliver.c.
  */
+#include "dataplane/share.h"
 #include "dataplane/stream.h"
 
 #define REQUEST_END_HEARTBEATS 1000u /* of a millisecond each */
@@ -71,6 +72,10 @@ static bool request_end_aborts(const struct queue *queue, const struct session_p
 static bool request_end_socket(struct queue *queue, struct dp_socket *socket, bool aborts)
 {
     const struct message_reply nobody = {.channel = NULL};
+    if (socket->share != NULL && !share_is_core(socket)) {
+        share_session_ends(queue, socket);
+        return true;
+    }
     if (socket->stream != NULL) {
         stream_session_ends(queue, socket, aborts);
         return true;

@@ -131,6 +131,7 @@ struct dp_socket {
     struct dp_socket *blocked_next; /* the part's queue of sockets that wait for budget or NIC */
     struct message_reply close_reply;
     bool reuse, exclusive, surface_connreset;
+    bool fanning; /* a descriptor: its session's fanout is its SHARE_SEND's */
     /* At home, for reports: relaxed stores where things change that change rarely. */
     _Atomic uint64_t local_name, peer_name; /* dp_socket_name; 0: none */
     _Atomic uint32_t send_wait_bytes;       /* of the send ring, known of and not sent yet */
@@ -153,7 +154,7 @@ static inline uint64_t dp_socket_name(uint32_t ip_be32, uint16_t port_be16)
 }
 
 /* What the control thread is doing for a socket with all its parts. */
-enum socket_step { STEP_NONE, STEP_BIND, STEP_SPREAD, STEP_LISTEN, STEP_UNDO };
+enum socket_step { STEP_NONE, STEP_BIND, STEP_SPREAD, STEP_LISTEN, STEP_MOVE, STEP_UNDO };
 
 /* One socket of a client, for all queues. The control thread's; parts[] no longer change once a
  * queue has the socket bound. */
@@ -227,6 +228,7 @@ struct session_part {
 struct dp_session {
     struct dp_session *next; /* control: list of sessions */
     uint64_t id;
+    bool house;                        /* both read: the dataplane's own (share.h) */
     uint32_t slot;                     /* place in every queue's table, below limit_sessions */
     const struct queue_config *config; /* of queue 0, both read; limits are the same in all */
     uint32_t queue_count;              /* both read */

@@ -44,16 +44,30 @@ static void mirror_errors(struct dp_share *share, bool error, bool reset)
     }
 }
 
+/* As errors. */
+static void mirror_drops(struct dp_share *share, uint32_t drops)
+{
+    for (struct dp_socket *each = share->first; each != NULL; each = each->share_next) {
+        atomic_fetch_add_explicit(&each->state->recv_dropped, drops - share->drops_told,
+                                  memory_order_relaxed);
+    }
+    share->drops_told = drops;
+}
+
 void share_mirror(struct dp_share *share)
 {
     const struct rs_socket_state *core = share->core->state;
-    uint32_t level = share_level(share);
+    uint32_t level = share->core->stream != NULL ? share_level(share) : share_dgram_level(share);
+    uint32_t drops = atomic_load_explicit(&core->recv_dropped, memory_order_relaxed);
     uint32_t errors = atomic_load_explicit(&core->error_seq, memory_order_relaxed);
     uint32_t resets = atomic_load_explicit(&core->reset_seq, memory_order_relaxed);
     if (errors != share->errors_told || resets != share->resets_told) {
         mirror_errors(share, errors != share->errors_told, resets != share->resets_told);
         share->errors_told = errors;
         share->resets_told = resets;
+    }
+    if (drops != share->drops_told) {
+        mirror_drops(share, drops);
     }
     for (struct dp_socket *each = share->first; each != NULL; each = each->share_next) {
         mirror_word(&each->state->share_seq, share->values.seq);
@@ -76,8 +90,7 @@ void share_touched(struct queue *queue, struct dp_socket *socket, uint32_t happe
     }
 }
 
-/* A value of all changed, or what they wait for may be another. */
-static void share_changed(struct queue *queue, struct dp_share *share)
+void share_changed(struct queue *queue, struct dp_share *share)
 {
     share->values.seq++;
     share_touched(queue, share->core, RS_LEVEL_READABLE | RS_LEVEL_WRITABLE);
@@ -93,7 +106,10 @@ static void share_join(struct dp_share *share, struct dp_socket *socket)
     socket->share_next = share->first;
     share->first = socket;
     share->descriptors++;
-    socket->stream->bound = true; /* no BIND, and no spare */
+    if (socket->stream != NULL) {
+        socket->stream->bound = true; /* no BIND, and no spare */
+    }
+    memset(socket->desc->recv, 0, sizeof(socket->desc->recv));
     socket->desc->local = core->desc->local;
     socket->desc->peer = core->desc->peer;
     socket->desc->type = core->desc->type;
@@ -129,7 +145,7 @@ static enum outcome share_ask(struct queue *queue, struct dp_socket *socket,
         .kind = QUEUE_SHARE, .session = socket->session, .socket = socket, .reply = *reply};
     message.body.share.op = *op;
     message.body.share.share = socket->share;
-    if (socket->share == NULL) {
+    if (socket->share == NULL && socket->stream != NULL) {
         const struct stream_local *local = &socket->stream->local;
         message.body.share.recv_bytes =
             local->on ? local->recv.size_bytes : socket->recv_ring.size_bytes;
@@ -145,16 +161,21 @@ static enum outcome share_ask(struct queue *queue, struct dp_socket *socket,
 enum outcome share_begin(struct queue *queue, struct dp_socket *socket,
                          const struct rs_request *request, struct message_reply *reply)
 {
+    const struct dp_stream *stream = socket->stream;
     struct rs_op_share op;
     memcpy(&op, request->payload, sizeof(op));
-    if (socket->stream->phase != STREAM_CONNECTED || socket->stream->leaving) {
+    if (stream != NULL ? stream->phase != STREAM_CONNECTED || stream->leaving
+                       : !socket->udp.bound) {
         return stream_answer(queue, reply, RS_NOT_SUPPORTED);
     }
-    if (socket->part->bytes_left <= 0) { /* share_move is not for nothing */
+    /* share_move is not for nothing; and what was sent goes out first. */
+    if (socket->part->bytes_left <= 0 || socket->blocked) {
         return OUTCOME_LATER;
     }
-    stream_take_level(queue, socket);
-    if (!share_may_move(queue, socket)) {
+    if (stream != NULL) {
+        stream_take_level(queue, socket);
+    }
+    if (!(stream != NULL ? share_may_move(queue, socket) : share_dgram_may_move(queue, socket))) {
         return OUTCOME_POISONED;
     }
     return share_ask(queue, socket, &op, reply);
@@ -181,14 +202,21 @@ enum rs_status share_shared(struct queue *queue, const struct message *message)
         return (enum rs_status)message->reply.status;
     }
     if (descriptor != NULL) {
-        share_move(queue, socket, &message->body.share.place, socket->part, true);
         share->core = socket;
+        if (socket->stream != NULL) {
+            share_move(queue, socket, &message->body.share.place, socket->part, true);
+            share_data_begin(queue, share, &message->body.share.op);
+        } else {
+            share_dgram_move(queue, socket, &message->body.share.place, socket->part);
+            share_dgram_begin(share);
+        }
         socket->share = share;
         share->errors_told = atomic_load_explicit(&socket->state->error_seq, memory_order_relaxed);
         share->resets_told = atomic_load_explicit(&socket->state->reset_seq, memory_order_relaxed);
+        share->drops_told =
+            atomic_load_explicit(&socket->state->recv_dropped, memory_order_relaxed);
         share->values.shut =
             message->body.share.op.shut & (uint32_t)(RS_SHUTDOWN_RECV | RS_SHUTDOWN_SEND);
-        share_data_begin(queue, share, &message->body.share.op);
         request_enter(descriptor);
         share_join(share, descriptor);
         /* Who waits on it waits for other words from now on. */
@@ -218,10 +246,11 @@ static enum outcome share_last(struct queue *queue, struct dp_socket *socket,
     struct message message = {
         .kind = QUEUE_UNSHARE, .session = socket->session, .socket = socket, .reply = *reply};
     message.body.share.share = share;
-    if (share->descriptors + share->tokens != 1 || share->core->stream->leaving) {
+    const struct dp_stream *stream = share->core->stream;
+    if (share->descriptors + share->tokens != 1 || (stream != NULL && stream->leaving)) {
         return stream_answer(queue, reply, RS_INVALID);
     }
-    if (!share_data_rests(share)) {
+    if (stream != NULL && !share_data_rests(share)) {
         return stream_answer(queue, reply, RS_WOULD_BLOCK);
     }
     if (socket->part->bytes_left <= 0 || !request_may_forward(queue, socket->part) ||
@@ -247,12 +276,23 @@ enum rs_status share_unshared(struct queue *queue, const struct message *message
     done.body.share.share = share;
     done.body.share.place = (struct message_place){
         .idx = core->idx, .send_ring = core->send_ring, .recv_ring = core->recv_ring};
-    share_data_end(share, reply);
+    if (core->stream != NULL) {
+        share_data_end(share, reply);
+    } else {
+        *reply = (struct rs_unshared){.recv_head = 0}; /* each queue's own word says it */
+    }
     deliver_moves(queue, descriptor);
     descriptor->part->sockets[descriptor->idx] = NULL;
     descriptor->part->open_sockets--;
     descriptor->share = core->share = NULL;
-    share_move(queue, core, &message->body.share.place, descriptor->part, false);
+    if (core->stream != NULL) {
+        share_move(queue, core, &message->body.share.place, descriptor->part, false);
+    } else {
+        bool moves = share_dgram_may_move(queue, core); /* and takes note of what is read */
+        assert(moves);                                  /* our own words */
+        (void)moves;
+        share_dgram_move(queue, core, &message->body.share.place, descriptor->part);
+    }
     /* Who waits on it waits for other words from now on. */
     deliver_touch(queue, core, RS_LEVEL_READABLE | RS_LEVEL_WRITABLE | RS_LEVEL_END);
     bool told = request_forward(queue, &done);
@@ -270,7 +310,13 @@ static void share_end(struct queue *queue, struct dp_share *share)
     struct dp_stream *stream = core->stream;
     bool abort = share->close.abort != 0;
     uint64_t linger_ns = share->close.linger_ms * 1000000ull;
-    core->share = NULL; /* it goes with the core's record */
+    core->share = NULL;   /* it goes with the core's record */
+    if (stream == NULL) { /* when there is room to tell */
+        core->closing = true;
+        core->close_reply = (struct message_reply){.channel = NULL};
+        request_block(core);
+        return;
+    }
     stream_orphan(queue, core);
     if (stream->local.on) {
         stream_local_leave(queue, core, abort, linger_ns);
@@ -290,6 +336,7 @@ static void share_leave(struct queue *queue, struct dp_socket *socket,
         link = &(*link)->share_next;
     }
     *link = socket->share_next;
+    share_dgram_leave(queue, socket);
     socket->share = NULL;
     share->descriptors--;
     share->close = *close;
@@ -356,9 +403,10 @@ static enum outcome share_set(struct queue *queue, struct dp_share *share,
     return stream_answer(queue, reply, RS_OK);
 }
 
-static enum outcome share_option(struct queue *queue, struct dp_share *share,
+static enum outcome share_option(struct queue *queue, struct dp_socket *socket,
                                  const struct rs_request *request, struct message_reply *reply)
 {
+    struct dp_share *share = socket->share;
     struct rs_op_option op;
     memcpy(&op, request->payload, sizeof(op));
     enum rs_status status = stream_option(queue, share->core, &op);
@@ -377,6 +425,11 @@ static enum outcome share_shutdown(struct queue *queue, struct dp_share *share,
     memcpy(&op, request->payload, sizeof(op));
     struct rs_request copy = *request;
     uint32_t how = op.how & (uint32_t)(RS_SHUTDOWN_RECV | RS_SHUTDOWN_SEND);
+    if (share->core->stream == NULL) {
+        share->values.shut |= how;
+        share_changed(queue, share);
+        return stream_answer(queue, reply, RS_OK);
+    }
     if ((op.how & RS_SHUTDOWN_KEEP) != 0) {
         op.how &= RS_SHUTDOWN_SEND;
         memcpy(copy.payload, &op, sizeof(op));
@@ -394,8 +447,50 @@ static enum outcome share_data(struct queue *queue, struct dp_socket *socket,
 {
     struct rs_op_share_data op;
     memcpy(&op, request->payload, sizeof(op));
+    if (socket->share->core->stream == NULL) {
+        return request->op == RS_OP_SHARE_SEND ? share_dgram_send(queue, socket, &op, reply)
+                                               : share_dgram_recv(queue, socket, &op, reply);
+    }
     return request->op == RS_OP_SHARE_SEND ? share_send(queue, socket, &op, reply)
                                            : share_recv(queue, socket, &op, reply);
+}
+
+/* What a datagram socket's parts do, too: home's answer comes when they have. */
+static enum outcome share_dgram_control(struct queue *queue, struct dp_socket *socket,
+                                        const struct rs_request *request,
+                                        struct message_reply *reply)
+{
+    struct dp_socket *core = socket->share->core;
+    switch (request->op) {
+    case RS_OP_CONNECT:
+    case RS_OP_OPTION:
+    case RS_OP_MEMBER:
+        return request_change(queue, core, socket->part, request, reply);
+    case RS_OP_TX_STAMP:
+        return request_tx_stamp(queue, core, socket->part, request, reply);
+    default:
+        return stream_answer(queue, reply,
+                             request->op == RS_OP_BIND ? RS_INVALID : RS_NOT_SUPPORTED);
+    }
+}
+
+static enum outcome share_stream_control(struct queue *queue, struct dp_socket *socket,
+                                         const struct rs_request *request,
+                                         struct message_reply *reply)
+{
+    switch (request->op) {
+    case RS_OP_OPTION:
+        return share_option(queue, socket, request, reply);
+    case RS_OP_TCP_INFO:
+        return stream_control(queue, socket->share->core, request, reply);
+    case RS_OP_BIND:
+        return stream_answer(queue, reply, RS_INVALID);
+    case RS_OP_CONNECT:
+    case RS_OP_LISTEN:
+        return stream_answer(queue, reply, RS_IS_CONNECTED);
+    default:
+        return stream_answer(queue, reply, RS_BAD_OPTION);
+    }
 }
 
 enum outcome share_control(struct queue *queue, struct dp_socket *socket,
@@ -403,6 +498,9 @@ enum outcome share_control(struct queue *queue, struct dp_socket *socket,
 {
     struct dp_share *share = socket->share;
     struct rs_op_share op;
+    if (share->core->with_control) { /* its parts carry something out for somebody */
+        return OUTCOME_LATER;
+    }
     switch (request->op) {
     case RS_OP_SHARE_SEND:
     case RS_OP_SHARE_RECV:
@@ -422,14 +520,8 @@ enum outcome share_control(struct queue *queue, struct dp_socket *socket,
         return share_close(queue, socket, request, reply);
     case RS_OP_SHUTDOWN:
         return share_shutdown(queue, share, request, reply);
-    case RS_OP_OPTION:
-        return share_option(queue, share, request, reply);
-    case RS_OP_TCP_INFO:
-        return stream_control(queue, share->core, request, reply);
-    case RS_OP_CONNECT:
-    case RS_OP_LISTEN:
-        return stream_answer(queue, reply, RS_IS_CONNECTED);
     default:
-        return stream_answer(queue, reply, RS_BAD_OPTION);
+        return share->core->stream != NULL ? share_stream_control(queue, socket, request, reply)
+                                           : share_dgram_control(queue, socket, request, reply);
     }
 }

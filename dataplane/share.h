@@ -9,6 +9,7 @@
  *
  *   share.c          descriptors, their requests, what they are told. Queue thread
  *   share_data.c     their bytes. Queue thread
+ *   share_dgram.c    their datagrams, and what all parts of a datagram socket do. Queue thread
  *   share_move.c     a socket goes from one session to another. Queue thread
  *   control_share.c  the house, descriptors to come (tokens), memory. Control thread
  *
@@ -28,12 +29,18 @@ struct dp_share {
     struct dp_socket *core;
     struct dp_socket *first; /* descriptors, by share_next */
     uint32_t descriptors;
-    uint32_t tokens;                   /* granted and not opened yet: each counts as a descriptor */
-    struct rs_op_close close;          /* what the last one that left said */
-    struct rs_share_values values;     /* seq is the word that descriptors see */
-    uint32_t errors_told, resets_told; /* of the core's counters */
-    uint32_t send_tail;                /* the core's */
-    struct stream_reader in;           /* over the core's receive ring */
+    uint32_t tokens;               /* granted and not opened yet: each counts as a descriptor */
+    struct rs_op_close close;      /* what the last one that left said */
+    struct rs_share_values values; /* seq is the word that descriptors see */
+    uint32_t errors_told, resets_told, drops_told; /* of the core's counters */
+    /* Of a datagram socket: over the core's receive rings, by queue; and where the next look
+     * starts.
+     */
+    struct dgram_reader records[RS_QUEUES_MAX];
+    uint32_t next_queue;
+    struct rs_ring_ref house_rings[RS_QUEUES_MAX]; /* control: those rings, while it is a core */
+    uint32_t send_tail;                            /* the core's */
+    struct stream_reader in;                       /* over the core's receive ring */
     /* The urgent mark, as provider/client/stream_recv.c keeps it for a socket of its own. */
     bool marked, byte_kept, urgent_taken;
     uint8_t urgent_byte;
@@ -67,6 +74,8 @@ void share_expired(struct queue *queue, struct dp_share *share);
 void share_session_ends(struct queue *queue, struct dp_socket *socket);
 /* State lines of the descriptors, after the core's words, the values or the bytes changed. */
 void share_mirror(struct dp_share *share);
+/* A value of all changed, or what they wait for may be another. */
+void share_changed(struct queue *queue, struct dp_share *share);
 
 /* ---- share_data.c ---- */
 
@@ -82,6 +91,24 @@ bool share_data_rests(struct dp_share *share);
 void share_data_end(struct dp_share *share, struct rs_unshared *out);
 /* RS_LEVEL_* of the core, READABLE, WRITABLE and URGENT among them. */
 uint32_t share_level(struct dp_share *share);
+
+/* ---- share_dgram.c: the same for datagram sockets ---- */
+
+void share_dgram_begin(struct dp_share *share);
+enum outcome share_dgram_send(struct queue *queue, struct dp_socket *socket,
+                              const struct rs_op_share_data *op, struct message_reply *reply);
+enum outcome share_dgram_recv(struct queue *queue, struct dp_socket *socket,
+                              const struct rs_op_share_data *op, struct message_reply *reply);
+uint32_t share_dgram_level(const struct dp_share *share);
+/* Carried out on the core, by all its parts where told: the descriptors are to know. */
+void share_dgram_changed(struct queue *queue, struct dp_share *share,
+                         const struct message *message);
+/* The descriptor leaves: what it was sending to a group reaches nobody more. */
+void share_dgram_leave(struct queue *queue, struct dp_socket *socket);
+/* CONTROL_PART_MOVE, and home's part: it leaves its session's table. */
+bool share_dgram_may_move(struct queue *queue, struct dp_socket *socket);
+void share_dgram_move(struct queue *queue, struct dp_socket *socket,
+                      const struct message_place *place, struct session_part *payer);
 
 /* ---- share_move.c ---- */
 

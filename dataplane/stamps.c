@@ -166,7 +166,19 @@ void stamps_upcall(void *context, uint64_t stamp)
     }
 }
 
-bool stamps_take(struct queue *queue, struct dp_socket *socket, uint32_t stamp_id, uint64_t *tx_tsc)
+void stamps_move(const struct queue *queue, const struct dp_socket *socket, struct session_part *to)
+{
+    if (socket->stamps_idx != 0) {
+        uint32_t limit = queue->stamps->places[socket->stamps_idx - 1u].limit;
+        socket->part->stamps_reserved -= limit;
+        socket->part->stamp_sockets--;
+        to->stamps_reserved += limit;
+        to->stamp_sockets++;
+    }
+}
+
+bool stamps_take(struct queue *queue, struct dp_socket *socket, struct session_part *asker,
+                 uint32_t stamp_id, uint64_t *tx_tsc)
 {
     struct stamps *stamps = queue->stamps;
     if (socket->stamps_idx == 0) {
@@ -180,7 +192,7 @@ bool stamps_take(struct queue *queue, struct dp_socket *socket, uint32_t stamp_i
         if (entry->id != stamp_id) {
             before_idx = idx;
             idx = entry->next_idx;
-            request_charge_look(socket->part);
+            request_charge_look(asker);
             continue;
         }
         *tx_tsc = entry->tx_tsc;

@@ -296,9 +296,7 @@ void stream_session_ends(struct queue *queue, struct dp_socket *socket, bool abo
 {
     const struct message_reply nobody = {.channel = NULL};
     struct dp_stream *stream = socket->stream;
-    if (socket->share != NULL && !share_is_core(socket)) {
-        share_session_ends(queue, socket);
-    } else if (socket->orphan) {
+    if (socket->orphan) {
         if (aborts && stream->conn != NULL) {
             tcp_abort(queue->stack, stream->conn);
         } else if (aborts && stream->local.on) {
@@ -467,9 +465,6 @@ enum outcome stream_control(struct queue *queue, struct dp_socket *socket,
 {
     if (socket->stream->waits) {
         stream_taken(queue, socket);
-    }
-    if (socket->share != NULL && !share_is_core(socket)) {
-        return share_control(queue, socket, request, reply);
     }
     switch (request->op) {
     case RS_OP_CONNECT:

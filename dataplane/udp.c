@@ -109,13 +109,22 @@ enum rs_status udp_socket_connect(struct stack *stack, struct udp_socket *socket
 
 static void udp_fanout_end(struct stack *stack, struct udp_fanout *fanout);
 
+/* A socket that several sessions have may have one in each. */
 static void udp_fanout_abandon(struct stack *stack, const struct udp_socket *sender)
 {
     struct udp_fanout *fanout = stack->fanouts;
-    while (fanout != NULL && fanout->sender != sender) {
-        fanout = fanout->next;
+    while (fanout != NULL) {
+        struct udp_fanout *next = fanout->next;
+        if (fanout->sender == sender) {
+            udp_fanout_end(stack, fanout);
+        }
+        fanout = next;
     }
-    if (fanout != NULL) {
+}
+
+void udp_send_abandon(struct stack *stack, struct udp_fanout *fanout)
+{
+    if (fanout->sender != NULL) {
         udp_fanout_end(stack, fanout);
     }
 }

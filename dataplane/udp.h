@@ -106,13 +106,15 @@ RS_CHECK_RESULT enum rs_status udp_send(struct stack *stack, struct udp_socket *
  * The same, with a group datagram delivered as far as fanout's budget goes. RS_WOULD_BLOCK with
  * fanout->sender == socket: the rest waits; call again with the same datagram. While that is so,
  * group datagrams of other sockets with this fanout get RS_WOULD_BLOCK. udp_socket_close of the
- * sender ends it.
+ * sender ends it, and udp_send_abandon.
  */
 RS_CHECK_RESULT enum rs_status udp_send_part(struct stack *stack, struct udp_socket *socket,
                                              uint32_t dst_be32, uint16_t dst_port_be16,
                                              const void *payload, uint32_t len_bytes,
                                              const struct udp_control *control,
                                              struct udp_fanout *fanout);
+/* Who has not got it by now will not; harmless when nothing is under way. */
+void udp_send_abandon(struct stack *stack, struct udp_fanout *fanout);
 
 /* Does what sending this to the connected peer would, up to a whole frame or the local receiver,
  * which it returns (else NULL), and throws the frame away: so that the send finds code and data in

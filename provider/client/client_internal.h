@@ -349,7 +349,7 @@ enum client_socket_phase {
     CLIENT_STREAM_IDLE,      /* bound, or between two attempts to connect: no rings in use */
     CLIENT_STREAM_ACTIVE,    /* connecting, connected or over: the level word says which */
     CLIENT_STREAM_LISTENING, /* its receive rings have accept records */
-    CLIENT_STREAM_SHARED     /* connected, and other processes may have it, too (share.c) */
+    CLIENT_SOCKET_SHARED     /* other processes may have it, too (share.c) */
 };
 
 #define CLIENT_MEMBERS_MAX 64u /* memberships kept for replay on an undecided socket */
@@ -559,9 +559,14 @@ void client_socket_set_wire_max(struct client_socket *socket, bool dont_fragment
 /* Copies and checks the descriptor; its addresses become the socket's. */
 RS_CHECK_RESULT enum rs_status client_socket_read_desc(struct client_socket *socket,
                                                        struct rs_socket_desc *desc);
+/* control_mutex held, datagrams: rings that the descriptor names, read from where the client words
+ * say. The phase becomes LIVE. */
+RS_CHECK_RESULT enum rs_status client_socket_resume(struct client_socket *socket,
+                                                    const struct rs_socket_desc *desc);
 /* The ring to ask for, by the buffer that the program wants; 0: the session's default. */
 uint32_t client_ring_bytes(const struct client_socket *socket, enum rs_option option);
-/* Maps the receive rings of datagrams or accept records. slow_mutex held. */
+/* Maps the receive rings of datagrams or accept records, read from where the client words say.
+ * slow_mutex held. */
 RS_CHECK_RESULT enum rs_status client_map_records(struct client_socket *socket,
                                                   const struct rs_socket_desc *desc);
 /* A socket from the pool, undecided. */
@@ -652,6 +657,15 @@ RS_CHECK_RESULT enum rs_status client_share_send(struct client_socket *socket,
 RS_CHECK_RESULT enum rs_status client_share_recv(struct client_socket *socket,
                                                  struct client_iov_place *place, uint32_t flags,
                                                  size_t *done_bytes);
+/* One request about bytes or a datagram, control_mutex held: SHARE_SEND of what was put down in the
+ * descriptor's send ring, SHARE_RECV of at most so much. RS_IN_PROGRESS: the socket is not shared
+ * any more. */
+RS_CHECK_RESULT enum rs_status client_share_data(struct client_socket *socket, enum rs_op op,
+                                                 uint32_t len_bytes, uint32_t flags,
+                                                 struct rs_share_data *reply);
+/* Until one of want (RS_LEVEL_*) is true; the socket is held meanwhile. RS_OK: look again. */
+RS_CHECK_RESULT enum rs_status client_share_wait(struct client_socket *socket, uint32_t want,
+                                                 uint64_t deadline_tsc);
 /* What a read would get, and whether it is at a mark. */
 RS_CHECK_RESULT enum rs_status client_share_look(struct client_socket *socket, uint32_t *bytes,
                                                  bool *at_mark);
@@ -677,7 +691,7 @@ bool client_recv_ready(
 bool client_recv_data(const struct client_socket *socket); /* datagrams: a record or an error */
 bool client_send_ready(
     const struct client_socket *socket); /* room for what the newest send wanted, or the end */
-/* RS_LEVEL_* and CLIENT_POLL_* of a stream socket. */
+/* RS_LEVEL_* and CLIENT_POLL_* of a stream socket, or one that is shared. */
 uint32_t client_stream_ready(const struct client_socket *socket, enum client_socket_phase phase,
                              uint32_t want);
 bool client_urgent_ready(const struct client_socket *socket); /* an urgent byte has arrived */

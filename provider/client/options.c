@@ -167,7 +167,7 @@ static enum rs_status option_set_shared(struct client_socket *socket, enum rs_op
     case CLIENT_STREAM_IDLE:
     case CLIENT_STREAM_ACTIVE:
     case CLIENT_STREAM_LISTENING:
-    case CLIENT_STREAM_SHARED:
+    case CLIENT_SOCKET_SHARED:
         status = option_tell(socket, option, value);
         break;
     case CLIENT_SOCKET_FREE:
@@ -180,7 +180,7 @@ static enum rs_status option_set_shared(struct client_socket *socket, enum rs_op
         if (option == RS_OPT_SNDBUF && phase == CLIENT_STREAM_LISTENING) {
             socket->late_send_limit = true;
         }
-        if (phase != CLIENT_STREAM_SHARED) {
+        if (phase != CLIENT_SOCKET_SHARED) {
             option_apply(socket, option, value);
         }
         if (option == RS_OPT_SNDBUF && phase == CLIENT_STREAM_ACTIVE) {
@@ -336,15 +336,17 @@ enum rs_status client_get_option(struct client_socket *socket, uint32_t option, 
 enum rs_status client_take_error(struct client_socket *socket)
 {
     enum client_socket_phase phase = client_socket_phase(socket);
-    if (phase == CLIENT_STREAM_SHARED && client_share_lost(socket) != RS_OK) {
+    if (phase == CLIENT_SOCKET_SHARED && client_share_lost(socket) != RS_OK) {
         return client_share_lost(socket);
     }
-    if (phase == CLIENT_STREAM_ACTIVE || phase == CLIENT_STREAM_SHARED) {
+    if (client_is_stream(socket) &&
+        (phase == CLIENT_STREAM_ACTIVE || phase == CLIENT_SOCKET_SHARED)) {
         uint32_t level = client_stream_level(socket);
         enum rs_status status = (level & RS_LEVEL_ERROR) != 0 ? client_error_take(socket) : RS_OK;
         return (level & RS_LEVEL_CONNECTED) != 0 ? client_stream_lost(status) : status;
     }
-    return phase == CLIENT_SOCKET_LIVE ? client_error_take(socket) : RS_OK;
+    return phase == CLIENT_SOCKET_LIVE || phase == CLIENT_SOCKET_SHARED ? client_error_take(socket)
+                                                                        : RS_OK;
 }
 
 enum rs_status client_socket_error(const struct client_socket *socket)
@@ -475,7 +477,11 @@ enum rs_status client_member(struct client_socket *socket, const struct rs_op_me
         status = member_keep(socket, &copy);
         break;
     case CLIENT_SOCKET_LIVE:
-        status = client_request(socket, RS_OP_MEMBER, &copy, sizeof(copy));
+    case CLIENT_SOCKET_SHARED:
+        status = client_share_lost(socket);
+        if (status == RS_OK) {
+            status = client_request(socket, RS_OP_MEMBER, &copy, sizeof(copy));
+        }
         break;
     default:
         status = RS_NOT_SOCKET;

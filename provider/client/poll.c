@@ -16,7 +16,7 @@ struct poll_set {
 static uint32_t poll_look_at(const struct client_socket *socket, uint32_t want)
 {
     enum client_socket_phase phase = client_socket_phase(socket);
-    if (client_is_stream(socket)) {
+    if (client_is_stream(socket) || phase == CLIENT_SOCKET_SHARED) {
         return client_stream_ready(socket, phase, want);
     }
     bool error = phase == CLIENT_SOCKET_LIVE && client_error_pending(socket);

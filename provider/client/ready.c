@@ -173,6 +173,9 @@ static uint32_t ready_shared(const struct client_socket *socket, uint32_t want)
     uint32_t shut = atomic_load_explicit(&socket->shut, memory_order_relaxed);
     uint32_t ready = level & (RS_LEVEL_CONNECTED | RS_LEVEL_END | RS_LEVEL_ERROR |
                               RS_LEVEL_READABLE | RS_LEVEL_WRITABLE);
+    if (!client_is_stream(socket) && client_error_pending(socket)) { /* an error is read */
+        ready |= RS_LEVEL_READABLE | RS_LEVEL_ERROR | CLIENT_POLL_DATA;
+    }
     if (client_share_lost(socket) != RS_OK) {
         return (ready | RS_LEVEL_READABLE | RS_LEVEL_WRITABLE | RS_LEVEL_ERROR) & want;
     }
@@ -195,7 +198,7 @@ uint32_t client_stream_ready(const struct client_socket *socket, enum client_soc
     if (phase == CLIENT_STREAM_ACTIVE) {
         return ready_connection(socket, want);
     }
-    if (phase == CLIENT_STREAM_SHARED) {
+    if (phase == CLIENT_SOCKET_SHARED) {
         return ready_shared(socket, want);
     }
     if (phase == CLIENT_STREAM_LISTENING && ready_any_record(socket)) {

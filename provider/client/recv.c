@@ -34,8 +34,8 @@ struct recv_call {
     size_t received_bytes;
 };
 
-static enum rs_status recv_take(struct recv_call *call, struct dgram_reader *reader,
-                                const struct dgram_view *view)
+/* RS_MESSAGE_SIZE: the buffers were too short for all of it. */
+static enum rs_status recv_fill(struct recv_call *call, const struct dgram_view *view)
 {
     call->received_bytes =
         recv_scatter(call->iov, call->iov_count, view->payload, view->header.len_bytes);
@@ -52,9 +52,6 @@ static enum rs_status recv_take(struct recv_call *call, struct dgram_reader *rea
             call->info->interface_be32 = view->ext->interface_be32;
         }
     }
-    if ((call->flags & CLIENT_MSG_PEEK) == 0) {
-        dgram_reader_consume(reader, view);
-    }
     return CLIENT_LIKELY(call->received_bytes == view->header.len_bytes) ? RS_OK : RS_MESSAGE_SIZE;
 }
 
@@ -68,10 +65,12 @@ static enum rs_status recv_look(struct client_socket *socket, struct recv_call *
         enum rs_status status = dgram_reader_peek(reader, &view);
         uint32_t next = queue + 1 == socket->recv_queues ? 0 : queue + 1;
         if (CLIENT_LIKELY(status == RS_OK)) {
+            status = recv_fill(call, &view);
             if ((call->flags & CLIENT_MSG_PEEK) == 0) {
                 socket->recv_queue = next;
+                dgram_reader_consume(reader, &view);
             }
-            return recv_take(call, reader, &view);
+            return status;
         }
         if (status != RS_WOULD_BLOCK) {
             return status;
@@ -90,6 +89,8 @@ static enum rs_status recv_allowed(const struct client_socket *socket)
         break;
     case CLIENT_SOCKET_UNDECIDED:
         return RS_INVALID;
+    case CLIENT_SOCKET_SHARED:
+        return RS_IN_PROGRESS; /* goes on in recv_shared */
     default:
         return RS_NOT_SOCKET;
     }
@@ -129,13 +130,17 @@ static void recv_wait_disarm(void *context, uint32_t channel_idx)
     client_socket_disarm(context, channel_idx);
 }
 
+static uint64_t recv_deadline(const struct client_socket *socket)
+{
+    uint32_t timeout_ms = atomic_load_explicit(&socket->recv_timeout_ms, memory_order_relaxed);
+    return client_deadline(socket->client, timeout_ms == 0 ? UINT64_MAX : timeout_ms * NS_PER_MS);
+}
+
 /* The socket is held. */
 static enum rs_status recv_block(struct client_socket *socket, struct recv_call *call)
 {
     struct client *client = socket->client;
-    uint32_t timeout_ms = atomic_load_explicit(&socket->recv_timeout_ms, memory_order_relaxed);
-    uint64_t deadline_tsc =
-        client_deadline(client, timeout_ms == 0 ? UINT64_MAX : timeout_ms * NS_PER_MS);
+    uint64_t deadline_tsc = recv_deadline(socket);
     struct client_condition condition = {.ready = recv_wait_ready,
                                          .arm = recv_wait_arm,
                                          .disarm = recv_wait_disarm,
@@ -163,6 +168,90 @@ static enum rs_status recv_block(struct client_socket *socket, struct recv_call 
     }
 }
 
+/* ---- a socket that others have, too: a datagram for each request ---- */
+
+/* The record that the dataplane put down, of so many bytes. */
+static enum rs_status recv_read_record(const struct client_socket *socket, uint32_t span,
+                                       struct recv_call *call)
+{
+    const uint8_t *base = socket->share.recv_base;
+    struct dgram_view view;
+    memcpy(&view.header, base, sizeof(view.header));
+    bool has_ext = (view.header.flags & RS_DGRAM_EXT) != 0;
+    if (view.header.payload_off != (has_ext ? RS_DGRAM_LONG_OFF : RS_DGRAM_SHORT_OFF) ||
+        dgram_view_span(&view) != span) {
+        return RS_CORRUPT;
+    }
+    view.ext = has_ext ? (const struct rs_dgram_ext *)(base + sizeof(struct rs_dgram)) : NULL;
+    view.payload = base + view.header.payload_off;
+    return recv_fill(call, &view);
+}
+
+/* RS_WOULD_BLOCK: nothing there; RS_IN_PROGRESS: it is shared no more. */
+static enum rs_status recv_request(struct client_socket *socket, struct recv_call *call)
+{
+    struct rs_share_data reply = {0};
+    uint32_t flags = (call->flags & CLIENT_MSG_PEEK) != 0 ? (uint32_t)RS_SHARE_PEEK : 0;
+    os_mutex_lock(&socket->control_mutex);
+    enum rs_status status =
+        client_share_data(socket, RS_OP_SHARE_RECV, socket->share.recv_bytes, flags, &reply);
+    if (status == RS_OK && reply.len_bytes != 0) {
+        status = recv_read_record(socket, reply.len_bytes, call);
+    } else if (status == RS_OK) {
+        status = client_error_take(socket);
+        status = status != RS_OK ? status : RS_WOULD_BLOCK;
+    }
+    os_mutex_unlock(&socket->control_mutex);
+    return status;
+}
+
+static enum rs_status recv_shared(struct client_socket *socket, struct recv_call *call)
+{
+    uint64_t deadline_tsc = 0;
+    enum rs_status status;
+    client_socket_hold(socket);
+    while ((status = recv_request(socket, call)) == RS_WOULD_BLOCK &&
+           client_may_block(socket, call->flags)) {
+        if (deadline_tsc == 0) {
+            deadline_tsc = recv_deadline(socket);
+        }
+        status = client_share_wait(socket, RS_LEVEL_READABLE, deadline_tsc);
+        if (status == RS_OK && !client_phase_open(client_socket_phase(socket))) {
+            status = RS_INTERRUPTED;
+        }
+        if (status != RS_OK) {
+            break;
+        }
+    }
+    client_socket_release(socket);
+    return status;
+}
+
+static enum rs_status recv_own(struct client_socket *socket, struct recv_call *call)
+{
+    client_recv_lock(socket);
+    enum rs_status status = recv_allowed(socket);
+    if (CLIENT_LIKELY(status == RS_OK)) {
+        status = recv_look(socket, call);
+    }
+    if (CLIENT_LIKELY(status != RS_WOULD_BLOCK)) {
+        client_recv_unlock(socket);
+        return status;
+    }
+    bool blocks = client_may_block(socket, call->flags);
+    if (blocks) {
+        client_socket_hold(socket);
+    } else {
+        status = client_recv_miss(socket);
+    }
+    client_recv_unlock(socket);
+    if (blocks) {
+        status = recv_block(socket, call);
+        client_socket_release(socket);
+    }
+    return status;
+}
+
 enum rs_status client_recv(struct client_socket *socket, const struct client_iov *iov,
                            uint32_t iov_count, uint32_t flags, struct client_recv_info *info,
                            size_t *received_bytes)
@@ -171,26 +260,12 @@ enum rs_status client_recv(struct client_socket *socket, const struct client_iov
     if (client_is_stream(socket)) {
         return client_stream_recv(socket, iov, iov_count, flags, received_bytes);
     }
-    client_recv_lock(socket);
-    enum rs_status status = recv_allowed(socket);
-    if (CLIENT_LIKELY(status == RS_OK)) {
-        status = recv_look(socket, &call);
-    }
-    if (CLIENT_LIKELY(status != RS_WOULD_BLOCK)) {
-        client_recv_unlock(socket);
-        *received_bytes = call.received_bytes;
-        return status;
-    }
-    bool blocks = client_may_block(socket, flags);
-    if (blocks) {
-        client_socket_hold(socket);
-    } else {
-        status = client_recv_miss(socket);
-    }
-    client_recv_unlock(socket);
-    if (blocks) {
-        status = recv_block(socket, &call);
-        client_socket_release(socket);
+    enum rs_status status = recv_own(socket, &call);
+    while (!CLIENT_LIKELY(status != RS_IN_PROGRESS)) { /* shared, or no more */
+        status = recv_shared(socket, &call);
+        if (status == RS_IN_PROGRESS) {
+            status = recv_own(socket, &call);
+        }
     }
     *received_bytes = call.received_bytes;
     return status;
@@ -281,6 +356,14 @@ enum rs_status client_readable_bytes(struct client_socket *socket, uint32_t *nex
         }
     }
     client_recv_unlock(socket);
+    if (status == RS_IN_PROGRESS) { /* shared, which tells of the next one only */
+        bool at_mark;
+        status = client_share_look(socket, next_bytes, &at_mark);
+        total = *next_bytes;
+        if (status == RS_IN_PROGRESS) {
+            return client_readable_bytes(socket, next_bytes, total_bytes);
+        }
+    }
     if (total_bytes != NULL) {
         *total_bytes = total;
     }

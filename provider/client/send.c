@@ -108,6 +108,8 @@ static enum rs_status send_allowed(const struct client_socket *socket, const str
         break;
     case CLIENT_SOCKET_UNDECIDED:
         return call->addressed ? RS_NOT_READY : RS_NOT_CONNECTED;
+    case CLIENT_SOCKET_SHARED:
+        return RS_IN_PROGRESS; /* goes on in send_shared */
     default:
         return RS_NOT_SOCKET;
     }
@@ -411,6 +413,59 @@ static enum rs_status send_once(struct client_socket *socket, const struct send_
     return status;
 }
 
+/* ---- a socket that others have, too: the record goes with a request ---- */
+
+/* control_mutex held. */
+static enum rs_status send_request(struct client_socket *socket, const struct send_call *call)
+{
+    struct rs_share_data reply = {0};
+    struct rs_send_dgram *record = (struct rs_send_dgram *)socket->share.send_base;
+    uint32_t payload_off = call->control == NULL ? RS_SEND_SHORT_OFF : RS_SEND_LONG_OFF;
+    uint32_t span = rs_dgram_span(payload_off, call->len_bytes);
+    enum rs_status status = client_share_refresh(socket);
+    if (status != RS_OK) {
+        return status;
+    }
+    if ((atomic_load_explicit(&socket->shut, memory_order_relaxed) & CLIENT_SHUT_SEND) != 0) {
+        return RS_SHUTDOWN;
+    }
+    if (!call->addressed && socket->peer_be32 == 0) {
+        return RS_NOT_CONNECTED;
+    }
+    if (span > rs_dgram_span_max(socket->share.send_bytes)) {
+        return RS_MESSAGE_SIZE;
+    }
+    *record = (struct rs_send_dgram){
+        .len_bytes = (uint16_t)call->len_bytes,
+        .flags = call->control != NULL ? RS_DGRAM_EXT : 0,
+        .family = call->addressed ? RS_FAMILY_IPV4 : RS_FAMILY_NONE,
+        .port_be16 = call->dst_port_be16,
+        .dst_be32 = call->dst_be32,
+    };
+    if (call->control != NULL) {
+        send_put_control(record, call->control);
+    }
+    send_gather((uint8_t *)record + payload_off, call);
+    return client_share_data(socket, RS_OP_SHARE_SEND, span, 0, &reply);
+}
+
+/* RS_IN_PROGRESS: it is shared no more. */
+static enum rs_status send_shared(struct client_socket *socket, const struct send_call *call)
+{
+    if (call->warm) {
+        return RS_OK; /* it takes another way: there is nothing to warm */
+    }
+    os_mutex_lock(&socket->control_mutex);
+    enum rs_status status = RS_IN_PROGRESS;
+    if (client_is_shared(socket)) {
+        status = send_request(socket, call);
+    } else if (client_socket_phase(socket) != CLIENT_SOCKET_LIVE) {
+        status = RS_NOT_SOCKET;
+    }
+    os_mutex_unlock(&socket->control_mutex);
+    return status;
+}
+
 static enum rs_status send_dgram(struct client_socket *socket, struct send_call *call,
                                  uint32_t flags, const struct rs_addr *to, size_t *sent_bytes)
 {
@@ -421,6 +476,12 @@ static enum rs_status send_dgram(struct client_socket *socket, struct send_call 
     if (status == RS_NOT_READY) {
         status = client_bind_any(socket);
         if (status == RS_OK) {
+            status = send_once(socket, call, flags);
+        }
+    }
+    while (!CLIENT_LIKELY(status != RS_IN_PROGRESS)) { /* shared, or no more */
+        status = send_shared(socket, call);
+        if (status == RS_IN_PROGRESS) {
             status = send_once(socket, call, flags);
         }
     }
@@ -514,7 +575,7 @@ enum rs_status client_tx_stamp(struct client_socket *socket, uint32_t stamp_id, 
     }
     os_mutex_lock(&socket->control_mutex);
     enum client_socket_phase phase = client_socket_phase(socket);
-    enum rs_status status = phase == CLIENT_SOCKET_LIVE
+    enum rs_status status = phase == CLIENT_SOCKET_LIVE || phase == CLIENT_SOCKET_SHARED
                                 ? client_request_stamp(socket, stamp_id, &reply)
                             : phase == CLIENT_SOCKET_UNDECIDED ? RS_WOULD_BLOCK
                                                                : RS_NOT_SOCKET;

@@ -1,6 +1,7 @@
 /*
  * Sockets that several processes have (rings/README.md, "Shared sockets"): how a descriptor is
- * granted and opened, and its bytes, which are moved by requests. Any thread; one request at a time
+ * granted and opened, and a stream's bytes, which are moved by requests; datagrams go so in send.c
+ * and recv.c. Any thread; one request at a time
  * for each descriptor, by control_mutex, which is not held while a thread waits for bytes or room.
  * Called by stream_*.c, options.c and the facades; calls request.c, options.c, wait.c.
  *
@@ -45,7 +46,7 @@ static void share_take_values(struct client_socket *socket, const struct rs_shar
 enum rs_status client_share_refresh(struct client_socket *socket)
 {
     struct rs_share_values values;
-    if (client_socket_phase(socket) != CLIENT_STREAM_SHARED) {
+    if (client_socket_phase(socket) != CLIENT_SOCKET_SHARED) {
         return RS_OK;
     }
     if (client_share_lost(socket) != RS_OK) {
@@ -57,6 +58,10 @@ enum rs_status client_share_refresh(struct client_socket *socket)
         return RS_OK;
     }
     enum rs_status status = client_request_values(socket, &values);
+    if (status == RS_OK && !client_is_stream(socket)) { /* its peer may be another one */
+        struct rs_socket_desc desc;
+        status = client_socket_read_desc(socket, &desc);
+    }
     if (status == RS_OK) {
         share_take_values(socket, &values);
         socket->share.seq = values.seq;
@@ -192,10 +197,11 @@ static enum rs_status share_grant(struct client_socket *socket, uint32_t process
 static enum rs_status share_first(struct client_socket *socket, uint32_t process_id,
                                   struct rs_share_token *token)
 {
-    share_set_phase(socket, CLIENT_STREAM_SHARED);
+    enum client_socket_phase before = client_socket_phase(socket);
+    share_set_phase(socket, CLIENT_SOCKET_SHARED);
     enum rs_status status = share_grant(socket, process_id, token);
     if (status != RS_OK) {
-        share_set_phase(socket, CLIENT_STREAM_ACTIVE);
+        share_set_phase(socket, before);
         share_wake(socket);
         return status;
     }
@@ -212,12 +218,13 @@ enum rs_status client_share(struct client_socket *socket, uint32_t process_id,
     enum client_socket_phase phase = client_socket_phase(socket);
     if (!client_phase_open(phase)) {
         status = RS_NOT_SOCKET;
-    } else if (phase == CLIENT_STREAM_SHARED && client_share_lost(socket) != RS_OK) {
+    } else if (phase == CLIENT_SOCKET_SHARED && client_share_lost(socket) != RS_OK) {
         status = client_share_lost(socket);
-    } else if (phase == CLIENT_STREAM_SHARED) {
+    } else if (phase == CLIENT_SOCKET_SHARED) {
         status = share_grant(socket, process_id, &token);
-    } else if (phase == CLIENT_STREAM_ACTIVE &&
-               (client_stream_level(socket) & RS_LEVEL_CONNECTED) != 0) {
+    } else if (phase == CLIENT_SOCKET_LIVE ||
+               (phase == CLIENT_STREAM_ACTIVE &&
+                (client_stream_level(socket) & RS_LEVEL_CONNECTED) != 0)) {
         status = share_first(socket, process_id, &token);
     }
     if (status == RS_OK) {
@@ -255,7 +262,7 @@ static enum rs_status share_open_locked(struct client_socket *socket,
         return status;
     }
     /* Release, partner client_socket_phase: places and words are ready before anybody sees it. */
-    atomic_store_explicit(&socket->phase, CLIENT_STREAM_SHARED, memory_order_release);
+    atomic_store_explicit(&socket->phase, CLIENT_SOCKET_SHARED, memory_order_release);
     return client_share_refresh(socket);
 }
 
@@ -263,7 +270,7 @@ enum rs_status client_share_open(struct client *client, const struct client_shar
                                  struct client_socket **out)
 {
     struct client_socket *socket;
-    if (info->type != RS_SOCK_STREAM) {
+    if (info->type != RS_SOCK_STREAM && info->type != RS_SOCK_DGRAM) {
         return RS_INVALID;
     }
     enum rs_status status = client_socket_make(client, (enum rs_socket_type)info->type, &socket);
@@ -285,7 +292,7 @@ enum rs_status client_share_open(struct client *client, const struct client_shar
 
 bool client_is_shared(const struct client_socket *socket)
 {
-    return client_socket_phase(socket) == CLIENT_STREAM_SHARED;
+    return client_socket_phase(socket) == CLIENT_SOCKET_SHARED;
 }
 
 enum rs_status client_share_lost(const struct client_socket *socket)
@@ -350,7 +357,8 @@ static bool share_return(struct client_socket *socket)
     client_send_unlock(socket);
     status = client_socket_read_desc(socket, &desc);
     if (status == RS_OK) {
-        status = client_stream_resume(socket, &desc, &at);
+        status = client_is_stream(socket) ? client_stream_resume(socket, &desc, &at)
+                                          : client_socket_resume(socket, &desc);
     }
     if (status != RS_OK) {
         (void)!share_lose(socket, status);
@@ -362,15 +370,14 @@ static bool share_return(struct client_socket *socket)
 
 /* ---- bytes ---- */
 
-/* One request about bytes. RS_IN_PROGRESS: the socket is not shared any more. control_mutex held.
- */
-static enum rs_status share_data(struct client_socket *socket, enum rs_op op, uint32_t len_bytes,
+enum rs_status client_share_data(struct client_socket *socket, enum rs_op op, uint32_t len_bytes,
                                  uint32_t flags, struct rs_share_data *reply)
 {
     const struct rs_op_share_data data = {.len_bytes = len_bytes, .flags = flags};
     enum client_socket_phase phase = client_socket_phase(socket);
-    if (phase != CLIENT_STREAM_SHARED) {
-        return phase == CLIENT_STREAM_ACTIVE ? RS_IN_PROGRESS : RS_NOT_SOCKET;
+    if (phase != CLIENT_SOCKET_SHARED) {
+        return phase == CLIENT_STREAM_ACTIVE || phase == CLIENT_SOCKET_LIVE ? RS_IN_PROGRESS
+                                                                            : RS_NOT_SOCKET;
     }
     if (len_bytes != 0 && share_return(socket)) {
         return RS_IN_PROGRESS;
@@ -382,46 +389,51 @@ static enum rs_status share_data(struct client_socket *socket, enum rs_op op, ui
     return status == RS_OK && reply->len_bytes > len_bytes ? RS_CORRUPT : status;
 }
 
-struct share_call {
+struct share_waiting {
     struct client_socket *socket;
-    struct client_iov_place *place;
     uint32_t want; /* RS_LEVEL_* that end its wait */
 };
 
 static bool share_wait_ready(void *context)
 {
-    const struct share_call *call = context;
-    return client_socket_phase(call->socket) != CLIENT_STREAM_SHARED ||
+    const struct share_waiting *call = context;
+    return client_socket_phase(call->socket) != CLIENT_SOCKET_SHARED ||
            client_share_lost(call->socket) != RS_OK ||
            (client_stream_level(call->socket) & call->want) != 0 ||
+           (!client_is_stream(call->socket) && client_error_pending(call->socket)) ||
            atomic_load_explicit(&call->socket->state->share_seq, memory_order_relaxed) !=
                call->socket->share.seq;
 }
 
 static void share_wait_arm(void *context, uint32_t channel_idx)
 {
-    const struct share_call *call = context;
+    const struct share_waiting *call = context;
     client_socket_arm(call->socket, call->want, channel_idx);
 }
 
 static void share_wait_disarm(void *context, uint32_t channel_idx)
 {
-    const struct share_call *call = context;
+    const struct share_waiting *call = context;
     client_socket_disarm(call->socket, channel_idx);
 }
 
-/* The socket is held meanwhile. RS_OK: look again. */
-static enum rs_status share_wait(struct share_call *call, uint64_t deadline_tsc)
+enum rs_status client_share_wait(struct client_socket *socket, uint32_t want, uint64_t deadline_tsc)
 {
-    struct client_socket *socket = call->socket;
+    struct share_waiting call = {.socket = socket, .want = want};
     struct client_condition condition = {.ready = share_wait_ready,
                                          .arm = share_wait_arm,
                                          .disarm = share_wait_disarm,
-                                         .context = call,
+                                         .context = &call,
                                          .socket = socket,
                                          .queue_idx = socket->home_queue_idx};
     return client_wait(socket->client, &condition, deadline_tsc);
 }
+
+struct share_call {
+    struct client_socket *socket;
+    struct client_iov_place *place;
+    uint32_t want;
+};
 
 static uint64_t share_deadline(const struct client_socket *socket, const rs_atomic_u32 *timeout_ms)
 {
@@ -472,8 +484,8 @@ static enum rs_status share_send_once(struct share_call *call, bool urgent)
                                  : socket->share.send_bytes;
         client_iov_copy(&copy, socket->share.send_base, len_bytes, true);
         bool last = len_bytes == place->left_bytes;
-        status = share_data(socket, RS_OP_SHARE_SEND, len_bytes,
-                            urgent && last ? (uint32_t)RS_SHARE_URGENT : 0, &reply);
+        status = client_share_data(socket, RS_OP_SHARE_SEND, len_bytes,
+                                   urgent && last ? (uint32_t)RS_SHARE_URGENT : 0, &reply);
     } else if (client_socket_phase(socket) != CLIENT_STREAM_ACTIVE) {
         status = RS_NOT_SOCKET;
     }
@@ -521,7 +533,7 @@ enum rs_status client_share_send(struct client_socket *socket, struct client_iov
         if (deadline_tsc == 0) {
             deadline_tsc = share_deadline(socket, &socket->send_timeout_ms);
         }
-        status = share_wait(&call, deadline_tsc);
+        status = client_share_wait(socket, call.want, deadline_tsc);
         if (status != RS_OK) {
             break;
         }
@@ -548,7 +560,7 @@ static enum rs_status share_recv_once(struct share_call *call, uint32_t flags, s
     os_mutex_lock(&socket->control_mutex);
     uint32_t most = socket->share.recv_bytes;
     uint32_t wanted = place->left_bytes < most ? (uint32_t)place->left_bytes : most;
-    enum rs_status status = share_data(socket, RS_OP_SHARE_RECV, wanted, op_flags, &reply);
+    enum rs_status status = client_share_data(socket, RS_OP_SHARE_RECV, wanted, op_flags, &reply);
     if (status == RS_OK && (flags & CLIENT_MSG_OOB) != 0 &&
         atomic_load_explicit(&socket->oob_inline, memory_order_relaxed) != 0) {
         status = RS_INVALID;
@@ -597,7 +609,7 @@ enum rs_status client_share_recv(struct client_socket *socket, struct client_iov
         if (deadline_tsc == 0) {
             deadline_tsc = share_deadline(socket, &socket->recv_timeout_ms);
         }
-        status = share_wait(&call, deadline_tsc);
+        status = client_share_wait(socket, call.want, deadline_tsc);
         if (status != RS_OK) {
             break;
         }
@@ -614,7 +626,7 @@ enum rs_status client_share_look(struct client_socket *socket, uint32_t *bytes, 
 {
     struct rs_share_data reply = {0};
     os_mutex_lock(&socket->control_mutex);
-    enum rs_status status = share_data(socket, RS_OP_SHARE_RECV, 0, RS_SHARE_PEEK, &reply);
+    enum rs_status status = client_share_data(socket, RS_OP_SHARE_RECV, 0, RS_SHARE_PEEK, &reply);
     os_mutex_unlock(&socket->control_mutex);
     *bytes = reply.unread_bytes;
     *at_mark = status != RS_OK || (reply.flags & RS_SHARE_AT_MARK) != 0;

@@ -117,8 +117,13 @@ enum rs_status client_map_records(struct client_socket *socket, const struct rs_
         if (status != RS_OK) {
             return status;
         }
+        /* 0, but where others had the socket meanwhile: then the dataplane stored it. */
+        uint32_t head = atomic_load_explicit(&socket->shared->recv_head[i], memory_order_relaxed);
+        if (head % RS_LINE_BYTES != 0) {
+            return RS_CORRUPT;
+        }
         dgram_reader_init(&socket->recv[queues], recv_base, desc->recv[i].size_bytes,
-                          &socket->shared->recv_head[i], 0);
+                          &socket->shared->recv_head[i], head);
         socket->recv_queue_idx[queues++] = (uint8_t)i;
     }
     socket->recv_queues = queues;
@@ -148,6 +153,21 @@ static enum rs_status socket_map_rings(struct client_socket *socket,
     atomic_store_explicit(&socket->send_limit_bytes, limit_bytes, memory_order_relaxed);
     atomic_store_explicit(&socket->send_wanted_bytes, 0, memory_order_relaxed);
     return RS_OK;
+}
+
+enum rs_status client_socket_resume(struct client_socket *socket, const struct rs_socket_desc *desc)
+{
+    /* By its phase nobody is in the rings. */
+    enum rs_status status = socket_map_rings(socket, desc);
+    client_send_lock(socket);
+    socket->broadcast = client_option_value(socket, RS_OPT_BROADCAST) != 0;
+    client_send_unlock(socket);
+    if (status == RS_OK) {
+        /* Release, as in client_socket_go_live. */
+        atomic_store_explicit(&socket->phase, CLIENT_SOCKET_LIVE, memory_order_release);
+        client_watch_changed(socket);
+    }
+    return status;
 }
 
 enum rs_status client_socket_go_live(struct client_socket *socket, const struct rs_addr *local)
@@ -195,7 +215,7 @@ static enum rs_status socket_bind_locked(struct client_socket *socket, const str
     case CLIENT_STREAM_IDLE:
     case CLIENT_STREAM_ACTIVE:
     case CLIENT_STREAM_LISTENING:
-    case CLIENT_STREAM_SHARED:
+    case CLIENT_SOCKET_SHARED:
         return RS_INVALID;
     case CLIENT_SOCKET_FREE:
     case CLIENT_SOCKET_CLOSED:
@@ -208,7 +228,8 @@ static enum rs_status socket_bind_locked(struct client_socket *socket, const str
 static enum rs_status socket_bind_any_locked(struct client_socket *socket)
 {
     struct rs_addr any = rs_addr_v4(0, 0);
-    if (client_socket_phase(socket) == CLIENT_SOCKET_LIVE) {
+    enum client_socket_phase phase = client_socket_phase(socket);
+    if (phase == CLIENT_SOCKET_LIVE || phase == CLIENT_SOCKET_SHARED) {
         return RS_OK;
     }
     return socket_bind_locked(socket, &any);
@@ -241,6 +262,9 @@ static enum rs_status socket_set_peer(struct client_socket *socket, const struct
     enum rs_status status = RS_OK;
     if (peer->family != RS_FAMILY_NONE || client_socket_phase(socket) != CLIENT_SOCKET_UNDECIDED) {
         status = socket_bind_any_locked(socket);
+        if (status == RS_OK) {
+            status = client_share_lost(socket);
+        }
         if (status == RS_OK) {
             status = client_request(socket, RS_OP_CONNECT, peer, sizeof(*peer));
         }
@@ -298,6 +322,7 @@ enum rs_status client_connect_begin(struct client_socket *socket, const struct r
 enum rs_status client_local_addr(struct client_socket *socket, struct rs_addr *out)
 {
     os_mutex_lock(&socket->control_mutex);
+    (void)!client_share_refresh(socket);
     bool named = (client_phase_known(client_socket_phase(socket)) || socket->rebind) &&
                  socket->local.family == RS_FAMILY_IPV4;
     if (named) {
@@ -310,9 +335,10 @@ enum rs_status client_local_addr(struct client_socket *socket, struct rs_addr *o
 enum rs_status client_peer_addr(struct client_socket *socket, struct rs_addr *out)
 {
     os_mutex_lock(&socket->control_mutex);
+    (void)!client_share_refresh(socket); /* a dataplane that is gone changes nothing */
     enum client_socket_phase phase = client_socket_phase(socket);
     bool connected = socket->peer.family == RS_FAMILY_IPV4 &&
-                     (phase == CLIENT_SOCKET_LIVE || phase == CLIENT_STREAM_SHARED ||
+                     (phase == CLIENT_SOCKET_LIVE || phase == CLIENT_SOCKET_SHARED ||
                       (phase == CLIENT_STREAM_ACTIVE &&
                        (client_stream_level(socket) & RS_LEVEL_CONNECTED) != 0));
     if (connected) {
@@ -320,6 +346,21 @@ enum rs_status client_peer_addr(struct client_socket *socket, struct rs_addr *ou
     }
     os_mutex_unlock(&socket->control_mutex);
     return connected ? RS_OK : RS_NOT_CONNECTED;
+}
+
+/* A datagram socket's dataplane need not know, but for others that have it, too. */
+static enum rs_status socket_tell_shutdown(struct client_socket *socket, uint32_t ways)
+{
+    const struct rs_op_shutdown op = {.how = ways};
+    enum rs_status status = RS_OK;
+    if (client_is_shared(socket)) {
+        os_mutex_lock(&socket->control_mutex);
+        if (client_is_shared(socket) && client_share_lost(socket) == RS_OK) {
+            status = client_request(socket, RS_OP_SHUTDOWN, &op, sizeof(op));
+        }
+        os_mutex_unlock(&socket->control_mutex);
+    }
+    return status;
 }
 
 enum rs_status client_shutdown(struct client_socket *socket, uint32_t how)
@@ -336,7 +377,7 @@ enum rs_status client_shutdown(struct client_socket *socket, uint32_t how)
     }
     atomic_fetch_or_explicit(&socket->shut, ways, memory_order_relaxed);
     client_watch_changed(socket);
-    return RS_OK;
+    return socket_tell_shutdown(socket, ways);
 }
 
 /* ---- create, close
@@ -468,7 +509,8 @@ enum rs_socket_type client_socket_type(const struct client_socket *socket)
 
 uint64_t client_socket_dropped(const struct client_socket *socket)
 {
-    return client_socket_phase(socket) == CLIENT_SOCKET_LIVE
+    enum client_socket_phase phase = client_socket_phase(socket);
+    return phase == CLIENT_SOCKET_LIVE || phase == CLIENT_SOCKET_SHARED
                ? atomic_load_explicit(&socket->state->recv_dropped, memory_order_relaxed)
                : 0;
 }

@@ -188,7 +188,7 @@ static enum rs_status stream_connect_locked(struct client_socket *socket,
     if (phase == CLIENT_STREAM_IDLE) {
         return stream_connect_known(socket, peer);
     }
-    if (phase == CLIENT_STREAM_SHARED) {
+    if (phase == CLIENT_SOCKET_SHARED) {
         return RS_IS_CONNECTED;
     }
     return phase == CLIENT_STREAM_LISTENING ? RS_INVALID : RS_NOT_SOCKET;
@@ -272,7 +272,7 @@ enum rs_status client_tcp_info(struct client_socket *socket, struct rs_tcp_info 
     os_mutex_lock(&socket->control_mutex);
     enum client_socket_phase phase = client_socket_phase(socket);
     enum rs_status status = RS_NOT_SOCKET;
-    if (phase == CLIENT_STREAM_ACTIVE || phase == CLIENT_STREAM_SHARED) {
+    if (phase == CLIENT_STREAM_ACTIVE || phase == CLIENT_SOCKET_SHARED) {
         status = client_request_info(socket, info);
     } else if (client_phase_open(phase)) {
         status = client_is_stream(socket) ? RS_NOT_CONNECTED : RS_NOT_SUPPORTED;
@@ -286,7 +286,7 @@ enum rs_status client_connected_ns(struct client_socket *socket, uint64_t *ns)
     uint64_t since_tsc = 0;
     os_mutex_lock(&socket->control_mutex);
     enum client_socket_phase phase = client_socket_phase(socket);
-    bool connected = (phase == CLIENT_STREAM_ACTIVE || phase == CLIENT_STREAM_SHARED) &&
+    bool connected = (phase == CLIENT_STREAM_ACTIVE || phase == CLIENT_SOCKET_SHARED) &&
                      (client_stream_level(socket) & RS_LEVEL_CONNECTED) != 0;
     if (connected) { /* relaxed: client_stream_level is an acquire */
         since_tsc = atomic_load_explicit(&socket->state->connected_tsc, memory_order_relaxed);
@@ -305,7 +305,7 @@ enum rs_status client_connected_ns(struct client_socket *socket, uint64_t *ns)
 static enum rs_status stream_shutdown_locked(struct client_socket *socket, uint32_t how)
 {
     enum client_socket_phase phase = client_socket_phase(socket);
-    bool shared = phase == CLIENT_STREAM_SHARED;
+    bool shared = phase == CLIENT_SOCKET_SHARED;
     if (phase != CLIENT_STREAM_ACTIVE && !shared) {
         return client_phase_open(phase) ? RS_NOT_CONNECTED : RS_NOT_SOCKET;
     }

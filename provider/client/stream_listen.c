@@ -46,7 +46,7 @@ static enum rs_status listen_locked(struct client_socket *socket, uint32_t backl
         }
         phase = client_socket_phase(socket);
     }
-    if (phase == CLIENT_STREAM_SHARED) {
+    if (phase == CLIENT_SOCKET_SHARED) {
         return RS_IS_CONNECTED;
     }
     if (phase != CLIENT_STREAM_LISTENING && (phase != CLIENT_STREAM_IDLE || !socket->bound)) {

@@ -53,7 +53,7 @@ static enum rs_status recv_allowed(const struct client_socket *socket)
     case CLIENT_STREAM_IDLE:
     case CLIENT_STREAM_LISTENING:
         return RS_NOT_CONNECTED;
-    case CLIENT_STREAM_SHARED:
+    case CLIENT_SOCKET_SHARED:
         return RS_IN_PROGRESS; /* goes on in share.c */
     default:
         return RS_NOT_SOCKET;

@@ -50,7 +50,7 @@ static enum rs_status send_allowed(struct client_socket *socket)
     case CLIENT_STREAM_IDLE:
     case CLIENT_STREAM_LISTENING:
         return RS_NOT_CONNECTED;
-    case CLIENT_STREAM_SHARED:
+    case CLIENT_SOCKET_SHARED:
         return RS_IN_PROGRESS; /* goes on in share.c */
     default:
         return RS_NOT_SOCKET;
@@ -191,7 +191,7 @@ static enum rs_status send_once(struct stream_send *call, uint32_t flags)
     struct client_socket *socket = call->socket;
     enum client_socket_phase phase = client_socket_phase(socket);
     if (!CLIENT_LIKELY(phase == CLIENT_STREAM_ACTIVE)) {
-        if (phase == CLIENT_STREAM_SHARED) {
+        if (phase == CLIENT_SOCKET_SHARED) {
             return RS_IN_PROGRESS;
         }
         return client_phase_open(phase) ? RS_NOT_CONNECTED : RS_NOT_SOCKET;

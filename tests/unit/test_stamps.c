@@ -58,14 +58,14 @@ static void add(const struct dp_socket *socket, uint32_t id, uint64_t tx_tsc)
 static void expect(struct dp_socket *socket, uint32_t id, uint64_t tx_tsc)
 {
     uint64_t got = 0;
-    assert_true(stamps_take(&queue, socket, id, &got));
+    assert_true(stamps_take(&queue, socket, socket->part, id, &got));
     assert_int_equal(got, tx_tsc);
 }
 
 static void expect_none(struct dp_socket *socket, uint32_t id)
 {
     uint64_t got;
-    assert_false(stamps_take(&queue, socket, id, &got));
+    assert_false(stamps_take(&queue, socket, socket->part, id, &got));
 }
 
 static uint64_t count(enum counter_id id)
