@@ -357,6 +357,22 @@ void igmp_group_changed(struct stack *stack, struct igmp_group *group)
     }
 }
 
+/* As if each group had just been joined, but not all of them at once. */
+void igmp_link_up(struct stack *stack)
+{
+    for (struct igmp_group *group = stack->igmp.groups; group != NULL; group = group->next) {
+        if (!group->active || !igmp_is_reported(stack, group->group_be32)) {
+            continue;
+        }
+        for (struct igmp_source *source = group->sources; source != NULL; source = source->next) {
+            source->changes = 0; /* the whole list is told */
+        }
+        group->mode_changes = stack->igmp.robustness;
+        group->change_due_ns = stack->now_ns + stack_random_below(stack, IGMP_UNSOLICITED_NS);
+        igmp_schedule(stack, group->change_due_ns);
+    }
+}
+
 void igmp_notify_macs(struct stack *stack)
 {
     if (stack->upcalls.multicast_changed != NULL && !stack->follower) {

@@ -69,6 +69,9 @@ void igmp_input(struct stack *stack, const struct ipv4_packet *packet);
 struct igmp_group *igmp_group_get(struct stack *stack, uint32_t group_be32);
 /* Merges the members' filters anew and reports what changed. May free the group. */
 void igmp_group_changed(struct stack *stack, struct igmp_group *group);
+/* The link came up, and other switches and routers may be at its end: reports every membership
+ * anew, within a second. */
+void igmp_link_up(struct stack *stack);
 /* The set of wanted multicast MACs is another one; the leader says so. */
 void igmp_notify_macs(struct stack *stack);
 

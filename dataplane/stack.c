@@ -298,6 +298,7 @@ void stack_set_link(struct stack *stack, bool up)
     neighbour_forget(stack);
     if (up) {
         arp_init(stack);
+        igmp_link_up(stack);
     }
 }
 

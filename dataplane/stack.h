@@ -204,7 +204,7 @@ uint64_t stack_next_timer_ns(const struct stack *stack);
 void stack_flush(struct stack *stack);
 /* The NIC's link went down or came up; it is up at the start. While it is down, what would leave is
  * refused (RS_NET_DOWN). Where it comes up again may be elsewhere: neighbours are asked anew, the
- * own addresses are probed for and announced. */
+ * own addresses are probed for and announced, memberships reported. */
 void stack_set_link(struct stack *stack, bool up);
 /* False: so much is queued that new sends should wait; udp_send then answers RS_WOULD_BLOCK. */
 bool stack_tx_ready(const struct stack *stack);

@@ -82,12 +82,68 @@ static void a_configured_neighbour_stays(void **state)
     expect_udp(OWN ":7000", "10.0.0.9:5000", "x", "10.0.0.9");
 }
 
+/* Another switch or router may be at the end of the new link (RFC 3376 5.1: as a join, robustness
+ * times). */
+static void a_new_link_hears_of_the_memberships(void **state)
+{
+    (void)state;
+    sock s = bound("any:7000");
+    join(s, GROUP);
+    expect_igmp("v3 TO_EX 239.1.1.1 {}");
+    advance_ms(1001);
+    expect_igmp("v3 TO_EX 239.1.1.1 {}");
+    join_source(s, GROUP2, PEER);
+    expect_igmp("v3 ALLOW 239.1.1.2 {10.0.0.2}");
+    advance_ms(1001);
+    expect_igmp("v3 ALLOW 239.1.1.2 {10.0.0.2}");
+    stack_set_link(script_stack(), false);
+    advance_ms(5000);
+    expect_nothing();
+    stack_set_link(script_stack(), true);
+    expect_nothing();
+    advance_ms(1000); /* each at a random time; the order is the seed's */
+    expect_arp_probe();
+    expect_igmp("v3 TO_EX 239.1.1.1 {}");
+    expect_igmp("v3 TO_IN 239.1.1.2 {10.0.0.2}");
+    expect_igmp("v3 TO_IN 239.1.1.2 {10.0.0.2}");
+    expect_igmp("v3 TO_EX 239.1.1.1 {}");
+    advance_ms(20000);
+    expect_arp_probe();
+    expect_arp_probe();
+    expect_arp_announcement();
+    expect_arp_announcement();
+}
+
+static void a_new_link_hears_of_them_in_version_2(void **state)
+{
+    (void)state;
+    sock s = bound("any:7000");
+    join(s, GROUP);
+    expect_igmp("v2 report 239.1.1.1");
+    advance_ms(10001);
+    expect_igmp("v2 report 239.1.1.1");
+    stack_set_link(script_stack(), false);
+    stack_set_link(script_stack(), true);
+    advance_ms(1000);
+    expect_igmp("v2 report 239.1.1.1");
+    expect_arp_probe();
+    leave(s, GROUP);
+    expect_igmp("v2 leave 239.1.1.1");
+    advance_ms(20000);
+    expect_arp_probe();
+    expect_arp_probe();
+    expect_arp_announcement();
+    expect_arp_announcement();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCRIPT(without_a_link_sends_are_refused),
         SCRIPT(without_a_link_local_programs_go_on),
         SCRIPT(a_new_link_asks_and_announces_anew),
+        SCRIPT(a_new_link_hears_of_the_memberships),
+        SCRIPT_WITH(a_new_link_hears_of_them_in_version_2, igmp2),
         SCRIPT(a_dead_neighbour_is_asked_again_at_once),
         SCRIPT_WITH(a_configured_neighbour_stays, small),
     };
