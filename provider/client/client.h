@@ -291,8 +291,8 @@ struct client_watch;
 /* RS_NO_BUFFERS: the session's channels are taken ([limits] channels); RS_NO_MEMORY; RS_ALREADY;
  * RS_DATAPLANE_GONE. From then on the dataplane treats the session as one that sleeps. */
 RS_CHECK_RESULT enum rs_status client_watch_open(struct client *client, struct client_watch **out);
-/* No thread may wait, arm, or be inside a socket that is armed. */
-void client_watch_close(struct client_watch *watch);
+/* No thread may wait, arm, or be inside a socket that is armed. Nothing when there is none. */
+void client_watch_close(struct client *client);
 /* Any thread, no system call: one report when one of want (RS_LEVEL_*, CLIENT_POLL_*; not 0)
  * becomes true. Several armings are joined in one report. True: one is true already, and no report
  * comes for this call, though one may for an earlier one. Whoever got a report arms again. A socket

@@ -371,10 +371,7 @@ enum rs_status client_open(const struct client_config *config, struct client **o
 void client_close(struct client *client)
 {
     client_sockets_close_all(client);
-    struct client_watch *watch = atomic_load_explicit(&client->watch, memory_order_acquire);
-    if (watch != NULL) {
-        client_watch_close(watch);
-    }
+    client_watch_close(client);
     client_registry_remove(client);
     session_free_channels(client);
     /* The dataplane learns of the end by the connection's. */

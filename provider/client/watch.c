@@ -180,8 +180,9 @@ static uint32_t watch_listed(struct client_watch *watch, struct client_socket **
         }
         struct client_socket *socket = watch->taken;
         watch->taken = socket->watch_next;
-        /* From here on it can be listed again: what happens later is reported again. */
-        atomic_store_explicit(&socket->watch_listed, 0, memory_order_release);
+        /* From here on it can be listed again: what happens later is reported again. Acquire and
+         * release, partner watch_list: who found it listed has done before what we see now. */
+        (void)atomic_exchange_explicit(&socket->watch_listed, 0, memory_order_acq_rel);
         if (watch_take(watch, socket) != 0) {
             client_socket_release(socket); /* the list's reference is what the caller gets */
         }
@@ -338,21 +339,24 @@ fail:
 
 static void watch_drop(struct client_socket *socket)
 {
-    struct client_watch *watch = atomic_load_explicit(&socket->client->watch, memory_order_relaxed);
-    if (watch_take(watch, socket) != 0) {
+    if (atomic_exchange_explicit(&socket->watch_want, 0, memory_order_acq_rel) != 0) {
         client_socket_release(socket);
     }
 }
 
-void client_watch_close(struct client_watch *watch)
+void client_watch_close(struct client *client)
 {
-    struct client *client = watch->client;
     struct client_socket *socket;
+    /* Acquire and release, partner client_watch_open and the other closers: one gets it. */
+    struct client_watch *watch =
+        atomic_exchange_explicit(&client->watch, NULL, memory_order_acq_rel);
+    if (watch == NULL) {
+        return;
+    }
     while (watch_listed(watch, &socket, 1) != 0) {
         client_socket_release(socket);
     }
     client_pool_visit(client, watch_drop);
-    atomic_store_explicit(&client->watch, NULL, memory_order_release);
     client_channel_close(watch->channel);
     os_event_destroy(&watch->event);
     client_free(watch);

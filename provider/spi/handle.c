@@ -94,7 +94,9 @@ enum rs_status spi_handle_insert(SOCKET s, struct spi_socket *socket)
         chunk = mi_calloc(CHUNK_SLOTS, sizeof(*chunk));
         atomic_store_explicit(place, chunk, memory_order_release);
     }
-    if (chunk != NULL) {
+    if (!spi_started()) {
+        status = RS_NOT_INITIALISED; /* the last WSPCleanup has come, or waits for the lock */
+    } else if (chunk != NULL) {
         /* Release, partner spi_socket_of: core is filled in. */
         atomic_store_explicit(&socket->handle, (uintptr_t)s, memory_order_release);
         atomic_store_explicit(&chunk[index % CHUNK_SLOTS], socket, memory_order_release);
@@ -209,6 +211,9 @@ enum rs_status spi_socket_close(struct spi_socket *socket, SOCKET s)
 
 void spi_sockets_close_all(void)
 {
+    /* Whoever inserts behind this sees that there is no startup any more. */
+    AcquireSRWLockExclusive(&handle_lock);
+    ReleaseSRWLockExclusive(&handle_lock);
     for (uintptr_t c = 0; c < CHUNKS; c++) {
         if (atomic_load_explicit(&handle_chunks[c], memory_order_acquire) == NULL) {
             continue;

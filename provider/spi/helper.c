@@ -200,7 +200,7 @@ static int helper_start(struct spi_session *session)
         atomic_store_explicit(&helper_stopping, false, memory_order_relaxed);
         if (os_thread_start(&helper_thread, helper_run, NULL, "ringsock-helper") != RS_OK) {
             atomic_store_explicit(&helper_newest, NULL, memory_order_relaxed);
-            client_watch_close(watch);
+            client_watch_close(session->client);
             return WSAENOBUFS;
         }
         helper_runs = true;

@@ -499,7 +499,7 @@ int WSPAPI spi_ioctl(SOCKET s, DWORD code, LPVOID in, DWORD in_bytes, LPVOID out
             *returned_bytes = call.returned_bytes;
         }
         if (call.notice && result == 0) {
-            result = spi_op_done(s, overlapped, routine, thread, call.returned_bytes);
+            result = spi_op_done(socket, s, overlapped, routine, thread, call.returned_bytes);
         }
     }
     spi_socket_put(socket);

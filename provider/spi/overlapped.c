@@ -328,11 +328,22 @@ static int op_begin(struct spi_op *op)
     return 0;
 }
 
+/* It failed at once: no notice, but the structure is at rest. */
+static void op_fail(struct spi_op *op, int code, const struct op_result *result)
+{
+    LPWSAOVERLAPPED overlapped = op->overlapped;
+    op_close_thread(op);
+    op_free(op);
+    overlapped->Offset = result->flags;
+    overlapped->OffsetHigh = (DWORD)code;
+    overlapped->InternalHigh = result->transferred;
+    __atomic_store_n(&overlapped->Internal, (ULONG_PTR)code, __ATOMIC_RELEASE);
+}
+
 int spi_op_submit(struct spi_socket *socket, struct spi_op *op, LPDWORD transferred, LPDWORD flags,
                   LPINT error)
 {
     struct op_result result = {0};
-    LPWSAOVERLAPPED overlapped = op->overlapped;
     int code = op_begin(op);
     if (code != 0) {
         op_free(op);
@@ -353,13 +364,7 @@ int spi_op_submit(struct spi_socket *socket, struct spi_op *op, LPDWORD transfer
     if (code == 0) {
         return 0;
     }
-    /* It failed at once: no notice, but the structure is at rest. */
-    op_close_thread(op);
-    op_free(op);
-    overlapped->Offset = result.flags;
-    overlapped->OffsetHigh = (DWORD)code;
-    overlapped->InternalHigh = result.transferred;
-    __atomic_store_n(&overlapped->Internal, (ULONG_PTR)code, __ATOMIC_RELEASE);
+    op_fail(op, code, &result);
     return spi_fail(error, code);
 }
 
@@ -433,8 +438,8 @@ int spi_op_leave(struct spi_socket *socket, struct spi_op *op)
     return code == SPI_OP_PENDING ? 0 : code;
 }
 
-int spi_op_done(SOCKET s, LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,
-                LPWSATHREADID thread, DWORD transferred)
+int spi_op_done(struct spi_socket *socket, SOCKET s, LPWSAOVERLAPPED overlapped,
+                LPWSAOVERLAPPED_COMPLETION_ROUTINE routine, LPWSATHREADID thread, DWORD transferred)
 {
     struct spi_op *op = mi_zalloc(sizeof(*op));
     if (op == NULL) {
@@ -450,8 +455,19 @@ int spi_op_done(SOCKET s, LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION
         return code;
     }
     op->transferred = transferred;
-    op_tell(op);
-    return 0;
+    /* Under the lock the handle is still the socket's, and its port. */
+    struct spi_op_queue *queue = op_queue(socket, SPI_WAY_OTHER);
+    AcquireSRWLockExclusive(&queue->lock);
+    if (queue->closed) {
+        code = WSAENOTSOCK;
+    } else {
+        op_tell(op);
+    }
+    ReleaseSRWLockExclusive(&queue->lock);
+    if (code != 0) {
+        op_fail(op, code, &(struct op_result){0});
+    }
+    return code;
 }
 
 /* ---- WSPGetOverlappedResult ---- */

@@ -55,9 +55,10 @@ int spi_op_wait(struct spi_socket *socket, struct spi_op *op, DWORD timeout_ms, 
  * or its step said 0; else what the step or the helper's start said. */
 int spi_op_leave(struct spi_socket *socket, struct spi_op *op);
 /* Notice of a call that was done synchronously and had an overlapped structure or a routine. 0 or
- * an error of the arguments. */
-int spi_op_done(SOCKET s, LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine,
-                LPWSATHREADID thread, DWORD transferred);
+ * an error of the arguments; WSAENOTSOCK: the socket was closed meanwhile. The caller holds it. */
+int spi_op_done(struct spi_socket *socket, SOCKET s, LPWSAOVERLAPPED overlapped,
+                LPWSAOVERLAPPED_COMPLETION_ROUTINE routine, LPWSATHREADID thread,
+                DWORD transferred);
 /* Before the handle of the socket goes back: all end with WSA_OPERATION_ABORTED, and no new one is
  * taken. */
 void spi_ops_abort(struct spi_socket *socket);

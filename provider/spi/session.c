@@ -43,6 +43,10 @@ enum rs_status spi_session_get(struct spi_session **out)
     struct spi_session *gone = NULL;
     enum rs_status status = RS_OK;
     AcquireSRWLockExclusive(&session_lock);
+    if (!spi_started()) { /* since the caller looked: nobody would let go of it */
+        ReleaseSRWLockExclusive(&session_lock);
+        return RS_NOT_INITIALISED;
+    }
     if (session_current != NULL && !client_alive(session_current->client)) {
         gone = session_current;
         session_current = NULL;

@@ -106,9 +106,10 @@ int spi_socket_publish(struct spi_socket *socket, SOCKET *out)
     if (s == INVALID_SOCKET) {
         return error;
     }
-    if (spi_handle_insert(s, socket) != RS_OK) {
+    enum rs_status status = spi_handle_insert(s, socket);
+    if (status != RS_OK) {
         (void)spi_upcalls.lpWPUCloseSocketHandle(s, &error);
-        return WSAENOBUFS;
+        return spi_wsa_error(status);
     }
     *out = s;
     return 0;

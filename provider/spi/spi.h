@@ -34,7 +34,8 @@ struct spi_session {
 };
 
 /* The current attach, made when there is none or the dataplane of the old one is gone; the caller
- * gets a reference. Errors as client_open; why goes to the debugger's output. */
+ * gets a reference. Errors as client_open, why goes to the debugger's output; RS_NOT_INITIALISED
+ * behind the last WSPCleanup. */
 RS_CHECK_RESULT enum rs_status spi_session_get(struct spi_session **out);
 void spi_session_hold(struct spi_session *session); /* one more, of a session that is held */
 void spi_session_put(struct spi_session *session);
@@ -129,7 +130,8 @@ enum { SPI_HINT_DEBUG = 1, SPI_HINT_DONTROUTE = 2 };
 /* A record with one reference that belongs to the table; handle and the rest are the caller's to
  * fill before spi_handle_insert. NULL: no memory. */
 struct spi_socket *spi_socket_new(void);
-/* RS_NO_BUFFERS: a handle no system gives, or no memory; the record stays the caller's. */
+/* RS_NO_BUFFERS: a handle no system gives, or no memory; RS_NOT_INITIALISED: the last WSPCleanup
+ * came first. The record stays the caller's then. */
 RS_CHECK_RESULT enum rs_status spi_handle_insert(SOCKET s, struct spi_socket *socket);
 /* Lock-free. NULL: no socket of ours. Give it back with spi_socket_put. */
 struct spi_socket *spi_socket_get(SOCKET s);
@@ -161,7 +163,7 @@ int spi_duplicate_open(struct spi_socket *socket, const WSAPROTOCOL_INFOW *info)
 /* socket.c: gives a record that is filled in its handle and shows it to all. 0 or the error; the
  * record stays the caller's then. */
 int spi_socket_publish(struct spi_socket *socket, SOCKET *out);
-/* WSPCleanup: all that are left. */
+/* The last WSPCleanup, and spi_started is false: all that are left; none is inserted any more. */
 void spi_sockets_close_all(void);
 
 /* ---- errors (wsa_error.c) ---- */

@@ -156,3 +156,60 @@ CASE(WSPRecv, waitall_kept, "MSG_WAITALL behind an overlapped one: what it has g
     overlapped_ends(pair.server, &before, 0);
     overlapped_drop(&before);
 }
+
+/* ---- the last WSPCleanup while a socket is being made ---- */
+
+static DWORD WINAPI cleanup_thread(void *error)
+{
+    return (DWORD)TABLE->lpWSPCleanup(error);
+}
+
+static DWORD cleanup_result;
+
+/* Inside the call: its handle is made, and not known yet. */
+static void cleanup_now(void)
+{
+    int error = 0;
+    host_handle_made = NULL;
+    HANDLE thread = CreateThread(NULL, 0, cleanup_thread, &error, 0, NULL);
+    cleanup_result = WaitForSingleObject(thread, 10000);
+    if (cleanup_result == WAIT_OBJECT_0) {
+        GetExitCodeThread(thread, &cleanup_result);
+    }
+    CloseHandle(thread);
+}
+
+/* Behind the call. */
+static void nothing_is_left(SOCKET made, int error)
+{
+    unsigned handles = host_handle_count();
+    spi_forget_all();
+    assert_int_equal(host_startup(&provider, MAKEWORD(2, 2)), 0);
+    assert_int_equal(cleanup_result, 0);
+    assert_true(made == INVALID_SOCKET);
+    assert_int_equal(error, WSANOTINITIALISED);
+    assert_int_equal(handles, 0);
+}
+
+CASE(WSPSocket, cleaned_between, "the last WSPCleanup comes first: WSANOTINITIALISED, no socket")
+{
+    WSAPROTOCOL_INFOW info = host_catalog_entry(AF_INET, SOCK_STREAM, IPPROTO_TCP);
+    int error = 0;
+    host_handle_made = cleanup_now;
+    SOCKET s = TABLE->lpWSPSocket(AF_INET, SOCK_STREAM, IPPROTO_TCP, &info, 0, WSA_FLAG_OVERLAPPED,
+                                  &error);
+    nothing_is_left(s, error);
+}
+
+CASE(WSPAccept, cleaned_between_accept,
+     "the last WSPCleanup comes first: WSANOTINITIALISED, no socket")
+{
+    SOCKADDR_IN at;
+    SOCKET listener = stream_listener(&at);
+    int error = 0;
+    OK(spi_connect_to(stream_new(), &at));
+    stream_await(listener, READ);
+    host_handle_made = cleanup_now;
+    SOCKET s = TABLE->lpWSPAccept(listener, NULL, NULL, NULL, 0, &error);
+    nothing_is_left(s, error);
+}

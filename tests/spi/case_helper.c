@@ -5,6 +5,7 @@
 #include "provider/spi/events.h"
 #include "provider/spi/extension.h"
 #include "provider/spi/helper.h"
+#include "provider/spi/overlapped.h"
 #include "tests/spi/overlapped_kit.h"
 #include "tests/spi/provider_fake.h"
 #include "tests/spi/spi_test.h"
@@ -215,4 +216,21 @@ CASE(WSPCloseSocket, selected_late, "a selection while it closes is not the next
     assert_ptr_equal(again, socket);
     OK(TABLE->lpWSPIoctl(next, (DWORD)FIONBIO, &off, sizeof(off), NULL, 0, &bytes, NULL, NULL, NULL,
                          &spi_error));
+}
+
+CASE(WSPIoctl, done_late,
+     "an overlapped command whose socket closes meanwhile: WSAENOTSOCK, no notice")
+{
+    struct overlapped_op op;
+    SOCKET s = stream_new();
+    struct spi_socket *socket = spi_socket_get(s);
+    overlapped_make(&op);
+    stream_close(s);
+    /* The command's own work is behind it. */
+    assert_int_equal(spi_op_done(socket, s, &op.o, NULL, NULL, 4), WSAENOTSOCK);
+    spi_socket_put(socket);
+    assert_false(overlapped_is_set(&op));
+    assert_false(overlapped_pending(&op));
+    assert_int_equal(op.o.OffsetHigh, WSAENOTSOCK);
+    overlapped_drop(&op);
 }

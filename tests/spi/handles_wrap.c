@@ -4,6 +4,7 @@
 #include "tests/spi/stream_kit.h"
 
 int host_refuses_handles;
+void (*host_handle_made)(void);
 
 /* --wrap gives the names. */
 /* NOLINTBEGIN(bugprone-reserved-identifier) */
@@ -17,5 +18,9 @@ SOCKET __wrap_host_handle_create(DWORD catalog_id, DWORD_PTR context, int *error
         *error = host_refuses_handles;
         return INVALID_SOCKET;
     }
-    return __real_host_handle_create(catalog_id, context, error);
+    SOCKET s = __real_host_handle_create(catalog_id, context, error);
+    if (host_handle_made != NULL) {
+        host_handle_made();
+    }
+    return s;
 }

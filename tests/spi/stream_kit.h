@@ -94,5 +94,7 @@ int stream_linger(SOCKET s, u_short on, u_short seconds);
 
 /* While it is not 0, WPUCreateSocketHandle fails with this error. */
 extern int host_refuses_handles;
+/* While it is not NULL, called behind each handle that WPUCreateSocketHandle made. */
+extern void (*host_handle_made)(void);
 
 #endif
