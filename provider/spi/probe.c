@@ -97,13 +97,12 @@ static bool probe_one_page(const char *first, const char *last)
     return ((uintptr_t)first ^ (uintptr_t)last) < SPI_PAGE_BYTES;
 }
 
-/* The pages strictly between the first and the last byte. Read only: a page in the middle is the
- * program's own mapping as the ends are. */
-static bool probe_between(const char *first, const char *last)
+/* The pages strictly between the first and the last byte. */
+static bool probe_between(char *first, const char *last, int (*touch)(void *byte))
 {
-    const char *page = (const char *)(((uintptr_t)first | (SPI_PAGE_BYTES - 1)) + 1);
+    char *page = (char *)(((uintptr_t)first | (SPI_PAGE_BYTES - 1)) + 1);
     for (; page < last; page += SPI_PAGE_BYTES) {
-        if (spi_touch_read(page) != 0) {
+        if (touch(page) != 0) {
             return false;
         }
     }
@@ -112,17 +111,17 @@ static bool probe_between(const char *first, const char *last)
 
 bool spi_can_read(const void *memory, size_t length_bytes)
 {
-    const char *first = memory;
+    char *first = (char *)(uintptr_t)memory;
     if (length_bytes == 0) {
         return true;
     }
     if (first == NULL || (uintptr_t)first + (length_bytes - 1) < (uintptr_t)first) {
         return false;
     }
-    const char *last = first + (length_bytes - 1);
+    char *last = first + (length_bytes - 1);
     return spi_touch_read(first) == 0 &&
            (probe_one_page(first, last) ||
-            (spi_touch_read(last) == 0 && probe_between(first, last)));
+            (spi_touch_read(last) == 0 && probe_between(first, last, spi_touch_read)));
 }
 
 bool spi_can_write(void *memory, size_t length_bytes)
@@ -137,5 +136,5 @@ bool spi_can_write(void *memory, size_t length_bytes)
     char *last = first + (length_bytes - 1);
     return spi_touch_write(first) == 0 &&
            (probe_one_page(first, last) ||
-            (spi_touch_write(last) == 0 && probe_between(first, last)));
+            (spi_touch_write(last) == 0 && probe_between(first, last, spi_touch_write)));
 }

@@ -169,8 +169,9 @@ void spi_sockets_close_all(void);
 /* ---- errors (wsa_error.c) ---- */
 
 int spi_wsa_error(enum rs_status status);
-/* Stores code through lpErrno (NULL: nowhere) and returns SOCKET_ERROR. WSAENOTSOCK of a call from
- * inside a blocking hook, which spi_socket_get gives no socket, becomes WSAEINPROGRESS. */
+/* Stores code through lpErrno (nowhere, if that cannot be written) and returns SOCKET_ERROR.
+ * WSAENOTSOCK of a call from inside a blocking hook, which spi_socket_get gives no socket, becomes
+ * WSAEINPROGRESS. */
 int spi_fail(LPINT error, int code);
 int spi_fail_status(LPINT error, enum rs_status status);
 
@@ -187,7 +188,7 @@ bool spi_can_write(void *memory, size_t length_bytes);
  * operation may write are touched, which are its own until it ends, and a store of one byte leaves
  * its neighbours alone, whoever writes those. Windows' own probe of a buffer does the same. A
  * locked instruction costs as much as all other checks of a send. */
-int spi_touch_read(const void *memory) __asm__("spi_touch_read");
+int spi_touch_read(void *memory) __asm__("spi_touch_read");
 int spi_touch_write(void *memory) __asm__("spi_touch_write");
 /* All that a usual call names but its buffers: two words written, as words, for a load of one would
  * wait for a store of a byte, and the first and last byte of what is read. */

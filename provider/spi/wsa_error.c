@@ -60,7 +60,7 @@ int spi_wsa_error(enum rs_status status)
 
 int spi_fail(LPINT error, int code)
 {
-    if (error != NULL) {
+    if (spi_can_write(error, sizeof(*error))) {
         *error = code == WSAENOTSOCK && spi_hook_is_inside() ? WSAEINPROGRESS : code;
     }
     return SOCKET_ERROR;
