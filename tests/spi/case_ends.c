@@ -213,3 +213,17 @@ CASE(WSPAccept, cleaned_between_accept,
     SOCKET s = TABLE->lpWSPAccept(listener, NULL, NULL, NULL, 0, &error);
     nothing_is_left(s, error);
 }
+
+CASE(WSPCleanup, nested_sockets, "one that is not the last leaves sockets and calls as they are")
+{
+    struct stream_pair pair = stream_connected();
+    struct stream_call call = {.kind = CALL_RECV, .s = pair.server};
+    assert_int_equal(host_startup(&provider, MAKEWORD(2, 2)), 0);
+    SOCKET inner = stream_new();
+    stream_begin(&call);
+    OK(TABLE->lpWSPCleanup(&spi_error));
+    stream_send(pair.client, "x");
+    assert_int_equal(stream_finish(&call), 0);
+    assert_int_equal(call.data[0], 'x');
+    OK(spi_connect_to(inner, &pair.at)); /* nor those of the inner WSPStartup */
+}

@@ -140,6 +140,141 @@ CASE(WSPCleanup, cleanup_counts, "each WSPStartup needs its WSPCleanup; the last
     assert_int_equal(host_startup(&provider, MAKEWORD(2, 2)), 0);
 }
 
+/* ---- versions and counts ---- */
+
+CASE(WSPStartup, startup_versions,
+     "of what is asked and 2.2 the lower one, from 2.0 on; below it is WSAVERNOTSUPPORTED")
+{
+    static const struct {
+        BYTE asked[2], agreed[2]; /* agreed {0, 0}: refused */
+    } versions[] = {{{0, 0}, {0, 0}},   {{0, 9}, {0, 0}},    {{1, 0}, {0, 0}}, {{1, 1}, {0, 0}},
+                    {{1, 255}, {0, 0}}, {{2, 0}, {2, 0}},    {{2, 1}, {2, 1}}, {{2, 2}, {2, 2}},
+                    {{2, 3}, {2, 2}},   {{2, 255}, {2, 2}},  {{3, 0}, {2, 2}}, {{3, 1}, {2, 2}},
+                    {{255, 0}, {2, 2}}, {{255, 255}, {2, 2}}};
+    for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+        WORD asked = MAKEWORD(versions[i].asked[0], versions[i].asked[1]);
+        WORD agreed = MAKEWORD(versions[i].agreed[0], versions[i].agreed[1]);
+        WSPDATA data;
+        WSPPROC_TABLE table;
+        if (agreed != 0) {
+            agree(asked, agreed);
+        } else {
+            assert_int_equal(startup(asked, &data, &table), WSAVERNOTSUPPORTED);
+        }
+    }
+}
+
+static int text_error(void)
+{
+    WCHAR text[32];
+    DWORD chars = 32;
+    int error = 0;
+    SOCKADDR_IN in = {.sin_family = AF_INET};
+    return TABLE->lpWSPAddressToString((LPSOCKADDR)&in, sizeof(in), NULL, text, &chars, &error) == 0
+               ? 0
+               : error;
+}
+
+/* Takes away the case program's own WSPStartup, and looks whether it was the last one. */
+static void was_the_last(void)
+{
+    int error = 0;
+    int result = TABLE->lpWSPCleanup(&error);
+    int after = text_error();
+    while (TABLE->lpWSPCleanup(&error) == 0) { /* of a count that was wrong */
+    }
+    assert_int_equal(host_startup(&provider, MAKEWORD(2, 2)), 0);
+    assert_int_equal(result, 0);
+    assert_int_equal(after, WSANOTINITIALISED);
+}
+
+CASE(WSPStartup, startup_failed, "one that fails counts for nothing")
+{
+    WSPDATA data;
+    WSPPROC_TABLE table;
+    WSPUPCALLTABLE none = {0};
+    assert_int_equal(startup(MAKEWORD(1, 1), &data, &table), WSAVERNOTSUPPORTED);
+    assert_int_equal(startup(MAKEWORD(2, 2), NULL, &table), WSAEFAULT);
+    assert_int_equal(startup(MAKEWORD(2, 2), &data, spi_read_only_page()), WSAEFAULT);
+    assert_int_equal(startup(MAKEWORD(2, 2), spi_read_only_page(), &table), WSAEFAULT);
+    assert_int_equal(provider.startup(MAKEWORD(2, 2), &data, spi_bad_pointer(), upcalls(), &table),
+                     WSAEFAULT);
+    assert_int_equal(provider.startup(MAKEWORD(2, 2), &data, &provider.info, none, &table),
+                     WSASYSNOTREADY);
+    was_the_last();
+}
+
+CASE(WSPStartup, startup_no_info, "without protocol information it starts as its first entry")
+{
+    WSPDATA data;
+    WSPPROC_TABLE table;
+    assert_int_equal(provider.startup(MAKEWORD(2, 2), &data, NULL, upcalls(), &table), 0);
+    OK(table.lpWSPCleanup(&spi_error));
+}
+
+CASE(WSPStartup, startup_deep, "a thousand deep, with different versions, and back")
+{
+    WSPDATA data;
+    WSPPROC_TABLE table;
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_int_equal(startup(MAKEWORD(2, i % 3), &data, &table), 0);
+        assert_int_equal(data.wVersion, MAKEWORD(2, i % 3));
+    }
+    for (unsigned i = 0; i < 1000; i++) {
+        OK(table.lpWSPCleanup(&spi_error));
+        assert_int_equal(text_error(), 0);
+    }
+    was_the_last();
+}
+
+static DWORD WINAPI start_and_clean(void *errors)
+{
+    for (unsigned i = 0; i < 300; i++) {
+        WSPDATA data;
+        WSPPROC_TABLE table;
+        int ignored = 0;
+        if (startup(MAKEWORD(2, 2), &data, &table) != 0 || text_error() != 0 ||
+            table.lpWSPCleanup(&ignored) != 0) {
+            InterlockedIncrement(errors);
+        }
+    }
+    return 0;
+}
+
+/* Each thread's calls between its own WSPStartup and WSPCleanup work, whatever the others do. */
+static LONG started_by_threads(void)
+{
+    volatile LONG errors = 0;
+    HANDLE threads[4];
+    for (unsigned i = 0; i < 4; i++) {
+        threads[i] = CreateThread(NULL, 0, start_and_clean, (void *)(uintptr_t)&errors, 0, NULL);
+        assert_non_null(threads[i]);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(WaitForSingleObject(threads[i], 20000), WAIT_OBJECT_0);
+        CloseHandle(threads[i]);
+    }
+    return errors;
+}
+
+CASE(WSPStartup, startup_threads, "threads start and clean up as they like: the count is right")
+{
+    assert_int_equal(started_by_threads(), 0);
+    assert_int_equal(text_error(), 0);
+    was_the_last();
+}
+
+CASE(WSPCleanup, cleanup_threads,
+     "the last one of a thread may meet the first WSPStartup of another")
+{
+    OK(TABLE->lpWSPCleanup(&spi_error));
+    LONG errors = started_by_threads();
+    int after = text_error();
+    assert_int_equal(host_startup(&provider, MAKEWORD(2, 2)), 0);
+    assert_int_equal(errors, 0);
+    assert_int_equal(after, WSANOTINITIALISED);
+}
+
 /* ---- WSPSocket's arguments, checked before any dataplane is looked for ---- */
 
 static void refused(int code, int family, int type, int protocol, DWORD flags)
