@@ -64,6 +64,7 @@ struct spi_socket *spi_socket_new(void)
         atomic_store_explicit(&socket->accepts_waiting, 0, memory_order_relaxed);
         atomic_store_explicit(&socket->linger_s, 0, memory_order_relaxed);
         atomic_store_explicit(&socket->attention, 0, memory_order_relaxed);
+        atomic_store_explicit(&socket->event_known, 0, memory_order_relaxed);
         for (unsigned way = 0; way < SPI_WAYS; way++) {
             socket->ops[way].closed = false;
         }

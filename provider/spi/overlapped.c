@@ -259,6 +259,33 @@ void spi_ops_abort(struct spi_socket *socket)
 
 /* ---- submitting ---- */
 
+/* The event says "not yet" from the start of a call on. What is done at once sets it again before
+ * the call is over, so then the system call is saved, if the event is known to be one. */
+static int op_reset_event(struct spi_op *op)
+{
+    INT error = 0;
+    const bool due = op->reset_due;
+    op->reset_due = false;
+    return !due || spi_upcalls.lpWPUResetEvent(op_event(op->overlapped), &error)
+               ? 0
+               : WSA_INVALID_HANDLE;
+}
+
+static int op_begin_event(struct spi_socket *socket, struct spi_op *op)
+{
+    const uintptr_t event = (uintptr_t)op_event(op->overlapped);
+    op->reset_due = event != 0;
+    if (socket != NULL &&
+        atomic_load_explicit(&socket->event_known, memory_order_relaxed) == event) {
+        return 0;
+    }
+    int code = op_reset_event(op);
+    if (code == 0 && socket != NULL) {
+        atomic_store_explicit(&socket->event_known, event, memory_order_relaxed);
+    }
+    return code;
+}
+
 /* Begins it when it is first, and queues it else, or when it waits. The result of the step, or an
  * error that keeps it from being queued; SPI_OP_PENDING: it is queued, and not the caller's any
  * more. 0: notice was given. */
@@ -274,6 +301,9 @@ static int op_try(struct spi_socket *socket, struct spi_op *op, struct op_result
         } else if (first) {
             code = op_step(op);
             *result = (struct op_result){.transferred = op->transferred, .flags = op->flags};
+        }
+        if (code != 0 && op_reset_event(op) != 0 && code == SPI_OP_PENDING) {
+            code = WSA_INVALID_HANDLE;
         }
         bool served = atomic_load_explicit(&socket->session->watch, memory_order_acquire) != NULL;
         bool looks = code == SPI_OP_PENDING && served && first && op->want == 0;
@@ -300,12 +330,13 @@ static int op_try(struct spi_socket *socket, struct spi_op *op, struct op_result
     }
 }
 
-/* Marks the structure as under way. 0, or an error of the arguments, which are as they were. */
-static int op_begin(struct spi_op *op)
+/* Marks the structure as under way. 0, or an error of the arguments, which are as they were.
+ * socket: whose known event counts; NULL: nobody's. */
+static int op_begin(struct spi_socket *socket, struct spi_op *op)
 {
     LPWSAOVERLAPPED overlapped = op->overlapped;
     INT error = 0;
-    op->thread_ours = op->helped = false;
+    op->thread_ours = op->helped = op->reset_due = false;
     op->done_event = NULL;
     if (!spi_can_write(overlapped, sizeof(*overlapped)) ||
         (op->routine != NULL && op->thread != NULL &&
@@ -319,9 +350,11 @@ static int op_begin(struct spi_op *op)
             return error;
         }
         op->thread_ours = true;
-    } else if (op_event(overlapped) != NULL &&
-               !spi_upcalls.lpWPUResetEvent(op_event(overlapped), &error)) {
-        return WSA_INVALID_HANDLE;
+    } else {
+        error = op_begin_event(socket, op);
+        if (error != 0) {
+            return error;
+        }
     }
     overlapped->Internal = WSS_OPERATION_IN_PROGRESS;
     overlapped->InternalHigh = overlapped->Offset = overlapped->OffsetHigh = 0;
@@ -344,7 +377,7 @@ int spi_op_submit(struct spi_socket *socket, struct spi_op *op, LPDWORD transfer
                   LPINT error)
 {
     struct op_result result = {0};
-    int code = op_begin(op);
+    int code = op_begin(socket, op);
     if (code != 0) {
         op_free(op);
         return spi_fail(error, code);
@@ -394,7 +427,7 @@ int spi_op_wait(struct spi_socket *socket, struct spi_op *op, DWORD timeout_ms, 
     int code = WSAENOBUFS;
     op->overlapped = NULL;
     op->routine = NULL;
-    op->thread_ours = op->helped = false;
+    op->thread_ours = op->helped = op->reset_due = false;
     op->socket = socket;
     op->queued = false;
     op->done_event = CreateEventW(NULL, TRUE, FALSE, NULL);
@@ -428,7 +461,7 @@ int spi_op_wait(struct spi_socket *socket, struct spi_op *op, DWORD timeout_ms, 
 int spi_op_leave(struct spi_socket *socket, struct spi_op *op)
 {
     struct op_result ignored = {0};
-    op->thread_ours = op->helped = op->queued = false;
+    op->thread_ours = op->helped = op->queued = op->reset_due = false;
     op->done_event = NULL;
     op->socket = socket;
     int code = op_try(socket, op, &ignored);
@@ -449,7 +482,7 @@ int spi_op_done(struct spi_socket *socket, SOCKET s, LPWSAOVERLAPPED overlapped,
     op->overlapped = overlapped;
     op->routine = routine;
     op->thread = thread;
-    int code = op_begin(op);
+    int code = op_begin(NULL, op);
     if (code != 0) {
         op_free(op);
         return code;

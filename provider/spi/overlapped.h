@@ -36,6 +36,7 @@ struct spi_op {
     WSATHREADID thread_id;
     bool thread_ours; /* opened by us, to be closed */
     bool helped;
+    bool reset_due;    /* its event was not reset yet */
     HANDLE done_event; /* a synchronous call waits: no other notice */
     int code;
     DWORD transferred, flags;

@@ -96,6 +96,8 @@ struct spi_socket {
      * before. */
     _Atomic uint32_t attention;
     struct spi_op_queue ops[SPI_WAYS];
+    /* The event that an overlapped call was last told by, which then was one. Relaxed: a guess. */
+    _Atomic uintptr_t event_known;
     _Atomic uint32_t changes_asked; /* network events that net_change.c is to tell */
     /* AcceptEx: the listener that this socket is to have a connection of; of a listener, those that
      * wait for one. Partner: the helper. */

@@ -257,6 +257,44 @@ CASE(WSPRecv, over_recv_invalid_event, "an hEvent that is no event is WSA_INVALI
     overlapped_drop(&op);
 }
 
+CASE(WSPRecv, over_recv_event_again,
+     "an event that was used before is reset by a call that waits, and set by one that does not")
+{
+    struct overlapped_pair pair = overlapped_pair_make();
+    struct overlapped_op op;
+    overlapped_make(&op);
+    for (unsigned round = 0; round < 3; round++) {
+        overlapped_pair_send(&pair, "once");
+        spi_await_readable(pair.to);
+        OK(overlapped_recv(pair.to, &op)); /* at once */
+        assert_true(overlapped_is_set(&op));
+        overlapped_ends(pair.to, &op, 0);
+        SetEvent(op.o.hEvent); /* whatever looked at it */
+        FAILS(WSA_IO_PENDING, overlapped_recv(pair.to, &op));
+        assert_false(overlapped_is_set(&op));
+        overlapped_pair_send(&pair, "late");
+        overlapped_ends(pair.to, &op, 0);
+        SetEvent(op.o.hEvent);
+    }
+    overlapped_drop(&op);
+}
+
+CASE(WSPRecv, over_recv_invalid_event_later,
+     "an hEvent that is no event is WSA_INVALID_HANDLE, also when the socket's last one was")
+{
+    struct overlapped_pair pair = overlapped_pair_make();
+    struct overlapped_op op;
+    overlapped_make(&op);
+    overlapped_pair_send(&pair, "once");
+    spi_await_readable(pair.to);
+    OK(overlapped_recv(pair.to, &op));
+    HANDLE event = op.o.hEvent;
+    op.o.hEvent = (HANDLE)(uintptr_t)0x7ffffff0;
+    FAILS(WSA_INVALID_HANDLE, overlapped_recv(pair.to, &op));
+    op.o.hEvent = event;
+    overlapped_drop(&op);
+}
+
 CASE(WSPRecv, over_recv_no_event, "hEvent may be NULL: Internal says when it is over")
 {
     struct overlapped_pair pair = overlapped_pair_make();
