@@ -284,7 +284,7 @@ static bool recv_once(struct client_socket *socket, struct recv_call *call, enum
         }
         *status = client_recv_miss(socket);
     }
-    return true;
+    return *status != RS_IN_PROGRESS;
 }
 
 bool client_recv_claimed(struct client_socket *socket, const struct client_claim *claim,

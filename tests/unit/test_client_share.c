@@ -14,6 +14,7 @@
 
 #include "rings/os/os.h"
 #include "tests/support/check.h"
+#include "tests/support/claim.h"
 #include "tests/support/client_rig.h"
 #include "tests/support/client_stream_kit.h"
 
@@ -63,6 +64,17 @@ static void test_both_send(void **state)
 }
 
 /* A byte goes to one descriptor, in the order of the calls. */
+/* A call without a reference leaves a shared socket to the long way, which asks the dataplane. */
+static void test_claimed(void **state)
+{
+    enum rs_status status;
+    (void)state;
+    twin = duplicate(ends[0], other_client);
+    stream_set(twin, CLIENT_OPT_NONBLOCKING, 1);
+    assert_false(claim_send(twin, &status));
+    assert_false(claim_recv(twin, &status));
+}
+
 static void test_both_receive(void **state)
 {
     char data[16];
@@ -650,6 +662,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {TEST(test_both_send),
                                        TEST(test_both_receive),
+                                       TEST(test_claimed),
                                        TEST(test_bytes_under_way),
                                        TEST(test_both_ends_shared),
                                        TEST(test_bulk),

@@ -18,6 +18,7 @@
 #include "rings/byteorder.h"
 #include "rings/os/os.h"
 #include "tests/support/check.h"
+#include "tests/support/claim.h"
 #include "tests/support/client_rig.h"
 
 #define ok(call)  assert_int_equal((call), RS_OK)
@@ -207,6 +208,18 @@ static void test_both_receive(void **state)
     assert_int_equal(look(twin, clients[1], RS_LEVEL_READABLE | CLIENT_POLL_DATA, 0), 0);
     ok(client_readable_bytes(twin, &next, NULL));
     assert_int_equal(next, 0);
+}
+
+/* A call without a reference leaves a shared socket to the long way, which asks the dataplane. */
+static void test_claimed(void **state)
+{
+    enum rs_status status;
+    (void)state;
+    twin = duplicate(owner, clients[1]);
+    ok(client_connect(twin, &from));
+    ok(client_set_option(twin, CLIENT_OPT_NONBLOCKING, 1));
+    assert_false(claim_send(twin, &status));
+    assert_false(claim_recv(twin, &status));
 }
 
 /* What waits when the socket becomes a shared one, and its only program's again. */
@@ -593,7 +606,7 @@ int main(void)
         CASE(test_membership), CASE(test_control),      CASE(test_stamp),
         CASE(test_shutdown),   CASE(test_events),       CASE(test_error),
         CASE(test_port_lives), CASE(test_program_ends), CASE(test_again_and_again),
-        CASE(test_refusals),
+        CASE(test_refusals),   CASE(test_claimed),
     };
 #undef CASE
     return cmocka_run_group_tests(tests, NULL, NULL);
