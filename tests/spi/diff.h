@@ -24,8 +24,9 @@
 #include "tests/support/random.h"
 
 #define DIFF_SLOTS     8u
-#define DIFF_CALLS_MAX 96u
+#define DIFF_CALLS_MAX 112u
 #define DIFF_PENDING   4u
+#define DIFF_GROUPS    2u
 #define DIFF_WAIT_MS   2000
 
 /* ---- the model of a sequence's sockets (diff_model.c) ---- */
@@ -49,7 +50,15 @@ struct diff_slot {
     SOCKET s;
     enum diff_type type;
     bool bound, listening, connected, failed, shut_recv, shut_send, aborts, strange;
-    bool watched; /* has a mask of network events: stays non-blocking */
+    bool watched;       /* has a mask of network events: stays non-blocking */
+    bool six;           /* AF_INET6, in dual mode */
+    bool no_context;    /* ConnectEx without SO_UPDATE_CONNECT_CONTEXT */
+    ULONG_PTR port_key; /* of its completion port; 0: none */
+    bool specific;      /* bound to an address, not to any */
+    /* UDP: bit n: a member of the group n of diff_group, for any source, and for each of two. */
+    unsigned joined_any, joined_from[2];
+    unsigned held;   /* UDP: the same while it was one, and bound to an address */
+    unsigned strays; /* UDP: something went to its port and group n while it was no member */
     u_short port_be16, peer_port_be16;
     struct diff_link *link; /* TCP, connected */
     unsigned side;
@@ -74,13 +83,18 @@ struct diff_pipe *diff_pipe_out(const struct diff_slot *slot);
 uint32_t diff_unread(const struct diff_slot *slot);
 /* Updates bound and the port from getsockname, which changes nothing. */
 void diff_learn_name(unsigned slot);
-/* The slot is closed: what its peer will see. */
+/* The slot's end of its connection is over; the slot is closed: what its peer will see. */
+void diff_link_ends(struct diff_slot *slot);
 void diff_model_closed(struct diff_slot *slot);
 /* Exactly one UDP slot has the port: with more, who receives is nobody's promise, and a closed port
  * answers when it likes. */
 bool diff_port_served(u_short port_be16);
 /* A datagram from `from` went to port `to`. */
 void diff_model_datagram(const struct diff_slot *from, u_short to_be16);
+
+/* Group n < DIFF_GROUPS, in host order. */
+uint32_t diff_group(unsigned n);
+unsigned diff_joined(const struct diff_slot *slot); /* bit n: in one way or another */
 
 /* ---- waits (diff_model.c) ---- */
 
@@ -119,6 +133,67 @@ void diff_say_bytes(const void *data, size_t bytes); /* their number and sum */
 
 /* ---- the calls ---- */
 
+/* An overlapped operation, and who tells of its end (diff_overlapped.c). */
+enum diff_way { DIFF_BY_EVENT, DIFF_BY_PORT, DIFF_BY_ROUTINE };
+
+struct diff_op {
+    WSAOVERLAPPED overlapped;
+    unsigned slot; /* whose port tells */
+    enum diff_way way;
+    LPWSAOVERLAPPED_COMPLETION_ROUTINE routine;
+};
+
+/* By the port of the slot's socket if it has one, else by an event. */
+struct diff_op *diff_op_make(unsigned slot);
+/* One that has not ended, which the model did not expect, keeps its memory. */
+void diff_op_drop(struct diff_op *op);
+const char *diff_way_name(const struct diff_op *op);
+/* Says what the call returned; whether there will be an end to wait for. */
+bool diff_op_begun(bool done);
+/* Waits for the end and says it, then asks. True: it succeeded, with so many bytes. */
+bool diff_op_ends(struct diff_op *op, SOCKET s, DWORD *bytes);
+/* CreateIoCompletionPort, for sockets (diff_port.c). */
+HANDLE diff_completion_port(HANDLE file, HANDLE port, ULONG_PTR key, DWORD threads);
+
+/* ---- between the calls' files ---- */
+
+/* An address as a slot's socket has it (diff_name.c). */
+struct diff_name {
+    union {
+        struct sockaddr any;
+        SOCKADDR_IN in;
+        SOCKADDR_IN6 six;
+        char room[64];
+    } is;
+};
+
+/* The address in the socket's family; the bytes to pass for `bytes` of an IPv4 one. */
+int diff_name_to(unsigned slot, const SOCKADDR_IN *in, int bytes, struct diff_name *out);
+int diff_name_room(unsigned slot, int bytes); /* the same, of room for one */
+/* Back; AF_UNSPEC for what is neither mapped nor any. Returns what `bytes` are of an IPv4 one. */
+int diff_name_from(unsigned slot, const struct diff_name *name, int bytes, SOCKADDR_IN *in);
+/* Where a socket is told: as getsockname, getpeername say it. */
+typedef int(WSAAPI *diff_namer)(SOCKET s, struct sockaddr *name, int *bytes);
+/* Says the result and the name, for `room` bytes of an IPv4 one; whether it succeeded. */
+bool diff_say_name(unsigned slot, diff_namer namer, int room);
+/* The socket for the slot: of AF_INET6 now and then, when the plan has such. */
+SOCKET diff_socket(unsigned slot, int type, int protocol);
+extern bool diff_plan_six;
+
+/* Find the extension functions. */
+void diff_ext_open(void);
+void diff_message_open(void);
+void diff_ext_find(SOCKET s, GUID id, void *function, DWORD bytes);
+/* Closes what stands there, in the same line. */
+void diff_vacate(unsigned slot);
+/* What connect's and accept's ends mean to the model; the first waits for it. */
+void diff_connect_ends(unsigned slot, unsigned listener_slot);
+void diff_model_connected(unsigned slot, unsigned listener_slot);
+void diff_model_accepted(unsigned slot, unsigned listener_slot, SOCKET s);
+/* What the slot sends next (diff_io.c), and who has the connection's other end, or NULL. */
+void diff_fill_stream(const struct diff_slot *slot, void *data, uint32_t bytes);
+struct diff_slot *diff_stream_peer(const struct diff_slot *slot);
+
 /* Which slot a call is for. */
 enum diff_wants { WANTS_ANY, WANTS_TCP, WANTS_LISTENER, WANTS_UDP };
 
@@ -130,9 +205,10 @@ struct diff_kind {
 };
 
 extern const struct diff_kind diff_kinds_socket[], diff_kinds_io[], diff_kinds_option[],
-    diff_kinds_event[];
+    diff_kinds_event[], diff_kinds_overlapped[], diff_kinds_ext[], diff_kinds_message[];
 extern const unsigned diff_kinds_socket_count, diff_kinds_io_count, diff_kinds_option_count,
-    diff_kinds_event_count;
+    diff_kinds_event_count, diff_kinds_overlapped_count, diff_kinds_ext_count,
+    diff_kinds_message_count;
 
 /* A number below bound from the running call's own generator. */
 uint32_t diff_pick(uint32_t bound);
@@ -145,6 +221,23 @@ uint32_t diff_pick(uint32_t bound);
 void diff_new_udp(unsigned slot, unsigned other);
 void diff_new_tcp(unsigned slot, unsigned other);
 void diff_bind_loopback(unsigned slot, unsigned other);
+void diff_bind_any(unsigned slot, unsigned other);
+void diff_join(unsigned slot, unsigned other);
+void diff_event_select(unsigned slot, unsigned other);
+void diff_enum_events(unsigned slot, unsigned other);
+void diff_select_accept(unsigned slot, unsigned other);
+void diff_poll(unsigned slot, unsigned other);
+void diff_name(unsigned slot, unsigned other);
+void diff_shutdown(unsigned slot, unsigned other);
+void diff_send_to(unsigned slot, unsigned other);
+void diff_send(unsigned slot, unsigned other);
+void diff_recv(unsigned slot, unsigned other);
+void diff_connect_ex(unsigned slot, unsigned other);
+void diff_disconnect_ex(unsigned slot, unsigned other);
+void diff_abort(unsigned slot, unsigned other);
+void diff_get_error(unsigned slot, unsigned other);
+void diff_send_urgent(unsigned slot, unsigned other);
+void diff_at_mark(unsigned slot, unsigned other);
 void diff_listen(unsigned slot, unsigned other);
 void diff_connect(unsigned slot, unsigned other);
 void diff_accept(unsigned slot, unsigned other);

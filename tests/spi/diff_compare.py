@@ -42,8 +42,9 @@ class Rule:
         self.seen = 0
 
     def fits(self, ours, theirs):
-        return (self.call.fullmatch(ours.call) and self.ringsock.fullmatch(ours.result) and
-                self.system.fullmatch(theirs.result))
+        left, right = self.ringsock.fullmatch(ours.result), self.system.fullmatch(theirs.result)
+        return (left and right and self.call.fullmatch(ours.call) and
+                all(right[name] in (None, left[name]) for name in left.groupdict().keys() & right.groupdict().keys()))
 
 
 def read_rules(path):

@@ -12,12 +12,13 @@ static unsigned char io_data[IO_BYTES];
 
 /* ---- send ---- */
 
-static void fill_stream(const struct diff_slot *slot, uint32_t bytes)
+void diff_fill_stream(const struct diff_slot *slot, void *data, uint32_t bytes)
 {
     const struct diff_pipe *out = diff_pipe_out(slot);
     uint32_t from = out != NULL ? out->sent : 0;
     for (uint32_t i = 0; i < bytes; i++) {
-        io_data[i] = (unsigned char)((from + i) * 7u + (from + i) / 251u + slot->side * 13u);
+        ((unsigned char *)data)[i] =
+            (unsigned char)((from + i) * 7u + (from + i) / 251u + slot->side * 13u);
     }
 }
 
@@ -35,7 +36,7 @@ static bool may_send(const struct diff_slot *slot)
     return slot->connected ? diff_port_served(slot->peer_port_be16) : slot->bound;
 }
 
-static void call_send(unsigned slot, unsigned other)
+void diff_send(unsigned slot, unsigned other)
 {
     struct diff_slot *at = &diff_slots[slot];
     uint32_t bytes = diff_pick(6) == 0 ? 0 : 1 + diff_pick(diff_pick(4) == 0 ? 4000 : 100);
@@ -47,7 +48,7 @@ static void call_send(unsigned slot, unsigned other)
         }
         fill_message(at, slot, bytes);
     } else {
-        fill_stream(at, bytes);
+        diff_fill_stream(at, io_data, bytes);
     }
     diff_say("send");
     diff_settle(at);
@@ -65,7 +66,26 @@ static void call_send(unsigned slot, unsigned other)
     }
 }
 
-static void call_send_to(unsigned slot, unsigned other)
+void diff_send_urgent(unsigned slot, unsigned other)
+{
+    (void)other;
+    struct diff_slot *at = &diff_slots[slot];
+    uint32_t bytes = 1 + diff_pick(3);
+    if (at->type != DIFF_TCP || at->link == NULL) {
+        return;
+    }
+    diff_fill_stream(at, io_data, bytes);
+    diff_say("send-urgent");
+    diff_settle(at);
+    diff_say_slot(slot);
+    diff_say(" %u", bytes);
+    int result = send(at->s, (const char *)io_data, (int)bytes, MSG_OOB);
+    if (diff_say_result(result)) {
+        diff_model_sent(at, (uint32_t)result, MSG_OOB);
+    }
+}
+
+void diff_send_to(unsigned slot, unsigned other)
 {
     struct diff_slot *at = &diff_slots[slot];
     struct diff_slot *peer = &diff_slots[other];
@@ -73,9 +93,9 @@ static void call_send_to(unsigned slot, unsigned other)
     SOCKADDR_IN to = diff_at(INADDR_LOOPBACK, peer->port_be16);
     int to_bytes = sizeof(to);
     if (at->type != DIFF_UDP || peer->type != DIFF_UDP || !diff_port_served(peer->port_be16)) {
-        return; /* of streams call_send has it all; a closed port answers when it likes */
+        return; /* of streams diff_send has it all; a closed port answers when it likes */
     }
-    switch (diff_pick(12)) {
+    switch (diff_pick(10)) {
     case 0:
         to.sin_family = DIFF_ONE_OF(short, AF_INET6, AF_UNSPEC, 77);
         break;
@@ -94,8 +114,10 @@ static void call_send_to(unsigned slot, unsigned other)
     diff_touch(other);
     diff_say(" %u", bytes);
     diff_say_addr(&to, to_bytes);
-    int result = sendto(diff_handle(slot), (const char *)io_data, (int)bytes, 0,
-                        (const struct sockaddr *)&to, to_bytes);
+    struct diff_name name;
+    int name_bytes = diff_name_to(slot, &to, to_bytes, &name);
+    int result =
+        sendto(diff_handle(slot), (const char *)io_data, (int)bytes, 0, &name.is.any, name_bytes);
     if (diff_say_result(result)) {
         diff_learn_name(slot);
         diff_model_datagram(at, to.sin_port);
@@ -128,7 +150,7 @@ static void call_wsa_send(unsigned slot, unsigned other)
     if (at->type == DIFF_UDP) {
         fill_message(at, slot, bytes);
     } else {
-        fill_stream(at, bytes);
+        diff_fill_stream(at, io_data, bytes);
     }
     diff_say("wsasend");
     diff_settle(at);
@@ -178,12 +200,13 @@ static DWORD pick_recv_flags(void)
                        MSG_DONTROUTE, 0x4000, MSG_WAITALL);
 }
 
-static void call_recv(unsigned slot, unsigned other)
+void diff_recv(unsigned slot, unsigned other)
 {
     (void)other;
     struct diff_slot *at = &diff_slots[slot];
     uint32_t bytes = diff_pick(8) == 0 ? diff_pick(2) : 1 + diff_pick(diff_pick(2) ? 4000 : 60);
     DWORD flags = pick_recv_flags();
+    bytes += (flags & MSG_OOB) != 0 && bytes == 0; /* nobody says what no urgent byte is */
     diff_say("recv");
     diff_settle(at);
     diff_say_slot(slot);
@@ -198,12 +221,12 @@ static void call_recv_from(unsigned slot, unsigned other)
 {
     (void)other;
     struct diff_slot *at = &diff_slots[slot];
-    SOCKADDR_IN from = diff_at(0, 0);
+    SOCKADDR_IN from;
     int from_bytes = diff_pick(8) == 0 ? DIFF_ONE_OF(int, 0, 8, 15) : (int)sizeof(from);
     uint32_t bytes = 1 + diff_pick(diff_pick(2) ? 4000 : 60);
     DWORD flags = DIFF_ONE_OF(DWORD, 0, 0, 0, MSG_PEEK);
     if (at->type != DIFF_UDP) {
-        return; /* a stream's is call_recv's */
+        return; /* a stream's is diff_recv's */
     }
     diff_say("recvfrom");
     diff_settle(at);
@@ -211,11 +234,14 @@ static void call_recv_from(unsigned slot, unsigned other)
     diff_say(" %u %d", bytes, from_bytes);
     diff_say_flags(flags);
     memset(io_data, CANARY, sizeof(io_data));
-    int result = recvfrom(diff_handle(slot), (char *)io_data, (int)bytes, (int)flags,
-                          (struct sockaddr *)&from, &from_bytes);
+    struct diff_name name = {{{0}}};
+    int name_bytes = diff_name_room(slot, from_bytes);
+    int result = recvfrom(diff_handle(slot), (char *)io_data, (int)bytes, (int)flags, &name.is.any,
+                          &name_bytes);
     bool any = result != SOCKET_ERROR || WSAGetLastError() == WSAEMSGSIZE;
     after_receive(at, result, result >= 0 ? (uint32_t)result : bytes, flags);
     if (any) {
+        from_bytes = diff_name_from(slot, &name, name_bytes, &from);
         diff_say_addr(&from, from_bytes);
     }
 }
@@ -237,9 +263,10 @@ static void call_wsa_recv(unsigned slot, unsigned other)
     diff_say_flags(flags);
     memset(io_data, CANARY, sizeof(io_data));
     int result = WSARecv(diff_handle(slot), buffers, count, &received, &flags, NULL, NULL);
-    bool any = result == 0 || (at->type == DIFF_UDP && WSAGetLastError() == WSAEMSGSIZE);
-    after_receive(at, result, received, asked);
-    if (any) {
+    bool cut_off = result != 0 && at->type == DIFF_UDP && WSAGetLastError() == WSAEMSGSIZE;
+    after_receive(at, result, cut_off ? bytes : received, asked);
+    if (result == 0 || cut_off) {
+        diff_say(" received=%lu", received);
         diff_say_flags(flags);
     }
 }
@@ -276,10 +303,11 @@ static void call_recv_all(unsigned slot, unsigned other)
 }
 
 const struct diff_kind diff_kinds_io[] = {
-    {"send", call_send, WANTS_ANY, {6, 14, 1, 2}},
-    {"sendto", call_send_to, WANTS_UDP, {14, 0, 1, 2}},
+    {"send", diff_send, WANTS_ANY, {6, 14, 1, 2}},
+    {"send-urgent", diff_send_urgent, WANTS_TCP, {0, 3, 0, 0}},
+    {"sendto", diff_send_to, WANTS_UDP, {14, 0, 1, 2}},
     {"wsasend", call_wsa_send, WANTS_ANY, {3, 5, 1, 0}},
-    {"recv", call_recv, WANTS_ANY, {8, 14, 1, 3}},
+    {"recv", diff_recv, WANTS_ANY, {8, 14, 1, 3}},
     {"recvfrom", call_recv_from, WANTS_UDP, {10, 0, 0, 6}},
     {"wsarecv", call_wsa_recv, WANTS_ANY, {4, 5, 1, 1}},
     {"recv-all", call_recv_all, WANTS_TCP, {0, 3, 0, 0}},

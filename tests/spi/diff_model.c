@@ -15,6 +15,9 @@ uint32_t diff_own;
 static struct diff_link model_links[LINKS_MAX];
 static unsigned model_link_count;
 static SOCKET barrier = INVALID_SOCKET;
+static SOCKET witness = INVALID_SOCKET; /* has network events selected */
+static WSAEVENT witness_event;
+static SOCKADDR_IN witness_at;
 
 /* ---- connections ---- */
 
@@ -39,10 +42,31 @@ struct diff_pipe *diff_pipe_out(const struct diff_slot *slot)
     return slot->link != NULL ? &slot->link->pipes[slot->side] : NULL;
 }
 
+struct diff_slot *diff_stream_peer(const struct diff_slot *slot)
+{
+    for (unsigned i = 0; slot->link != NULL && i < DIFF_SLOTS; i++) {
+        if (diff_slots[i].link == slot->link && &diff_slots[i] != slot) {
+            return &diff_slots[i];
+        }
+    }
+    return NULL;
+}
+
 uint32_t diff_unread(const struct diff_slot *slot)
 {
     const struct diff_pipe *in = diff_pipe_in(slot);
     return in != NULL ? in->sent - in->taken : 0;
+}
+
+void diff_link_ends(struct diff_slot *slot)
+{
+    struct diff_pipe *out = diff_pipe_out(slot);
+    slot->link->gone[slot->side] = true;
+    if (slot->aborts || diff_unread(slot) != 0) {
+        out->reset = true;
+    } else {
+        out->fin = true;
+    }
 }
 
 void diff_model_closed(struct diff_slot *slot)
@@ -52,13 +76,7 @@ void diff_model_closed(struct diff_slot *slot)
         slot->pending[i]->gone[1] = true;
     }
     if (slot->link != NULL) {
-        struct diff_pipe *out = diff_pipe_out(slot);
-        slot->link->gone[slot->side] = true;
-        if (slot->aborts || diff_unread(slot) != 0) {
-            out->reset = true;
-        } else {
-            out->fin = true;
-        }
+        diff_link_ends(slot);
     }
     *slot = (struct diff_slot){.s = INVALID_SOCKET};
 }
@@ -109,13 +127,29 @@ void diff_model_received(struct diff_slot *slot, uint32_t bytes)
 void diff_learn_name(unsigned slot)
 {
     struct diff_slot *at = &diff_slots[slot];
+    struct diff_name name;
     SOCKADDR_IN in;
-    int bytes = sizeof(in);
-    if (getsockname(at->s, (struct sockaddr *)&in, &bytes) == 0 && in.sin_port != 0) {
+    int bytes = sizeof(name.is.room);
+    if (getsockname(at->s, &name.is.any, &bytes) != 0) {
+        return;
+    }
+    (void)diff_name_from(slot, &name, bytes, &in);
+    if (in.sin_port != 0) {
         at->bound = true;
+        at->specific = in.sin_addr.s_addr != 0;
         at->port_be16 = in.sin_port;
         diff_name_port(in.sin_port, slot);
     }
+}
+
+uint32_t diff_group(unsigned n)
+{
+    return 0xefff4d01u + n; /* 239.255.77.1, .2 */
+}
+
+unsigned diff_joined(const struct diff_slot *slot)
+{
+    return slot->joined_any | slot->joined_from[0] | slot->joined_from[1];
 }
 
 bool diff_port_served(u_short port_be16)
@@ -141,23 +175,38 @@ void diff_model_datagram(const struct diff_slot *from, u_short to_be16)
 
 /* ---- waits ---- */
 
+static SOCKET bound_socket(SOCKADDR_IN *at)
+{
+    int bytes = sizeof(*at);
+    SOCKET s = socket(AF_INET, SOCK_DGRAM, 0);
+    *at = diff_at(INADDR_LOOPBACK, 0);
+    if (s == INVALID_SOCKET || bind(s, (struct sockaddr *)at, sizeof(*at)) != 0 ||
+        getsockname(s, (struct sockaddr *)at, &bytes) != 0) {
+        fprintf(stderr, "no socket for the barrier: error %d\n", WSAGetLastError());
+        exit(2);
+    }
+    return s;
+}
+
 void diff_barrier_open(void)
 {
     const char *own = getenv("DIFF_OWN");
-    SOCKADDR_IN at = diff_at(INADDR_LOOPBACK, 0);
-    int bytes = sizeof(at);
+    SOCKADDR_IN at;
     diff_own = own != NULL ? ntohl(inet_addr(own)) : INADDR_LOOPBACK;
-    barrier = socket(AF_INET, SOCK_DGRAM, 0);
-    if (barrier == INVALID_SOCKET || bind(barrier, (struct sockaddr *)&at, sizeof(at)) != 0 ||
-        getsockname(barrier, (struct sockaddr *)&at, &bytes) != 0 ||
-        connect(barrier, (struct sockaddr *)&at, sizeof(at)) != 0) {
-        fprintf(stderr, "no socket for the barrier: error %d\n", WSAGetLastError());
+    barrier = bound_socket(&at);
+    witness = bound_socket(&witness_at);
+    witness_event = WSACreateEvent();
+    if (connect(barrier, (struct sockaddr *)&at, sizeof(at)) != 0 ||
+        WSAEventSelect(witness, witness_event, FD_READ) != 0) {
+        fprintf(stderr, "no barrier: error %d\n", WSAGetLastError());
         exit(2);
     }
 }
 
 void diff_barrier_close(void)
 {
+    (void)closesocket(witness);
+    (void)WSACloseEvent(witness_event);
     (void)closesocket(barrier);
 }
 
@@ -183,6 +232,23 @@ static void barrier_pass(void)
     }
 }
 
+/* A datagram to a socket that has events selected: whoever records events has begun to look at what
+ * was there before it. */
+static void witness_pass(void)
+{
+    WSANETWORKEVENTS events;
+    char data[BARRIER_BYTES] = {0};
+    if (sendto(witness, data, BARRIER_BYTES, 0, (struct sockaddr *)&witness_at,
+               sizeof(witness_at)) != BARRIER_BYTES ||
+        WSAWaitForMultipleEvents(1, &witness_event, TRUE, DIFF_WAIT_MS, FALSE) !=
+            WSA_WAIT_EVENT_0 ||
+        WSAEnumNetworkEvents(witness, witness_event, &events) != 0 ||
+        recv(witness, data, BARRIER_BYTES, 0) != BARRIER_BYTES) {
+        fprintf(stderr, "the barrier's event did not come: error %d\n", WSAGetLastError());
+        exit(2);
+    }
+}
+
 static bool unread_is_there(const struct diff_slot *slot)
 {
     ULONGLONG end = GetTickCount64() + DIFF_WAIT_MS;
@@ -203,10 +269,9 @@ static void give_up(struct diff_slot *slot, const char *what)
     slot->strange = true;
 }
 
-void diff_settle(struct diff_slot *slot)
+static void settle_readable(struct diff_slot *slot)
 {
     const struct diff_pipe *in = diff_pipe_in(slot);
-    barrier_pass();
     if (slot->type == DIFF_NONE || slot->shut_recv || slot->failed || slot->strange) {
         return;
     }
@@ -219,5 +284,17 @@ void diff_settle(struct diff_slot *slot)
         if (!diff_selects(slot->s, 0, DIFF_WAIT_MS)) {
             give_up(slot, "readable");
         }
+    }
+}
+
+void diff_settle(struct diff_slot *slot)
+{
+    barrier_pass();
+    settle_readable(slot);
+    /* What is there is recorded, too, before a call takes it away. The first pass may be reported
+     * in one round with what was there before it, or even in the round before; the third begins
+     * behind the end of that round. */
+    for (unsigned i = 0; slot->watched && i < 3; i++) {
+        witness_pass();
     }
 }

@@ -40,6 +40,11 @@ static const struct option options[] = {
     OPTION(IPPROTO_IP, IP_MULTICAST_TTL, IS_WORD),
     OPTION(IPPROTO_IP, IP_MULTICAST_LOOP, IS_BOOL),
     OPTION(IPPROTO_IP, IP_MULTICAST_IF, IS_WORD),
+    OPTION(SOL_SOCKET, SO_CONDITIONAL_ACCEPT, IS_BOOL),
+    OPTION(SOL_SOCKET, SO_MAX_MSG_SIZE, IS_WORD),
+    OPTION(IPPROTO_IP, IP_DONTFRAGMENT, IS_BOOL),
+    OPTION(IPPROTO_IP, IP_PKTINFO, IS_BOOL),
+    OPTION(IPPROTO_IP, IP_RECVTTL, IS_BOOL),
     OPTION(IPPROTO_TCP, TCP_NODELAY, IS_BOOL),
     OPTION(IPPROTO_TCP, TCP_KEEPIDLE, IS_WORD),
     OPTION(IPPROTO_TCP, TCP_KEEPINTVL, IS_WORD),
@@ -47,6 +52,7 @@ static const struct option options[] = {
     OPTION(SOL_SOCKET, 0x7777, IS_WORD),
     OPTION(IPPROTO_TCP, 0x7777, IS_WORD),
     OPTION(4242, 1, IS_WORD),
+    OPTION(4242, 2, IS_WORD),
 };
 
 static const struct option *pick_option(void)
@@ -138,6 +144,21 @@ static void call_get_option(unsigned slot, unsigned other)
     }
 }
 
+void diff_get_error(unsigned slot, unsigned other)
+{
+    (void)other;
+    DWORD value = 0;
+    int bytes = sizeof(value);
+    diff_say("so-error");
+    diff_settle(&diff_slots[slot]);
+    diff_say_slot(slot);
+    if (diff_say_result(
+            getsockopt(diff_handle(slot), SOL_SOCKET, SO_ERROR, (char *)&value, &bytes))) {
+        diff_say(" %d bytes ", bytes);
+        diff_say_error((int)value);
+    }
+}
+
 /* ---- control codes ---- */
 
 static void call_ioctl(unsigned slot, unsigned other)
@@ -161,6 +182,18 @@ static void call_ioctl(unsigned slot, unsigned other)
     }
 }
 
+void diff_at_mark(unsigned slot, unsigned other)
+{
+    (void)other;
+    u_long value = 0;
+    diff_say("at-mark");
+    diff_settle(&diff_slots[slot]);
+    diff_say_slot(slot);
+    if (diff_say_result(ioctlsocket(diff_handle(slot), SIOCATMARK, &value))) {
+        diff_say(" value=%lu", value);
+    }
+}
+
 static void call_wsa_ioctl(unsigned slot, unsigned other)
 {
     (void)other;
@@ -172,6 +205,11 @@ static void call_wsa_ioctl(unsigned slot, unsigned other)
                  {SIO_UDP_CONNRESET, "SIO_UDP_CONNRESET"},
                  {SIO_KEEPALIVE_VALS, "SIO_KEEPALIVE_VALS"},
                  {SIO_GET_BROADCAST_ADDRESS, "SIO_GET_BROADCAST_ADDRESS"},
+                 {(DWORD)SIOCATMARK, "SIOCATMARK"},
+                 {SIO_GET_EXTENSION_FUNCTION_POINTER, "SIO_GET_EXTENSION_FUNCTION_POINTER"},
+                 {SIO_FLUSH, "SIO_FLUSH"},
+                 {SIO_ENABLE_CIRCULAR_QUEUEING, "SIO_ENABLE_CIRCULAR_QUEUEING"},
+                 {SIO_LOOPBACK_FAST_PATH, "SIO_LOOPBACK_FAST_PATH"},
                  {0x98007777, "nothing"}};
     unsigned i = diff_pick(sizeof(codes) / sizeof(codes[0]));
     DWORD in[4] = {1, 5000, 1000, 0};
@@ -195,7 +233,39 @@ static void call_wsa_ioctl(unsigned slot, unsigned other)
 
 static uint32_t pick_group(void)
 {
-    return DIFF_ONE_OF(uint32_t, 0xefff4d01u, 0xefff4d02u, 0xefff4d01u, 0xc0000205u);
+    return DIFF_ONE_OF(uint32_t, diff_group(0), diff_group(1), diff_group(0), 0xc0000205u);
+}
+
+static void model_member(struct diff_slot *slot, int name, uint32_t group, unsigned source)
+{
+    unsigned bit = group == diff_group(0) ? 1 : group == diff_group(1) ? 2 : 0;
+    switch (name) {
+    case IP_ADD_MEMBERSHIP:
+        slot->joined_any |= bit;
+        break;
+    case IP_DROP_MEMBERSHIP:
+        slot->joined_any &= ~bit;
+        slot->joined_from[0] &= ~bit;
+        slot->joined_from[1] &= ~bit;
+        break;
+    case IP_ADD_SOURCE_MEMBERSHIP:
+        slot->joined_from[source] |= bit;
+        break;
+    case IP_DROP_SOURCE_MEMBERSHIP:
+        slot->joined_from[source] &= ~bit;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Sources of a group that is joined for any: the kernel forgets the group when it refuses them, and
+ * the provider may say so only when the socket is bound. */
+static bool member_is_mixed(const struct diff_slot *slot, int name, uint32_t group)
+{
+    unsigned bit = group == diff_group(0) ? 1 : 2;
+    return (name == IP_ADD_SOURCE_MEMBERSHIP || name == IP_DROP_SOURCE_MEMBERSHIP) &&
+           (slot->joined_any & bit) != 0;
 }
 
 static void call_member(unsigned slot, unsigned other)
@@ -221,7 +291,8 @@ static void call_member(unsigned slot, unsigned other)
     const void *value = names[i].source ? (const void *)&source : (const void *)&any;
     int bytes = names[i].source ? (int)sizeof(source) : (int)sizeof(any);
     bytes -= diff_pick(10) == 0 ? 4 : 0;
-    if (diff_slots[slot].type == DIFF_TCP) {
+    if (diff_slots[slot].type == DIFF_TCP ||
+        member_is_mixed(&diff_slots[slot], names[i].name, group)) {
         return;
     }
     diff_say("member");
@@ -230,7 +301,46 @@ static void call_member(unsigned slot, unsigned other)
     diff_say(" %s %08x from %08x in %d", names[i].text, group,
              names[i].source && source.imr_sourceaddr.s_addr != htonl(diff_own) ? 0x0a000001u : 0u,
              bytes);
-    (void)diff_say_result(setsockopt(diff_handle(slot), IPPROTO_IP, names[i].name, value, bytes));
+    bool done = diff_say_result(
+        setsockopt(diff_handle(slot), IPPROTO_IP, names[i].name, (const char *)value, bytes));
+    if (done) {
+        model_member(&diff_slots[slot], names[i].name, group,
+                     source.imr_sourceaddr.s_addr != htonl(diff_own));
+    }
+}
+
+void diff_join(unsigned slot, unsigned other)
+{
+    (void)other;
+    unsigned n = diff_pick(DIFF_GROUPS);
+    struct ip_mreq any = {0};
+    any.imr_multiaddr.s_addr = htonl(diff_group(n));
+    any.imr_interface.s_addr = htonl(INADDR_LOOPBACK);
+    if (diff_slots[slot].type != DIFF_UDP) {
+        return;
+    }
+    diff_say("join");
+    diff_say_slot(slot);
+    diff_say(" %08x", diff_group(n));
+    if (diff_say_result(setsockopt(diff_slots[slot].s, IPPROTO_IP, IP_ADD_MEMBERSHIP,
+                                   (const char *)&any, sizeof(any)))) {
+        diff_slots[slot].joined_any |= 1u << n;
+    }
+}
+
+static void model_group(u_short port_be16, unsigned group)
+{
+    for (unsigned i = 0; i < DIFF_SLOTS; i++) {
+        struct diff_slot *at = &diff_slots[i];
+        if (at->type != DIFF_UDP || !at->bound || at->port_be16 != port_be16) {
+            continue;
+        }
+        if ((diff_joined(at) >> group & 1) == 0) {
+            at->strays |= 1u << group;
+        } else if (at->specific) {
+            at->held |= 1u << group;
+        }
+    }
 }
 
 /* Who receives it is not modelled: the barrier, and then a look. */
@@ -243,15 +353,18 @@ static void call_send_group(unsigned slot, unsigned other)
         !diff_port_served(member->port_be16)) {
         return;
     }
-    SOCKADDR_IN to = diff_at(0xefff4d01u + diff_pick(2), member->port_be16);
+    unsigned group = diff_pick(DIFF_GROUPS);
+    SOCKADDR_IN to = diff_at(diff_group(group), member->port_be16);
     diff_say("send-group");
     diff_say_slot(slot);
     diff_touch(other);
     diff_say_addr(&to, sizeof(to));
     (void)setsockopt(at->s, IPPROTO_IP, IP_MULTICAST_IF, (const char *)&loopback, sizeof(loopback));
-    int result = sendto(at->s, "group", 5, 0, (const struct sockaddr *)&to, sizeof(to));
+    int result =
+        sendto(at->s, group == 0 ? "one" : "two", 3, 0, (const struct sockaddr *)&to, sizeof(to));
     if (diff_say_result(result)) {
         diff_learn_name(slot);
+        model_group(to.sin_port, group);
     }
 }
 
@@ -311,8 +424,10 @@ static void call_address_to_text(unsigned slot, unsigned other)
 }
 
 const struct diff_kind diff_kinds_option[] = {
-    {"setsockopt", call_set_option, WANTS_ANY, {2, 3, 20, 2}},
-    {"getsockopt", call_get_option, WANTS_ANY, {2, 3, 20, 2}},
+    {"setsockopt", call_set_option, WANTS_ANY, {2, 3, 26, 2}},
+    {"getsockopt", call_get_option, WANTS_ANY, {2, 3, 26, 2}},
+    {"so-error", diff_get_error, WANTS_ANY, {1, 3, 0, 0}},
+    {"at-mark", diff_at_mark, WANTS_TCP, {0, 2, 0, 0}},
     {"ioctlsocket", call_ioctl, WANTS_ANY, {4, 6, 4, 1}},
     {"wsaioctl", call_wsa_ioctl, WANTS_ANY, {1, 1, 8, 0}},
     {"member", call_member, WANTS_UDP, {1, 0, 2, 10}},

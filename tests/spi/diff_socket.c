@@ -24,10 +24,26 @@ void diff_nonblocking(SOCKET s, u_long on)
 
 /* ---- making, closing ---- */
 
+bool diff_plan_six;
+
+SOCKET diff_socket(unsigned slot, int type, int protocol)
+{
+    const DWORD off = 0;
+    bool six = diff_plan_six && diff_pick(2) != 0;
+    SOCKET s = socket(six ? AF_INET6 : AF_INET, type, protocol);
+    if (six) {
+        diff_say("-six");
+        (void)setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, (const char *)&off, sizeof(off));
+    }
+    diff_slots[slot].six = six;
+    return s;
+}
+
 /* What stands in the slot is closed first. */
-static bool make(unsigned slot, enum diff_type type, SOCKET s)
+static bool make(unsigned slot, enum diff_type type, int protocol)
 {
     struct diff_slot *at = &diff_slots[slot];
+    SOCKET s = diff_socket(slot, type == DIFF_UDP ? SOCK_DGRAM : SOCK_STREAM, protocol);
     diff_made[slot]++;
     diff_say(" s%u", slot);
     diff_touch(slot);
@@ -40,7 +56,7 @@ static bool make(unsigned slot, enum diff_type type, SOCKET s)
     return true;
 }
 
-static void vacate(unsigned slot)
+void diff_vacate(unsigned slot)
 {
     struct diff_slot *at = &diff_slots[slot];
     if (at->type == DIFF_NONE) {
@@ -59,19 +75,19 @@ static void vacate(unsigned slot)
 void diff_new_udp(unsigned slot, unsigned other)
 {
     (void)other;
-    vacate(slot);
+    diff_vacate(slot);
     diff_say("new-udp");
     int protocol = diff_pick(2) != 0 ? IPPROTO_UDP : 0;
-    (void)make(slot, DIFF_UDP, socket(AF_INET, SOCK_DGRAM, protocol));
+    (void)make(slot, DIFF_UDP, protocol);
 }
 
 void diff_new_tcp(unsigned slot, unsigned other)
 {
     (void)other;
-    vacate(slot);
+    diff_vacate(slot);
     diff_say("new-tcp");
     int protocol = diff_pick(2) != 0 ? IPPROTO_TCP : 0;
-    (void)make(slot, DIFF_TCP, socket(AF_INET, SOCK_STREAM, protocol));
+    (void)make(slot, DIFF_TCP, protocol);
 }
 
 /* What no provider serves. */
@@ -105,6 +121,25 @@ static void call_close(unsigned slot, unsigned other)
     }
 }
 
+/* With a reset, whatever waits. */
+void diff_abort(unsigned slot, unsigned other)
+{
+    (void)other;
+    struct diff_slot *at = &diff_slots[slot];
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    if (at->type != DIFF_TCP || at->link == NULL) {
+        return;
+    }
+    diff_say("abort");
+    diff_settle(at);
+    diff_say_slot(slot);
+    (void)setsockopt(at->s, SOL_SOCKET, SO_LINGER, (const char *)&at_once, sizeof(at_once));
+    at->aborts = true;
+    if (diff_say_result(closesocket(at->s))) {
+        diff_model_closed(at);
+    }
+}
+
 /* ---- bind, listen ---- */
 
 static void bind_at(unsigned slot, const SOCKADDR_IN *in, int bytes)
@@ -112,7 +147,9 @@ static void bind_at(unsigned slot, const SOCKADDR_IN *in, int bytes)
     struct diff_slot *at = &diff_slots[slot];
     diff_say_slot(slot);
     diff_say_addr(in, bytes);
-    int result = bind(diff_handle(slot), (const struct sockaddr *)in, bytes);
+    struct diff_name name;
+    int name_bytes = diff_name_to(slot, in, bytes, &name);
+    int result = bind(diff_handle(slot), &name.is.any, name_bytes);
     if (diff_say_result(result) && at->type != DIFF_NONE) {
         diff_learn_name(slot);
     }
@@ -126,11 +163,19 @@ void diff_bind_loopback(unsigned slot, unsigned other)
     bind_at(slot, &in, sizeof(in));
 }
 
+void diff_bind_any(unsigned slot, unsigned other)
+{
+    (void)other;
+    SOCKADDR_IN in = diff_at(INADDR_ANY, 0);
+    diff_say("bind");
+    bind_at(slot, &in, sizeof(in));
+}
+
 static void call_bind(unsigned slot, unsigned other)
 {
-    SOCKADDR_IN in = diff_at(diff_pick(3) != 0 ? INADDR_LOOPBACK : INADDR_ANY, 0);
+    SOCKADDR_IN in = diff_at(diff_pick(2) != 0 ? INADDR_LOOPBACK : INADDR_ANY, 0);
     int bytes = sizeof(in);
-    switch (diff_pick(8)) {
+    switch (diff_pick(9)) {
     case 0:
         in.sin_family = DIFF_ONE_OF(short, AF_INET6, AF_UNSPEC, 77);
         break;
@@ -141,7 +186,10 @@ static void call_bind(unsigned slot, unsigned other)
         in.sin_addr.s_addr = htonl(DIFF_ONE_OF(uint32_t, 0xc0000201u, 0xe0000001u, 0xffffffffu));
         break;
     case 3:
-        in.sin_port = diff_slots[other].port_be16;
+    case 4:
+        /* A number can be both UDP's and TCP's, or not: no matter of the seed's. */
+        in.sin_port =
+            diff_slots[other].type == diff_slots[slot].type ? diff_slots[other].port_be16 : 0;
         diff_touch(other);
         break;
     default:
@@ -183,29 +231,40 @@ static void connect_wait(struct diff_slot *at)
     at->failed = !at->connected;
 }
 
-static void model_connected(struct diff_slot *at, struct diff_slot *listener)
+void diff_model_connected(unsigned slot, unsigned listener_slot)
 {
+    struct diff_slot *at = &diff_slots[slot];
+    struct diff_slot *listener = &diff_slots[listener_slot];
+    diff_learn_name(slot);
+    at->connected = true;
     at->link = diff_link_new();
     at->side = 0;
     listener->pending_port[listener->pending_count] = at->port_be16;
     listener->pending[listener->pending_count++] = at->link;
 }
 
-static void connect_stream(unsigned slot, unsigned other, const SOCKADDR_IN *to, int bytes)
+void diff_connect_ends(unsigned slot, unsigned listener_slot)
 {
     struct diff_slot *at = &diff_slots[slot];
-    struct diff_slot *listener = &diff_slots[other];
+    connect_wait(at);
+    diff_learn_name(slot);
+    if (at->connected && diff_slots[listener_slot].listening) {
+        diff_model_connected(slot, listener_slot);
+    }
+}
+
+static void connect_stream(unsigned slot, unsigned other, const SOCKADDR_IN *to, int bytes)
+{
+    const struct diff_slot *at = &diff_slots[slot];
     bool idle = !at->connected && !at->failed && !at->listening && at->type == DIFF_TCP;
-    int result = connect(diff_handle(slot), (const struct sockaddr *)to, bytes);
+    struct diff_name name;
+    int name_bytes = diff_name_to(slot, to, bytes, &name);
+    int result = connect(diff_handle(slot), &name.is.any, name_bytes);
     (void)diff_say_result(result);
     if (!idle || (result != 0 && WSAGetLastError() != WSAEWOULDBLOCK)) {
         return;
     }
-    connect_wait(at);
-    diff_learn_name(slot);
-    if (at->connected && listener->listening) {
-        model_connected(at, listener);
-    }
+    diff_connect_ends(slot, other);
 }
 
 /* To a listener of the plan, or nobody. */
@@ -228,7 +287,9 @@ static void connect_dgram(unsigned slot, const SOCKADDR_IN *in)
     struct diff_slot *at = &diff_slots[slot];
     /* Not to nobody: Wine hands what dissolves a peer to the kernel, which does something else. */
     diff_say_addr(in, sizeof(*in));
-    int result = connect(diff_handle(slot), (const struct sockaddr *)in, sizeof(*in));
+    struct diff_name name;
+    int name_bytes = diff_name_to(slot, in, sizeof(*in), &name);
+    int result = connect(diff_handle(slot), &name.is.any, name_bytes);
     if (diff_say_result(result)) {
         at->connected = in->sin_port != 0;
         at->peer_port_be16 = in->sin_port;
@@ -239,7 +300,8 @@ static void connect_dgram(unsigned slot, const SOCKADDR_IN *in)
 static void call_connect(unsigned slot, unsigned other)
 {
     struct diff_slot *at = &diff_slots[slot];
-    SOCKADDR_IN in = diff_at(INADDR_LOOPBACK, diff_slots[other].port_be16);
+    bool alike = diff_slots[other].type == at->type;
+    SOCKADDR_IN in = diff_at(INADDR_LOOPBACK, alike ? diff_slots[other].port_be16 : 0);
     int bytes = sizeof(in);
     if (at->type == DIFF_UDP) {
         if (diff_slots[other].type == DIFF_UDP && at->queued == 0) {
@@ -277,19 +339,26 @@ static void call_connect(unsigned slot, unsigned other)
     connect_stream(slot, other, &in, bytes);
 }
 
-static void model_accepted(unsigned slot, unsigned listener_slot, SOCKET s)
+/* The first of those that wait does not any more. */
+static void model_taken(struct diff_slot *listener)
+{
+    listener->pending_count--;
+    memmove(listener->pending, listener->pending + 1,
+            listener->pending_count * sizeof(listener->pending[0]));
+}
+
+void diff_model_accepted(unsigned slot, unsigned listener_slot, SOCKET s)
 {
     struct diff_slot *at = &diff_slots[slot];
     struct diff_slot *listener = &diff_slots[listener_slot];
     at->s = s;
     at->type = DIFF_TCP;
+    at->six = listener->six;
     at->connected = true;
     at->link = listener->pending[0];
     at->watched = listener->watched; /* inherited */
     at->side = 1;
-    listener->pending_count--;
-    memmove(listener->pending, listener->pending + 1,
-            listener->pending_count * sizeof(listener->pending[0]));
+    model_taken(listener);
     diff_learn_name(slot);
     diff_nonblocking(s, 1);
     diff_touch(slot);
@@ -304,24 +373,30 @@ void diff_accept(unsigned slot, unsigned other)
     }
     bool wanted = at->listening && at->pending_count != 0;
     if (wanted) {
-        vacate(other);
+        diff_vacate(other);
     }
     diff_made[other]++;
     diff_say("accept");
     diff_settle(at);
     diff_say_slot(slot);
-    SOCKADDR_IN from = diff_at(0, 0);
+    SOCKADDR_IN from;
     /* Wine loses a connection for which the room is too small. */
     bool short_room = !wanted && diff_pick(8) == 0;
     int bytes = short_room ? DIFF_ONE_OF(int, 0, 8, 15) : (int)sizeof(from);
     diff_say(" %d", bytes);
-    SOCKET s = accept(diff_handle(slot), (struct sockaddr *)&from, &bytes);
+    struct diff_name name;
+    int name_bytes = diff_name_room(slot, bytes);
+    SOCKET s = accept(diff_handle(slot), &name.is.any, &name_bytes);
     if (!diff_say_result(s == INVALID_SOCKET ? SOCKET_ERROR : 0)) {
+        if (wanted && WSAGetLastError() == WSAECONNRESET) {
+            model_taken(at);
+        }
         return;
     }
+    bytes = diff_name_from(slot, &name, name_bytes, &from);
     diff_say_addr(&from, bytes);
     if (wanted) {
-        model_accepted(other, slot, s);
+        diff_model_accepted(other, slot, s);
         diff_say(" s%u", other);
     } else {
         diff_say(" [nobody connected]");
@@ -331,7 +406,7 @@ void diff_accept(unsigned slot, unsigned other)
 
 /* ---- shutdown, names, select ---- */
 
-static void call_shutdown(unsigned slot, unsigned other)
+void diff_shutdown(unsigned slot, unsigned other)
 {
     (void)other;
     struct diff_slot *at = &diff_slots[slot];
@@ -370,22 +445,29 @@ static void call_disconnect(unsigned slot, unsigned other)
     }
 }
 
-static void call_name(unsigned slot, unsigned other)
+bool diff_say_name(unsigned slot, diff_namer namer, int room)
+{
+    SOCKADDR_IN in;
+    struct diff_name name;
+    int bytes = diff_name_room(slot, room);
+    bool done = diff_say_result(namer(diff_handle(slot), &name.is.any, &bytes));
+    if (done) {
+        bytes = diff_name_from(slot, &name, bytes, &in);
+        diff_say_addr(&in, bytes);
+    }
+    return done;
+}
+
+void diff_name(unsigned slot, unsigned other)
 {
     (void)other;
     bool peer = diff_pick(2) != 0;
-    SOCKADDR_IN in = diff_at(0, 0);
-    int bytes = diff_pick(4) == 0 ? DIFF_ONE_OF(int, 0, 8, 15) : (int)sizeof(in);
+    int bytes = diff_pick(4) == 0 ? DIFF_ONE_OF(int, 0, 8, 15) : (int)sizeof(SOCKADDR_IN);
     diff_say(peer ? "getpeername" : "getsockname");
     diff_settle(&diff_slots[slot]);
     diff_say_slot(slot);
     diff_say(" %d", bytes);
-    SOCKET s = diff_handle(slot);
-    int result = peer ? getpeername(s, (struct sockaddr *)&in, &bytes)
-                      : getsockname(s, (struct sockaddr *)&in, &bytes);
-    if (diff_say_result(result)) {
-        diff_say_addr(&in, bytes);
-    }
+    (void)diff_say_name(slot, peer ? getpeername : getsockname, bytes);
 }
 
 static void say_set(const char *name, const fd_set *set)
@@ -450,15 +532,17 @@ const struct diff_kind diff_kinds_socket[] = {
     {"new-udp", diff_new_udp, WANTS_UDP, {2, 0, 1, 2}},
     {"new-tcp", diff_new_tcp, WANTS_TCP, {0, 2, 1, 0}},
     {"socket-bad", call_socket_bad, WANTS_ANY, {1, 1, 2, 0}},
+    {"abort", diff_abort, WANTS_TCP, {0, 3, 0, 0}},
     {"close", call_close, WANTS_ANY, {2, 3, 1, 1}},
-    {"bind", call_bind, WANTS_ANY, {4, 2, 1, 2}},
+    {"bind", call_bind, WANTS_ANY, {6, 2, 1, 2}},
+    {"listen", diff_listen, WANTS_TCP, {0, 1, 0, 0}},
     {"listen", diff_listen, WANTS_LISTENER, {1, 2, 1, 0}},
     {"connect", call_connect, WANTS_ANY, {4, 4, 1, 1}},
     {"accept", diff_accept, WANTS_LISTENER, {1, 4, 1, 0}},
-    {"shutdown", call_shutdown, WANTS_ANY, {1, 4, 1, 0}},
+    {"shutdown", diff_shutdown, WANTS_ANY, {1, 4, 1, 0}},
     {"disconnect", call_disconnect, WANTS_ANY, {1, 1, 1, 0}},
-    {"name", call_name, WANTS_ANY, {4, 4, 1, 1}},
-    {"select", call_select, WANTS_ANY, {6, 8, 1, 2}},
+    {"name", diff_name, WANTS_ANY, {4, 4, 1, 1}},
+    {"select", call_select, WANTS_ANY, {6, 8, 1, 4}},
     {"select-bad", call_select_bad, WANTS_ANY, {1, 1, 1, 0}},
 };
 const unsigned diff_kinds_socket_count = sizeof(diff_kinds_socket) / sizeof(diff_kinds_socket[0]);

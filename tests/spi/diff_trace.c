@@ -113,15 +113,30 @@ static void say_state(const struct diff_slot *slot)
     const struct diff_pipe *in = diff_pipe_in(slot);
     static const char *const types[] = {"none", "udp", "tcp"};
     diff_say("%s", types[slot->type]);
-    diff_say("%s%s%s%s%s%s", slot->bound ? " bound" : "", slot->listening ? " listening" : "",
-             slot->connected ? " connected" : "", slot->failed ? " failed" : "",
-             slot->shut_recv ? " shut-recv" : "", slot->shut_send ? " shut-send" : "");
+    diff_say("%s%s%s%s%s%s%s", slot->bound ? " bound" : "",
+             slot->type == DIFF_UDP && slot->specific ? " specific" : "",
+             slot->listening ? " listening" : "", slot->connected ? " connected" : "",
+             slot->failed ? " failed" : "", slot->shut_recv ? " shut-recv" : "",
+             slot->shut_send ? " shut-send" : "");
+    diff_say("%s", slot->six ? " six" : "");
+    diff_say("%s", slot->no_context ? " no-context" : "");
     if (in != NULL) {
         diff_say("%s%s%s%s", diff_unread(slot) != 0 ? " unread" : "", in->fin ? " peer-fin" : "",
                  in->reset ? " peer-reset" : "", in->urgent ? " urgent" : "");
     }
     if (slot->queued != 0) {
         diff_say(" queued");
+    }
+    for (unsigned i = 0; i < DIFF_GROUPS; i++) {
+        if ((diff_joined(slot) >> i & 1) != 0) {
+            diff_say(" joined%u", i + 1);
+        }
+        if ((slot->strays >> i & 1) != 0) {
+            diff_say(" stray%u", i + 1);
+        }
+        if ((slot->held >> i & 1) != 0) {
+            diff_say(" held%u", i + 1);
+        }
     }
     if (slot->pending_count != 0) {
         diff_say(" pending");
