@@ -36,6 +36,7 @@ struct diff_pipe {
     uint32_t sent, taken; /* bytes */
     bool fin, reset;      /* behind what was sent */
     bool urgent;          /* had urgent data: what can be read is not counted any more */
+    bool urgent_waits;    /* the last of it was not received as such */
 };
 
 /* A connection: end 0 connected, end 1 was accepted. pipes[n] is what end n sends. */

@@ -36,12 +36,20 @@ static bool may_send(const struct diff_slot *slot)
     return slot->connected ? diff_port_served(slot->peer_port_be16) : slot->bound;
 }
 
+/* What becomes of an urgent byte that was not received when another one comes, nobody says. */
+static bool may_be_urgent(const struct diff_slot *slot)
+{
+    const struct diff_pipe *out = diff_pipe_out(slot);
+    return out == NULL || !out->urgent_waits;
+}
+
 void diff_send(unsigned slot, unsigned other)
 {
     struct diff_slot *at = &diff_slots[slot];
     uint32_t bytes = diff_pick(6) == 0 ? 0 : 1 + diff_pick(diff_pick(4) == 0 ? 4000 : 100);
     DWORD flags = DIFF_ONE_OF(DWORD, 0, 0, 0, 0, 0, 0, MSG_OOB, MSG_DONTROUTE, MSG_PEEK, 0x4000);
     (void)other;
+    flags = may_be_urgent(at) ? flags : flags & ~(DWORD)MSG_OOB;
     if (at->type == DIFF_UDP) {
         if (!may_send(at)) {
             return;
@@ -71,7 +79,7 @@ void diff_send_urgent(unsigned slot, unsigned other)
     (void)other;
     struct diff_slot *at = &diff_slots[slot];
     uint32_t bytes = 1 + diff_pick(3);
-    if (at->type != DIFF_TCP || at->link == NULL) {
+    if (at->type != DIFF_TCP || at->link == NULL || !may_be_urgent(at)) {
         return;
     }
     diff_fill_stream(at, io_data, bytes);
@@ -190,6 +198,9 @@ static void after_receive(struct diff_slot *at, int result, uint32_t bytes, DWOR
         say_received(bytes);
         if ((flags & MSG_PEEK) == 0) {
             diff_model_received(at, bytes);
+        }
+        if ((flags & (MSG_PEEK | MSG_OOB)) == MSG_OOB && at->link != NULL) {
+            diff_pipe_in(at)->urgent_waits = false;
         }
     }
 }

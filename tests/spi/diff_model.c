@@ -104,6 +104,7 @@ void diff_model_sent(struct diff_slot *slot, uint32_t bytes, DWORD flags)
         return;
     }
     out->urgent = out->urgent || (flags & MSG_OOB) != 0;
+    out->urgent_waits = out->urgent_waits || (flags & MSG_OOB) != 0;
     out->sent += bytes;
     /* An end that is closed, or takes no more, answers with a reset. */
     if (slot->link->gone[1 - slot->side]) {
