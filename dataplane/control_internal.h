@@ -113,6 +113,10 @@ void control_share_open(struct control *control, uint32_t queue_idx,
                         const struct message *message);                       /* QUEUE_SHARE_OPEN */
 void control_unshare(struct control *control, const struct message *message); /* QUEUE_UNSHARE */
 void control_unshared(struct control *control, const struct message *message);
+/* QUEUE_SHARE_ACCEPT, QUEUE_ACCEPTED */
+void control_share_accept(struct control *control, uint32_t queue_idx,
+                          const struct message *message);
+void control_accepted(struct control *control, const struct message *message);
 void control_share_expire(struct control *control, uint64_t now_ns);
 /* SOURCE_GRANTEE: a process has ended; what it was granted and did not open is nobody's. */
 void control_share_forsaken(struct control *control, uint64_t id);

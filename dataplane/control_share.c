@@ -227,7 +227,9 @@ static enum rs_status share_first_descriptor(struct session_socket *core,
     core->lent_ring = (struct rs_ring_ref){.size_bytes = 0};
     part->home = true;
     part->send_ring = send_ring;
-    part->send_base = session_ring_touch(session, &send_ring);
+    if (send_ring.size_bytes != 0) { /* else it listens */
+        part->send_base = session_ring_touch(session, &send_ring);
+    }
     part->recv_ring = record->recv_rings[core->home_queue_idx];
     part->recv_base = session_ring_touch(session, &part->recv_ring);
     *out = record;
@@ -281,7 +283,7 @@ static enum rs_status share_make(struct control *control, struct session_socket 
     if (share == NULL) {
         return RS_NO_MEMORY;
     }
-    if (core->type == RS_SOCK_STREAM) {
+    if (answer->body.share.recv_bytes != 0) { /* a connection */
         rings.recv[core->home_queue_idx].size_bytes = answer->body.share.recv_bytes;
         rings.send = core->send_ring;
     } else {
@@ -357,6 +359,130 @@ void control_unshared(struct control *control, const struct message *message)
     free(descriptor->parts[descriptor->home_queue_idx]->allocation);
     free(descriptor);
     free(share);
+}
+
+/* ---- a connection goes to who accepts it ---- */
+
+static struct dp_session *accept_session(const struct control *control, uint64_t id)
+{
+    struct dp_session *session = control->house;
+    if (session->id != id) {
+        session = control->sessions;
+        while (session != NULL && session->id != id) {
+            session = session->next;
+        }
+    }
+    return session;
+}
+
+static struct share_rings accept_rings(const struct session_socket *record)
+{
+    struct share_rings rings = {.send = record->send_ring};
+    rings.recv[record->home_queue_idx] = record->recv_rings[record->home_queue_idx];
+    return rings;
+}
+
+/* A place in the session, of the sizes that the connection's rings have. */
+static enum rs_status accept_place(struct control *control, struct dp_session *session,
+                                   const struct session_socket *record, uint32_t recv_bytes,
+                                   struct message_place *place)
+{
+    struct share_rings rings = accept_rings(record);
+    if (recv_bytes != 0) {
+        rings.recv[record->home_queue_idx].size_bytes = recv_bytes;
+    }
+    if (session->free_socket_count == 0) {
+        return RS_TOO_MANY_SOCKETS;
+    }
+    enum rs_status status = share_rings_take(control, session, &rings);
+    if (status != RS_OK) {
+        return status;
+    }
+    uint32_t idx = session->free_sockets[--session->free_socket_count];
+    uint32_t generation = session->generations[idx] + 1;
+    session->generations[idx] = generation != 0 ? generation : 1;
+    *place = (struct message_place){.session = session,
+                                    .idx = idx,
+                                    .generation = session->generations[idx],
+                                    .send_ring = rings.send,
+                                    .recv_ring = rings.recv[record->home_queue_idx]};
+    place->send_base = session_ring_touch(session, &place->send_ring);
+    place->recv_base = session_ring_touch(session, &place->recv_ring);
+    return RS_OK;
+}
+
+static void accept_answer(struct control *control, struct message *answer, enum rs_status status)
+{
+    answer->kind = CONTROL_SHARE_ACCEPTED;
+    answer->reply.status = (uint32_t)status;
+    control_push(control, answer->body.accept.share->core->record->home_queue_idx, answer);
+}
+
+void control_share_accept(struct control *control, uint32_t queue_idx,
+                          const struct message *message)
+{
+    struct message answer = *message;
+    struct message_accept *accept = &answer.body.accept;
+    struct dp_session *session = message->session;
+    const struct dp_session *from = accept_session(control, accept->session_id);
+    struct session_socket *record = from != NULL ? from->records[accept->idx] : NULL;
+    enum rs_status status = session->state == SESSION_LIVE ? RS_OK : RS_DATAPLANE_GONE;
+    accept->place = (struct message_place){.session = NULL};
+    if (record == NULL || record->home_queue_idx != accept->queue_idx ||
+        record->type != RS_SOCK_STREAM) {
+        status = RS_NOT_SOCKET;
+    }
+    if (status != RS_OK || from == session) {
+        accept_answer(control, &answer, status);
+        return;
+    }
+    status = accept_place(control, session, record, accept->recv_bytes, &accept->place);
+    if ((status == RS_TOO_MANY_SOCKETS || status == RS_NO_BUFFERS) &&
+        control_spares_recall(control, session, queue_idx, message)) {
+        return;
+    }
+    if (status != RS_OK) {
+        accept_answer(control, &answer, status);
+        return;
+    }
+    accept->record = record;
+    answer.kind = CONTROL_ACCEPT;
+    control_push(control, accept->queue_idx, &answer);
+}
+
+void control_accepted(struct control *control, const struct message *message)
+{
+    struct message answer = *message;
+    const struct message_accept *accept = &message->body.accept;
+    const struct message_place *place = &accept->place;
+    struct session_socket *record = accept->record;
+    struct dp_session *session = place->session;
+    struct dp_session *left = session;
+    uint32_t left_idx = place->idx;
+    struct share_rings rings = {.send = place->send_ring};
+    rings.recv[accept->queue_idx] = place->recv_ring;
+    if (message->reply.status == RS_OK) {
+        struct share_rings old = accept_rings(record);
+        left = record->session;
+        left_idx = record->idx;
+        session_ring_give(left, RS_EXTENT_CL, &record->lent_ring);
+        if (accept->borrower != NULL) {
+            session_ring_give(left, RS_EXTENT_CL, &accept->borrower->record->lent_ring);
+            accept->borrower->record->lent_ring = old.send;
+            old.send.size_bytes = 0;
+        }
+        left->records[left_idx] = NULL;
+        left->generations[left_idx] = accept->generation;
+        share_use_rings(record, &rings);
+        record->session = session;
+        record->idx = place->idx;
+        record->generation = place->generation;
+        session->records[place->idx] = record;
+        rings = old;
+    }
+    share_rings_give(left, &rings);
+    left->free_sockets[left->free_socket_count++] = left_idx;
+    accept_answer(control, &answer, (enum rs_status)message->reply.status);
 }
 
 /* ---- tokens ---- */

@@ -325,12 +325,12 @@ static void socket_message_bind(struct control *control, const struct message *m
 /* No queue has a part of the socket any more. */
 static void socket_gone(struct control *control, struct session_socket *record)
 {
-    struct message answer = {
-        .kind = CONTROL_CLOSED, .session = record->session, .reply = record->close_reply};
+    struct message answer = {.kind = CONTROL_CLOSED, .reply = record->close_reply};
     uint32_t home_queue_idx = record->home_queue_idx;
     ports_release(control_ports(control, record), &record->port);
     session_socket_free(record);
     if (answer.reply.channel != NULL) {
+        answer.session = answer.reply.channel->session; /* which may be another than the socket's */
         control_push(control, home_queue_idx, &answer);
     }
 }
@@ -439,6 +439,12 @@ void control_message(struct control *control, uint32_t queue_idx, const struct m
         break;
     case QUEUE_SHARE_OPEN:
         control_share_open(control, queue_idx, message);
+        break;
+    case QUEUE_SHARE_ACCEPT:
+        control_share_accept(control, queue_idx, message);
+        break;
+    case QUEUE_ACCEPTED:
+        control_accepted(control, message);
         break;
     case QUEUE_UNSHARE:
         control_unshare(control, message);

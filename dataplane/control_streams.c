@@ -116,6 +116,9 @@ void control_spares_ahead(struct control *control, struct dp_session *session, u
                                     .type = RS_SOCK_STREAM,
                                     .recv_ring_bytes = config->recv_ring_bytes,
                                     .send_ring_bytes = config->send_ring_bytes};
+    if (session->house) {
+        return; /* it keeps none */
+    }
     uint32_t taken = config->limit_sockets - session->free_socket_count;
     uint32_t count = taken / CONTROL_AHEAD_SHARE;
     count = count < CONTROL_AHEAD_MAX ? count : CONTROL_AHEAD_MAX;

@@ -52,10 +52,12 @@ enum message_kind {
     CONTROL_REPORT,  /* report: fill it in, a few entries in each iteration, then QUEUE_REPORTED */
     CONTROL_SPARE,   /* socket: one more spare, made ahead of time */
     CONTROL_SHARED,  /* socket, reply, share: it is (share.h), and one more descriptor may come */
-    CONTROL_SHARE_OPENED,  /* socket (NULL: failed), reply, share: one more descriptor */
-    CONTROL_UNSHARED,      /* socket (a descriptor), reply, share: the core takes its place */
-    CONTROL_SHARE_EXPIRED, /* share: one that might have come does not */
-    CONTROL_SPARES_BACK,   /* session: give all its spares back, answer QUEUE_SPARES_GIVEN */
+    CONTROL_SHARE_OPENED,   /* socket (NULL: failed), reply, share: one more descriptor */
+    CONTROL_UNSHARED,       /* socket (a descriptor), reply, share: the core takes its place */
+    CONTROL_ACCEPT,         /* accept: that connection goes to its place, answer QUEUE_ACCEPTED */
+    CONTROL_SHARE_ACCEPTED, /* socket (a descriptor), reply, accept: its connection is there */
+    CONTROL_SHARE_EXPIRED,  /* share: one that might have come does not */
+    CONTROL_SPARES_BACK,    /* session: give all its spares back, answer QUEUE_SPARES_GIVEN */
     /* queue -> control */
     QUEUE_OPEN,   /* reply, open */
     QUEUE_BIND,   /* socket, reply, bind */
@@ -67,6 +69,8 @@ enum message_kind {
     QUEUE_PLACE,  /* socket (of a listener, here): a place was taken, it needs another one */
     QUEUE_SHARE,  /* socket, reply, share: grant one more descriptor */
     QUEUE_SHARE_OPEN,   /* reply, token */
+    QUEUE_SHARE_ACCEPT, /* socket (a descriptor), reply, accept: it gets that connection */
+    QUEUE_ACCEPTED,     /* reply.status, accept: it has left its place, or is gone */
     QUEUE_UNSHARE,      /* socket (the last descriptor), reply, share: a place for the core */
     QUEUE_UNSHARED,     /* socket (that descriptor), share: both and what the core had are free */
     QUEUE_SPARES_GIVEN, /* session: each spare went before this as QUEUE_CLOSED */
@@ -92,6 +96,7 @@ struct message_reply {
         struct rs_unshared unshared;
         struct rs_open_reply open;
         struct rs_tx_stamp_reply stamp;
+        struct rs_accept accept;
     };
 };
 
@@ -101,6 +106,18 @@ struct message_place {
     uint32_t idx, generation;
     struct rs_ring_ref send_ring, recv_ring;
     uint8_t *send_base, *recv_base;
+};
+
+/* A connection that waits at a shared listener: who it is, and where it goes. */
+struct message_accept {
+    struct dp_share *share;
+    uint64_t session_id; /* of its session, and its place there */
+    uint32_t session_slot, idx, generation;
+    uint32_t queue_idx;            /* where it is at home */
+    uint32_t recv_bytes;           /* of the ring that it needs; 0: of the one that it has */
+    struct dp_socket *borrower;    /* ACCEPTED: that other end reads its old send ring for good */
+    struct session_socket *record; /* control: it */
+    struct message_place place;    /* session NULL: it stays */
 };
 
 /* What a socket's parts must agree on. */
@@ -154,6 +171,7 @@ struct message {
             struct dp_socket *descriptor; /* its first one, then; else NULL */
             struct message_place place;   /* where it goes, then; UNSHARED: where it was */
         } share;
+        struct message_accept accept;
         struct rs_share_token token;
         struct dp_socket *place;
         struct capture *capture;

@@ -230,6 +230,9 @@ enum outcome request_control(struct queue *queue, struct dp_channel *channel,
 void request_enter(struct dp_socket *socket);
 /* So does a new one, and its state line says that it is there. */
 void request_opened(struct dp_socket *socket);
+/* 1: the channel that waits for the answer, and its session, stay; -1: not for this any more.
+ * Nobody's: nothing. */
+void request_pin(struct queue *queue, const struct message_reply *reply, int32_t change);
 /* A close that waited for the send ring to drain. */
 void request_close_finish(struct queue *queue, struct dp_socket *socket);
 /* The socket, or its part here, leaves every table of this queue and goes back to the control
@@ -237,6 +240,8 @@ void request_close_finish(struct queue *queue, struct dp_socket *socket);
  * again. */
 bool request_close_now(struct queue *queue, struct dp_socket *socket,
                        const struct message_reply *reply);
+/* All parts of a socket have what message->body.spread says: who else has the socket is told. */
+void request_changed(struct queue *queue, const struct message *message, uint32_t status);
 /* CONNECT, OPTION, MEMBER; TX_STAMP: of a datagram socket, for asker, which may be another session
  * than the socket's. */
 enum outcome request_change(struct queue *queue, struct dp_socket *socket,

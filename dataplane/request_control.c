@@ -254,7 +254,8 @@ bool request_close_now(struct queue *queue, struct dp_socket *socket,
 {
     struct session_part *part = socket->part;
     struct message message = {.kind = socket->home ? QUEUE_CLOSED : QUEUE_PART_REMOVED,
-                              .session = socket->session,
+                              .session = reply->channel != NULL ? reply->channel->session
+                                                                : socket->session,
                               .socket = socket,
                               .reply = *reply};
     /* Room also for those who wait for the socket on channels of other queues. */
@@ -278,11 +279,23 @@ bool request_close_now(struct queue *queue, struct dp_socket *socket,
     return request_forward(queue, &message);
 }
 
+void request_pin(struct queue *queue, const struct message_reply *reply, int32_t change)
+{
+    if (reply->channel != NULL) {
+        reply->channel->pending_control += (uint32_t)change;
+        queue_part(queue, reply->channel->session)->pending_control += (uint32_t)change;
+    }
+}
+
 void request_close_finish(struct queue *queue, struct dp_socket *socket)
 {
     struct message_reply reply = socket->close_reply;
-    if (!request_close_now(queue, socket, &reply)) {
+    bool shared = socket->session->house; /* the last descriptor's */
+    bool may = socket->stream == NULL || stream_end_listening(queue, socket);
+    if (!may || !request_close_now(queue, socket, &reply)) {
         request_block(socket);
+    } else if (shared) {
+        request_pin(queue, &reply, -1);
     }
 }
 
@@ -324,8 +337,7 @@ static void request_describe(struct dp_socket *socket)
                                         : (struct rs_addr){.family = RS_FAMILY_NONE};
 }
 
-/* All parts have it: who else has the socket is told. */
-static void request_changed(struct queue *queue, const struct message *message, uint32_t status)
+void request_changed(struct queue *queue, const struct message *message, uint32_t status)
 {
     if (message->socket->share != NULL && status == RS_OK) {
         share_dgram_changed(queue, message->socket->share, message);
@@ -586,6 +598,9 @@ static void request_answer(struct queue *queue, const struct message *message)
     case CONTROL_SHARE_OPENED:
         share_opened(message);
         break;
+    case CONTROL_SHARE_ACCEPTED:
+        share_accepted(message, &reply);
+        break;
     case CONTROL_CLOSED:
         break;
     default:
@@ -669,6 +684,9 @@ void request_message(struct queue *queue, const struct message *message)
         break;
     case CONTROL_SPREAD:
         request_tell_done(queue, message, request_apply(queue, message->socket, message));
+        break;
+    case CONTROL_ACCEPT:
+        share_accept_move(queue, message);
         break;
     case CONTROL_SHARE_EXPIRED:
         share_expired(queue, message->body.share.share);

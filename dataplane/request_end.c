@@ -76,6 +76,9 @@ static bool request_end_socket(struct queue *queue, struct dp_socket *socket, bo
         share_session_ends(queue, socket);
         return true;
     }
+    if (socket->stream != NULL && socket->blocked) {
+        return false; /* a listener of the house, on its way out */
+    }
     if (socket->stream != NULL) {
         stream_session_ends(queue, socket, aborts);
         return true;

@@ -57,7 +57,7 @@ static void mirror_drops(struct dp_share *share, uint32_t drops)
 void share_mirror(struct dp_share *share)
 {
     const struct rs_socket_state *core = share->core->state;
-    uint32_t level = share->core->stream != NULL ? share_level(share) : share_dgram_level(share);
+    uint32_t level = share_has_records(share->core) ? share_dgram_level(share) : share_level(share);
     uint32_t drops = atomic_load_explicit(&core->recv_dropped, memory_order_relaxed);
     uint32_t errors = atomic_load_explicit(&core->error_seq, memory_order_relaxed);
     uint32_t resets = atomic_load_explicit(&core->reset_seq, memory_order_relaxed);
@@ -145,7 +145,7 @@ static enum outcome share_ask(struct queue *queue, struct dp_socket *socket,
         .kind = QUEUE_SHARE, .session = socket->session, .socket = socket, .reply = *reply};
     message.body.share.op = *op;
     message.body.share.share = socket->share;
-    if (socket->share == NULL && socket->stream != NULL) {
+    if (socket->share == NULL && !share_has_records(socket)) {
         const struct stream_local *local = &socket->stream->local;
         message.body.share.recv_bytes =
             local->on ? local->recv.size_bytes : socket->recv_ring.size_bytes;
@@ -164,18 +164,19 @@ enum outcome share_begin(struct queue *queue, struct dp_socket *socket,
     const struct dp_stream *stream = socket->stream;
     struct rs_op_share op;
     memcpy(&op, request->payload, sizeof(op));
-    if (stream != NULL ? stream->phase != STREAM_CONNECTED || stream->leaving
-                       : !socket->udp.bound) {
+    bool records = share_has_records(socket);
+    if (records ? stream == NULL && !socket->udp.bound
+                : stream->phase != STREAM_CONNECTED || stream->leaving) {
         return stream_answer(queue, reply, RS_NOT_SUPPORTED);
     }
     /* share_move is not for nothing; and what was sent goes out first. */
     if (socket->part->bytes_left <= 0 || socket->blocked) {
         return OUTCOME_LATER;
     }
-    if (stream != NULL) {
+    if (!records) {
         stream_take_level(queue, socket);
     }
-    if (!(stream != NULL ? share_may_move(queue, socket) : share_dgram_may_move(queue, socket))) {
+    if (!(records ? share_dgram_may_move(queue, socket) : share_may_move(queue, socket))) {
         return OUTCOME_POISONED;
     }
     return share_ask(queue, socket, &op, reply);
@@ -203,7 +204,7 @@ enum rs_status share_shared(struct queue *queue, const struct message *message)
     }
     if (descriptor != NULL) {
         share->core = socket;
-        if (socket->stream != NULL) {
+        if (!share_has_records(socket)) {
             share_move(queue, socket, &message->body.share.place, socket->part, true);
             share_data_begin(queue, share, &message->body.share.op);
         } else {
@@ -249,6 +250,9 @@ static enum outcome share_last(struct queue *queue, struct dp_socket *socket,
     const struct dp_stream *stream = share->core->stream;
     if (share->descriptors + share->tokens != 1 || (stream != NULL && stream->leaving)) {
         return stream_answer(queue, reply, RS_INVALID);
+    }
+    if (stream != NULL && stream->phase == STREAM_LISTENING) { /* it stays in the house */
+        return stream_answer(queue, reply, RS_NOT_SUPPORTED);
     }
     if (stream != NULL && !share_data_rests(share)) {
         return stream_answer(queue, reply, RS_WOULD_BLOCK);
@@ -310,10 +314,9 @@ static void share_end(struct queue *queue, struct dp_share *share)
     struct dp_stream *stream = core->stream;
     bool abort = share->close.abort != 0;
     uint64_t linger_ns = share->close.linger_ms * 1000000ull;
-    core->share = NULL;   /* it goes with the core's record */
-    if (stream == NULL) { /* when there is room to tell */
+    core->share = NULL;            /* it goes with the core's record */
+    if (share_has_records(core)) { /* when there is room to tell */
         core->closing = true;
-        core->close_reply = (struct message_reply){.channel = NULL};
         request_block(core);
         return;
     }
@@ -328,7 +331,7 @@ static void share_end(struct queue *queue, struct dp_share *share)
 }
 
 static void share_leave(struct queue *queue, struct dp_socket *socket,
-                        const struct rs_op_close *close)
+                        const struct rs_op_close *close, struct message_reply *reply)
 {
     struct dp_share *share = socket->share;
     struct dp_socket **link = &share->first;
@@ -340,6 +343,12 @@ static void share_leave(struct queue *queue, struct dp_socket *socket,
     socket->share = NULL;
     share->descriptors--;
     share->close = *close;
+    if (share->descriptors + share->tokens == 0 && share_has_records(share->core)) {
+        /* Its port is free when the answer comes; until then who waits for that stays. */
+        share->core->close_reply = *reply;
+        *reply = (struct message_reply){.channel = NULL};
+        request_pin(queue, &share->core->close_reply, 1);
+    }
     if (share->descriptors + share->tokens == 0) {
         share_end(queue, share);
     } else {
@@ -348,14 +357,14 @@ static void share_leave(struct queue *queue, struct dp_socket *socket,
 }
 
 static enum outcome share_close(struct queue *queue, struct dp_socket *socket,
-                                const struct rs_request *request, const struct message_reply *reply)
+                                const struct rs_request *request, struct message_reply *reply)
 {
     struct rs_op_close op;
     memcpy(&op, request->payload, sizeof(op));
     if (!deliver_may_close(queue) || !request_may_forward(queue, socket->part)) {
         return OUTCOME_LATER;
     }
-    share_leave(queue, socket, &op);
+    share_leave(queue, socket, &op, reply);
     bool closed = request_close_now(queue, socket, reply);
     assert(closed); /* there was room */
     return closed ? OUTCOME_DONE : OUTCOME_LATER;
@@ -363,9 +372,9 @@ static enum outcome share_close(struct queue *queue, struct dp_socket *socket,
 
 void share_session_ends(struct queue *queue, struct dp_socket *socket)
 {
-    const struct message_reply nobody = {.channel = NULL};
+    struct message_reply nobody = {.channel = NULL};
     if (deliver_may_close(queue) && message_has_room(queue->to_control)) {
-        share_leave(queue, socket, &(struct rs_op_close){.abort = 1});
+        share_leave(queue, socket, &(struct rs_op_close){.abort = 1}, &nobody);
         (void)request_close_now(queue, socket, &nobody);
     }
 }
@@ -403,21 +412,6 @@ static enum outcome share_set(struct queue *queue, struct dp_share *share,
     return stream_answer(queue, reply, RS_OK);
 }
 
-static enum outcome share_option(struct queue *queue, struct dp_socket *socket,
-                                 const struct rs_request *request, struct message_reply *reply)
-{
-    struct dp_share *share = socket->share;
-    struct rs_op_option op;
-    memcpy(&op, request->payload, sizeof(op));
-    enum rs_status status = stream_option(queue, share->core, &op);
-    if (status == RS_OK) { /* so it is one of them */
-        share->values.values[op.option] = op.value;
-        share->values.options_set |= 1u << op.option;
-        share_changed(queue, share);
-    }
-    return stream_answer(queue, reply, status);
-}
-
 static enum outcome share_shutdown(struct queue *queue, struct dp_share *share,
                                    const struct rs_request *request, struct message_reply *reply)
 {
@@ -425,7 +419,7 @@ static enum outcome share_shutdown(struct queue *queue, struct dp_share *share,
     memcpy(&op, request->payload, sizeof(op));
     struct rs_request copy = *request;
     uint32_t how = op.how & (uint32_t)(RS_SHUTDOWN_RECV | RS_SHUTDOWN_SEND);
-    if (share->core->stream == NULL) {
+    if (share_has_records(share->core)) {
         share->values.shut |= how;
         share_changed(queue, share);
         return stream_answer(queue, reply, RS_OK);
@@ -447,7 +441,12 @@ static enum outcome share_data(struct queue *queue, struct dp_socket *socket,
 {
     struct rs_op_share_data op;
     memcpy(&op, request->payload, sizeof(op));
-    if (socket->share->core->stream == NULL) {
+    const struct dp_socket *core = socket->share->core;
+    if (core->stream != NULL && share_has_records(core)) {
+        return request->op == RS_OP_SHARE_SEND ? stream_answer(queue, reply, RS_NOT_CONNECTED)
+                                               : share_accept(queue, socket, reply);
+    }
+    if (core->stream == NULL) {
         return request->op == RS_OP_SHARE_SEND ? share_dgram_send(queue, socket, &op, reply)
                                                : share_dgram_recv(queue, socket, &op, reply);
     }
@@ -478,16 +477,19 @@ static enum outcome share_stream_control(struct queue *queue, struct dp_socket *
                                          const struct rs_request *request,
                                          struct message_reply *reply)
 {
+    bool listens = share_has_records(socket->share->core);
     switch (request->op) {
     case RS_OP_OPTION:
-        return share_option(queue, socket, request, reply);
+        return stream_change(queue, socket->share->core, socket->part, request, reply);
     case RS_OP_TCP_INFO:
         return stream_control(queue, socket->share->core, request, reply);
     case RS_OP_BIND:
         return stream_answer(queue, reply, RS_INVALID);
     case RS_OP_CONNECT:
-    case RS_OP_LISTEN:
-        return stream_answer(queue, reply, RS_IS_CONNECTED);
+        return stream_answer(queue, reply, listens ? RS_INVALID : RS_IS_CONNECTED);
+    case RS_OP_LISTEN: /* another backlog */
+        return listens ? stream_control(queue, socket->share->core, request, reply)
+                       : stream_answer(queue, reply, RS_IS_CONNECTED);
     default:
         return stream_answer(queue, reply, RS_BAD_OPTION);
     }

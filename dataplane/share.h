@@ -10,6 +10,7 @@
  *   share.c          descriptors, their requests, what they are told. Queue thread
  *   share_data.c     their bytes. Queue thread
  *   share_dgram.c    their datagrams, and what all parts of a datagram socket do. Queue thread
+ *   share_accept.c   connections of a shared listener. Queue thread
  *   share_move.c     a socket goes from one session to another. Queue thread
  *   control_share.c  the house, descriptors to come (tokens), memory. Control thread
  *
@@ -46,6 +47,12 @@ struct dp_share {
     uint8_t urgent_byte;
     uint32_t mark_seq, mark_pos;
 };
+
+/* Its receive rings hold records: datagrams, or connections that wait. */
+static inline bool share_has_records(const struct dp_socket *core)
+{
+    return core->stream == NULL || core->stream->phase == STREAM_LISTENING;
+}
 
 static inline bool share_is_core(const struct dp_socket *socket)
 {
@@ -109,6 +116,20 @@ void share_dgram_leave(struct queue *queue, struct dp_socket *socket);
 bool share_dgram_may_move(struct queue *queue, struct dp_socket *socket);
 void share_dgram_move(struct queue *queue, struct dp_socket *socket,
                       const struct message_place *place, struct session_part *payer);
+
+/* The next record in the order that a program reads its rings in, of queue *queue_idx; NULL: there
+ * is none. */
+struct dgram_reader *share_dgram_next(struct dp_share *share, struct dgram_view *view,
+                                      uint32_t *queue_idx);
+
+/* ---- share_accept.c ---- */
+
+/* SHARE_RECV of a listener. */
+enum outcome share_accept(struct queue *queue, struct dp_socket *socket,
+                          struct message_reply *reply);
+/* CONTROL_ACCEPT, CONTROL_SHARE_ACCEPTED. */
+void share_accept_move(struct queue *queue, const struct message *message);
+void share_accepted(const struct message *message, struct message_reply *reply);
 
 /* ---- share_move.c ---- */
 

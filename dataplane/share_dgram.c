@@ -1,5 +1,6 @@
 /*
- * Datagram sockets that several processes have, see share.h. A descriptor puts a record of a send
+ * Datagram sockets that several processes have, and what of it is the same for listening ones
+ * (their rings have records, too), see share.h. A descriptor puts a record of a send
  * ring down for SHARE_SEND, and gets a record of a receive ring for SHARE_RECV; what is sent goes
  * out at once, so the core has no send ring. Queue thread; called by share.c and
  * request_control.c; calls request.c (sending) and udp.c.
@@ -14,6 +15,8 @@
 #include <string.h>
 
 #include "dataplane/share.h"
+
+static_assert((RS_QUEUES_MAX & (RS_QUEUES_MAX - 1)) == 0, "queues are counted by a mask");
 
 /* ---- the move ---- */
 
@@ -91,6 +94,9 @@ void share_dgram_move(struct queue *queue, struct dp_socket *socket,
     struct session_part *from = socket->part;
     struct session_part *to = queue_part(queue, place->session);
     uint32_t memberships = udp_socket_membership_count(&socket->udp);
+    if (socket->stream != NULL) {
+        stream_listen_moves(queue, socket);
+    }
     dgram_move_records(queue, socket, place, payer);
     deliver_moves(queue, socket);
     if (socket->home) {
@@ -189,21 +195,20 @@ void share_dgram_leave(struct queue *queue, struct dp_socket *socket)
 
 /* ---- in ---- */
 
-/* The next datagram in the order that a program reads its rings in; NULL: there is none. */
-static struct dgram_reader *dgram_next(struct dp_share *share, struct dgram_view *view,
-                                       uint32_t *after)
+struct dgram_reader *share_dgram_next(struct dp_share *share, struct dgram_view *view,
+                                      uint32_t *queue_idx)
 {
     uint32_t idx = share->next_queue;
     for (uint32_t i = 0; i < RS_QUEUES_MAX; i++) {
         struct dgram_reader *reader = &share->records[idx];
-        idx = idx + 1 < RS_QUEUES_MAX ? idx + 1 : 0;
         enum rs_status status =
             reader->size_bytes != 0 ? dgram_reader_peek(reader, view) : RS_WOULD_BLOCK;
         assert(status == RS_OK || status == RS_WOULD_BLOCK); /* the ring is ours */
         if (status == RS_OK) {
-            *after = idx;
+            *queue_idx = idx;
             return reader;
         }
+        idx = (idx + 1) & (RS_QUEUES_MAX - 1);
     }
     return NULL;
 }
@@ -213,14 +218,14 @@ enum outcome share_dgram_recv(struct queue *queue, struct dp_socket *socket,
 {
     struct dp_share *share = socket->share;
     struct dgram_view view;
-    uint32_t after = 0;
+    uint32_t queue_idx = 0;
     if (socket->part->bytes_left <= 0) {
         return OUTCOME_LATER;
     }
     if ((share->values.shut & RS_SHUTDOWN_RECV) != 0) {
         return stream_answer(queue, reply, RS_SHUTDOWN);
     }
-    struct dgram_reader *reader = dgram_next(share, &view, &after);
+    struct dgram_reader *reader = share_dgram_next(share, &view, &queue_idx);
     if (reader != NULL && op->len_bytes != 0) {
         uint32_t span = dgram_view_span(&view);
         assert(span <= socket->recv_ring.size_bytes); /* made as large as the core's */
@@ -229,7 +234,7 @@ enum outcome share_dgram_recv(struct queue *queue, struct dp_socket *socket,
         socket->part->bytes_left -= span;
         if ((op->flags & RS_SHARE_PEEK) == 0) {
             dgram_reader_consume(reader, &view);
-            share->next_queue = after;
+            share->next_queue = (queue_idx + 1) & (RS_QUEUES_MAX - 1);
         }
     }
     reply->data.unread_bytes = reader != NULL ? view.header.len_bytes : 0;
@@ -242,12 +247,13 @@ enum outcome share_dgram_recv(struct queue *queue, struct dp_socket *socket,
 
 uint32_t share_dgram_level(const struct dp_share *share)
 {
+    uint32_t level = share->core->stream == NULL ? (uint32_t)RS_LEVEL_WRITABLE : 0;
     for (uint32_t i = 0; i < RS_QUEUES_MAX; i++) {
         if (share->records[i].size_bytes != 0 && dgram_reader_ready(&share->records[i])) {
-            return RS_LEVEL_READABLE | RS_LEVEL_WRITABLE;
+            return level | RS_LEVEL_READABLE;
         }
     }
-    return RS_LEVEL_WRITABLE;
+    return level;
 }
 
 void share_dgram_changed(struct queue *queue, struct dp_share *share, const struct message *message)

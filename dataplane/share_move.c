@@ -185,6 +185,9 @@ static void move_enter(struct queue *queue, struct dp_socket *socket,
 static uint32_t move_checked_head(struct queue *queue, struct dp_socket *socket)
 {
     struct dp_stream *stream = socket->stream;
+    if (stream->waits) {
+        return 0; /* the words are whose place it was before */
+    }
     uint32_t head = move_recv_head(queue, socket);
     if (stream->local.on) {
         (void)!stream_writer_take_head(&stream->local.recv, head);

@@ -96,10 +96,13 @@ struct dp_stream {
     uint32_t place_bytes;       /* receive ring of a place */
     bool places_usual;          /* its rings are of the sizes that spares have */
     uint32_t accept_seen;       /* records before it gave their places of the backlog back */
-    uint32_t places_wanted;     /* in stock and coming, unless connections wait */
-    uint32_t places_count;      /* in stock */
-    uint32_t places_coming;     /* CONTROL_PLACE messages */
-    struct dp_socket *places;   /* the stock, by place_next */
+    /* It moved (share.h): records before early_end name sockets of the session it came from. */
+    uint32_t early_end, early_slot;
+    uint64_t early_id;        /* 0: it did not */
+    uint32_t places_wanted;   /* in stock and coming, unless connections wait */
+    uint32_t places_count;    /* in stock */
+    uint32_t places_coming;   /* CONTROL_PLACE messages */
+    struct dp_socket *places; /* the stock, by place_next */
     struct dp_socket *place_next;
     struct dp_socket *listen_next; /* queue's list */
     /* local connections that wait for a place, oldest first; last is valid while there are any */
@@ -181,6 +184,8 @@ void stream_place(struct queue *queue, const struct message *message);
 /* SO_RCVBUF changed: what SYN-ACKs announce. */
 void stream_listen_limit(struct dp_stream *stream);
 /* What the program has accepted, or was told of and did not. Once a heartbeat for each listener. */
+/* The part is about to leave its session (share.h): its places stay behind. */
+void stream_listen_moves(struct queue *queue, struct dp_socket *part);
 void stream_listen_look(struct queue *queue, struct dp_socket *part);
 /* The program has the socket: from now on its words count. */
 void stream_taken(struct queue *queue, struct dp_socket *socket);
@@ -292,6 +297,12 @@ void stream_spares_settle(struct queue *queue);
 
 /* ---- stream_control.c ---- */
 
+/* OPTION of a socket, for asker, which may be another session than its own. */
+enum outcome stream_change(struct queue *queue, struct dp_socket *socket,
+                           struct session_part *asker, const struct rs_request *request,
+                           struct message_reply *reply);
+/* A listener that nobody has any more. False: places are on their way to it, again later. */
+bool stream_end_listening(struct queue *queue, struct dp_socket *socket);
 enum outcome stream_answer(struct queue *queue, struct message_reply *reply, enum rs_status status);
 /* Descriptor and names of a socket with a connection. */
 void stream_describe(const struct queue *queue, struct dp_socket *socket);

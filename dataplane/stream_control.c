@@ -264,6 +264,15 @@ static void stream_end_idle(struct queue *queue, struct dp_socket *socket)
     stream_listen_end(queue, socket);
 }
 
+bool stream_end_listening(struct queue *queue, struct dp_socket *socket)
+{
+    if (socket->stream->places_coming != 0) {
+        return false;
+    }
+    stream_end_idle(queue, socket);
+    return true;
+}
+
 static enum outcome stream_close(struct queue *queue, struct dp_socket *socket,
                                  const struct rs_request *request, struct message_reply *reply)
 {
@@ -438,19 +447,21 @@ enum rs_status stream_option(struct queue *queue, struct dp_socket *socket,
 }
 
 /* The parts of a listener have it, too. */
-static enum outcome stream_change(struct queue *queue, struct dp_socket *socket,
-                                  const struct rs_request *request, struct message_reply *reply)
+enum outcome stream_change(struct queue *queue, struct dp_socket *socket,
+                           struct session_part *asker, const struct rs_request *request,
+                           struct message_reply *reply)
 {
     bool spreads = queue->queue_count > 1 && socket->stream->phase == STREAM_LISTENING;
     struct message message = {
-        .kind = QUEUE_SPREAD, .session = socket->session, .socket = socket, .reply = *reply};
+        .kind = QUEUE_SPREAD, .session = asker->session, .socket = socket, .reply = *reply};
     message.body.spread.op = request->op;
     memcpy(&message.body.spread.option, request->payload, sizeof(message.body.spread.option));
-    if (spreads && !request_may_forward(queue, socket->part)) {
+    if (spreads && !request_may_forward(queue, asker)) {
         return OUTCOME_LATER;
     }
     enum rs_status status = stream_option(queue, socket, &message.body.spread.option);
     if (status != RS_OK || !spreads) {
+        request_changed(queue, &message, status);
         return stream_answer(queue, reply, status);
     }
     socket->with_control = request_forward(queue, &message);
@@ -474,7 +485,7 @@ enum outcome stream_control(struct queue *queue, struct dp_socket *socket,
     case RS_OP_CLOSE:
         return stream_close(queue, socket, request, reply);
     case RS_OP_OPTION:
-        return stream_change(queue, socket, request, reply);
+        return stream_change(queue, socket, socket->part, request, reply);
     case RS_OP_MEMBER:
         return stream_answer(queue, reply, RS_BAD_OPTION);
     case RS_OP_TCP_INFO:

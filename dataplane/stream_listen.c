@@ -197,12 +197,24 @@ static void stream_add_place(struct dp_stream *stream, struct dp_socket *place)
     stream->places_count++;
 }
 
+static void stream_ask_place(struct queue *queue, struct dp_socket *part, uint32_t wanted);
+
+static void stream_place_back(struct queue *queue, struct dp_socket *place)
+{
+    request_enter(place);
+    place->orphan = place->closing = true;
+    place->part->orphan_count++;
+    stream_give_back(queue, place);
+}
+
 void stream_place(struct queue *queue, const struct message *message)
 {
     struct dp_stream *stream = message->socket->stream;
     struct dp_socket *place = message->body.place;
     stream->places_coming--;
-    if (place != NULL) {
+    if (place != NULL && place->session != message->socket->session) {
+        stream_place_back(queue, place); /* asked for before the listener moved, or ahead of that */
+    } else if (place != NULL) {
         stream_add_place(stream, place);
         if (stream->local_waiting != NULL) {
             stream_local_resume(queue, message->socket);
@@ -233,13 +245,28 @@ static void stream_ask_place(struct queue *queue, struct dp_socket *part, uint32
     }
 }
 
-/* The socket in this place, as it was meant by an accept record; NULL: it is gone. */
-static struct dp_socket *stream_accepted(const struct dp_socket *part, uint32_t position)
+/* The session that a record's socket is of; NULL: it has ended. */
+static struct session_part *stream_accept_part(const struct queue *queue,
+                                               const struct dp_socket *part, uint32_t position)
 {
+    const struct dp_stream *stream = part->stream;
+    if (stream->early_id == 0 || !rs_seq_before(position, stream->early_end)) {
+        return part->part;
+    }
+    const struct dp_session *session =
+        queue_session_find(queue, stream->early_slot, stream->early_id);
+    return session != NULL ? queue_part(queue, session) : NULL;
+}
+
+/* The socket in this place, as it was meant by an accept record; NULL: it is gone. */
+static struct dp_socket *stream_accepted(const struct queue *queue, const struct dp_socket *part,
+                                         uint32_t position)
+{
+    const struct session_part *from = stream_accept_part(queue, part, position);
     const struct rs_dgram *record = dgram_writer_line(&part->recv, position);
     struct rs_accept accept;
     memcpy(&accept, (const uint8_t *)record + RS_DGRAM_SHORT_OFF, sizeof(accept));
-    struct dp_socket *socket = part->part->sockets[accept.socket_idx];
+    struct dp_socket *socket = from != NULL ? from->sockets[accept.socket_idx] : NULL;
     bool there = socket != NULL && socket->generation == accept.generation && !socket->closing;
     return there ? socket : NULL;
 }
@@ -257,6 +284,26 @@ void stream_taken(struct queue *queue, struct dp_socket *socket)
     }
 }
 
+static void stream_drop_places(struct queue *queue, struct dp_stream *stream)
+{
+    while (stream->places != NULL) {
+        struct dp_socket *place = stream->places;
+        stream->places = place->stream->place_next;
+        stream->places_count--;
+        stream_place_back(queue, place);
+    }
+}
+
+void stream_listen_moves(struct queue *queue, struct dp_socket *part)
+{
+    struct dp_stream *stream = part->stream;
+    stream_listen_look(queue, part);
+    stream->early_end = part->recv.tail;
+    stream->early_slot = part->session->slot;
+    stream->early_id = part->session->id;
+    stream_drop_places(queue, stream);
+}
+
 void stream_listen_look(struct queue *queue, struct dp_socket *part)
 {
     struct dp_stream *stream = part->stream;
@@ -268,11 +315,15 @@ void stream_listen_look(struct queue *queue, struct dp_socket *part)
         return;
     }
     for (; stream->accept_seen != part->recv.head_cached; stream->accept_seen += RS_LINE_BYTES) {
-        struct dp_socket *socket = stream_accepted(part, stream->accept_seen);
+        struct dp_socket *socket = stream_accepted(queue, part, stream->accept_seen);
         tcp_backlog_release(stream->listener.backlog);
-        if (socket != NULL && socket->stream->waits) {
+        /* Of a shared listener it has moved, or its program says when its words are there. */
+        if (socket != NULL && socket->stream->waits && !part->session->house) {
             stream_taken(queue, socket);
         }
+    }
+    if (part->session->house && stream->places == NULL) { /* they stayed behind */
+        stream_ask_place(queue, part, 1);
     }
 }
 
@@ -284,7 +335,7 @@ void stream_listen_end(struct queue *queue, struct dp_socket *part)
     }
     stream_listen_look(queue, part);
     for (; stream->accept_seen != part->recv.tail; stream->accept_seen += RS_LINE_BYTES) {
-        struct dp_socket *socket = stream_accepted(part, stream->accept_seen);
+        struct dp_socket *socket = stream_accepted(queue, part, stream->accept_seen);
         tcp_backlog_release(stream->listener.backlog);
         if (socket != NULL && socket->stream->waits) {
             stream_orphan(queue, socket);
@@ -296,15 +347,7 @@ void stream_listen_end(struct queue *queue, struct dp_socket *part)
         }
     }
     stream_part_unlisten(queue, part);
-    while (stream->places != NULL) {
-        struct dp_socket *place = stream->places;
-        stream->places = place->stream->place_next;
-        stream->places_count--;
-        request_enter(place);
-        place->orphan = place->closing = true;
-        place->part->orphan_count++;
-        stream_give_back(queue, place);
-    }
+    stream_drop_places(queue, stream);
 }
 
 /* ---- upcalls ---- */

@@ -231,11 +231,12 @@ struct client_share_info {
     uint32_t type; /* enum rs_socket_type */
 };
 /* Grants the process one more descriptor of the socket, to be opened once, within a minute; until
- * then it counts as one. Streams that are connected, datagram sockets that are bound. From the
- * first time on all descriptors' calls are requests to the dataplane, until there is one left.
- * RS_NOT_SUPPORTED: neither; RS_NO_BUFFERS, RS_TOO_MANY_SOCKETS; RS_DATAPLANE_GONE; RS_POISONED. A
- * socket whose memory cannot be read or mapped behind a move (there, or back) is lost: RS_CORRUPT,
- * RS_NO_MEMORY or RS_OS_ERROR from every call, ready for all, counted in client_info; to be closed.
+ * then it counts as one. Streams that are connected, listening ones, and datagram sockets that are
+ * bound. From the first time on all descriptors' calls are requests to the dataplane, until there
+ * is one left. RS_NOT_SUPPORTED: neither; RS_NO_BUFFERS, RS_TOO_MANY_SOCKETS; RS_DATAPLANE_GONE;
+ * RS_POISONED. A socket whose memory cannot be read or mapped behind a move (there, or back) is
+ * lost: RS_CORRUPT, RS_NO_MEMORY or RS_OS_ERROR from every call, ready for all, counted in
+ * client_info; to be closed.
  */
 RS_CHECK_RESULT enum rs_status client_share(struct client_socket *socket, uint32_t process_id,
                                             struct client_share_info *info);
@@ -245,6 +246,8 @@ RS_CHECK_RESULT enum rs_status client_share_open(struct client *client,
                                                  const struct client_share_info *info,
                                                  struct client_socket **out);
 bool client_is_shared(const struct client_socket *socket);
+/* It is shared, and a listener. */
+bool client_share_listens(const struct client_socket *socket);
 /* Who has the events of a shared socket: take makes it the caller, with a new number; as long as
  * client_share_events says that number, it is. A socket that is not shared: 0. */
 RS_CHECK_RESULT enum rs_status client_share_take_events(struct client_socket *socket,

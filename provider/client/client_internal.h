@@ -666,6 +666,9 @@ RS_CHECK_RESULT enum rs_status client_share_data(struct client_socket *socket, e
 /* Until one of want (RS_LEVEL_*) is true; the socket is held meanwhile. RS_OK: look again. */
 RS_CHECK_RESULT enum rs_status client_share_wait(struct client_socket *socket, uint32_t want,
                                                  uint64_t deadline_tsc);
+/* The place of a connection that waited at a shared listener. RS_WOULD_BLOCK: none does. */
+RS_CHECK_RESULT enum rs_status client_share_accept(struct client_socket *listener,
+                                                   struct rs_accept *out);
 /* What a read would get, and whether it is at a mark. */
 RS_CHECK_RESULT enum rs_status client_share_look(struct client_socket *socket, uint32_t *bytes,
                                                  bool *at_mark);

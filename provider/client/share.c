@@ -121,6 +121,10 @@ static enum rs_status share_map(struct client_socket *socket)
     if (status != RS_OK) {
         return status;
     }
+    if (client_share_listens(socket)) { /* nothing is put down */
+        socket->share.known = false;
+        return RS_OK;
+    }
     const struct rs_ring_ref *recv = &desc.recv[socket->home_queue_idx];
     uint8_t *send_base = NULL;
     uint8_t *recv_base = NULL;
@@ -222,7 +226,7 @@ enum rs_status client_share(struct client_socket *socket, uint32_t process_id,
         status = client_share_lost(socket);
     } else if (phase == CLIENT_SOCKET_SHARED) {
         status = share_grant(socket, process_id, &token);
-    } else if (phase == CLIENT_SOCKET_LIVE ||
+    } else if (phase == CLIENT_SOCKET_LIVE || phase == CLIENT_STREAM_LISTENING ||
                (phase == CLIENT_STREAM_ACTIVE &&
                 (client_stream_level(socket) & RS_LEVEL_CONNECTED) != 0)) {
         status = share_first(socket, process_id, &token);
@@ -286,6 +290,39 @@ enum rs_status client_share_open(struct client *client, const struct client_shar
     }
     *out = socket;
     return RS_OK;
+}
+
+/* ---- connections ---- */
+
+bool client_share_listens(const struct client_socket *socket)
+{
+    return client_is_stream(socket) && client_is_shared(socket) &&
+           (client_stream_level(socket) & RS_LEVEL_CONNECTED) == 0;
+}
+
+enum rs_status client_share_accept(struct client_socket *listener, struct rs_accept *out)
+{
+    const struct rs_op_share_data op = {.len_bytes = 1};
+    os_mutex_lock(&listener->control_mutex);
+    enum rs_status status = client_share_lost(listener);
+    if (status == RS_OK && !client_is_shared(listener)) {
+        status = RS_NOT_SOCKET;
+    }
+    if (status == RS_OK) {
+        status = client_share_refresh(listener);
+    }
+    if (status == RS_OK) {
+        status =
+            client_request_reply(listener, RS_OP_SHARE_RECV, &op, sizeof(op), out, sizeof(*out));
+    }
+    os_mutex_unlock(&listener->control_mutex);
+    if (status != RS_OK) {
+        return status;
+    }
+    if (out->generation == 0) {
+        return RS_WOULD_BLOCK;
+    }
+    return out->socket_idx < listener->client->limit_sockets ? RS_OK : RS_CORRUPT;
 }
 
 /* ---- who has the events ---- */
@@ -378,6 +415,9 @@ enum rs_status client_share_data(struct client_socket *socket, enum rs_op op, ui
     if (phase != CLIENT_SOCKET_SHARED) {
         return phase == CLIENT_STREAM_ACTIVE || phase == CLIENT_SOCKET_LIVE ? RS_IN_PROGRESS
                                                                             : RS_NOT_SOCKET;
+    }
+    if (client_share_listens(socket)) {
+        return RS_NOT_CONNECTED;
     }
     if (len_bytes != 0 && share_return(socket)) {
         return RS_IN_PROGRESS;

@@ -189,7 +189,7 @@ static enum rs_status stream_connect_locked(struct client_socket *socket,
         return stream_connect_known(socket, peer);
     }
     if (phase == CLIENT_SOCKET_SHARED) {
-        return RS_IS_CONNECTED;
+        return client_share_listens(socket) ? RS_INVALID : RS_IS_CONNECTED;
     }
     return phase == CLIENT_STREAM_LISTENING ? RS_INVALID : RS_NOT_SOCKET;
 }

@@ -46,10 +46,12 @@ static enum rs_status listen_locked(struct client_socket *socket, uint32_t backl
         }
         phase = client_socket_phase(socket);
     }
-    if (phase == CLIENT_SOCKET_SHARED) {
+    bool shared = client_share_listens(socket);
+    if (phase == CLIENT_SOCKET_SHARED && !shared) {
         return RS_IS_CONNECTED;
     }
-    if (phase != CLIENT_STREAM_LISTENING && (phase != CLIENT_STREAM_IDLE || !socket->bound)) {
+    if (!shared && phase != CLIENT_STREAM_LISTENING &&
+        (phase != CLIENT_STREAM_IDLE || !socket->bound)) {
         return RS_INVALID;
     }
     const struct rs_op_listen op = {.backlog = backlog != 0 ? backlog : 1,
@@ -82,7 +84,7 @@ struct accepted {
 static enum rs_status accept_allowed(const struct client_socket *listener)
 {
     enum client_socket_phase phase = client_socket_phase(listener);
-    if (phase == CLIENT_STREAM_LISTENING) {
+    if (phase == CLIENT_STREAM_LISTENING || client_share_listens(listener)) {
         return RS_OK;
     }
     return client_phase_open(phase) ? RS_INVALID : RS_NOT_SOCKET;
@@ -105,10 +107,34 @@ static enum rs_status accept_read(struct client *client, const struct dgram_view
     return RS_OK;
 }
 
+/* The dataplane has moved it to a place of ours, of which nobody else knows. */
+static enum rs_status accept_take_shared(struct client_socket *listener, struct accepted *out)
+{
+    struct client *client = listener->client;
+    struct rs_socket_desc desc;
+    enum rs_status status = client_share_accept(listener, &out->record);
+    if (status != RS_OK) {
+        return status;
+    }
+    memcpy(&desc, &client->socket_descs[out->record.socket_idx], sizeof(desc));
+    rs_fence_copied();
+    if (desc.home_queue_idx >= client->queue_count) {
+        return RS_CORRUPT;
+    }
+    out->peer = desc.peer;
+    out->queue_idx = desc.home_queue_idx;
+    rs_socket_client_reset(&client->socket_clients[out->record.socket_idx]);
+    return RS_OK;
+}
+
 /* The oldest record of the next ring that has one. */
 static enum rs_status accept_take(struct client_socket *listener, struct accepted *out)
 {
     client_recv_lock(listener);
+    if (client_is_shared(listener)) {
+        client_recv_unlock(listener);
+        return accept_take_shared(listener, out);
+    }
     enum rs_status status = accept_allowed(listener);
     uint32_t queues = status == RS_OK ? listener->recv_queues : 0;
     for (uint32_t i = 0; i < queues; i++) {
@@ -139,6 +165,7 @@ static enum rs_status accept_take(struct client_socket *listener, struct accepte
 static void accept_options(struct client_socket *listener, struct client_inherited *out)
 {
     os_mutex_lock(&listener->control_mutex);
+    (void)!client_share_refresh(listener); /* a dataplane that is gone changes nothing */
     client_options_take(listener, out);
     os_mutex_unlock(&listener->control_mutex);
 }
@@ -248,7 +275,7 @@ static enum rs_status accept_waits(const struct client_socket *listener)
 {
     enum rs_status status = accept_allowed(listener);
     if (status == RS_OK &&
-        client_stream_ready(listener, CLIENT_STREAM_LISTENING, RS_LEVEL_READABLE) == 0) {
+        client_stream_ready(listener, client_socket_phase(listener), RS_LEVEL_READABLE) == 0) {
         status = RS_WOULD_BLOCK;
     }
     return status;
@@ -332,7 +359,7 @@ static bool accept_wait_ready(void *context)
 {
     const struct client_socket *listener = context;
     return accept_allowed(listener) != RS_OK ||
-           client_stream_ready(listener, CLIENT_STREAM_LISTENING, RS_LEVEL_READABLE) != 0;
+           client_stream_ready(listener, client_socket_phase(listener), RS_LEVEL_READABLE) != 0;
 }
 
 static void accept_wait_arm(void *context, uint32_t channel_idx)
@@ -385,6 +412,11 @@ enum rs_status client_accept(struct client_socket *listener, struct client_socke
     enum rs_status status = accept_try(listener, out, peer);
     if (status != RS_WOULD_BLOCK) {
         return status;
+    }
+    if (client_is_shared(listener)) { /* another one may have made it non-blocking */
+        os_mutex_lock(&listener->control_mutex);
+        (void)!client_share_refresh(listener);
+        os_mutex_unlock(&listener->control_mutex);
     }
     if (client_may_block(listener, 0)) {
         return accept_block(listener, out, peer);

@@ -48,6 +48,7 @@ int spi_duplicate_open(struct spi_socket *socket, const WSAPROTOCOL_INFOW *info)
     }
     client_socket_ref(core); /* the record's, until its last put */
     socket->core = core;
+    atomic_store_explicit(&socket->listening, client_share_listens(core), memory_order_relaxed);
     atomic_store_explicit(&socket->v6_only, false, memory_order_relaxed); /* it is connected here */
     return 0;
 }

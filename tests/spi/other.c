@@ -6,7 +6,7 @@
 #include "provider/host/host.h"
 
 static struct host_provider provider;
-static SOCKET s = INVALID_SOCKET;
+static SOCKET s = INVALID_SOCKET, listener = INVALID_SOCKET;
 #define TABLE (&provider.table)
 
 static void do_open(const struct other_request *request, struct other_answer *answer)
@@ -70,6 +70,19 @@ static void do_rest(const struct other_request *request, struct other_answer *an
         break;
     case OTHER_CLOSE:
         answer->result = TABLE->lpWSPCloseSocket(s, &answer->error);
+        if (listener != INVALID_SOCKET) {
+            s = listener;
+            listener = INVALID_SOCKET;
+        }
+        break;
+    case OTHER_ACCEPT:
+        listener = s;
+        s = TABLE->lpWSPAccept(listener, NULL, NULL, NULL, 0, &answer->error);
+        answer->result = s == INVALID_SOCKET ? SOCKET_ERROR : 0;
+        if (s == INVALID_SOCKET) {
+            s = listener;
+            listener = INVALID_SOCKET;
+        }
         break;
     case OTHER_SELECT:
         answer->result = TABLE->lpWSPSelect(1, &set, NULL, NULL, &timeout, &answer->error);

@@ -1,6 +1,7 @@
 /*
  * Another process with the provider, which does what it is told: one request on its standard input,
- * one answer on its standard output, until the input ends. It has one socket at a time.
+ * one answer on its standard output, until the input ends. It has one socket at a time, but for a
+ * listener while it has a connection of it.
  */
 #ifndef RINGSOCK_TESTS_SPI_OTHER_H
 #define RINGSOCK_TESTS_SPI_OTHER_H
@@ -20,6 +21,7 @@ enum other_op {
     OTHER_SELECT,    /* value: 1 when a receive does not block, waiting 5 s at most */
     OTHER_DUPLICATE, /* value: the process; info */
     OTHER_PEER,      /* value: the peer's port */
+    OTHER_ACCEPT,    /* the connection is its socket, until it is closed */
     OTHER_EVENTS,    /* value: WSPEventSelect's mask */
     OTHER_TOLD       /* value: the events, waiting so many ms at most for one */
 };
