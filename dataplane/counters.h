@@ -180,6 +180,7 @@ enum counter_group {
     X(control_waits, INFO, "times a request waited because too many of its session were with the control thread") \
     X(memberships_refused, INFO, "multicast joins refused: [limits] memberships reached")          \
     X(tcp_connections_full, INFO, "connections not made: [tcp] connections reached")              \
+    X(tcp_connect_link_down, INFO, "connections not made: the NIC has no link")                   \
     X(tcp_acks_out, INFO, "TCP segments that carried an ACK only")                                 \
     X(tcp_delayed_acks, INFO, "TCP ACKs sent because of the delay")                                \
     X(tcp_out_of_order, INFO, "TCP segments received ahead of a gap")                              \

@@ -199,10 +199,10 @@ struct tcp_info {
 
 /*
  * Opens a connection; TCP_EVENT_CONNECTED or _ERROR follow. RS_INVALID: ring sizes, group or zero
- * address; RS_NET_UNREACHABLE: no route; RS_ADDR_NOT_AVAILABLE: local_be32 is not ours, or port 0
- * of the peer; RS_ADDR_IN_USE: that
- * connection exists, or no ephemeral port is left; RS_NO_BUFFERS: connections_max reached;
- * RS_NOT_SUPPORTED: an own address (local connections need no segments).
+ * address; RS_NET_UNREACHABLE: no route, or no link; RS_ADDR_NOT_AVAILABLE: local_be32 is not ours,
+ * or port 0 of the peer; RS_ADDR_IN_USE: that connection exists, or no ephemeral port is left;
+ * RS_NO_BUFFERS: connections_max reached; RS_NOT_SUPPORTED: an own address (local connections need
+ * no segments).
  */
 RS_CHECK_RESULT enum rs_status tcp_connect(struct stack *stack, const struct tcp_connect_args *args,
                                            struct tcp_conn **out);

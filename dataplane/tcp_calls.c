@@ -19,8 +19,8 @@ static bool tcp_over(const struct tcp_conn *conn)
 
 /* ---- connect ---- */
 
-static enum rs_status tcp_connect_check(const struct stack *stack,
-                                        const struct tcp_connect_args *args, uint32_t *local_be32)
+static enum rs_status tcp_connect_check(struct stack *stack, const struct tcp_connect_args *args,
+                                        uint32_t *local_be32)
 {
     uint32_t next_hop_be32;
     const struct tcp_rings *rings = args->rings;
@@ -42,6 +42,10 @@ static enum rs_status tcp_connect_check(const struct stack *stack,
         return RS_ADDR_NOT_AVAILABLE;
     }
     if (!stack->wire || !route_next_hop(stack, args->peer_be32, &next_hop_be32)) {
+        return RS_NET_UNREACHABLE;
+    }
+    if (stack->link_down) { /* Windows takes the routes of such a NIC away */
+        STACK_COUNT(stack, tcp_connect_link_down);
         return RS_NET_UNREACHABLE;
     }
     *local_be32 = args->local_be32 != 0 ? args->local_be32 : route_source(stack, args->peer_be32);

@@ -1,6 +1,6 @@
-/* Packet scripts: the link goes down and comes up. The language is in script.h. */
+/* Packet scripts: the link goes down and comes up. The language is in tcp_script.h. */
 #include "dataplane/stack.h"
-#include "script.h"
+#include "tcp_script.h"
 
 #define FROM PEER ":5000"
 
@@ -136,6 +136,22 @@ static void a_new_link_hears_of_them_in_version_2(void **state)
     expect_arp_announcement();
 }
 
+/* A NIC without a link has no routes. */
+static void nobody_connects_without_a_link(void **state)
+{
+    (void)state;
+    stack_set_link(script_stack(), false);
+    connecting_fails(RS_NET_UNREACHABLE, PEER ":5001", .local = "any:0");
+    connecting_fails(RS_NET_UNREACHABLE, PEER ":5001", .local = OWN ":7001");
+    expect_count(tcp_connect_link_down, 2);
+    expect_nothing();
+    stack_set_link(script_stack(), true);
+    conn again = connecting(PEER ":5001", .local = OWN ":7001");
+    expect_tcp("S 0");
+    abort_conn(again);
+    expect_gone(again);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +160,7 @@ int main(void)
         SCRIPT(a_new_link_asks_and_announces_anew),
         SCRIPT(a_new_link_hears_of_the_memberships),
         SCRIPT_WITH(a_new_link_hears_of_them_in_version_2, igmp2),
+        TCP_SCRIPT(nobody_connects_without_a_link),
         SCRIPT(a_dead_neighbour_is_asked_again_at_once),
         SCRIPT_WITH(a_configured_neighbour_stays, small),
     };
