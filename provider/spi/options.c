@@ -67,7 +67,8 @@ static int option_apply(struct spi_socket *socket, const struct option_row *row,
     if (row->kind == OPTION_BOOL || row->core == RS_OPT_MCAST_LOOP) {
         value = value != 0;
     }
-    int code = spi_option_set(socket, row->core, value);
+    int code = row->core == RS_OPT_MCAST_IF ? spi_interface_resolve(socket, &value) : 0;
+    code = code != 0 ? code : spi_option_set(socket, row->core, value);
     spi_events_after(socket, 0); /* where an urgent byte goes decides what there is to read */
     return code;
 }
@@ -92,11 +93,20 @@ static int option_read(const struct option_row *row, const char *value, int valu
 
 /* ---- memberships ---- */
 
-/* setsockopt's structures give the interface by address, or by index as 0.x.x.x; the index has the
- * same form here, and the dataplane knows only addresses. */
+/* setsockopt's structures give the interface by address, or by index as 0.x.x.x. The dataplane
+ * knows only addresses. */
 uint32_t spi_interface_by_index(ULONG index)
 {
     return index > 0xffffffu ? INADDR_NONE : __builtin_bswap32(index);
+}
+
+int spi_interface_resolve(const struct spi_socket *socket, uint32_t *interface_be32)
+{
+    uint32_t index = __builtin_bswap32(*interface_be32);
+    if (index == 0 || index > 0xffffffu) {
+        return *interface_be32 == INADDR_NONE ? WSAEADDRNOTAVAIL : 0;
+    }
+    return spi_wsa_error(client_interface_addr(socket->session->client, index, interface_be32));
 }
 
 /* A mapped address serves at both levels. */
@@ -192,6 +202,7 @@ static int member_set(struct spi_socket *socket, const struct member_row *row, c
         return WSAEFAULT;
     }
     int code = row->parse(socket, value, &op);
+    code = code != 0 ? code : spi_interface_resolve(socket, &op.interface_be32);
     return code != 0 ? code : spi_wsa_error(client_member(socket->core, &op));
 }
 

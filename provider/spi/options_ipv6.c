@@ -55,7 +55,23 @@ static int member_set(struct spi_socket *socket, uint32_t action, const char *va
         return WSAEADDRNOTAVAIL;
     }
     op.interface_be32 = spi_interface_by_index(mreq.ipv6mr_interface);
-    return spi_wsa_error(client_member(socket->core, &op));
+    int code = spi_interface_resolve(socket, &op.interface_be32);
+    return code != 0 ? code : spi_wsa_error(client_member(socket->core, &op));
+}
+
+static int multicast_if_set(struct spi_socket *socket, DWORD index)
+{
+    uint32_t interface_be32 = spi_interface_by_index(index);
+    int code = spi_interface_resolve(socket, &interface_be32);
+    return code != 0 ? code : spi_option_set(socket, RS_OPT_MCAST_IF, interface_be32);
+}
+
+/* Its index has the host's byte order, IP_UNICAST_IF's the network's. */
+static int unicast_if_set(struct spi_socket *socket, DWORD index)
+{
+    const DWORD index_be32 = __builtin_bswap32(index);
+    return spi_kept_option_set(socket, IPPROTO_IP, IP_UNICAST_IF, (const char *)&index_be32,
+                               sizeof(index_be32));
 }
 
 static int word_set(struct spi_socket *socket, int name, DWORD word)
@@ -72,7 +88,11 @@ static int word_set(struct spi_socket *socket, int name, DWORD word)
     case IPV6_MULTICAST_LOOP:
         return spi_option_set(socket, RS_OPT_MCAST_LOOP, word != 0);
     case IPV6_MULTICAST_IF:
-        return spi_option_set(socket, RS_OPT_MCAST_IF, spi_interface_by_index(word));
+        return multicast_if_set(socket, word);
+    case IPV6_UNICAST_IF:
+        return unicast_if_set(socket, word);
+    case IPV6_DONTFRAG: /* of what it sends, which is IPv4 */
+        return spi_option_set(socket, RS_OPT_DONT_FRAGMENT, word != 0);
     default:
         return WSAENOPROTOOPT;
     }
@@ -88,8 +108,8 @@ int spi_ipv6_option_set(struct spi_socket *socket, int name, const char *value, 
         return spi_member_set(socket, name, value,
                               value_bytes); /* the same numbers at both levels */
     }
-    if (name == IPV6_UNICAST_IF) {
-        return spi_kept_option_set(socket, IPPROTO_IP, IP_UNICAST_IF, value, value_bytes);
+    if (name == IPV6_MTU_DISCOVER) {
+        return spi_kept_option_set(socket, IPPROTO_IP, IP_MTU_DISCOVER, value, value_bytes);
     }
     DWORD word = 0;
     bool by_default = name == IPV6_MULTICAST_IF && value == NULL; /* its page: the default one */
@@ -128,10 +148,16 @@ int spi_ipv6_option_get(struct spi_socket *socket, int name, char *value, LPINT 
     case IPV6_MTU:
         return spi_state_option_get(socket, IPPROTO_IP, IP_MTU, value, value_bytes);
     case IPV6_UNICAST_IF:
-        return spi_kept_option_get(socket, IPPROTO_IP, IP_UNICAST_IF, value, value_bytes);
-    case IPV6_MULTICAST_IF: /* an index: only the default one has one */
+        word = __builtin_bswap32(spi_kept(socket, SPI_KEPT_UNICAST_IF));
+        break;
+    case IPV6_MTU_DISCOVER:
+        return spi_kept_option_get(socket, IPPROTO_IP, IP_MTU_DISCOVER, value, value_bytes);
+    case IPV6_DONTFRAG:
+        code = core_get(socket, RS_OPT_DONT_FRAGMENT, &word);
+        break;
+    case IPV6_MULTICAST_IF: /* an index */
         code = core_get(socket, RS_OPT_MCAST_IF, &word);
-        word = 0;
+        word = word != 0 ? client_interface_of(socket->session->client, word) : 0;
         break;
     default:
         code = WSAENOPROTOOPT;

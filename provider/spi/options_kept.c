@@ -26,8 +26,8 @@ struct kept_row {
  * UDP_NOCHECKSUM: its page lets a
  * provider store it without any action. UDP_RECV_MAX_COALESCED_SIZE: datagrams "may" be joined.
  * SO_PORT_SCALABILITY: more ports may be had by it, not must. TCP_BSDURGENT, TCP_EXPEDITED_1122:
- * once set, never taken back, and RFC 1122's way need not be had. An interface has an address here
- * and no index: IP_UNICAST_IF knows the default one.
+ * once set, never taken back, and RFC 1122's way need not be had. IP_UNICAST_IF: of one NIC, which
+ * is the only way out; with several the routes choose, and only 0 is taken.
  */
 static const struct kept_row kept_rows[] = {
     {SOL_SOCKET, SO_GROUP_ID, KEPT_FIXED, KEPT_BOTH, false, true, 0, 0, 0, KEPT_ANY},
@@ -51,7 +51,7 @@ static const struct kept_row kept_rows[] = {
      IP_PMTUDISC_NOT_SET, IP_PMTUDISC_PROBE, WSAEINVAL, KEPT_ANY},
     {IPPROTO_IP, IP_MTU_DISCOVER, SPI_KEPT_MTU_DISCOVER, KEPT_STREAM, false, false,
      IP_PMTUDISC_NOT_SET, IP_PMTUDISC_DO, WSAENOPROTOOPT, KEPT_ANY},
-    {IPPROTO_IP, IP_UNICAST_IF, KEPT_FIXED, KEPT_BOTH, false, false, 0, 0, WSAEADDRNOTAVAIL,
+    {IPPROTO_IP, IP_UNICAST_IF, SPI_KEPT_UNICAST_IF, KEPT_BOTH, false, false, 0, UINT32_MAX, 0,
      KEPT_ANY},
 };
 
@@ -93,6 +93,16 @@ void spi_options_inherit(struct spi_socket *socket, const struct spi_socket *lis
                           memory_order_relaxed);
 }
 
+static int kept_check_interface(const struct spi_socket *socket, uint32_t index_be32)
+{
+    const struct client *client = socket->session->client;
+    uint32_t index = __builtin_bswap32(index_be32);
+    uint32_t ip_be32;
+    bool only = client_interfaces(client, NULL, 0) == 1 &&
+                client_interface_addr(client, index, &ip_be32) == RS_OK;
+    return index == 0 || only ? 0 : WSAEADDRNOTAVAIL;
+}
+
 /* What the dataplane has to know of IP_MTU_DISCOVER: datagrams with DF, which is an error where
  * they do not fit. Streams always do path MTU discovery. */
 static int kept_tell(struct spi_socket *socket, const struct kept_row *row, uint32_t word)
@@ -123,7 +133,8 @@ int spi_kept_option_set(struct spi_socket *socket, int level, int name, const ch
     if (kept_too_late(socket, row->when)) {
         return WSAEINVAL;
     }
-    int code = kept_tell(socket, row, word);
+    int code = row->which == SPI_KEPT_UNICAST_IF ? kept_check_interface(socket, word)
+                                                 : kept_tell(socket, row, word);
     if (code == 0 && row->which != KEPT_FIXED) {
         atomic_store_explicit(&socket->kept[row->which], word, memory_order_relaxed);
     }

@@ -78,6 +78,7 @@ enum spi_kept {
     SPI_KEPT_SEND_MSG_SIZE,
     SPI_KEPT_COALESCED_SIZE,
     SPI_KEPT_MTU_DISCOVER,
+    SPI_KEPT_UNICAST_IF, /* an index, be32 */
     SPI_KEPT_COUNT
 };
 
@@ -338,7 +339,10 @@ int spi_option_set(struct spi_socket *socket, uint32_t option, uint32_t value);
 int spi_option_answer(char *value, LPINT value_bytes, const void *result, int bytes);
 /* Memberships, by their names at level IPPROTO_IP; WSAENOPROTOOPT: none of them. */
 int spi_member_set(struct spi_socket *socket, int name, const char *value, int value_bytes);
-uint32_t spi_interface_by_index(ULONG index); /* as the dataplane is told of one, be32 */
+uint32_t spi_interface_by_index(ULONG index); /* in the form 0.x.x.x */
+/* Puts an interface's primary address in the place of its index in that form; an address, and 0,
+ * stay. WSAEADDRNOTAVAIL: there is no such interface. */
+int spi_interface_resolve(const struct spi_socket *socket, uint32_t *interface_be32);
 /* options_stream.c: options that only streams have. WSAENOPROTOOPT: none of them. */
 int spi_stream_option_set(struct spi_socket *socket, int level, int name, const char *value,
                           int value_bytes);

@@ -300,3 +300,83 @@ CASE(WSPBind, addresses_mapped, "a mapped address of a dual-mode socket is any o
     s = ipv6_dual(SOCK_DGRAM, IPPROTO_UDP);
     FAILS(WSAEADDRNOTAVAIL, TABLE->lpWSPBind(s, (SOCKADDR *)&at, sizeof(at), &spi_error));
 }
+
+/* ---- interfaces by index ---- */
+
+static int join_by(SOCKET s, int name, u_long interface_be32)
+{
+    struct ip_mreq mreq = {.imr_multiaddr = spi_at("239.7.7.8", 0).sin_addr,
+                           .imr_interface.s_addr = interface_be32};
+    return TABLE->lpWSPSetSockOpt(s, IPPROTO_IP, name, (const char *)&mreq, sizeof(mreq),
+                                  &spi_error);
+}
+
+CASE(WSPSetSockOpt, addresses_join_index, "IP_ADD_MEMBERSHIP: 0.x.x.x is an interface index")
+{
+    SOCKET s = spi_udp(), sender = spi_udp();
+    SOCKADDR_IN at = spi_at("0.0.0.0", 0);
+    OK(spi_bind_at(s, &at));
+    at = spi_name(s);
+    OK(join_by(s, IP_ADD_MEMBERSHIP, rs_be32(1)));
+    send_text(sender, "tick", "239.7.7.8", at.sin_port);
+    expect_from(s, own[0], "tick");
+    FAILS(WSAEADDRNOTAVAIL, join_by(s, IP_DROP_MEMBERSHIP, rs_be32(2)));
+    OK(join_by(s, IP_DROP_MEMBERSHIP, rs_be32(1)));
+    FAILS(WSAEADDRNOTAVAIL, join_by(s, IP_ADD_MEMBERSHIP, rs_be32(2)));
+    FAILS(WSAEADDRNOTAVAIL, join_by(s, IP_ADD_MEMBERSHIP, rs_be32(0xffffff)));
+}
+
+CASE(WSPSetSockOpt, addresses_group_index, "MCAST_JOIN_GROUP: gr_interface is an interface index")
+{
+    SOCKADDR_IN group = spi_at("239.7.7.9", 0), at = spi_at("0.0.0.0", 0);
+    GROUP_REQ req = {.gr_interface = 1};
+    SOCKET s = spi_udp();
+    memcpy(&req.gr_group, &group, sizeof(group));
+    OK(spi_bind_at(s, &at));
+    OK(TABLE->lpWSPSetSockOpt(s, IPPROTO_IP, MCAST_JOIN_GROUP, (const char *)&req, sizeof(req),
+                              &spi_error));
+    OK(TABLE->lpWSPSetSockOpt(s, IPPROTO_IP, MCAST_LEAVE_GROUP, (const char *)&req, sizeof(req),
+                              &spi_error));
+    for (ULONG index = 2; index != 0; index = index == 2 ? 0x1000001u : 0) {
+        req.gr_interface = index;
+        FAILS(WSAEADDRNOTAVAIL,
+              TABLE->lpWSPSetSockOpt(s, IPPROTO_IP, MCAST_JOIN_GROUP, (const char *)&req,
+                                     sizeof(req), &spi_error));
+    }
+}
+
+CASE(WSPSetSockOpt, addresses_multicast_if_index, "IP_MULTICAST_IF: 0.x.x.x is an interface index")
+{
+    SOCKET s = spi_udp();
+    OK(spi_set_dword(s, IPPROTO_IP, IP_MULTICAST_IF, rs_be32(1)));
+    assert_int_equal(spi_get_dword(s, IPPROTO_IP, IP_MULTICAST_IF), ip_of(own[0]));
+    FAILS(WSAEADDRNOTAVAIL, spi_set_dword(s, IPPROTO_IP, IP_MULTICAST_IF, rs_be32(2)));
+    assert_int_equal(spi_get_dword(s, IPPROTO_IP, IP_MULTICAST_IF), ip_of(own[0]));
+    OK(spi_set_dword(s, IPPROTO_IP, IP_MULTICAST_IF, 0));
+    assert_int_equal(spi_get_dword(s, IPPROTO_IP, IP_MULTICAST_IF), 0);
+}
+
+CASE(WSPSetSockOpt, addresses_multicast_if_v6, "IPV6_MULTICAST_IF is an interface index")
+{
+    SOCKET s = ipv6_dual(SOCK_DGRAM, IPPROTO_UDP);
+    OK(spi_set_dword(s, IPPROTO_IPV6, IPV6_MULTICAST_IF, 1));
+    assert_int_equal(spi_get_dword(s, IPPROTO_IPV6, IPV6_MULTICAST_IF), 1);
+    FAILS(WSAEADDRNOTAVAIL, spi_set_dword(s, IPPROTO_IPV6, IPV6_MULTICAST_IF, 2));
+    FAILS(WSAEADDRNOTAVAIL, spi_set_dword(s, IPPROTO_IPV6, IPV6_MULTICAST_IF, 0x1000001));
+    assert_int_equal(spi_get_dword(s, IPPROTO_IPV6, IPV6_MULTICAST_IF), 1);
+}
+
+CASE(WSPSetSockOpt, addresses_unicast_if, "IP_UNICAST_IF: an index in network byte order")
+{
+    SOCKADDR_IN at;
+    SOCKET s = spi_udp(), peer = bound_to(own[2], &at);
+    OK(spi_set_dword(s, IPPROTO_IP, IP_UNICAST_IF, rs_be32(1)));
+    assert_int_equal(spi_get_dword(s, IPPROTO_IP, IP_UNICAST_IF), rs_be32(1));
+    FAILS(WSAEADDRNOTAVAIL, spi_set_dword(s, IPPROTO_IP, IP_UNICAST_IF, 1));
+    send_text(s, "x", own[2], at.sin_port);
+    expect_from(peer, own[2], "x");
+    SOCKET v6 = ipv6_dual(SOCK_DGRAM, IPPROTO_UDP);
+    OK(spi_set_dword(v6, IPPROTO_IPV6, IPV6_UNICAST_IF, 1)); /* the host's byte order */
+    assert_int_equal(spi_get_dword(v6, IPPROTO_IPV6, IPV6_UNICAST_IF), 1);
+    assert_int_equal(spi_get_dword(v6, IPPROTO_IP, IP_UNICAST_IF), rs_be32(1));
+}

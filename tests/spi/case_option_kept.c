@@ -265,12 +265,38 @@ CASE(WSPSetSockOpt, ip_mtu_discover, "IP_MTU_DISCOVER: NOT_SET at first; DO and 
     FAILS(WSAENOPROTOOPT, spi_set_dword(stream, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT));
 }
 
+CASE(WSPSetSockOpt, ipv6_dont_fragment, "IPV6_DONTFRAG is FALSE at first and reads back")
+{
+    SOCKET v6 = ipv6_dual(SOCK_DGRAM, IPPROTO_UDP);
+    assert_int_equal(spi_get_dword(v6, IPPROTO_IPV6, IPV6_DONTFRAG), 0);
+    OK(spi_set_dword(v6, IPPROTO_IPV6, IPV6_DONTFRAG, 1));
+    assert_int_equal(spi_get_dword(v6, IPPROTO_IPV6, IPV6_DONTFRAG), 1);
+    assert_int_equal(spi_get_dword(v6, IPPROTO_IP, IP_DONTFRAGMENT), 1);
+    OK(spi_set_dword(v6, IPPROTO_IPV6, IPV6_DONTFRAG, 0));
+    assert_int_equal(spi_get_dword(v6, IPPROTO_IPV6, IPV6_DONTFRAG), 0);
+    FAILS(WSAENOPROTOOPT,
+          spi_set_dword(ipv6_dual(SOCK_STREAM, IPPROTO_TCP), IPPROTO_IPV6, IPV6_DONTFRAG, 1));
+}
+
+CASE(WSPSetSockOpt, ipv6_mtu_discover, "IPV6_MTU_DISCOVER: NOT_SET at first; DO and PROBE set DF")
+{
+    SOCKET v6 = ipv6_dual(SOCK_DGRAM, IPPROTO_UDP);
+    assert_int_equal(spi_get_dword(v6, IPPROTO_IPV6, IPV6_MTU_DISCOVER), IP_PMTUDISC_NOT_SET);
+    OK(spi_set_dword(v6, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IP_PMTUDISC_PROBE));
+    assert_int_equal(spi_get_dword(v6, IPPROTO_IPV6, IPV6_MTU_DISCOVER), IP_PMTUDISC_PROBE);
+    assert_int_equal(spi_get_dword(v6, IPPROTO_IPV6, IPV6_DONTFRAG), 1);
+    OK(spi_set_dword(v6, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IP_PMTUDISC_DONT));
+    assert_int_equal(spi_get_dword(v6, IPPROTO_IPV6, IPV6_DONTFRAG), 0);
+    FAILS(WSAEINVAL, spi_set_dword(v6, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IP_PMTUDISC_MAX));
+}
+
 CASE(WSPSetSockOpt, ip_unicast_if, "IP_UNICAST_IF: 0 is no interface in particular")
 {
     SOCKET s = spi_udp();
     OK(spi_set_dword(s, IPPROTO_IP, IP_UNICAST_IF, 0));
     assert_int_equal(spi_get_dword(s, IPPROTO_IP, IP_UNICAST_IF), 0);
     FAILS(WSAEADDRNOTAVAIL, spi_set_dword(s, IPPROTO_IP, IP_UNICAST_IF, 0x07000000));
+    assert_int_equal(spi_get_dword(s, IPPROTO_IP, IP_UNICAST_IF), 0);
     SOCKET v6 = ipv6_dual(SOCK_DGRAM, IPPROTO_UDP);
     OK(spi_set_dword(v6, IPPROTO_IPV6, IPV6_UNICAST_IF, 0));
     assert_int_equal(spi_get_dword(v6, IPPROTO_IPV6, IPV6_UNICAST_IF), 0);
