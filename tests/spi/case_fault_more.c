@@ -597,3 +597,63 @@ CASE(GetAcceptExSockaddrs, fault, "a bad pointer: nothing is written, and the pr
         function(slots, 8, 32, 32, &local, &local_bytes, &remote, bad[i]);
     }
 }
+
+/* ---- options ---- */
+
+static const struct {
+    int level, name, bytes;
+    bool dgram;
+} options[] = {
+    {SOL_SOCKET, SO_REUSEADDR, 4, true},
+    {SOL_SOCKET, SO_EXCLUSIVEADDRUSE, 4, true},
+    {SOL_SOCKET, SO_BROADCAST, 4, true},
+    {SOL_SOCKET, SO_RCVBUF, 4, true},
+    {SOL_SOCKET, SO_SNDBUF, 4, true},
+    {SOL_SOCKET, SO_RCVTIMEO, 4, true},
+    {SOL_SOCKET, SO_SNDTIMEO, 4, true},
+    {SOL_SOCKET, SO_DEBUG, 4, true},
+    {SOL_SOCKET, SO_KEEPALIVE, 4, false},
+    {SOL_SOCKET, SO_OOBINLINE, 4, false},
+    {SOL_SOCKET, SO_LINGER, sizeof(struct linger), false},
+    {SOL_SOCKET, SO_DONTLINGER, 4, false},
+    {IPPROTO_IP, IP_TTL, 4, true},
+    {IPPROTO_IP, IP_TOS, 4, true},
+    {IPPROTO_IP, IP_MULTICAST_IF, 4, true},
+    {IPPROTO_IP, IP_MULTICAST_TTL, 4, true},
+    {IPPROTO_IP, IP_MULTICAST_LOOP, 4, true},
+    {IPPROTO_IP, IP_DONTFRAGMENT, 4, true},
+    {IPPROTO_IP, IP_PKTINFO, 4, true},
+    {IPPROTO_TCP, TCP_NODELAY, 4, false},
+};
+
+CASE(table, fault_options, "a bad value or length of each option is WSAEFAULT, set and asked for")
+{
+    struct more_call sockets = more_sockets();
+    char value[16] = {0};
+    void *const bad[] = {NULL, spi_bad_pointer(), cut_pages() + PAGE_BYTES - 1,
+                         spi_read_only_page()};
+    unsigned wrong = 0;
+    for (unsigned i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        SOCKET s = options[i].dgram ? sockets.dgram : sockets.s;
+        const int level = options[i].level;
+        const int name = options[i].name;
+        for (unsigned way = 0; way < 4; way++) {
+            int bytes = options[i].bytes;
+            int by_set = 0;
+            int by_get = 0;
+            int by_length = 0;
+            (void)TABLE->lpWSPGetSockOpt(s, level, name, bad[way], &bytes, &by_get);
+            (void)TABLE->lpWSPGetSockOpt(s, level, name, value, bad[way], &by_length);
+            if (way != 3) {
+                (void)TABLE->lpWSPSetSockOpt(s, level, name, bad[way], options[i].bytes, &by_set);
+            }
+            if (by_get != WSAEFAULT || by_length != WSAEFAULT ||
+                (way != 3 && by_set != WSAEFAULT)) {
+                print_error("option %d/%d, way %u: set %d, get %d, length %d\n", level, name, way,
+                            by_set, by_get, by_length);
+                wrong++;
+            }
+        }
+    }
+    assert_int_equal(wrong, 0);
+}

@@ -708,6 +708,18 @@ void rig_until_level(const struct rig_socket *socket, uint32_t bits)
     rig_until(level_is, &wait, "a bit in a socket's level word");
 }
 
+static bool place_is_free(void *context)
+{
+    const struct rig_socket *socket = context;
+    const struct session_socket *record = socket->program->session->records[socket->idx];
+    return record == NULL || atomic_load(&record->parts[record->home_queue_idx]->spare) != 0;
+}
+
+void rig_until_free(struct rig_socket *socket)
+{
+    rig_until(place_is_free, socket, "a closed socket's place to be free");
+}
+
 uint32_t rig_write(struct rig_socket *socket, const void *data, uint32_t len_bytes)
 {
     struct stream_region regions[2];

@@ -116,6 +116,8 @@ bool rig_accept(struct rig_socket *listener, uint32_t queue_idx, struct rig_sock
                 uint32_t *peer_be32);
 uint32_t rig_level(const struct rig_socket *socket);
 void rig_until_level(const struct rig_socket *socket, uint32_t bits);
+/* Until the dataplane has let go of the place of one that was closed. */
+void rig_until_free(struct rig_socket *socket);
 /* Writes up to len bytes and posts; returns how many had room. */
 uint32_t rig_write(struct rig_socket *socket, const void *data, uint32_t len_bytes);
 /* Reads up to len bytes, and posts CONSUMED as the protocol says. */

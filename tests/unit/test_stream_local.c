@@ -138,18 +138,6 @@ static void talk(struct rig_socket *from, struct rig_socket *to)
     assert_memory_equal(text, "hello", 5);
 }
 
-static bool socket_is_free(void *context)
-{
-    const struct rig_socket *socket = context;
-    const struct session_socket *record = socket->program->session->records[socket->idx];
-    return record == NULL || atomic_load(&record->parts[record->home_queue_idx]->spare) != 0;
-}
-
-static void until_free(struct rig_socket *socket)
-{
-    rig_until(socket_is_free, socket, "a closed socket's place to be free");
-}
-
 /* ---- cases ---- */
 
 static void bytes_pass(void **state)
@@ -161,10 +149,10 @@ static void bytes_pass(void **state)
     rig_turn();
     assert_int_equal(word(&pair.a.state->send_head), 5);
     assert_int_equal(rig_close(&pair.a, false, 0), RS_OK);
-    until_free(&pair.a);
+    rig_until_free(&pair.a);
     rig_until_level(&pair.b, RS_LEVEL_END);
     assert_int_equal(rig_close(&pair.b, false, 0), RS_OK);
-    until_free(&pair.b);
+    rig_until_free(&pair.b);
     struct pair own = joined(RIG_OWN ":81");
     talk(&own.a, &own.b);
 }
@@ -237,8 +225,8 @@ static void half_close(void **state)
     rig_until_level(&pair.a, RS_LEVEL_END);
     assert_int_equal(rig_level(&pair.a), RS_LEVEL_CONNECTED | RS_LEVEL_END);
     assert_int_equal(rig_close(&pair.a, false, 0), RS_OK);
-    until_free(&pair.a);
-    until_free(&pair.b);
+    rig_until_free(&pair.a);
+    rig_until_free(&pair.b);
 }
 
 static void is_reset(struct rig_socket *socket)
@@ -246,7 +234,7 @@ static void is_reset(struct rig_socket *socket)
     rig_until_level(socket, RS_LEVEL_ERROR);
     assert_int_equal(word(&socket->state->error_code), RS_CONN_RESET);
     assert_int_equal(rig_close(socket, false, 0), RS_OK);
-    until_free(socket);
+    rig_until_free(socket);
 }
 
 static void resets(void **state)
@@ -254,17 +242,17 @@ static void resets(void **state)
     (void)state;
     struct pair pair = joined("127.0.0.1:80");
     assert_int_equal(rig_close(&pair.a, true, 0), RS_OK); /* abortive */
-    until_free(&pair.a);
+    rig_until_free(&pair.a);
     is_reset(&pair.b);
     pair = joined("127.0.0.1:81");
     assert_int_equal(rig_write(&pair.a, "x", 1), 1); /* unread at the close */
     rig_turns(4);
     assert_int_equal(rig_close(&pair.b, false, 0), RS_OK);
     is_reset(&pair.a);
-    until_free(&pair.b);
+    rig_until_free(&pair.b);
     pair = joined("127.0.0.1:82");
     assert_int_equal(rig_close(&pair.b, false, 0), RS_OK); /* nobody is there any more */
-    until_free(&pair.b);
+    rig_until_free(&pair.b);
     rig_until_level(&pair.a, RS_LEVEL_END);
     assert_int_equal(rig_level(&pair.a), RS_LEVEL_CONNECTED | RS_LEVEL_END);
     assert_int_equal(rig_write(&pair.a, "x", 1), 1);
@@ -322,7 +310,7 @@ static void linger_gives_up(void **state)
     rig_turns(4);
     assert_int_equal(rig_write(&pair.a, data, sizeof(data)), sizeof(data));
     assert_int_equal(rig_close(&pair.a, false, 20), RS_OK);
-    until_free(&pair.a);
+    rig_until_free(&pair.a);
     is_reset(&pair.b);
 }
 
@@ -395,7 +383,7 @@ static void without_places_connections_wait(void **state)
     rig_until_level(&late, RS_LEVEL_CONNECTED);
     b[0] = accepted(&listener);
     assert_int_equal(rig_close(&a[0], false, 0), RS_OK);
-    until_free(&a[0]);
+    rig_until_free(&a[0]);
     a[0] = rig_open(&programs[1]);
     assert_int_equal(rig_connect(&a[0], "127.0.0.1:80"), RS_OK); /* waits, and gives up */
     rig_turns(10);
@@ -498,8 +486,8 @@ static void with_itself_on_another_queue(void **state)
         talk(&b, &a);
         assert_int_equal(rig_close(&a, false, 0), RS_OK);
         assert_int_equal(rig_close(&b, false, 0), RS_OK);
-        until_free(&a);
-        until_free(&b);
+        rig_until_free(&a);
+        rig_until_free(&b);
     }
 }
 

@@ -133,13 +133,6 @@ static struct rig_socket connected(struct rig_peer **peer)
     return socket;
 }
 
-static bool socket_is_free(void *context)
-{
-    const struct rig_socket *socket = context;
-    const struct session_socket *record = socket->program->session->records[socket->idx];
-    return record == NULL || atomic_load(&record->parts[record->home_queue_idx]->spare) != 0;
-}
-
 /* ---- what is told ---- */
 
 static void open_and_bound_sockets(void **state)
@@ -190,7 +183,7 @@ static void a_connection_and_its_queues(void **state)
     assert_true(out.tcp.limited[RS_TCP_LIMIT_RECEIVER].transitions != 0);
     assert_int_equal(rig_close(&socket, true, 0), RS_OK);
     rig_peer_close(peer);
-    rig_until(socket_is_free, &socket, "a closed socket's place to be free");
+    rig_until_free(&socket);
 }
 
 static void an_orphan_is_told_until_it_is_gone(void **state)
@@ -210,7 +203,7 @@ static void an_orphan_is_told_until_it_is_gone(void **state)
     rig_wire_down(false);
     rig_peer_until(peer, TCP_EVENT_END);
     rig_peer_close(peer);
-    rig_until(socket_is_free, &socket, "an orphan's place to be free");
+    rig_until_free(&socket);
     struct asker asker = ask();
     until_answered(&asker);
     assert_false(find(&asker, &socket, &out));
@@ -318,7 +311,7 @@ static void a_socket_goes_meanwhile(void **state)
     struct stream_report *held = queue->report;
     queue->report = NULL;
     assert_int_equal(rig_close(&sockets[7], false, 0), RS_OK);
-    rig_until(socket_is_free, &sockets[7], "a closed socket's place to be free");
+    rig_until_free(&sockets[7]);
     uint32_t idx = sockets[7].idx;
     sockets[7] = rig_open(&program);
     queue->report = held;

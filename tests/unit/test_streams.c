@@ -67,18 +67,6 @@ static struct rig_socket connected(struct rig_peer **peer)
     return socket;
 }
 
-static bool socket_is_free(void *context)
-{
-    const struct rig_socket *socket = context;
-    const struct session_socket *record = socket->program->session->records[socket->idx];
-    return record == NULL || atomic_load(&record->parts[record->home_queue_idx]->spare) != 0;
-}
-
-static void until_free(struct rig_socket *socket)
-{
-    rig_until(socket_is_free, socket, "a closed socket's place to be free");
-}
-
 /* ---- both ways ---- */
 
 static void bytes_pass_both_ways(void **state)
@@ -104,7 +92,7 @@ static void bytes_pass_both_ways(void **state)
     assert_int_equal(rig_close(&socket, false, 0), RS_OK);
     rig_peer_until(peer, TCP_EVENT_END);
     rig_peer_close(peer);
-    until_free(&socket);
+    rig_until_free(&socket);
 }
 
 /* Many times the rings, both ways at once: every byte, in order. */
@@ -136,7 +124,7 @@ static void long_streams_pass_both_ways(void **state)
     assert_int_equal(rig_close(&socket, false, 0), RS_OK);
     rig_peer_until(peer, TCP_EVENT_END);
     rig_peer_close(peer);
-    until_free(&socket);
+    rig_until_free(&socket);
 }
 
 /* The peer fills the window and waits; nothing is sent by itself until the program has read. */
@@ -166,7 +154,7 @@ static void a_stalled_peer_hears_of_room(void **state)
     assert_int_equal(rig_close(&socket, true, 0), RS_OK);
     rig_peer_until(peer, TCP_EVENT_ERROR);
     rig_peer_close(peer);
-    until_free(&socket);
+    rig_until_free(&socket);
 }
 
 /* The program reads between the dataplane's store of recv_notify and its look behind the fence, and
@@ -196,7 +184,7 @@ static void a_read_without_a_word_is_seen(void **state)
     assert_int_equal(in, 3 * RIG_RING);
     assert_int_equal(rig_close(&socket, true, 0), RS_OK);
     rig_peer_close(peer);
-    until_free(&socket);
+    rig_until_free(&socket);
 }
 
 /* ---- ends ---- */
@@ -220,7 +208,7 @@ static void half_close(void **state)
     assert_int_equal(rig_read(&socket, text, sizeof(text)), 4);
     assert_memory_equal(text, "more", 4);
     assert_int_equal(rig_close(&socket, false, 0), RS_OK);
-    until_free(&socket);
+    rig_until_free(&socket);
 }
 
 static void shutdown_of_receiving_resets_what_comes(void **state)
@@ -238,7 +226,7 @@ static void shutdown_of_receiving_resets_what_comes(void **state)
     assert_int_equal(rig_shutdown(&socket, RS_SHUTDOWN_SEND), RS_NOT_CONNECTED);
     assert_int_equal(rig_close(&socket, false, 0), RS_OK);
     rig_peer_close(peer);
-    until_free(&socket);
+    rig_until_free(&socket);
 }
 
 static void shutdown_of_receiving_resets_what_waits(void **state)
@@ -254,7 +242,7 @@ static void shutdown_of_receiving_resets_what_waits(void **state)
     rig_until_level(&socket, RS_LEVEL_ERROR);
     assert_int_equal(rig_close(&socket, false, 0), RS_OK);
     rig_peer_close(peer);
-    until_free(&socket);
+    rig_until_free(&socket);
 }
 
 static void a_reset_is_told(void **state)
@@ -272,7 +260,7 @@ static void a_reset_is_told(void **state)
     assert_int_equal(rig_connect(&socket, SERVER), RS_IS_CONNECTED);
     rig_post(&socket, RS_OP_POST, 10); /* late, no violation */
     assert_int_equal(rig_close(&socket, false, 0), RS_OK);
-    until_free(&socket);
+    rig_until_free(&socket);
     assert_false(rig_is_poisoned(&program));
 }
 
@@ -297,7 +285,7 @@ static void close_sends_what_was_written(void **state)
     rig_peer_until(peer, TCP_EVENT_END);
     assert_int_equal(word(&socket.state->mode), RS_MODE_ORPHAN);
     rig_peer_close(peer);
-    until_free(&socket);
+    rig_until_free(&socket);
     assert_int_equal(word(&socket.state->mode), RS_MODE_FREE);
 }
 
@@ -310,7 +298,7 @@ static void abortive_close_resets(void **state)
     rig_peer_until(peer, TCP_EVENT_ERROR);
     assert_int_equal(peer->error, RS_CONN_RESET);
     rig_peer_close(peer);
-    until_free(&socket);
+    rig_until_free(&socket);
 }
 
 static void linger_gives_up(void **state)
@@ -321,7 +309,7 @@ static void linger_gives_up(void **state)
     rig_wire_down(true);
     assert_int_equal(rig_write(&socket, "never heard", 11), 11);
     assert_int_equal(rig_close(&socket, false, 20), RS_OK);
-    until_free(&socket);
+    rig_until_free(&socket);
     rig_wire_down(false);
     rig_peer_close(peer);
 }
@@ -355,7 +343,7 @@ static void a_refused_connect_can_be_tried_again(void **state)
     rig_peer_close(peer); /* unread: a reset */
     rig_until_level(&socket, RS_LEVEL_ERROR);
     assert_int_equal(rig_close(&socket, false, 0), RS_OK);
-    until_free(&socket);
+    rig_until_free(&socket);
 }
 
 static void connects_that_cannot_be(void **state)
@@ -377,7 +365,7 @@ static void connects_that_cannot_be(void **state)
     assert_int_equal(rig_bind(&socket, RIG_OWN ":6000"), RS_INVALID);
     assert_int_equal(rig_shutdown(&socket, RS_SHUTDOWN_SEND), RS_NOT_CONNECTED);
     assert_int_equal(rig_close(&socket, false, 0), RS_OK);
-    until_free(&socket);
+    rig_until_free(&socket);
     rig_wire_down(false);
 }
 
@@ -404,7 +392,7 @@ static void bound_ports_are_tcps_own(void **state)
     assert_int_equal(rig_close(&a, true, 0), RS_OK);
     rig_peer_until(peer, TCP_EVENT_ERROR);
     rig_peer_close(peer);
-    until_free(&a);
+    rig_until_free(&a);
     assert_int_equal(rig_bind(&b, "0.0.0.0:6000"), RS_OK);
     assert_int_equal(rig_close(&b, false, 0), RS_OK);
     assert_int_equal(rig_close(&c, false, 0), RS_OK);
@@ -446,7 +434,7 @@ static void options_are_checked(void **state)
     assert_int_equal(rig_close(&socket, true, 0), RS_OK);
     rig_peer_until(peer, TCP_EVENT_ERROR);
     rig_peer_close(peer);
-    until_free(&socket);
+    rig_until_free(&socket);
 }
 
 /* ---- what a connection tells about itself ---- */
@@ -460,7 +448,7 @@ static void a_connection_tells_about_itself(void **state)
     assert_int_equal(rig_info(&socket, &info), RS_NOT_CONNECTED);
     assert_int_equal(word64(&socket.state->connected_tsc), 0);
     assert_int_equal(rig_close(&socket, true, 0), RS_OK);
-    until_free(&socket);
+    rig_until_free(&socket);
     uint64_t before_tsc = os_tsc();
     socket = connected(&peer);
     uint64_t since_tsc = word64(&socket.state->connected_tsc);
@@ -488,7 +476,7 @@ static void a_connection_tells_about_itself(void **state)
     assert_int_equal(rig_info(&socket, &info), RS_OK);
     assert_int_equal(info.state, RS_TCP_CLOSE_WAIT);
     assert_int_equal(rig_close(&socket, true, 0), RS_OK);
-    until_free(&socket);
+    rig_until_free(&socket);
     struct rig_socket again = rig_open(&program);
     assert_int_equal(again.idx, socket.idx);
     assert_int_equal(word64(&again.state->connected_tsc), 0);
@@ -500,7 +488,7 @@ static void a_connection_tells_about_itself(void **state)
     assert_int_equal(word64(&again.state->connected_tsc), 0);
     rig_wire_down(false);
     assert_int_equal(rig_close(&again, true, 0), RS_OK);
-    until_free(&again);
+    rig_until_free(&again);
 }
 
 static bool urgent_came(void *context)
@@ -526,7 +514,7 @@ static void urgent_data(void **state)
     rig_peer_until(peer, TCP_EVENT_URGENT);
     assert_int_equal(rig_close(&socket, true, 0), RS_OK);
     rig_peer_close(peer);
-    until_free(&socket);
+    rig_until_free(&socket);
 }
 
 /* ---- the client is hostile ---- */
@@ -680,7 +668,7 @@ static void an_orphans_place_stays_taken(void **state)
     rig_turns(10);
     assert_false(rig_is_poisoned(&program));
     rig_peer_close(peer);
-    until_free(&socket);
+    rig_until_free(&socket);
     struct rig_socket again = rig_open(&program);
     assert_int_equal(again.idx, socket.idx);
     assert_int_not_equal(again.generation, socket.generation);
