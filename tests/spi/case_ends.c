@@ -93,20 +93,16 @@ static void cancelled(void **state)
 __attribute__((constructor)) static void register_all(void)
 {
     enum { ROWS_MOST = 64 };
-    static struct ends_row hooked[ROWS_MOST], shutting[ROWS_MOST];
+    static struct ends_row hooked[ROWS_MOST];
     unsigned hooked_count = 0;
-    unsigned shutting_count = 0;
     for (unsigned i = 0; i < ends_row_count && i < ROWS_MOST; i++) {
         if (ends_rows[i].cancelled != ENDS_NOT) {
             hooked[hooked_count++] = ends_rows[i];
         }
-        if (ends_rows[i].shut != ENDS_NO_CASE) {
-            shutting[shutting_count++] = ends_rows[i];
-        }
     }
     ends_add(ends_rows, ends_row_count, "and another thread closes its socket", closed);
     ends_add(ends_rows, ends_row_count, "and another thread calls the last WSPCleanup", cleaned);
-    ends_add(shutting, shutting_count, "and another thread shuts its socket down", shut);
+    ends_add(ends_rows, ends_row_count, "and another thread shuts its socket down", shut);
     ends_add(hooked, hooked_count, "and its hook calls WSPCancelBlockingCall", cancelled);
 }
 

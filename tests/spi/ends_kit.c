@@ -385,7 +385,7 @@ const struct ends_row ends_rows[] = {
     READINESS("WSPSelect", "one of the write set", make_select_write, 0),
     READINESS("WSPSelect", "one of the except set", make_select_except, ENDS_NOT),
     READINESS("WSPSelect", "one of a datagram socket", make_select_dgram, ENDS_LATE),
-    {"WSAPoll", "one that waits", make_poll, 0, 0, WSAEINTR, ENDS_NO_CASE, WSAENETDOWN,
+    {"WSAPoll", "one that waits", make_poll, 0, 0, WSAEINTR, ENDS_NOT, WSAENETDOWN,
      WSAEINVAL}, /* POLLNVAL */
     {"WSPGetOverlappedResult", "one that waits", make_result, WSA_OPERATION_ABORTED,
      WSA_OPERATION_ABORTED, ENDS_NOT, WSAESHUTDOWN, WSAENETDOWN, 0},

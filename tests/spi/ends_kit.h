@@ -11,8 +11,6 @@
 #define ENDS_NOT (-1)
 /* A datagram socket's shutdown wakes nobody: WSAESHUTDOWN, or it goes on waiting. */
 #define ENDS_LATE (-2)
-/* Without a case: tests/spi/README.md says why. */
-#define ENDS_NO_CASE (-3)
 
 struct ends_row {
     const char *function, *what;

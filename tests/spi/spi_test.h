@@ -30,10 +30,6 @@ void spi_case_add(const char *function, const char *rule, spi_case_run run);
 void spi_case_add_row(const char *function, const char *rule, spi_case_run run,
                       const void *context);
 extern const void *spi_case_context;
-/* One of a table's: while it runs, spi_case_context is context. The texts are kept by reference. */
-void spi_case_add_row(const char *function, const char *rule, spi_case_run run,
-                      const void *context);
-extern const void *spi_case_context;
 
 #define CASE(function, id, rule)                                 \
     static void id(void **state);                                \
