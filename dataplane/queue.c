@@ -5,6 +5,7 @@
  * thread; started by dataplane.c; calls stack.h, request.c, deliver.c. No allocation, lock,
  * division, log or system call but wake-ups.
  */
+#include "dataplane/share.h"
 #include "dataplane/stream.h"
 
 #include <stdlib.h>
@@ -61,6 +62,7 @@ enum rs_status queue_create(const struct queue_input *input, struct queue **out)
         return RS_NO_MEMORY;
     }
     queue->config = input->config;
+    queue->move_bytes = QUEUE_MOVE_BYTES;
     queue->idx = input->idx;
     queue->queue_count = input->queue_count;
     queue->egress = input->egress;
@@ -271,10 +273,20 @@ static uint32_t queue_messages(struct queue *queue)
     struct message message;
     uint32_t count = 0;
     /* Each may have to be answered. */
-    while (count < 32 && message_has_room(queue->to_control) &&
-           message_pop(queue->from_control, &message)) {
-        request_message(queue, &message);
+    while (count < 32 && message_has_room(queue->to_control)) {
+        if (queue->move.waits) {
+            message = queue->move.message;
+        } else if (!message_pop(queue->from_control, &message)) {
+            break;
+        }
         count++;
+        queue->move.waits = !share_move_ready(queue, &message);
+        if (queue->move.waits) {
+            queue->move.message = message;
+            break;
+        }
+        request_message(queue, &message);
+        queue->move.begun = false;
     }
     return count;
 }

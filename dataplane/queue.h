@@ -56,6 +56,18 @@ struct queue_load {
     _Atomic uint64_t tcp_connections, tcp_half_open, tcp_time_waits;
 };
 
+/* A socket that moves (share_move.c): its message waits, and all behind it, until little enough is
+ * left to copy. */
+struct queue_move {
+    bool waits; /* message does */
+    bool begun; /* bytes before these positions are in the other rings */
+    uint32_t recv_pos, send_pos;
+    uint32_t steps; /* iterations so far */
+    struct message message;
+};
+/* Copied in one iteration, at most. */
+#define QUEUE_MOVE_BYTES 65536u
+
 struct queue {
     const struct queue_config *config;
     struct nic *nic;
@@ -72,8 +84,10 @@ struct queue {
     struct os_event *control_event; /* the control thread sleeps on it */
     _Atomic uint32_t
         *control_sleeping; /* partner: control.c, store then look; here push, fence, then look */
-    bool control_told;     /* messages were pushed in this iteration */
-    _Atomic uint32_t stop; /* stored by the control thread */
+    struct queue_move move;
+    uint32_t move_bytes;        /* QUEUE_MOVE_BYTES, but in tests */
+    bool control_told;          /* messages were pushed in this iteration */
+    _Atomic uint32_t stop;      /* stored by the control thread */
     _Atomic uint32_t link_down; /* so; looked at by each heartbeat */
     bool link_seen_down;
     _Atomic uint32_t hurry; /* so; the dataplane stops: orphans are not waited for */

@@ -127,6 +127,8 @@ struct dgram_reader *share_dgram_next(struct dp_share *share, struct dgram_view 
 /* SHARE_RECV of a listener. */
 enum outcome share_accept(struct queue *queue, struct dp_socket *socket,
                           struct message_reply *reply);
+/* The connection that a message means; NULL: it waits no more. */
+struct dp_socket *share_accept_find(const struct queue *queue, const struct message_accept *accept);
 /* CONTROL_ACCEPT, CONTROL_SHARE_ACCEPTED. */
 void share_accept_move(struct queue *queue, const struct message *message);
 void share_accepted(const struct message *message, struct message_reply *reply);
@@ -135,6 +137,14 @@ void share_accepted(const struct message *message, struct message_reply *reply);
 
 /* Whether the client's word is what can be; else its session is poisoned. Before share_move. */
 bool share_may_move(struct queue *queue, struct dp_socket *socket);
+/* A message of the control thread has come: true, it can be carried out now. Of a large socket that
+ * moves a part is copied, and it is asked for again in the next iteration. */
+bool share_move_ready(struct queue *queue, const struct message *message);
+/* The bytes of a ring that are still to be copied begin here; head: those that there are do. */
+uint32_t share_move_from(const struct queue *queue, uint32_t done_pos, uint32_t head);
+/* The bytes at positions [from, to) of one ring to the same positions of another one. */
+void share_move_bytes(uint8_t *target, const uint8_t *source, uint32_t size_bytes, uint32_t from,
+                      uint32_t to);
 /* Its other end reads its send ring: the memory stays with that. */
 bool share_is_lent(const struct dp_socket *socket);
 /* The socket with all that it has goes to another place: rings of the same sizes, the same

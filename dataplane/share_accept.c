@@ -33,8 +33,7 @@ static struct message_accept accept_meant(const struct dp_share *share,
                                    .queue_idx = queue_idx};
 }
 
-/* The connection still waits there; NULL: it is gone. */
-static struct dp_socket *accept_find(const struct queue *queue, const struct message_accept *accept)
+struct dp_socket *share_accept_find(const struct queue *queue, const struct message_accept *accept)
 {
     const struct dp_session *session =
         queue_session_find(queue, accept->session_slot, accept->session_id);
@@ -61,7 +60,7 @@ enum outcome share_accept(struct queue *queue, struct dp_socket *socket,
     message.body.accept = accept_meant(share, reader, &view, queue_idx);
     message.body.accept.share = share;
     const struct dp_socket *meant =
-        queue_idx == queue->idx ? accept_find(queue, &message.body.accept) : NULL;
+        queue_idx == queue->idx ? share_accept_find(queue, &message.body.accept) : NULL;
     if (meant != NULL && meant->stream->local.on) { /* it may read where the other end writes */
         message.body.accept.recv_bytes = meant->stream->local.recv.size_bytes;
     }
@@ -77,7 +76,7 @@ void share_accept_move(struct queue *queue, const struct message *message)
 {
     const struct message_accept *accept = &message->body.accept;
     struct message done = *message;
-    struct dp_socket *socket = accept_find(queue, accept);
+    struct dp_socket *socket = share_accept_find(queue, accept);
     done.kind = QUEUE_ACCEPTED;
     done.reply.status = socket != NULL ? RS_OK : RS_NOT_SOCKET;
     const struct stream_local *local = socket != NULL ? &socket->stream->local : NULL;

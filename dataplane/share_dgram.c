@@ -44,16 +44,13 @@ static void dgram_move_records(const struct queue *queue, struct dp_socket *sock
     struct dgram_writer *recv = &socket->recv;
     const struct dgram_writer from = *recv;
     rs_atomic_u32 *head_word = dgram_head_word(queue, place->session, place->idx);
-    uint32_t off = from.head_cached & (from.size_bytes - 1);
-    uint32_t total = rs_seq_distance(from.head_cached, from.tail);
-    uint32_t first = total < from.size_bytes - off ? total : from.size_bytes - off;
+    uint32_t copy_from = share_move_from(queue, queue->move.recv_pos, from.head_cached);
     assert(from.size_bytes == place->recv_ring.size_bytes);
     dgram_writer_init(recv, place->recv_base, from.size_bytes, head_word, from.limit_bytes,
                       from.tail);
-    memcpy(place->recv_base + off, from.base + off, first);
-    memcpy(place->recv_base, from.base, total - first);
+    share_move_bytes(place->recv_base, from.base, from.size_bytes, copy_from, from.tail);
     recv->head_cached = from.head_cached;
-    payer->bytes_left -= total;
+    payer->bytes_left -= rs_seq_distance(copy_from, from.tail);
     /* Release, partner the reader that comes next: home of a core, else the program. */
     atomic_store_explicit(head_word, from.head_cached, memory_order_release);
 }

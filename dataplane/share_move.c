@@ -5,7 +5,10 @@
  *
  * Positions stay, so neither TCP nor the other end of a local connection has anything to change but
  * addresses. What is copied, up to a ring's worth each way, is charged to the session that asked,
- * which waits until it is paid for before it moves another one.
+ * which waits until it is paid for before it moves another one. A large ring is copied over several
+ * iterations, a part in each, while the socket goes on in its old rings: bytes in them do not
+ * change, and those that come meanwhile are copied last. Its message, and the control thread's
+ * others behind it, wait so long, so nothing that they could say is to be reckoned with.
  */
 #include <assert.h>
 #include <string.h>
@@ -13,9 +16,8 @@
 #include "dataplane/share.h"
 #include "rings/seq.h"
 
-/* The bytes at positions [from, to) of one ring to the same positions of another one. */
-static void move_bytes(uint8_t *target, const uint8_t *source, uint32_t size_bytes, uint32_t from,
-                       uint32_t to)
+void share_move_bytes(uint8_t *target, const uint8_t *source, uint32_t size_bytes, uint32_t from,
+                      uint32_t to)
 {
     uint32_t off = from & (size_bytes - 1);
     uint32_t total = rs_seq_distance(from, to);
@@ -112,31 +114,195 @@ static void move_state(struct rs_socket_state *to, const struct rs_socket_state 
                           memory_order_relaxed);
 }
 
+/* What the program has read, and certainly was there. It may have changed the word since
+ * share_may_move. */
+static uint32_t move_checked_head(struct queue *queue, struct dp_socket *socket)
+{
+    struct dp_stream *stream = socket->stream;
+    if (stream->waits) {
+        return 0; /* the words are whose place it was before */
+    }
+    uint32_t head = move_recv_head(queue, socket);
+    if (stream->local.on) {
+        (void)!stream_writer_take_head(&stream->local.recv, head);
+        return stream->local.recv.head_cached;
+    }
+    if (stream->conn != NULL) {
+        (void)!tcp_recv_consumed(queue->stack, stream->conn);
+        return tcp_recv_head(stream->conn);
+    }
+    uint32_t tail = atomic_load_explicit(&socket->state->recv_tail, memory_order_relaxed);
+    return rs_seq_distance(head, tail) <= socket->recv_ring.size_bytes ? head : tail;
+}
+
+/* ---- what there is to copy ---- */
+
+struct move_span {
+    const uint8_t *base;
+    uint32_t size_bytes, from, to;
+    uint32_t ahead_bytes; /* behind `to`, with gaps */
+};
+
+static struct move_span move_recv_span(const struct queue *queue, const struct dp_socket *socket,
+                                       uint32_t head)
+{
+    const struct dp_stream *stream = socket->stream;
+    struct move_span span = {socket->recv_base, socket->recv_ring.size_bytes, head, 0, 0};
+    if (stream->local.on) {
+        span.base = stream->local.recv.base; /* perhaps the other end's send ring */
+        span.size_bytes = stream->local.recv.size_bytes;
+        span.to = stream->local.recv.tail;
+        return span;
+    }
+    /* relaxed: our own word */
+    span.to = atomic_load_explicit(&socket->state->recv_tail, memory_order_relaxed);
+    span.ahead_bytes = stream->conn != NULL ? tcp_recv_ahead_bytes(queue->stack, stream->conn) : 0;
+    return span;
+}
+
+static struct move_span move_send_span(const struct dp_socket *socket)
+{
+    const struct dp_stream *stream = socket->stream;
+    struct move_span span = {socket->send_base, socket->send_ring.size_bytes, 0, 0, 0};
+    if (stream->local.on) {
+        span.from = stream->local.send.head;
+        span.to = stream->local.send.tail_cached;
+    } else {
+        span.from = atomic_load_explicit(&socket->state->send_head, memory_order_relaxed);
+        span.to = stream->send_tail;
+    }
+    return span;
+}
+
+/* ---- a part of it in each iteration ---- */
+
+/* After so many the rest goes at once: bytes ahead of a gap that does not close. */
+#define MOVE_STEPS_MAX 4096u
+
+uint32_t share_move_from(const struct queue *queue, uint32_t done_pos, uint32_t head)
+{
+    return queue->move.begun && rs_seq_before(head, done_pos) ? done_pos : head;
+}
+
+/* Returns what of the budget is left. */
+static uint32_t move_step(const struct move_span *span, uint8_t *target, uint32_t *done_pos,
+                          uint32_t budget_bytes)
+{
+    if (rs_seq_before(*done_pos, span->from)) {
+        *done_pos = span->from; /* acknowledged meanwhile */
+    }
+    uint32_t left = rs_seq_distance(*done_pos, span->to);
+    uint32_t bytes = left < budget_bytes ? left : budget_bytes;
+    share_move_bytes(target, span->base, span->size_bytes, *done_pos, *done_pos + bytes);
+    *done_pos += bytes;
+    return budget_bytes - bytes;
+}
+
+/* Who moves, where to, who pays; NULL: the message moves nobody. */
+static struct dp_socket *move_meant(const struct queue *queue, const struct message *message,
+                                    const struct message_place **place, struct session_part **payer)
+{
+    struct dp_socket *socket = NULL;
+    *place = &message->body.share.place;
+    switch (message->kind) {
+    case CONTROL_SHARED:
+        socket = message->reply.status == RS_OK && message->body.share.descriptor != NULL
+                     ? message->socket
+                     : NULL;
+        break;
+    case CONTROL_PART_MOVE:
+        socket = message->socket;
+        break;
+    case CONTROL_UNSHARED:
+        socket = message->reply.status == RS_OK ? message->body.share.share->core : NULL;
+        break;
+    case CONTROL_ACCEPT:
+        *place = &message->body.accept.place;
+        socket = share_accept_find(queue, &message->body.accept);
+        break;
+    default:
+        break;
+    }
+    *payer = socket == NULL ? NULL
+             : message->kind == CONTROL_SHARED || message->kind == CONTROL_PART_MOVE
+                 ? socket->part
+                 : queue_part(queue, (*place)->session);
+    return socket;
+}
+
+bool share_move_ready(struct queue *queue, const struct message *message)
+{
+    const struct message_place *place;
+    struct session_part *payer;
+    struct queue_move *move = &queue->move;
+    struct dp_socket *socket = move_meant(queue, message, &place, &payer);
+    if (socket == NULL) {
+        return true;
+    }
+    struct move_span recv, send = {.base = NULL};
+    if (share_has_records(socket)) {
+        const struct dgram_writer *ring = &socket->recv;
+        recv = (struct move_span){ring->base, ring->size_bytes, ring->head_cached, ring->tail, 0};
+    } else {
+        recv = move_recv_span(queue, socket, move_checked_head(queue, socket));
+        send = move_send_span(socket);
+    }
+    if (recv.size_bytes != place->recv_ring.size_bytes) {
+        return true; /* it is refused */
+    }
+    if (!move->begun) {
+        move->begun = true;
+        move->recv_pos = recv.from;
+        move->send_pos = send.from;
+        move->steps = 0;
+    }
+    uint32_t left = rs_seq_distance(move->recv_pos, recv.to) + recv.ahead_bytes +
+                    rs_seq_distance(share_move_from(queue, move->send_pos, send.from), send.to);
+    if (left <= queue->move_bytes || ++move->steps > MOVE_STEPS_MAX) {
+        return true;
+    }
+    uint32_t budget_bytes = move_step(&recv, place->recv_base, &move->recv_pos, queue->move_bytes);
+    if (send.base != NULL) {
+        budget_bytes = move_step(&send, place->send_base, &move->send_pos, budget_bytes);
+    }
+    payer->bytes_left -= queue->move_bytes - budget_bytes;
+    return false;
+}
+
+/* ---- and the rest of it ---- */
+
 static void move_local(const struct queue *queue, struct dp_socket *socket,
                        const struct message_place *place, struct session_part *payer)
 {
     struct stream_local *local = &socket->stream->local;
     struct stream_writer *recv = &local->recv;
     assert(recv->size_bytes == place->recv_ring.size_bytes);
-    move_bytes(place->send_base, socket->send_base, place->send_ring.size_bytes, local->send.head,
-               local->send.tail_cached);
+    uint32_t send_from = share_move_from(queue, queue->move.send_pos, local->send.head);
+    uint32_t recv_from = share_move_from(queue, queue->move.recv_pos, recv->head_cached);
+    share_move_bytes(place->send_base, socket->send_base, place->send_ring.size_bytes, send_from,
+                     local->send.tail_cached);
     local->send.base = place->send_base;
-    payer->bytes_left -= rs_seq_distance(local->send.head, local->send.tail_cached);
+    payer->bytes_left -= rs_seq_distance(send_from, local->send.tail_cached);
     /* It may be the other end's send ring, or was once. */
-    move_bytes(place->recv_base, recv->base, recv->size_bytes, recv->head_cached, recv->tail);
+    share_move_bytes(place->recv_base, recv->base, recv->size_bytes, recv_from, recv->tail);
     recv->base = place->recv_base;
     local->inherits = false;
     local->recv_head = move_head_word(queue, place->session, place->idx);
-    payer->bytes_left -= rs_seq_distance(recv->head_cached, recv->tail);
+    payer->bytes_left -= rs_seq_distance(recv_from, recv->tail);
 }
 
 static void move_tcp(const struct queue *queue, struct dp_socket *socket,
-                     const struct message_place *place, struct session_part *payer)
+                     const struct message_place *place, uint32_t head, struct session_part *payer)
 {
-    /* Pieces ahead of a gap lie anywhere in the window. */
-    memcpy(place->recv_base, socket->recv_base, place->recv_ring.size_bytes);
-    memcpy(place->send_base, socket->send_base, place->send_ring.size_bytes);
-    payer->bytes_left -= (int64_t)place->recv_ring.size_bytes + place->send_ring.size_bytes;
+    const struct move_span recv = move_recv_span(queue, socket, head);
+    const struct move_span send = move_send_span(socket);
+    uint32_t recv_from = share_move_from(queue, queue->move.recv_pos, recv.from);
+    uint32_t send_from = share_move_from(queue, queue->move.send_pos, send.from);
+    uint32_t recv_to = recv.to + recv.ahead_bytes;
+    share_move_bytes(place->recv_base, recv.base, recv.size_bytes, recv_from, recv_to);
+    share_move_bytes(place->send_base, send.base, send.size_bytes, send_from, send.to);
+    payer->bytes_left -=
+        (int64_t)rs_seq_distance(recv_from, recv_to) + rs_seq_distance(send_from, send.to);
     if (socket->stream->conn != NULL) {
         struct rs_socket_state *state = &place->session->socket_states[place->idx];
         tcp_move_rings(
@@ -180,27 +346,6 @@ static void move_enter(struct queue *queue, struct dp_socket *socket,
     atomic_store_explicit(&socket->state->generation, socket->generation, memory_order_relaxed);
 }
 
-/* What the program has read, and certainly was there. It may have changed the word since
- * share_may_move. */
-static uint32_t move_checked_head(struct queue *queue, struct dp_socket *socket)
-{
-    struct dp_stream *stream = socket->stream;
-    if (stream->waits) {
-        return 0; /* the words are whose place it was before */
-    }
-    uint32_t head = move_recv_head(queue, socket);
-    if (stream->local.on) {
-        (void)!stream_writer_take_head(&stream->local.recv, head);
-        return stream->local.recv.head_cached;
-    }
-    if (stream->conn != NULL) {
-        (void)!tcp_recv_consumed(queue->stack, stream->conn);
-        return tcp_recv_head(stream->conn);
-    }
-    uint32_t tail = atomic_load_explicit(&socket->state->recv_tail, memory_order_relaxed);
-    return rs_seq_distance(head, tail) <= socket->recv_ring.size_bytes ? head : tail;
-}
-
 void share_move(struct queue *queue, struct dp_socket *socket, const struct message_place *place,
                 struct session_part *payer, bool counts)
 {
@@ -208,9 +353,10 @@ void share_move(struct queue *queue, struct dp_socket *socket, const struct mess
     struct rs_socket_state *from = socket->state;
     struct session_part *part = socket->part;
     uint32_t idx = socket->idx;
+    uint32_t head = move_checked_head(queue, socket);
     /* relaxed: nobody else reads there yet */
-    atomic_store_explicit(move_head_word(queue, place->session, place->idx),
-                          move_checked_head(queue, socket), memory_order_relaxed);
+    atomic_store_explicit(move_head_word(queue, place->session, place->idx), head,
+                          memory_order_relaxed);
     deliver_moves(queue, socket);
     if (local->on) {
         move_local(queue, socket, place, payer);
@@ -218,7 +364,7 @@ void share_move(struct queue *queue, struct dp_socket *socket, const struct mess
         /* Of a lent ring it says what is read, and of this one what is passed on. */
         atomic_store_explicit(&from->send_head, local->send.head, memory_order_relaxed);
     } else {
-        move_tcp(queue, socket, place, payer);
+        move_tcp(queue, socket, place, head, payer);
     }
     move_state(&place->session->socket_states[place->idx], from, counts);
     part->sockets[idx] = NULL;

@@ -238,6 +238,8 @@ void tcp_set_settings(struct stack *stack, struct tcp_conn *conn,
 /* Looks there from now on instead; so far nothing was consumed by the old word. */
 /* Bytes and words lie elsewhere from now on: in rings of the same sizes, at the same positions.
  * recv_limit_bytes and the sizes are not looked at. */
+/* How far behind the tail there may be bytes that came ahead of a gap. */
+uint32_t tcp_recv_ahead_bytes(const struct stack *stack, const struct tcp_conn *conn);
 uint32_t tcp_recv_head(const struct tcp_conn *conn); /* as of the last look at that word */
 void tcp_move_rings(struct tcp_conn *conn, const struct tcp_rings *rings);
 void tcp_set_recv_head(struct tcp_conn *conn, const rs_atomic_u32 *recv_head);

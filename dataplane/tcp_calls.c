@@ -207,6 +207,15 @@ void tcp_set_recv_head(struct tcp_conn *conn, const rs_atomic_u32 *recv_head)
     conn->recv_head_word = recv_head;
 }
 
+uint32_t tcp_recv_ahead_bytes(const struct stack *stack, const struct tcp_conn *conn)
+{
+    uint32_t end = conn->rcv_nxt;
+    for (uint32_t idx = conn->ranges; idx != TCP_NO_INDEX; idx = stack->tcp.ranges[idx].next) {
+        end = stack->tcp.ranges[idx].end;
+    }
+    return rs_seq_distance(conn->rcv_nxt, end);
+}
+
 uint32_t tcp_recv_head(const struct tcp_conn *conn)
 {
     return conn->recv.head_cached;
