@@ -120,6 +120,7 @@ static struct dp_socket *listen_make_place(struct control *control,
     if (status == RS_OK) {
         status = control_stream_take_rings(control, place);
         if (status == RS_OK) {
+            place->payer_id = record->payer_id;
             return place->parts[queue_idx];
         }
         session_socket_free(place);

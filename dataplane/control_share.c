@@ -115,6 +115,30 @@ void control_house_drop(struct control *control)
 
 /* ---- a socket becomes one of the house ---- */
 
+/* A session may have so much of the house's sockets and memory, whoever has the sockets now. */
+#define HOUSE_SHARE 4u
+
+static bool house_has_room(const struct dp_session *house, uint64_t session_id)
+{
+    const struct queue_config *config = house->config;
+    uint32_t sockets = 0;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < config->limit_sockets; i++) {
+        const struct session_socket *record = house->records[i];
+        if (record == NULL || record->payer_id != session_id) {
+            continue;
+        }
+        sockets++;
+        bytes += record->send_ring.size_bytes;
+        for (uint32_t queue_idx = 0; queue_idx < RS_QUEUES_MAX; queue_idx++) {
+            bytes += record->recv_rings[queue_idx].size_bytes;
+        }
+    }
+    /* What is there stays below; the one that comes may reach beyond it. */
+    return sockets < config->limit_sockets / HOUSE_SHARE + 1 &&
+           bytes < config->limit_memory_bytes / HOUSE_SHARE;
+}
+
 /* Rings that a socket is to have elsewhere: of a datagram socket one for each queue. */
 struct share_rings {
     struct rs_ring_ref recv[RS_QUEUES_MAX], send; /* size 0: none */
@@ -271,7 +295,7 @@ static enum rs_status share_make(struct control *control, struct session_socket 
     struct share_rings rings = {.send = {.size_bytes = 0}};
     struct dp_socket *borrower = answer->body.share.borrower;
     struct session_socket *first;
-    if (house->free_socket_count == 0) {
+    if (house->free_socket_count == 0 || !house_has_room(house, session->id)) {
         return RS_NO_BUFFERS;
     }
     /* Both ends were asked for: the other one goes to the house before this one, and has a ring of
@@ -299,6 +323,7 @@ static enum rs_status share_make(struct control *control, struct session_socket 
     }
     share_house_enter(house, core, &rings);
     session->records[first->idx] = first;
+    core->payer_id = session->id;
     memcpy(share->house_rings, rings.recv, sizeof(share->house_rings));
     core->share = share;
     answer->body.share.share = share;
@@ -327,6 +352,10 @@ void control_unshare(struct control *control, const struct message *message)
     enum rs_status status = message->session->state == SESSION_LIVE
                                 ? share_rings_take(control, message->session, &rings)
                                 : RS_DATAPLANE_GONE;
+    if (status == RS_NO_BUFFERS &&
+        control_spares_recall(control, message->session, descriptor->home_queue_idx, message)) {
+        return;
+    }
     answer.reply.status = (uint32_t)status;
     if (status != RS_OK) {
         control_push(control, descriptor->home_queue_idx, &answer);
@@ -627,6 +656,12 @@ void control_share_open(struct control *control, uint32_t queue_idx, const struc
                                 : RS_DATAPLANE_GONE;
     if (status == RS_OK) {
         status = share_next_descriptor(control, session, entry->core, &record);
+    }
+    if ((status == RS_TOO_MANY_SOCKETS || status == RS_NO_BUFFERS) &&
+        control_spares_recall(control, session, queue_idx, message)) {
+        entry->next = control->tokens; /* it is opened when they are back */
+        control->tokens = entry;
+        return;
     }
     if (status == RS_OK) {
         answer.socket = record->parts[queue_idx];

@@ -176,6 +176,7 @@ struct session_socket {
     struct message step_message;  /* what home asked for */
     bool parts_removed;           /* CONTROL_PART_REMOVE is on its way to its parts */
     struct rs_op_listen listen;   /* of a listener: ring sizes of its places */
+    uint64_t payer_id;            /* in the house: the session whose part of it this is */
     struct dp_share *share;       /* of a core, freed with it; NULL: it is none */
     struct rs_ring_ref lent_ring; /* a send ring that its other end reads for good (share_move.c) */
     uint32_t report_idx;          /* its entry in the newest list of its home (control_asking.c) */

@@ -137,8 +137,9 @@ static void share_join(struct dp_share *share, struct dp_socket *socket)
 static enum outcome share_ask(struct queue *queue, struct dp_socket *socket,
                               const struct rs_op_share *op, struct message_reply *reply)
 {
-    const struct dp_share *share = socket->share;
-    if (share != NULL && share->descriptors + share->tokens >= SHARE_DESCRIPTORS_MAX) {
+    struct dp_share *share = socket->share;
+    if (share != NULL &&
+        share->descriptors + share->tokens + share->asked >= SHARE_DESCRIPTORS_MAX) {
         return stream_answer(queue, reply, RS_TOO_MANY_SOCKETS);
     }
     struct message message = {
@@ -155,6 +156,9 @@ static enum outcome share_ask(struct queue *queue, struct dp_socket *socket,
         return OUTCOME_LATER;
     }
     socket->with_control = true;
+    if (share != NULL) {
+        share->asked++;
+    }
     return OUTCOME_DONE;
 }
 
@@ -199,6 +203,9 @@ enum rs_status share_shared(struct queue *queue, const struct message *message)
     struct dp_socket *socket = message->socket;
     struct dp_socket *descriptor = message->body.share.descriptor;
     socket->with_control = false;
+    if (socket->share != NULL) {
+        socket->share->asked--;
+    }
     if (message->reply.status != RS_OK) {
         return (enum rs_status)message->reply.status;
     }

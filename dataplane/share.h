@@ -30,6 +30,7 @@ struct dp_share {
     struct dp_socket *core;
     struct dp_socket *first; /* descriptors, by share_next */
     uint32_t descriptors;
+    uint32_t asked;                /* SHAREs that are with the control thread */
     uint32_t tokens;               /* granted and not opened yet: each counts as a descriptor */
     struct rs_op_close close;      /* what the last one that left said */
     struct rs_share_values values; /* seq is the word that descriptors see */

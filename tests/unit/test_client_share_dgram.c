@@ -582,6 +582,25 @@ static void test_again_and_again(void **state)
     }
 }
 
+/* What is shared lives on the dataplane's account: one program cannot use it up for the others. */
+static void test_one_of_many(void **state)
+{
+    struct client_share_info info;
+    struct rs_addr local;
+    enum rs_status status = RS_OK;
+    uint32_t count = 0;
+    (void)state;
+    while (status == RS_OK && count < rig_defaults.limit_sockets - 2) {
+        status = client_share(make(clients[0], &local), os_process_id(), &info);
+        count += status == RS_OK;
+    }
+    assert_int_equal(status, RS_NO_BUFFERS);
+    assert_in_range(count, 2, rig_defaults.limit_sockets / 2);
+    twin = duplicate(make(clients[1], &local), clients[2]);
+    ok(send_to(twin, "mine", 4, &from));
+    expect_text(peer, "mine", &local);
+}
+
 static void test_refusals(void **state)
 {
     struct client_share_info info;
@@ -600,13 +619,13 @@ int main(void)
 {
 #define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(test_both_send),  CASE(test_both_receive), CASE(test_waiting_when_it_moves),
-        CASE(test_longest),    CASE(test_full_ring),    CASE(test_waiters),
-        CASE(test_options),    CASE(test_peer),         CASE(test_local),
-        CASE(test_membership), CASE(test_control),      CASE(test_stamp),
-        CASE(test_shutdown),   CASE(test_events),       CASE(test_error),
-        CASE(test_port_lives), CASE(test_program_ends), CASE(test_again_and_again),
-        CASE(test_refusals),   CASE(test_claimed),
+        CASE(test_both_send),   CASE(test_both_receive), CASE(test_waiting_when_it_moves),
+        CASE(test_longest),     CASE(test_full_ring),    CASE(test_waiters),
+        CASE(test_options),     CASE(test_peer),         CASE(test_local),
+        CASE(test_membership),  CASE(test_control),      CASE(test_stamp),
+        CASE(test_shutdown),    CASE(test_events),       CASE(test_error),
+        CASE(test_port_lives),  CASE(test_program_ends), CASE(test_again_and_again),
+        CASE(test_one_of_many), CASE(test_refusals),     CASE(test_claimed),
     };
 #undef CASE
     return cmocka_run_group_tests(tests, NULL, NULL);
