@@ -58,6 +58,7 @@ struct diff_slot {
     bool specific;      /* bound to an address, not to any */
     /* UDP: bit n: a member of the group n of diff_group, for any source, and for each of two. */
     unsigned joined_any, joined_from[2];
+    bool sourced;    /* UDP: has sources that it wants or not */
     unsigned held;   /* UDP: the same while it was one, and bound to an address */
     unsigned strays; /* UDP: something went to its port and group n while it was no member */
     u_short port_be16, peer_port_be16;

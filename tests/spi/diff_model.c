@@ -197,6 +197,8 @@ void diff_barrier_open(void)
     barrier = bound_socket(&at);
     witness = bound_socket(&witness_at);
     witness_event = WSACreateEvent();
+    WSAPOLLFD first = {.fd = barrier, .events = POLLRDNORM};
+    (void)WSAPoll(&first, 1, 0); /* the host finds the provider's function by a socket */
     if (connect(barrier, (struct sockaddr *)&at, sizeof(at)) != 0 ||
         WSAEventSelect(witness, witness_event, FD_READ) != 0) {
         fprintf(stderr, "no barrier: error %d\n", WSAGetLastError());
