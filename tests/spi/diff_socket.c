@@ -56,6 +56,15 @@ static bool make(unsigned slot, enum diff_type type, int protocol)
     return true;
 }
 
+/* A close that resets may overtake what was sent: it is there first. */
+static void settle_peer(const struct diff_slot *at)
+{
+    struct diff_slot *peer = diff_stream_peer(at);
+    if (peer != NULL) {
+        diff_settle(peer);
+    }
+}
+
 void diff_vacate(unsigned slot)
 {
     struct diff_slot *at = &diff_slots[slot];
@@ -63,6 +72,7 @@ void diff_vacate(unsigned slot)
         return;
     }
     diff_touch(slot);
+    settle_peer(at);
     if (closesocket(at->s) != 0) {
         /* A linger time: without it the close goes through. */
         const struct linger none = {0};
@@ -115,6 +125,7 @@ static void call_close(unsigned slot, unsigned other)
     struct diff_slot *at = &diff_slots[slot];
     diff_say("close");
     diff_settle(at);
+    settle_peer(at);
     diff_say_slot(slot);
     if (diff_say_result(closesocket(diff_handle(slot))) && at->type != DIFF_NONE) {
         diff_model_closed(at);
@@ -132,6 +143,7 @@ void diff_abort(unsigned slot, unsigned other)
     }
     diff_say("abort");
     diff_settle(at);
+    settle_peer(at);
     diff_say_slot(slot);
     (void)setsockopt(at->s, SOL_SOCKET, SO_LINGER, (const char *)&at_once, sizeof(at_once));
     at->aborts = true;
