@@ -290,6 +290,72 @@ static void round_run(uint32_t number)
     CHECK(client_socket_close(peer) == RS_OK);
 }
 
+static bool port_is_free(void *context)
+{
+    struct client_socket *socket = NULL;
+    CHECK(client_socket_create(test.client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, &socket) == RS_OK);
+    enum rs_status status = client_bind(socket, context);
+    CHECK(client_socket_close(socket) == RS_OK);
+    return status == RS_OK;
+}
+
+static struct client_socket *make_bound(struct rs_addr *at)
+{
+    struct client_socket *socket = NULL;
+    struct rs_addr any = rs_addr_v4(RIG_LOCAL, 0);
+    CHECK(client_socket_create(test.client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, &socket) == RS_OK);
+    CHECK(client_bind(socket, &any) == RS_OK);
+    CHECK(client_local_addr(socket, at) == RS_OK);
+    return socket;
+}
+
+/* Datagrams that find the ring full are lost: what comes is from whoever lives. */
+static void take_datagrams(struct client_socket *peer, uint32_t from, uint32_t count)
+{
+    while (count != 0) {
+        uint8_t byte = 0;
+        size_t got = 0;
+        struct client_iov iov = {.base = &byte, .len_bytes = 1};
+        enum rs_status status = client_recv(peer, &iov, 1, 0, NULL, &got);
+        if (status != RS_OK || got != 1) {
+            fprintf(stderr, "waiting for datagrams of process %u: %s\n", from,
+                    rs_status_name(status));
+            say_children();
+            CHECK(!"datagrams go on");
+        }
+        count -= ((byte & ID_BIT) != 0) == (from != 0);
+    }
+}
+
+/* A datagram socket that both send from, killed one after the other: the port ends with the last.
+ */
+static void round_of_datagrams(void)
+{
+    struct child children[TWO] = {{test.hand_over, 0}, {test.hand_over, 1}};
+    struct rs_addr at, to;
+    pid_t pids[TWO];
+    struct client_socket *peer = make_bound(&to);
+    struct client_socket *socket = make_bound(&at);
+    CHECK(client_set_option(peer, CLIENT_OPT_RECV_TIMEOUT_MS, (uint32_t)(SOON_NS / NS_PER_MS)) ==
+          RS_OK);
+    memset(test.hand_over, 0, sizeof(*test.hand_over));
+    CHECK(client_connect(socket, &to) == RS_OK);
+    for (uint32_t i = 0; i < TWO; i++) {
+        pids[i] = rig_fork(child_run, &children[i]);
+        CHECK(client_share(socket, (uint32_t)pids[i], &test.hand_over->info[i]) == RS_OK);
+    }
+    CHECK(client_socket_close(socket) == RS_OK);
+    atomic_store(&test.hand_over->ready, 1);
+    uint32_t first = test_random_below(&test.random, TWO);
+    take_datagrams(peer, first, test_random_below(&test.random, GOES_ON) + 1);
+    kill_now(pids[first], test_random_below(&test.random, 4) == 0);
+    take_datagrams(peer, 1 - first, GOES_ON);
+    CHECK(!port_is_free(&at));
+    kill_now(pids[1 - first], test_random_below(&test.random, 4) == 0);
+    rig_await(port_is_free, &at, SOON_NS, "the port of two dead processes");
+    CHECK(client_socket_close(peer) == RS_OK);
+}
+
 int main(int argc, char **argv)
 {
     struct rig_tables before;
@@ -316,6 +382,9 @@ int main(int argc, char **argv)
             usage = rig_usage(test.rig.pid);
         }
         round_run(i);
+        if (i % 4 == 0) {
+            round_of_datagrams();
+        }
     }
     rig_await_tables(&test.rig, &before, &usage, SOON_NS, "shared connections");
     client_close(test.client);
