@@ -388,9 +388,11 @@ static int events_select_locked(struct spi_socket *socket, struct spi_events *ev
         return spi_wsa_error(status);
     }
     events_set(socket, events, mask, target);
-    /* A connection that is over is none to a new selection. */
-    uint32_t over = client_socket_ready(socket->core, RS_LEVEL_CONNECTED | RS_LEVEL_ERROR);
-    events->told = over == (RS_LEVEL_CONNECTED | RS_LEVEL_ERROR) ? FD_CONNECT : 0;
+    /* A connection that is over is none to a new selection; a dataplane that is gone looks like
+     * one, but for its FAILED (events_is_gone). */
+    const uint32_t over = RS_LEVEL_CONNECTED | RS_LEVEL_ERROR;
+    uint32_t ready = client_socket_ready(socket->core, over | CLIENT_POLL_FAILED);
+    events->told = ready == over ? FD_CONNECT : 0;
     if (mask != 0) {
         events_look_with_peer(socket, events, has_peer);
     }

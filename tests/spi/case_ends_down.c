@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tests/spi/ends_kit.h"
+#include "tests/spi/event_kit.h"
 #include "tests/spi/message_kit.h"
 #include "tests/spi/overlapped_kit.h"
 #include "tests/spi/provider_fake.h"
@@ -426,4 +427,24 @@ CASE(WSPGetOverlappedResult, paused_overlapped_down,
     overlapped_ends(s, &op, WSAENETDOWN);
     overlapped_drop(&op);
     new_dataplane();
+}
+
+/* ---- events ---- */
+
+NOTIFY_CASE(down_connect_again,
+            "FD_CONNECT of a dataplane that died is WSAENETDOWN, selected before or behind that")
+{
+    SOCKET s = stream_new();
+    OK(notify_select(n, s, FD_CONNECT));
+    notify_none(n, s);
+    spi_fake_die();
+    notify_expect(n, s, FD_CONNECT);
+    int before_code = notify_error(n, FD_CONNECT);
+    OK(notify_select(n, s, FD_CONNECT));
+    long told = notify_take(n, s);
+    int behind_code = notify_error(n, FD_CONNECT);
+    new_dataplane();
+    assert_int_equal(before_code, WSAENETDOWN);
+    assert_int_equal(told, FD_CONNECT);
+    assert_int_equal(behind_code, WSAENETDOWN);
 }
