@@ -284,8 +284,10 @@ static enum rs_status option_set_local(struct client_socket *socket, uint32_t op
     }
     if (client_is_shared(socket)) { /* perhaps meanwhile */
         os_mutex_lock(&socket->control_mutex);
-        status =
-            client_share_set(socket, option - CLIENT_OPT_NONBLOCKING + RS_SHARE_NONBLOCKING, value);
+        if (client_is_shared(socket)) { /* or no more, since the mutex is ours */
+            status = client_share_set(
+                socket, option - CLIENT_OPT_NONBLOCKING + RS_SHARE_NONBLOCKING, value);
+        }
         if (status == RS_OK) {
             atomic_store_explicit(word, value, memory_order_relaxed);
         }

@@ -615,17 +615,64 @@ static void test_refusals(void **state)
     assert_int_equal(client_share_open(clients[1], &info, &out), RS_NOT_SOCKET);
 }
 
+/* ---- calls that meet the return ---- */
+
+static _Atomic bool setter_ends;
+
+static void set_on(void *arg)
+{
+    (void)arg;
+    while (!atomic_load(&setter_ends)) {
+        CHECK(client_set_option(owner, CLIENT_OPT_USER_0, 7) == RS_OK);
+    }
+}
+
+/* An option that found the socket shared, and waited until it was so no more. */
+static void test_option_meets_return(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 10; i++) {
+        struct os_thread thread;
+        const uint64_t deadline_ns = os_monotonic_ns() + WAIT_NS;
+        atomic_store(&setter_ends, false);
+        twin = duplicate(owner, clients[1]);
+        ok(os_thread_start(&thread, set_on, NULL, "sets"));
+        ok(client_socket_close(twin));
+        while (client_is_shared(owner) && os_monotonic_ns() < deadline_ns) {
+            expect_nothing(owner);
+        }
+        assert_false(client_is_shared(owner));
+        atomic_store(&setter_ends, true);
+        os_thread_join(&thread);
+    }
+}
+
 int main(void)
 {
 #define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(test_both_send),   CASE(test_both_receive), CASE(test_waiting_when_it_moves),
-        CASE(test_longest),     CASE(test_full_ring),    CASE(test_waiters),
-        CASE(test_options),     CASE(test_peer),         CASE(test_local),
-        CASE(test_membership),  CASE(test_control),      CASE(test_stamp),
-        CASE(test_shutdown),    CASE(test_events),       CASE(test_error),
-        CASE(test_port_lives),  CASE(test_program_ends), CASE(test_again_and_again),
-        CASE(test_one_of_many), CASE(test_refusals),     CASE(test_claimed),
+        CASE(test_both_send),
+        CASE(test_both_receive),
+        CASE(test_waiting_when_it_moves),
+        CASE(test_longest),
+        CASE(test_full_ring),
+        CASE(test_waiters),
+        CASE(test_options),
+        CASE(test_peer),
+        CASE(test_local),
+        CASE(test_membership),
+        CASE(test_control),
+        CASE(test_stamp),
+        CASE(test_shutdown),
+        CASE(test_events),
+        CASE(test_error),
+        CASE(test_port_lives),
+        CASE(test_program_ends),
+        CASE(test_again_and_again),
+        CASE(test_one_of_many),
+        CASE(test_refusals),
+        CASE(test_claimed),
+        CASE(test_option_meets_return),
     };
 #undef CASE
     return cmocka_run_group_tests(tests, NULL, NULL);
