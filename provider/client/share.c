@@ -465,7 +465,8 @@ enum rs_status client_share_wait(struct client_socket *socket, uint32_t want, ui
                                          .disarm = share_wait_disarm,
                                          .context = &call,
                                          .socket = socket,
-                                         .queue_idx = socket->home_queue_idx};
+                                         .queue_idx = socket->home_queue_idx,
+                                         .hooked = true};
     return client_wait(socket->client, &condition, deadline_tsc);
 }
 

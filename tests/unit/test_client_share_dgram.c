@@ -647,8 +647,41 @@ static void test_option_meets_return(void **state)
     }
 }
 
+/* ---- the facade's hook ---- */
+
+static bool hook_wanted; /* by this thread only */
+
+static bool hook_ask(struct client_wait_turn *turn)
+{
+    (void)turn;
+    return hook_wanted;
+}
+
+static bool hook_turn(const struct client_wait_turn *turn)
+{
+    (void)turn;
+    return false;
+}
+
+static const struct client_wait_hook hook = {.ask = hook_ask, .turn = hook_turn};
+
+static void test_hook(void **state)
+{
+    uint8_t byte;
+    size_t got;
+    (void)state;
+    hook_wanted = true;
+    enum rs_status own = recv_flags(owner, &byte, 1, 0, NULL, &got);
+    twin = duplicate(owner, clients[1]);
+    enum rs_status shared = recv_flags(owner, &byte, 1, 0, NULL, &got);
+    hook_wanted = false;
+    assert_int_equal(own, RS_INTERRUPTED);
+    assert_int_equal(shared, RS_INTERRUPTED);
+}
+
 int main(void)
 {
+    client_set_wait_hook(&hook);
 #define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(test_both_send),
@@ -673,6 +706,8 @@ int main(void)
         CASE(test_refusals),
         CASE(test_claimed),
         CASE(test_option_meets_return),
+        CASE(test_hook),
+
     };
 #undef CASE
     return cmocka_run_group_tests(tests, NULL, NULL);
