@@ -58,6 +58,9 @@ void share_mirror(struct dp_share *share)
 {
     const struct rs_socket_state *core = share->core->state;
     uint32_t level = share_has_records(share->core) ? share_dgram_level(share) : share_level(share);
+    /* Calls that were ended do not wait, and other descriptors' programs cannot know of it. */
+    level |= (share->values.shut & RS_SHUTDOWN_RECV) != 0 ? (uint32_t)RS_LEVEL_READABLE : 0;
+    level |= (share->values.shut & RS_SHUTDOWN_SEND) != 0 ? (uint32_t)RS_LEVEL_WRITABLE : 0;
     uint32_t drops = atomic_load_explicit(&core->recv_dropped, memory_order_relaxed);
     uint32_t errors = atomic_load_explicit(&core->error_seq, memory_order_relaxed);
     uint32_t resets = atomic_load_explicit(&core->reset_seq, memory_order_relaxed);

@@ -679,6 +679,17 @@ static void test_hook(void **state)
     assert_int_equal(shared, RS_INTERRUPTED);
 }
 
+/* Who polls hears of it, too. */
+static void test_shutdown_is_ready(void **state)
+{
+    (void)state;
+    twin = duplicate(owner, clients[1]);
+    assert_int_equal(look(twin, clients[1], RS_LEVEL_READABLE, 0), 0);
+    ok(client_shutdown(owner, CLIENT_SHUT_RECV));
+    assert_int_equal(look(owner, clients[0], RS_LEVEL_READABLE, 0), RS_LEVEL_READABLE);
+    assert_int_equal(look(twin, clients[1], RS_LEVEL_READABLE, 0), RS_LEVEL_READABLE);
+}
+
 int main(void)
 {
     client_set_wait_hook(&hook);
@@ -707,7 +718,7 @@ int main(void)
         CASE(test_claimed),
         CASE(test_option_meets_return),
         CASE(test_hook),
-
+        CASE(test_shutdown_is_ready),
     };
 #undef CASE
     return cmocka_run_group_tests(tests, NULL, NULL);
