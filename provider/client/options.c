@@ -353,7 +353,12 @@ enum rs_status client_take_error(struct client_socket *socket)
 
 enum rs_status client_socket_error(const struct client_socket *socket)
 {
-    if (!client_is_stream(socket) || client_socket_phase(socket) != CLIENT_STREAM_ACTIVE) {
+    enum client_socket_phase phase = client_socket_phase(socket);
+    if (phase == CLIENT_SOCKET_SHARED && client_share_lost(socket) != RS_OK) {
+        return client_share_lost(socket);
+    }
+    if (!client_is_stream(socket) ||
+        (phase != CLIENT_STREAM_ACTIVE && phase != CLIENT_SOCKET_SHARED)) {
         return RS_OK;
     }
     uint32_t level = client_stream_level(socket);

@@ -397,6 +397,7 @@ static void test_reset_is_for_all(void **state)
     assert_true((stream_poll(twin, RS_LEVEL_ERROR, STREAM_WAIT_NS) & RS_LEVEL_ERROR) != 0);
     assert_int_equal(stream_recv_byte(twin, &got), RS_CONN_RESET);
     assert_int_equal(stream_recv_byte(ends[0], &got), RS_CONN_RESET);
+    assert_int_equal(client_socket_error(twin), RS_CONN_RESET);
     assert_int_equal(client_take_error(twin), RS_CONN_RESET);
     assert_int_equal(client_take_error(ends[0]), RS_CONN_RESET);
     assert_int_equal(client_take_error(ends[0]), RS_OK);
