@@ -690,6 +690,60 @@ static void test_shutdown_is_ready(void **state)
     assert_int_equal(look(twin, clients[1], RS_LEVEL_READABLE, 0), RS_LEVEL_READABLE);
 }
 
+/* ---- the watch ---- */
+
+/* Reports may come too often, but one comes when there is something to read. */
+static void watch_reports(struct client_watch *watch, struct client_socket *socket)
+{
+    struct client_socket *reported[4];
+    uint32_t count = 0;
+    bool ready = false;
+    while (!ready) {
+        ok(client_watch_wait(watch, reported, 4, WAIT_NS, &count)); /* else: RS_TIMED_OUT */
+        for (uint32_t i = 0; i < count; i++) {
+            assert_ptr_equal(reported[i], socket);
+            ready = client_socket_ready(socket, RS_LEVEL_READABLE) != 0 ||
+                    client_watch_arm(watch, socket, RS_LEVEL_READABLE);
+            client_socket_unref(socket);
+        }
+    }
+}
+
+/* The move's own reports; armed again. */
+static void watch_settle(struct client_watch *watch, struct client_socket *socket)
+{
+    struct client_socket *reported[4];
+    uint32_t count = 0;
+    while (client_watch_wait(watch, reported, 4, WAIT_NS / 500, &count) != RS_TIMED_OUT) {
+        for (uint32_t i = 0; i < count; i++) {
+            assert_false(client_watch_arm(watch, socket, RS_LEVEL_READABLE));
+            client_socket_unref(reported[i]);
+        }
+    }
+}
+
+/* Armed before the socket moves, there and back. */
+static void test_watch(void **state)
+{
+    struct client_watch *watch;
+    (void)state;
+    ok(client_watch_open(clients[0], &watch));
+    assert_false(client_watch_arm(watch, owner, RS_LEVEL_READABLE));
+    twin = duplicate(owner, clients[1]);
+    watch_settle(watch, owner);
+    send_many(1, 1, 8);
+    watch_reports(watch, owner);
+    expect_number(owner, 1, 8);
+    (void)client_watch_arm(watch, owner, RS_LEVEL_READABLE);
+    ok(client_socket_close(twin));
+    ok(send_to(owner, "", 0, &from)); /* it is its own again */
+    assert_false(client_is_shared(owner));
+    watch_settle(watch, owner);
+    send_many(2, 1, 8);
+    watch_reports(watch, owner);
+    expect_number(owner, 2, 8);
+}
+
 int main(void)
 {
     client_set_wait_hook(&hook);
@@ -719,6 +773,7 @@ int main(void)
         CASE(test_option_meets_return),
         CASE(test_hook),
         CASE(test_shutdown_is_ready),
+        CASE(test_watch),
     };
 #undef CASE
     return cmocka_run_group_tests(tests, NULL, NULL);
