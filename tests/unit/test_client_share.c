@@ -63,7 +63,6 @@ static void test_both_send(void **state)
     stream_expect(ends[1], "one two three");
 }
 
-/* A byte goes to one descriptor, in the order of the calls. */
 /* A call without a reference leaves a shared socket to the long way, which asks the dataplane. */
 static void test_claimed(void **state)
 {
@@ -75,6 +74,7 @@ static void test_claimed(void **state)
     assert_false(claim_recv(twin, &status));
 }
 
+/* A byte goes to one descriptor, in the order of the calls. */
 static void test_both_receive(void **state)
 {
     char data[16];
