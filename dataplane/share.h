@@ -40,6 +40,9 @@ struct dp_share {
      */
     struct dgram_reader records[RS_QUEUES_MAX];
     uint32_t next_queue;
+    /* Records that came before the move end here, each queue's own word until it has answered; and
+     * the queues, by bit, that have some left. */
+    uint32_t early_end[RS_QUEUES_MAX], early_queues;
     struct rs_ring_ref house_rings[RS_QUEUES_MAX]; /* control: those rings, while it is a core */
     uint32_t send_tail;                            /* the core's */
     struct stream_reader in;                       /* over the core's receive ring */
@@ -122,6 +125,8 @@ void share_dgram_move(struct queue *queue, struct dp_socket *socket,
  * is none. */
 struct dgram_reader *share_dgram_next(struct dp_share *share, struct dgram_view *view,
                                       uint32_t *queue_idx);
+/* Done with it. */
+void share_dgram_consume(struct dp_share *share, const struct dgram_view *view, uint32_t queue_idx);
 
 /* ---- share_accept.c ---- */
 

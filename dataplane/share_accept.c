@@ -110,8 +110,7 @@ void share_accepted(const struct message *message, struct message_reply *reply)
         enum rs_status status = dgram_reader_peek(reader, &view);
         assert(status == RS_OK); /* it is still there: accepts take turns */
         (void)status;
-        dgram_reader_consume(reader, &view);
-        share->next_queue = (accept->queue_idx + 1) & (RS_QUEUES_MAX - 1);
+        share_dgram_consume(share, &view, accept->queue_idx);
         share_mirror(share);
     }
     reply->accept = (struct rs_accept){.generation = 0}; /* gone: look again */

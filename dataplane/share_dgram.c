@@ -7,14 +7,16 @@
  *
  * A datagram socket has a part and a receive ring on every queue. Each part moves on its own queue
  * (CONTROL_PART_MOVE), home's last. From then on home reads all of the rings as a program does,
- * from records that validate themselves, and moves the words that were the program's: they lie in
- * the house, so they can be believed. A part elsewhere that has something new tells home by a hint
+ * from records that validate themselves (those that came before it moved once more, for where they
+ * began was the program's word), and moves the words that were the program's: they lie in the
+ * house, so they can be believed. A part elsewhere that has something new tells home by a hint
  * (deliver.c).
  */
 #include <assert.h>
 #include <string.h>
 
 #include "dataplane/share.h"
+#include "rings/seq.h"
 
 static_assert((RS_QUEUES_MAX & (RS_QUEUES_MAX - 1)) == 0, "queues are counted by a mask");
 
@@ -51,6 +53,9 @@ static void dgram_move_records(const struct queue *queue, struct dp_socket *sock
     share_move_bytes(place->recv_base, from.base, from.size_bytes, copy_from, from.tail);
     recv->head_cached = from.head_cached;
     payer->bytes_left -= rs_seq_distance(copy_from, from.tail);
+    if (socket->record->share != NULL) { /* it becomes a core */
+        socket->record->share->early_end[queue->idx] = from.tail;
+    }
     /* Release, partner the reader that comes next: home of a core, else the program. */
     atomic_store_explicit(head_word, from.head_cached, memory_order_release);
 }
@@ -116,6 +121,36 @@ void share_dgram_move(struct queue *queue, struct dp_socket *socket,
     request_enter(socket);
 }
 
+/* Where the oldest record begins was the program's word when the ring moved: it may be amid a
+ * payload, which may look like a record. Such ones must lead from one to the next up to where the
+ * dataplane's begin; else they are dropped. */
+static void dgram_settle(struct dp_share *share, uint32_t queue_idx)
+{
+    struct dgram_reader *reader = &share->records[queue_idx];
+    uint32_t end = share->early_end[queue_idx];
+    if ((share->early_queues & 1u << queue_idx) == 0) {
+        return;
+    }
+    uint32_t from = reader->head;
+    struct dgram_view view;
+    bool leads =
+        from != end && dgram_reader_peek(reader, &view) == RS_OK &&
+        rs_seq_distance(from, reader->head) + dgram_view_span(&view) <= rs_seq_distance(from, end);
+    if (!leads) {
+        share->early_queues &= ~(1u << queue_idx);
+        reader->head = end;
+        /* release, as dgram_reader_consume */
+        atomic_store_explicit(reader->head_word, end, memory_order_release);
+    }
+}
+
+void share_dgram_consume(struct dp_share *share, const struct dgram_view *view, uint32_t queue_idx)
+{
+    dgram_reader_consume(&share->records[queue_idx], view);
+    dgram_settle(share, queue_idx);
+    share->next_queue = (queue_idx + 1) & (RS_QUEUES_MAX - 1);
+}
+
 void share_dgram_begin(struct dp_share *share)
 {
     const struct dp_socket *core = share->core;
@@ -127,6 +162,8 @@ void share_dgram_begin(struct dp_share *share)
             uint32_t head = atomic_load_explicit(&client->recv_head[i], memory_order_acquire);
             dgram_reader_init(&share->records[i], part->recv_base, part->recv_ring.size_bytes,
                               &client->recv_head[i], head);
+            share->early_queues |= 1u << i;
+            dgram_settle(share, i);
         }
     }
     share->next_queue = 0;
@@ -200,7 +237,7 @@ struct dgram_reader *share_dgram_next(struct dp_share *share, struct dgram_view 
         struct dgram_reader *reader = &share->records[idx];
         enum rs_status status =
             reader->size_bytes != 0 ? dgram_reader_peek(reader, view) : RS_WOULD_BLOCK;
-        assert(status == RS_OK || status == RS_WOULD_BLOCK); /* the ring is ours */
+        assert(status == RS_OK || status == RS_WOULD_BLOCK); /* the ring is ours: dgram_settle */
         if (status == RS_OK) {
             *queue_idx = idx;
             return reader;
@@ -230,8 +267,7 @@ enum outcome share_dgram_recv(struct queue *queue, struct dp_socket *socket,
         reply->data.len_bytes = span;
         socket->part->bytes_left -= span;
         if ((op->flags & RS_SHARE_PEEK) == 0) {
-            dgram_reader_consume(reader, &view);
-            share->next_queue = (queue_idx + 1) & (RS_QUEUES_MAX - 1);
+            share_dgram_consume(share, &view, queue_idx);
         }
     }
     reply->data.unread_bytes = reader != NULL ? view.header.len_bytes : 0;
