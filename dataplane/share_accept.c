@@ -12,10 +12,8 @@
 #include <string.h>
 
 #include "dataplane/share.h"
-#include "rings/seq.h"
 
 static struct message_accept accept_meant(const struct dp_share *share,
-                                          const struct dgram_reader *reader,
                                           const struct dgram_view *view, uint32_t queue_idx)
 {
     const struct dp_socket *part = share->core->record->parts[queue_idx];
@@ -23,8 +21,9 @@ static struct message_accept accept_meant(const struct dp_share *share,
     const struct dp_session *house = share->core->session;
     struct rs_accept accept;
     memcpy(&accept, view->payload, sizeof(accept));
-    /* early_*: written by the part's queue before it answered the move, and not since. */
-    bool early = stream->early_id != 0 && rs_seq_before(reader->head, stream->early_end);
+    /* The part's queue wrote early_* before it answered the move, and does again when it has seen
+     * that the last one of them is taken. */
+    bool early = (share->early_queues & 1u << queue_idx) != 0;
     return (struct message_accept){.share = NULL,
                                    .session_id = early ? stream->early_id : house->id,
                                    .session_slot = early ? stream->early_slot : house->slot,
@@ -57,7 +56,7 @@ enum outcome share_accept(struct queue *queue, struct dp_socket *socket,
         reply->accept = (struct rs_accept){.generation = 0};
         return stream_answer(queue, reply, RS_OK);
     }
-    message.body.accept = accept_meant(share, reader, &view, queue_idx);
+    message.body.accept = accept_meant(share, &view, queue_idx);
     message.body.accept.share = share;
     const struct dp_socket *meant =
         queue_idx == queue->idx ? share_accept_find(queue, &message.body.accept) : NULL;

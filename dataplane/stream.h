@@ -98,7 +98,7 @@ struct dp_stream {
     uint32_t accept_seen;       /* records before it gave their places of the backlog back */
     /* It moved (share.h): records before early_end name sockets of the session it came from. */
     uint32_t early_end, early_slot;
-    uint64_t early_id;        /* 0: it did not */
+    uint64_t early_id;        /* 0: it did not, or they are taken */
     uint32_t places_wanted;   /* in stock and coming, unless connections wait */
     uint32_t places_count;    /* in stock */
     uint32_t places_coming;   /* CONTROL_PLACE messages */

@@ -322,6 +322,9 @@ void stream_listen_look(struct queue *queue, struct dp_socket *part)
             stream_taken(queue, socket);
         }
     }
+    if (!rs_seq_before(stream->accept_seen, stream->early_end)) {
+        stream->early_id = 0; /* positions go around */
+    }
     if (part->session->house && stream->places == NULL) { /* they stayed behind */
         stream_ask_place(queue, part, 1);
     }

@@ -514,6 +514,47 @@ static void test_reader_closes_meanwhile(void **state)
     rig_until(is_shared, &ends.b, "an end that is shared");
 }
 
+/* ---- a listener ---- */
+
+static struct dp_socket *core_of(const struct rig_socket *socket)
+{
+    return socket->program->session->parts[0].sockets[socket->idx]->share->core;
+}
+
+/* Positions go around: those of connections that waited when the listener moved must not come to
+ * mean others, 2 GiB of records later. Here the end of the first ones is put so far back instead.
+ */
+static void test_very_many_later(void **state)
+{
+    const struct rs_op_share op = {.process_id = os_process_id()};
+    const struct rs_op_share_data data = {.len_bytes = 0};
+    struct rs_share_token token;
+    struct rs_accept accept;
+    (void)state;
+    struct rig_socket listener = listening();
+    assert_int_equal(rig_request_reply(listener.program, &listener, RS_OP_SHARE, &op, sizeof(op),
+                                       &token, sizeof(token)),
+                     RS_OK);
+    struct dp_socket *core = core_of(&listener);
+    for (uint32_t i = 0; i < 3; i++) {
+        (void)rig_peer_connect((uint16_t)(2000 + i), RIG_OWN ":81");
+        rig_turns(200);
+        if (i == 2) {
+            core->stream->early_end += UINT32_MAX / 2 + 1 - RS_LINE_BYTES;
+            core->share->early_end[0] = core->stream->early_end;
+        }
+        assert_int_equal(rig_request_reply(listener.program, &listener, RS_OP_SHARE_RECV, &data,
+                                           sizeof(data), &accept, sizeof(accept)),
+                         RS_OK);
+        assert_int_not_equal(accept.generation, 0);
+        const struct dp_socket *accepted = programs[0].session->parts[0].sockets[accept.socket_idx];
+        assert_non_null(accepted);
+        assert_int_equal(accepted->generation, accept.generation);
+        assert_false(accepted->stream->waits);
+        rig_turns(200);
+    }
+}
+
 /* ---- what it costs ---- */
 
 static bool is_live(void *context)
@@ -602,6 +643,7 @@ int main(void)
                                        TEST(test_how_many),
                                        TEST(test_both_ends_at_once),
                                        TEST(test_reader_closes_meanwhile),
+                                       TEST(test_very_many_later),
                                        TEST(test_a_move_is_paid_for),
                                        TEST(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
