@@ -294,17 +294,8 @@ static void stream_drop_places(struct queue *queue, struct dp_stream *stream)
     }
 }
 
-void stream_listen_moves(struct queue *queue, struct dp_socket *part)
-{
-    struct dp_stream *stream = part->stream;
-    stream_listen_look(queue, part);
-    stream->early_end = part->recv.tail;
-    stream->early_slot = part->session->slot;
-    stream->early_id = part->session->id;
-    stream_drop_places(queue, stream);
-}
-
-void stream_listen_look(struct queue *queue, struct dp_socket *part)
+/* Records that were taken since the last look. */
+static void stream_listen_consumed(struct queue *queue, struct dp_socket *part)
 {
     struct dp_stream *stream = part->stream;
     if (part->recv.size_bytes == 0 || part->part->poison_status != RS_OK) {
@@ -325,9 +316,24 @@ void stream_listen_look(struct queue *queue, struct dp_socket *part)
     if (!rs_seq_before(stream->accept_seen, stream->early_end)) {
         stream->early_id = 0; /* positions go around */
     }
-    if (part->session->house && stream->places == NULL) { /* they stayed behind */
+}
+
+void stream_listen_look(struct queue *queue, struct dp_socket *part)
+{
+    stream_listen_consumed(queue, part);
+    if (part->session->house && part->stream->places == NULL) { /* they stayed behind */
         stream_ask_place(queue, part, 1);
     }
+}
+
+void stream_listen_moves(struct queue *queue, struct dp_socket *part)
+{
+    struct dp_stream *stream = part->stream;
+    stream_listen_consumed(queue, part);
+    stream->early_end = part->recv.tail;
+    stream->early_slot = part->session->slot;
+    stream->early_id = part->session->id;
+    stream_drop_places(queue, stream);
 }
 
 void stream_listen_end(struct queue *queue, struct dp_socket *part)
@@ -336,7 +342,7 @@ void stream_listen_end(struct queue *queue, struct dp_socket *part)
     if (stream->phase != STREAM_LISTENING) {
         return;
     }
-    stream_listen_look(queue, part);
+    stream_listen_consumed(queue, part);
     for (; stream->accept_seen != part->recv.tail; stream->accept_seen += RS_LINE_BYTES) {
         struct dp_socket *socket = stream_accepted(queue, part, stream->accept_seen);
         tcp_backlog_release(stream->listener.backlog);

@@ -521,20 +521,48 @@ static struct dp_socket *core_of(const struct rig_socket *socket)
     return socket->program->session->parts[0].sockets[socket->idx]->share->core;
 }
 
+static struct rig_socket shared_listener(void)
+{
+    const struct rs_op_share op = {.process_id = os_process_id()};
+    struct rs_share_token token;
+    struct rig_socket listener = listening();
+    assert_int_equal(rig_request_reply(listener.program, &listener, RS_OP_SHARE, &op, sizeof(op),
+                                       &token, sizeof(token)),
+                     RS_OK);
+    return listener;
+}
+
+static bool house_is_empty(void *context)
+{
+    const struct dp_session *house = rig_control->house;
+    (void)context;
+    return house->free_socket_count == house->config->limit_sockets;
+}
+
+/* It ends before a heartbeat has given it a place in the house: none is asked for then, for nobody
+ * would be there when it comes. */
+static void test_ends_without_a_place(void **state)
+{
+    (void)state;
+    rig_queue(0)->next_heartbeat_tsc = UINT64_MAX;
+    struct rig_socket listener = shared_listener();
+    assert_null(core_of(&listener)->stream->places);
+    control_share_expire(rig_control, UINT64_MAX);
+    assert_int_equal(rig_close(&listener, false, 0), RS_OK);
+    rig_turns(20);
+    rig_queue(0)->next_heartbeat_tsc = 0;
+    rig_until(house_is_empty, NULL, "no socket in the house");
+}
+
 /* Positions go around: those of connections that waited when the listener moved must not come to
  * mean others, 2 GiB of records later. Here the end of the first ones is put so far back instead.
  */
 static void test_very_many_later(void **state)
 {
-    const struct rs_op_share op = {.process_id = os_process_id()};
     const struct rs_op_share_data data = {.len_bytes = 0};
-    struct rs_share_token token;
     struct rs_accept accept;
     (void)state;
-    struct rig_socket listener = listening();
-    assert_int_equal(rig_request_reply(listener.program, &listener, RS_OP_SHARE, &op, sizeof(op),
-                                       &token, sizeof(token)),
-                     RS_OK);
+    struct rig_socket listener = shared_listener();
     struct dp_socket *core = core_of(&listener);
     for (uint32_t i = 0; i < 3; i++) {
         (void)rig_peer_connect((uint16_t)(2000 + i), RIG_OWN ":81");
@@ -643,6 +671,7 @@ int main(void)
                                        TEST(test_how_many),
                                        TEST(test_both_ends_at_once),
                                        TEST(test_reader_closes_meanwhile),
+                                       TEST(test_ends_without_a_place),
                                        TEST(test_very_many_later),
                                        TEST(test_a_move_is_paid_for),
                                        TEST(test_refused)};
