@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "provider/include/ringsock.h"
+#include "provider/spi/extension.h"
+#include "provider/spi/option_names.h"
 #include "tests/spi/ext_kit.h"
 #include "tests/spi/message_kit.h"
 #include "tests/spi/overlapped_kit.h"
@@ -18,8 +20,8 @@
 
 #define PAGE_BYTES 4096u
 
-/* How one argument is bad. CUT: its memory ends in the middle of it. */
-enum bad_way { BAD_NULL, BAD_NO_ACCESS, BAD_READ_ONLY, BAD_CUT, BAD_WAYS };
+/* How one argument is bad. CUT: its memory ends in the middle of it. FREED: it was good once. */
+enum bad_way { BAD_NULL, BAD_NO_ACCESS, BAD_FREED, BAD_READ_ONLY, BAD_CUT, BAD_WAYS };
 
 /* The call of a row. */
 struct more_call {
@@ -51,6 +53,36 @@ static char *cut_pages(void)
     return pages;
 }
 
+/* Memory that was given back. Its address stays reserved, so nothing else comes to lie there. */
+static void *freed_page(void)
+{
+    static char *page;
+    if (page == NULL) {
+        page = VirtualAlloc(NULL, PAGE_BYTES, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+        assert_non_null(page);
+        memset(page, 1, PAGE_BYTES);
+        assert_true(VirtualFree(page, PAGE_BYTES, MEM_DECOMMIT));
+    }
+    return page;
+}
+
+/* What is bad in this way whatever it should point to; BAD_CUT: one byte of it is there. */
+static void *bad_memory(enum bad_way way)
+{
+    switch (way) {
+    case BAD_NULL:
+        return NULL;
+    case BAD_NO_ACCESS:
+        return spi_bad_pointer();
+    case BAD_FREED:
+        return freed_page();
+    case BAD_READ_ONLY:
+        return spi_read_only_page();
+    default:
+        return cut_pages() + PAGE_BYTES - 1;
+    }
+}
+
 /* The argument: good, or bad in the call's way. bytes: of what it names. */
 static void *take(struct more_call *call, unsigned index, const void *good, size_t bytes)
 {
@@ -58,18 +90,11 @@ static void *take(struct more_call *call, unsigned index, const void *good, size
     if (index != call->bad) {
         return (void *)(uintptr_t)good;
     }
-    switch (call->way) {
-    case BAD_NULL:
-        return NULL;
-    case BAD_NO_ACCESS:
-        return spi_bad_pointer();
-    case BAD_READ_ONLY:
-        memset(cut_pages(), 0, 1); /* the pages are there */
-        return spi_read_only_page();
-    default:
-        memcpy(cut_pages() + PAGE_BYTES - bytes / 2, good, bytes / 2);
-        return cut_pages() + PAGE_BYTES - bytes / 2;
+    if (call->way != BAD_CUT) {
+        return bad_memory(call->way);
     }
+    memcpy(cut_pages() + PAGE_BYTES - bytes / 2, good, bytes / 2);
+    return cut_pages() + PAGE_BYTES - bytes / 2;
 }
 #define P(index, good)       take(call, index, &(good), sizeof(good))
 #define PB(index, memory, n) take(call, index, memory, n)
@@ -360,7 +385,7 @@ static const struct more_row rows[] = {
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
-static const char *const way_names[BAD_WAYS] = {"NULL", "no access", "read only", "cut"};
+static const char *const way_names[BAD_WAYS] = {"NULL", "no access", "freed", "read only", "cut"};
 
 static struct more_call more_sockets(void)
 {
@@ -417,101 +442,54 @@ CASE(table, fault_more, "a bad pointer in each argument of each newer function: 
     stream_expect(call.s, "there to be taken");
 }
 
-/* ---- memory with a hole ---- */
-
-/* Three pages, of which the middle one is as `protection` says. */
-static char *holed_pages(DWORD protection)
-{
-    DWORD before;
-    char *pages = VirtualAlloc(NULL, 3 * PAGE_BYTES, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
-    assert_non_null(pages);
-    assert_true(VirtualProtect(pages + PAGE_BYTES, PAGE_BYTES, protection, &before));
-    return pages;
-}
-
-static int recv_into(SOCKET s, char *pages, LPWSAOVERLAPPED overlapped)
-{
-    DWORD got = 0;
-    DWORD flags = 0;
-    WSABUF buffer = {.len = 3 * PAGE_BYTES, .buf = pages};
-    return TABLE->lpWSPRecv(s, &buffer, 1, &got, &flags, overlapped, NULL, NULL, &spi_error);
-}
-
-static void hole_in_a_receive(DWORD protection)
-{
-    static char block[2 * PAGE_BYTES];
-    char *pages = holed_pages(protection);
-    SOCKADDR_IN at;
-    SOCKET s = spi_bound(&at);
-    struct stream_pair pair = stream_connected();
-    struct overlapped_op op;
-    DWORD got;
-    overlapped_make(&op);
-    OK(spi_send_to_one(spi_udp(), block, sizeof(block), &at));
-    stream_send(pair.client, "stream");
-    spi_await_readable(s);
-    stream_await(pair.server, READ);
-    FAILS(WSAEFAULT, recv_into(s, pages, NULL));
-    FAILS(WSAEFAULT, recv_into(s, pages, &op.o));
-    FAILS(WSAEFAULT, recv_into(pair.server, pages, NULL));
-    FAILS(WSAEFAULT, recv_into(pair.server, pages, &op.o));
-    OK(stream_recv(s, block, sizeof(block), 0, &got));
-    assert_int_equal(got, sizeof(block));
-    stream_expect(pair.server, "stream");
-    overlapped_drop(&op);
-    VirtualFree(pages, 0, MEM_RELEASE);
-}
-
-CASE(WSPRecv, hole, "a buffer with a page in its middle that nobody may touch: WSAEFAULT, no loss")
-{
-    hole_in_a_receive(PAGE_NOACCESS);
-}
-
-CASE(WSPRecv, hole_read_only, "a buffer with a page in its middle that nobody may write: likewise")
-{
-    hole_in_a_receive(PAGE_READONLY);
-}
-
-CASE(WSPSend, hole_send,
-     "a buffer with a page in its middle that nobody may touch: WSAEFAULT, no byte")
-{
-    char *pages = holed_pages(PAGE_NOACCESS);
-    struct stream_pair pair = stream_connected();
-    DWORD sent;
-    FAILS(WSAEFAULT, spi_send_one(pair.client, pages, 3 * PAGE_BYTES, 0, &sent));
-    assert_int_equal(stream_select(pair.server, READ, 0), 0);
-    VirtualFree(pages, 0, MEM_RELEASE);
-}
-
 /* ---- commands ---- */
 
 struct command {
     DWORD code, in_bytes, out_bytes;
     bool dgram;
-    const void *in; /* that it takes; NULL: anything */
+    const void *in;  /* that it takes; NULL: anything */
+    int no_in_error; /* its page's for no input; 0: WSAEFAULT */
 };
 
 static const GUID some_function = WSAID_ACCEPTEX;
 static const SOCKADDR_IN some_address = {.sin_family = AF_INET, .sin_addr.s_addr = 0x0100007f};
 
+static const TIMESTAMPING_CONFIG no_timestamps = {0};
+static const TCP_INITIAL_RTO_PARAMETERS some_rto = {.Rtt = TCP_INITIAL_RTO_UNSPECIFIED_RTT};
+
 static const struct command commands[] = {
-    {(DWORD)FIONBIO, 4, 0, true, NULL},
-    {(DWORD)FIONREAD, 0, 4, true, NULL},
-    {(DWORD)SIOCATMARK, 0, 4, false, NULL},
-    {SIO_GET_EXTENSION_FUNCTION_POINTER, sizeof(GUID), sizeof(void *), true, &some_function},
-    {SIO_BASE_HANDLE, 0, sizeof(SOCKET), true, NULL},
-    {SIO_ADDRESS_LIST_QUERY, 0, 256, true, NULL},
-    {SIO_ADDRESS_LIST_SORT, 4, 256, true, NULL},
-    {SIO_ROUTING_INTERFACE_QUERY, sizeof(SOCKADDR_IN), sizeof(SOCKADDR_IN), true, &some_address},
-    {SIO_ROUTING_INTERFACE_CHANGE, sizeof(SOCKADDR_IN), 0, true, &some_address},
-    {SIO_GET_INTERFACE_LIST, 0, 1024, true, NULL},
-    {SIO_GET_BROADCAST_ADDRESS, 0, sizeof(SOCKADDR_IN), true, NULL},
-    {SIO_UDP_CONNRESET, 4, 0, true, NULL},
-    {SIO_MULTIPOINT_LOOPBACK, 4, 0, true, NULL},
-    {SIO_MULTICAST_SCOPE, 4, 0, true, NULL},
-    {SIO_KEEPALIVE_VALS, sizeof(struct tcp_keepalive), 0, false, NULL},
-    {SIO_RINGSOCK_SPIN, 8, 0, true, NULL},
-    {SIO_RINGSOCK_THREAD_SPIN, 8, 0, true, NULL},
+    {(DWORD)FIONBIO, 4, 0, true, NULL, 0},
+    {(DWORD)FIONREAD, 0, 4, true, NULL, 0},
+    {(DWORD)SIOCATMARK, 0, 4, false, NULL, 0},
+    {SIO_GET_EXTENSION_FUNCTION_POINTER, sizeof(GUID), sizeof(void *), true, &some_function, 0},
+    {SIO_GET_MULTIPLE_EXTENSION_FUNCTION_POINTER, sizeof(GUID), 0, true, NULL, 0},
+    {SIO_BASE_HANDLE, 0, sizeof(SOCKET), true, NULL, 0},
+    {SIO_BSP_HANDLE, 0, sizeof(SOCKET), true, NULL, 0},
+    {SIO_BSP_HANDLE_SELECT, 0, sizeof(SOCKET), true, NULL, 0},
+    {SIO_BSP_HANDLE_POLL, 0, sizeof(SOCKET), true, NULL, 0},
+    {SIO_ADDRESS_LIST_QUERY, 0, 256, true, NULL, 0},
+    {SIO_ADDRESS_LIST_SORT, 4, 256, true, NULL, 0},
+    {SIO_ADDRESS_LIST_CHANGE, 0, 0, true, NULL, 0},
+    {SIO_ROUTING_INTERFACE_QUERY, sizeof(SOCKADDR_IN), sizeof(SOCKADDR_IN), true, &some_address, 0},
+    {SIO_ROUTING_INTERFACE_CHANGE, sizeof(SOCKADDR_IN), 0, true, &some_address, 0},
+    {SIO_GET_INTERFACE_LIST, 0, 1024, true, NULL, 0},
+    {SIO_GET_BROADCAST_ADDRESS, 0, sizeof(SOCKADDR_IN), true, NULL, 0},
+    {SIO_UDP_CONNRESET, 4, 0, true, NULL, 0},
+    {SIO_MULTIPOINT_LOOPBACK, 4, 0, true, NULL, 0},
+    {SIO_MULTICAST_SCOPE, 4, 0, true, NULL, 0},
+    {SIO_TIMESTAMPING, sizeof(TIMESTAMPING_CONFIG), 0, true, &no_timestamps, 0},
+    {SIO_GET_TX_TIMESTAMP, sizeof(UINT32), sizeof(UINT64), true, NULL, 0},
+    {SIO_KEEPALIVE_VALS, sizeof(struct tcp_keepalive), 0, false, NULL, 0},
+    {SIO_TCP_INFO, sizeof(DWORD), sizeof(TCP_INFO_v0), false, NULL, WSAEMSGSIZE},
+    {SIO_TCP_INITIAL_RTO, sizeof(TCP_INITIAL_RTO_PARAMETERS), 0, false, &some_rto, 0},
+    {SIO_LOOPBACK_FAST_PATH, 4, 0, false, NULL, 0},
+    {SIO_IDEAL_SEND_BACKLOG_QUERY, 0, sizeof(ULONG), false, NULL, 0},
+    {SIO_IDEAL_SEND_BACKLOG_CHANGE, 0, 0, false, NULL, 0},
+    {SIO_RINGSOCK_WARM, 8, 0, true, NULL, 0},
+    {SIO_RINGSOCK_SPIN, 8, 0, true, NULL, 0},
+    {SIO_RINGSOCK_SPIN, 0, 8, true, NULL, 0},
+    {SIO_RINGSOCK_THREAD_SPIN, 8, 0, true, NULL, 0},
+    {SIO_RINGSOCK_THREAD_SPIN, 0, 8, true, NULL, 0},
 };
 
 /* in and out as given, otherwise good. */
@@ -525,34 +503,40 @@ static int command_error(SOCKET s, const struct command *command, void *in, void
                : 0;
 }
 
-CASE(WSPIoctl, fault_commands, "a bad input, output or count of each command is WSAEFAULT")
+/* Whether a call with this memory for its input, its output or its count fails as it has to. */
+static bool command_faults(SOCKET s, const struct command *command, enum bad_way way)
 {
     static char in[64], out[1024];
-    struct more_call sockets = more_sockets();
-    void *const bad[] = {NULL, spi_bad_pointer(), spi_read_only_page(),
-                         cut_pages() + PAGE_BYTES - 1};
+    const int no_in_error = command->no_in_error != 0 ? command->no_in_error : WSAEFAULT;
+    const int in_error = way == BAD_NULL ? no_in_error : WSAEFAULT;
+    void *bad = bad_memory(way);
     DWORD returned = 0;
+    memset(in, 0, sizeof(in));
+    if (command->in != NULL) {
+        memcpy(in, command->in, command->in_bytes);
+    }
+    int by_in = command->in_bytes == 0 || way == BAD_READ_ONLY
+                    ? in_error
+                    : command_error(s, command, bad, out, &returned);
+    int by_out =
+        command->out_bytes == 0 ? WSAEFAULT : command_error(s, command, in, bad, &returned);
+    int by_count = command_error(s, command, in, out, bad);
+    if (by_in == in_error && by_out == WSAEFAULT && by_count == WSAEFAULT) {
+        return true;
+    }
+    print_error("command %lx, %s: input %d, output %d, count %d\n", (unsigned long)command->code,
+                way_names[way], by_in, by_out, by_count);
+    return false;
+}
+
+CASE(WSPIoctl, fault_commands, "a bad input, output or count of each command is WSAEFAULT")
+{
+    struct more_call sockets = more_sockets();
     unsigned wrong = 0;
     for (unsigned c = 0; c < sizeof(commands) / sizeof(commands[0]); c++) {
-        const struct command *command = &commands[c];
-        SOCKET s = command->dgram ? sockets.dgram : sockets.s;
-        memset(in, 0, sizeof(in));
-        if (command->in != NULL) {
-            memcpy(in, command->in, command->in_bytes);
-        }
-        for (unsigned way = 0; way < 4; way++) {
-            int by_in = command->in_bytes == 0 || way == 2
-                            ? WSAEFAULT
-                            : command_error(s, command, bad[way], out, &returned);
-            int by_out = command->out_bytes == 0
-                             ? WSAEFAULT
-                             : command_error(s, command, in, bad[way], &returned);
-            int by_count = command_error(s, command, in, out, bad[way]);
-            if (by_in != WSAEFAULT || by_out != WSAEFAULT || by_count != WSAEFAULT) {
-                print_error("command %lx, way %u: input %d, output %d, count %d\n",
-                            (unsigned long)command->code, way, by_in, by_out, by_count);
-                wrong++;
-            }
+        SOCKET s = commands[c].dgram ? sockets.dgram : sockets.s;
+        for (enum bad_way way = BAD_NULL; way < BAD_WAYS; way++) {
+            wrong += command_faults(s, &commands[c], way) ? 0 : 1;
         }
     }
     assert_int_equal(wrong, 0);
@@ -600,59 +584,147 @@ CASE(GetAcceptExSockaddrs, fault, "a bad pointer: nothing is written, and the pr
 
 /* ---- options ---- */
 
-static const struct {
+/* Of which socket, and which of the two it has; SET_NULL: NULL is a value. */
+enum option_socket { ON_DGRAM, ON_STREAM, ON_IPV6, ON_KINDS };
+enum { SET = 1, GET = 2, SET_NULL = 4 };
+
+static const struct option_row {
     int level, name, bytes;
-    bool dgram;
+    unsigned has;
+    enum option_socket on;
 } options[] = {
-    {SOL_SOCKET, SO_REUSEADDR, 4, true},
-    {SOL_SOCKET, SO_EXCLUSIVEADDRUSE, 4, true},
-    {SOL_SOCKET, SO_BROADCAST, 4, true},
-    {SOL_SOCKET, SO_RCVBUF, 4, true},
-    {SOL_SOCKET, SO_SNDBUF, 4, true},
-    {SOL_SOCKET, SO_RCVTIMEO, 4, true},
-    {SOL_SOCKET, SO_SNDTIMEO, 4, true},
-    {SOL_SOCKET, SO_DEBUG, 4, true},
-    {SOL_SOCKET, SO_KEEPALIVE, 4, false},
-    {SOL_SOCKET, SO_OOBINLINE, 4, false},
-    {SOL_SOCKET, SO_LINGER, sizeof(struct linger), false},
-    {SOL_SOCKET, SO_DONTLINGER, 4, false},
-    {IPPROTO_IP, IP_TTL, 4, true},
-    {IPPROTO_IP, IP_TOS, 4, true},
-    {IPPROTO_IP, IP_MULTICAST_IF, 4, true},
-    {IPPROTO_IP, IP_MULTICAST_TTL, 4, true},
-    {IPPROTO_IP, IP_MULTICAST_LOOP, 4, true},
-    {IPPROTO_IP, IP_DONTFRAGMENT, 4, true},
-    {IPPROTO_IP, IP_PKTINFO, 4, true},
-    {IPPROTO_TCP, TCP_NODELAY, 4, false},
+    {SOL_SOCKET, SO_REUSEADDR, 4, SET | GET, ON_DGRAM},
+    {SOL_SOCKET, SO_EXCLUSIVEADDRUSE, 4, SET | GET, ON_DGRAM},
+    {SOL_SOCKET, SO_BROADCAST, 4, SET | GET, ON_DGRAM},
+    {SOL_SOCKET, SO_RCVBUF, 4, SET | GET, ON_DGRAM},
+    {SOL_SOCKET, SO_SNDBUF, 4, SET | GET, ON_DGRAM},
+    {SOL_SOCKET, SO_RCVTIMEO, 4, SET | GET, ON_DGRAM},
+    {SOL_SOCKET, SO_SNDTIMEO, 4, SET | GET, ON_DGRAM},
+    {SOL_SOCKET, SO_DEBUG, 4, SET | GET, ON_DGRAM},
+    {SOL_SOCKET, SO_DONTROUTE, 4, SET | GET, ON_DGRAM},
+    {SOL_SOCKET, SO_GROUP_PRIORITY, 4, SET | GET, ON_DGRAM},
+    {SOL_SOCKET, SO_PORT_SCALABILITY, 4, SET | GET, ON_DGRAM},
+    {SOL_SOCKET, SO_RANDOMIZE_PORT, 4, SET | GET, ON_DGRAM},
+    {SOL_SOCKET, SO_TYPE, 4, GET, ON_DGRAM},
+    {SOL_SOCKET, SO_ERROR, 4, GET, ON_DGRAM},
+    {SOL_SOCKET, SO_PROTOCOL_INFOW, sizeof(WSAPROTOCOL_INFOW), GET, ON_DGRAM},
+    {SOL_SOCKET, SO_PROTOCOL_INFOA, sizeof(WSAPROTOCOL_INFOA), GET, ON_DGRAM},
+    {SOL_SOCKET, SO_BSP_STATE, sizeof(CSADDR_INFO), GET, ON_DGRAM},
+    {SOL_SOCKET, SO_GROUP_ID, 4, GET, ON_DGRAM},
+    {SOL_SOCKET, SO_MAX_MSG_SIZE, 4, GET, ON_DGRAM},
+    {SOL_SOCKET, SO_KEEPALIVE, 4, SET | GET, ON_STREAM},
+    {SOL_SOCKET, SO_OOBINLINE, 4, SET | GET, ON_STREAM},
+    {SOL_SOCKET, SO_LINGER, sizeof(struct linger), SET | GET, ON_STREAM},
+    {SOL_SOCKET, SO_DONTLINGER, 4, SET | GET, ON_STREAM},
+    {SOL_SOCKET, SO_CONDITIONAL_ACCEPT, 4, SET | GET, ON_STREAM},
+    {SOL_SOCKET, SO_ACCEPTCONN, 4, GET, ON_STREAM},
+    {SOL_SOCKET, SO_CONNECT_TIME, 4, GET, ON_STREAM},
+    {SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT, sizeof(SOCKET), SET, ON_STREAM},
+    {IPPROTO_IP, IP_TTL, 4, SET | GET, ON_DGRAM},
+    {IPPROTO_IP, IP_TOS, 4, SET | GET, ON_DGRAM},
+    {IPPROTO_IP, IP_UNICAST_IF, 4, SET | GET, ON_DGRAM},
+    {IPPROTO_IP, IP_MULTICAST_IF, 4, SET | GET, ON_DGRAM},
+    {IPPROTO_IP, IP_MULTICAST_TTL, 4, SET | GET, ON_DGRAM},
+    {IPPROTO_IP, IP_MULTICAST_LOOP, 4, SET | GET, ON_DGRAM},
+    {IPPROTO_IP, IP_DONTFRAGMENT, 4, SET | GET, ON_DGRAM},
+    {IPPROTO_IP, IP_MTU_DISCOVER, 4, SET | GET, ON_DGRAM},
+    {IPPROTO_IP, IP_PKTINFO, 4, SET | GET, ON_DGRAM},
+    {IPPROTO_IP, IP_RECVIF, 4, SET | GET, ON_DGRAM},
+    {IPPROTO_IP, IP_ORIGINAL_ARRIVAL_IF, 4, SET | GET, ON_DGRAM},
+    {IPPROTO_IP, IP_RECVTTL, 4, SET | GET, ON_DGRAM},
+    {IPPROTO_IP, IP_RECVTOS, 4, SET | GET, ON_DGRAM},
+    {IPPROTO_IP, IP_ECN, 4, SET | GET, ON_DGRAM},
+    {IPPROTO_IP, IP_MTU, 4, GET, ON_STREAM},
+    {IPPROTO_IP, IP_ADD_MEMBERSHIP, sizeof(IP_MREQ), SET, ON_DGRAM},
+    {IPPROTO_IP, IP_DROP_MEMBERSHIP, sizeof(IP_MREQ), SET, ON_DGRAM},
+    {IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP, sizeof(IP_MREQ_SOURCE), SET, ON_DGRAM},
+    {IPPROTO_IP, IP_DROP_SOURCE_MEMBERSHIP, sizeof(IP_MREQ_SOURCE), SET, ON_DGRAM},
+    {IPPROTO_IP, IP_BLOCK_SOURCE, sizeof(IP_MREQ_SOURCE), SET, ON_DGRAM},
+    {IPPROTO_IP, IP_UNBLOCK_SOURCE, sizeof(IP_MREQ_SOURCE), SET, ON_DGRAM},
+    {IPPROTO_IP, MCAST_JOIN_GROUP, sizeof(GROUP_REQ), SET, ON_DGRAM},
+    {IPPROTO_IP, MCAST_LEAVE_GROUP, sizeof(GROUP_REQ), SET, ON_DGRAM},
+    {IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP, sizeof(GROUP_SOURCE_REQ), SET, ON_DGRAM},
+    {IPPROTO_IP, MCAST_LEAVE_SOURCE_GROUP, sizeof(GROUP_SOURCE_REQ), SET, ON_DGRAM},
+    {IPPROTO_IP, MCAST_BLOCK_SOURCE, sizeof(GROUP_SOURCE_REQ), SET, ON_DGRAM},
+    {IPPROTO_IP, MCAST_UNBLOCK_SOURCE, sizeof(GROUP_SOURCE_REQ), SET, ON_DGRAM},
+    {IPPROTO_UDP, UDP_NOCHECKSUM, 4, SET | GET, ON_DGRAM},
+    {IPPROTO_UDP, UDP_SEND_MSG_SIZE, 4, SET | GET, ON_DGRAM},
+    {IPPROTO_UDP, UDP_RECV_MAX_COALESCED_SIZE, 4, SET | GET, ON_DGRAM},
+    {IPPROTO_TCP, TCP_NODELAY, 4, SET | GET, ON_STREAM},
+    {IPPROTO_TCP, TCP_KEEPIDLE, 4, SET | GET, ON_STREAM},
+    {IPPROTO_TCP, TCP_KEEPINTVL, 4, SET | GET, ON_STREAM},
+    {IPPROTO_TCP, TCP_KEEPCNT, 4, SET | GET, ON_STREAM},
+    {IPPROTO_TCP, TCP_MAXRT, 4, SET | GET, ON_STREAM},
+    {IPPROTO_TCP, TCP_MAXRTMS, 4, SET | GET, ON_STREAM},
+    {IPPROTO_TCP, TCP_TIMESTAMPS, 4, SET | GET, ON_STREAM},
+    {IPPROTO_TCP, TCP_MAXSEG, 4, SET | GET, ON_STREAM},
+    {IPPROTO_TCP, TCP_BSDURGENT, 4, SET | GET, ON_STREAM},
+    {IPPROTO_TCP, TCP_EXPEDITED_1122, 4, SET | GET, ON_STREAM},
+    {IPPROTO_IPV6, IPV6_V6ONLY, 4, SET | GET, ON_IPV6},
+    {IPPROTO_IPV6, IPV6_PROTECTION_LEVEL, 4, SET | GET, ON_IPV6},
+    {IPPROTO_IPV6, IPV6_UNICAST_HOPS, 4, SET | GET, ON_IPV6},
+    {IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 4, SET | GET, ON_IPV6},
+    {IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 4, SET | GET, ON_IPV6},
+    {IPPROTO_IPV6, IPV6_MULTICAST_IF, 4, SET | GET | SET_NULL, ON_IPV6},
+    {IPPROTO_IPV6, IPV6_UNICAST_IF, 4, SET | GET, ON_IPV6},
+    {IPPROTO_IPV6, IPV6_DONTFRAG, 4, SET | GET, ON_IPV6},
+    {IPPROTO_IPV6, IPV6_MTU_DISCOVER, 4, SET | GET, ON_IPV6},
+    {IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, sizeof(IPV6_MREQ), SET, ON_IPV6},
+    {IPPROTO_IPV6, IPV6_DROP_MEMBERSHIP, sizeof(IPV6_MREQ), SET, ON_IPV6},
+    {IPPROTO_IPV6, MCAST_JOIN_GROUP, sizeof(GROUP_REQ), SET, ON_IPV6},
+    {IPPROTO_IPV6, MCAST_LEAVE_GROUP, sizeof(GROUP_REQ), SET, ON_IPV6},
+    {IPPROTO_IPV6, MCAST_JOIN_SOURCE_GROUP, sizeof(GROUP_SOURCE_REQ), SET, ON_IPV6},
 };
+
+static int option_set_error(SOCKET s, const struct option_row *row, const void *value)
+{
+    int error = 0;
+    (void)TABLE->lpWSPSetSockOpt(s, row->level, row->name, value, row->bytes, &error);
+    return error;
+}
+
+static int option_get_error(SOCKET s, const struct option_row *row, void *value, int *bytes)
+{
+    int error = 0;
+    (void)TABLE->lpWSPGetSockOpt(s, row->level, row->name, value, bytes, &error);
+    return error;
+}
+
+/* Whether a call with this memory for its value, or for its length, is WSAEFAULT. */
+static bool option_faults(SOCKET s, const struct option_row *row, enum bad_way way)
+{
+    static char value[1024];
+    int bytes = row->bytes;
+    int by_set = WSAEFAULT;
+    int by_get = WSAEFAULT;
+    int by_length = WSAEFAULT;
+    if ((row->has & GET) != 0) {
+        by_get = option_get_error(s, row, bad_memory(way), &bytes);
+        by_length = option_get_error(s, row, value, bad_memory(way));
+    }
+    if ((row->has & SET) != 0 && way != BAD_READ_ONLY &&
+        (way != BAD_NULL || (row->has & SET_NULL) == 0)) {
+        by_set = option_set_error(s, row, bad_memory(way));
+    }
+    if (by_set == WSAEFAULT && by_get == WSAEFAULT && by_length == WSAEFAULT) {
+        return true;
+    }
+    print_error("option %d/%d, %s: set %d, get %d, length %d\n", row->level, row->name,
+                way_names[way], by_set, by_get, by_length);
+    return false;
+}
 
 CASE(table, fault_options, "a bad value or length of each option is WSAEFAULT, set and asked for")
 {
     struct more_call sockets = more_sockets();
-    char value[16] = {0};
-    void *const bad[] = {NULL, spi_bad_pointer(), cut_pages() + PAGE_BYTES - 1,
-                         spi_read_only_page()};
+    SOCKET six = TABLE->lpWSPSocket(AF_INET6, SOCK_DGRAM, 0, NULL, 0, 0, &spi_error);
+    assert_true(six != INVALID_SOCKET);
+    spi_keep(six);
+    const SOCKET of[ON_KINDS] = {sockets.dgram, sockets.s, six};
     unsigned wrong = 0;
     for (unsigned i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-        SOCKET s = options[i].dgram ? sockets.dgram : sockets.s;
-        const int level = options[i].level;
-        const int name = options[i].name;
-        for (unsigned way = 0; way < 4; way++) {
-            int bytes = options[i].bytes;
-            int by_set = 0;
-            int by_get = 0;
-            int by_length = 0;
-            (void)TABLE->lpWSPGetSockOpt(s, level, name, bad[way], &bytes, &by_get);
-            (void)TABLE->lpWSPGetSockOpt(s, level, name, value, bad[way], &by_length);
-            if (way != 3) {
-                (void)TABLE->lpWSPSetSockOpt(s, level, name, bad[way], options[i].bytes, &by_set);
-            }
-            if (by_get != WSAEFAULT || by_length != WSAEFAULT ||
-                (way != 3 && by_set != WSAEFAULT)) {
-                print_error("option %d/%d, way %u: set %d, get %d, length %d\n", level, name, way,
-                            by_set, by_get, by_length);
-                wrong++;
-            }
+        for (enum bad_way way = BAD_NULL; way < BAD_WAYS; way++) {
+            wrong += option_faults(of[options[i].on], &options[i], way) ? 0 : 1;
         }
     }
     assert_int_equal(wrong, 0);
