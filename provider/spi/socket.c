@@ -229,8 +229,8 @@ static int connect_stream(struct spi_socket *socket, const struct sockaddr *name
     return spi_wsa_error(status);
 }
 
-/* TCP carries no user data in its handshake (WSAConnect's page: WSAEPROTONOSUPPORT). What would
- * come back is none. */
+/* Neither TCP's handshake nor a join carries user data (WSAConnect's and WSPJoinLeaf's pages:
+ * WSAEPROTONOSUPPORT). What would come back is none. */
 static int connect_data(const WSABUF *caller_data, WSABUF *callee_data)
 {
     if ((caller_data != NULL && !spi_can_read(caller_data, sizeof(*caller_data))) ||
@@ -408,7 +408,8 @@ int WSPAPI spi_close(SOCKET s, LPINT error)
 
 /* ---- multipoint ---- */
 
-/* A leaf receives: bound to the group's port if it has none yet, and a member. */
+/* A leaf receives: bound to the group's port if it has none yet, and a member. RS_IS_CONNECTED: it
+ * is one already. */
 static enum rs_status leaf_receive(struct spi_socket *socket, const struct rs_addr *group)
 {
     const struct rs_op_member join = {.action = RS_MEMBER_JOIN, .group_be32 = group->ip.v4_be32};
@@ -417,7 +418,11 @@ static enum rs_status leaf_receive(struct spi_socket *socket, const struct rs_ad
     if (status == RS_INVALID) {
         status = client_bind(socket->core, &local);
     }
-    return status == RS_OK ? client_member(socket->core, &join) : status;
+    if (status != RS_OK) {
+        return status;
+    }
+    status = client_member(socket->core, &join);
+    return status == RS_INVALID ? RS_IS_CONNECTED : status;
 }
 
 static int leaf_join(struct spi_socket *socket, const struct rs_addr *group, DWORD flags)
@@ -429,6 +434,11 @@ static int leaf_join(struct spi_socket *socket, const struct rs_addr *group, DWO
     if (!spi_is_multicast(group->ip.v4_be32) || group->port_be16 == 0) {
         return WSAEADDRNOTAVAIL;
     }
+    const uint64_t leaf = (uint64_t)group->ip.v4_be32 << 16 | group->port_be16;
+    if (flags == JL_SENDER_ONLY &&
+        atomic_load_explicit(&socket->leaf, memory_order_relaxed) == leaf) {
+        return WSAEISCONN;
+    }
     if (flags != JL_SENDER_ONLY) {
         enum rs_status status = leaf_receive(socket, group);
         if (status != RS_OK) {
@@ -437,7 +447,6 @@ static int leaf_join(struct spi_socket *socket, const struct rs_addr *group, DWO
     }
     if (flags != JL_RECEIVER_ONLY) {
         /* Not the core's connect: that would only let through what the group itself sends. */
-        uint64_t leaf = (uint64_t)group->ip.v4_be32 << 16 | group->port_be16;
         atomic_store_explicit(&socket->leaf, leaf, memory_order_relaxed);
     }
     return 0;
@@ -448,7 +457,7 @@ SOCKET WSPAPI spi_join_leaf(SOCKET s, const struct sockaddr *name, int name_byte
                             LPWSABUF caller_data, LPWSABUF callee_data, LPQOS socket_qos,
                             LPQOS group_qos, DWORD flags, LPINT error)
 {
-    (void)caller_data, (void)callee_data, (void)socket_qos, (void)group_qos;
+    (void)socket_qos, (void)group_qos;
     struct spi_socket *socket = spi_socket_get(s);
     if (socket == NULL) {
         (void)spi_fail(error, WSAENOTSOCK);
@@ -456,6 +465,9 @@ SOCKET WSPAPI spi_join_leaf(SOCKET s, const struct sockaddr *name, int name_byte
     }
     struct rs_addr group;
     int code = spi_sockaddr_read(socket, name, name_bytes, &group);
+    if (code == 0) {
+        code = connect_data(caller_data, callee_data);
+    }
     if (code == 0) {
         code = leaf_join(socket, &group, flags);
     }
