@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "tests/spi/ext_kit.h"
 #include "tests/spi/overlapped_kit.h"
 #include "tests/spi/stream_kit.h"
 
@@ -469,4 +470,72 @@ CASE(WSPGetOverlappedResult, codes_result_other_socket,
         assert_int_equal(flags, 0);
     }
     overlapped_drop(&op);
+}
+
+/* ---- ConnectEx ---- */
+
+EXT_FUNCTION(LPFN_CONNECTEX, connect_ex, WSAID_CONNECTEX)
+
+/* It fails with this error, at once or later. */
+static void connect_ex_fails(int code, SOCKET s, const SOCKADDR_IN *to)
+{
+    struct ext_op op;
+    DWORD sent = 0;
+    ext_op_make(&op);
+    SetLastError(0);
+    if (connect_ex()(s, (const struct sockaddr *)to, sizeof(*to), NULL, 0, &sent, &op.o)) {
+        fail_msg("ConnectEx succeeded, error %d expected", code);
+    }
+    if (GetLastError() == WSA_IO_PENDING) {
+        ext_op_ends(s, &op, code);
+    } else {
+        assert_int_equal(GetLastError(), code);
+    }
+    ext_op_drop(&op);
+}
+
+CASE(ConnectEx, codes_connect_ex_route, "an address without a route is WSAENETUNREACH")
+{
+    SOCKADDR_IN any = spi_at("0.0.0.0", 0);
+    SOCKADDR_IN far_away = spi_at("198.51.100.1", 9);
+    SOCKET s = stream_new();
+    OK(spi_bind_at(s, &any));
+    connect_ex_fails(WSAENETUNREACH, s, &far_away);
+}
+
+CASE(ConnectEx, codes_connect_ex_used,
+     "a pair of addresses that a connection has is WSAEADDRINUSE; another peer may be asked for")
+{
+    SOCKADDR_IN at, other_at;
+    SOCKADDR_IN from = spi_at("127.0.0.1", 0);
+    (void)stream_listener(&at);
+    SOCKET other = stream_listener(&other_at);
+    SOCKET first = stream_new();
+    SOCKET second = stream_new();
+    OK(spi_set_dword(first, SOL_SOCKET, SO_REUSEADDR, 1));
+    OK(spi_set_dword(second, SOL_SOCKET, SO_REUSEADDR, 1));
+    OK(spi_bind_at(first, &from));
+    from = spi_name(first);
+    OK(spi_bind_at(second, &from));
+    OK(spi_connect_to(first, &at));
+    connect_ex_fails(WSAEADDRINUSE, second, &at);
+    OK(spi_connect_to(second, &other_at));
+    (void)stream_accept(other);
+}
+
+/* ---- options ---- */
+
+CASE(WSPGetSockOpt, codes_get_level, "a level that is unknown is WSAEINVAL; nothing is written")
+{
+    const SOCKET of[] = {spi_udp(), stream_new()};
+    for (int i = 0; i < 2; i++) {
+        DWORD value = 7;
+        int bytes = sizeof(value);
+        FAILS(WSAEINVAL,
+              TABLE->lpWSPGetSockOpt(of[i], 0x7000, SO_TYPE, (char *)&value, &bytes, &spi_error));
+        FAILS(WSAEINVAL,
+              TABLE->lpWSPGetSockOpt(of[i], -1, SO_TYPE, (char *)&value, &bytes, &spi_error));
+        assert_int_equal(value, 7);
+        assert_int_equal(bytes, sizeof(value));
+    }
 }

@@ -21,6 +21,11 @@ static struct {
 
 EXT_FUNCTION(LPFN_DISCONNECTEX, disconnect_ex, WSAID_DISCONNECTEX)
 EXT_FUNCTION(LPFN_WSARECVMSG, recv_msg, WSAID_WSARECVMSG)
+EXT_FUNCTION(LPFN_ACCEPTEX, accept_ex, WSAID_ACCEPTEX)
+EXT_FUNCTION(LPFN_CONNECTEX, connect_ex, WSAID_CONNECTEX)
+EXT_FUNCTION(LPFN_TRANSMITFILE, transmit_file, WSAID_TRANSMITFILE)
+EXT_FUNCTION(LPFN_TRANSMITPACKETS, transmit_packets, WSAID_TRANSMITPACKETS)
+EXT_FUNCTION(LPFN_WSASENDMSG, send_msg, WSAID_WSASENDMSG)
 
 static BOOL CALLBACK hook_run(DWORD_PTR context)
 {
@@ -203,7 +208,12 @@ CASE(WSPCancelBlockingCall, cancel_send, "it ends a send")
 static struct stream_pair nested;
 static LPFN_DISCONNECTEX nested_disconnect; /* found before: that takes a socket */
 static LPFN_WSARECVMSG nested_recv_msg;
-static int nested_errors[14];
+static LPFN_ACCEPTEX nested_accept;
+static LPFN_CONNECTEX nested_connect;
+static LPFN_TRANSMITFILE nested_file;
+static LPFN_TRANSMITPACKETS nested_packets;
+static LPFN_WSASENDMSG nested_send_msg;
+static int nested_errors[36];
 
 #define NESTED(index, call)             \
     do {                                \
@@ -241,6 +251,73 @@ static void nested_calls(void)
            (nested_recv_msg(nested.client, NULL, &count, NULL, NULL), error = (int)GetLastError()));
 }
 
+/* The entries that nested_calls has not. */
+static void nested_more_entries(void)
+{
+    char byte = 0;
+    DWORD count = 0;
+    DWORD flags = 0;
+    int bytes = 4;
+    WSABUF buffer = {.len = 1, .buf = &byte};
+    SOCKADDR_IN in = spi_at("127.0.0.1", 9);
+    struct sockaddr *name = (struct sockaddr *)&in;
+    int name_bytes = sizeof(in);
+    WSANETWORKEVENTS events;
+    WSAPROTOCOL_INFOW info;
+    WSAOVERLAPPED over = {0};
+    QOS qos;
+    SOCKET s = nested.client;
+    NESTED(14, TABLE->lpWSPAsyncSelect(s, NULL, 0, 0, &error));
+    NESTED(15, TABLE->lpWSPBind(s, name, name_bytes, &error));
+    NESTED(16, TABLE->lpWSPDuplicateSocket(s, GetCurrentProcessId(), &info, &error));
+    NESTED(17, TABLE->lpWSPEnumNetworkEvents(s, NULL, &events, &error));
+    NESTED(18, TABLE->lpWSPEventSelect(s, NULL, 0, &error));
+    NESTED(19, TABLE->lpWSPGetOverlappedResult(s, &over, &count, FALSE, &flags, &error));
+    NESTED(20, TABLE->lpWSPGetPeerName(s, name, &name_bytes, &error));
+    NESTED(21, TABLE->lpWSPGetSockOpt(s, SOL_SOCKET, SO_TYPE, (char *)&count, &bytes, &error));
+    NESTED(22, TABLE->lpWSPGetQOSByName(s, &buffer, &qos, &error));
+    NESTED(23, TABLE->lpWSPIoctl(s, (DWORD)FIONREAD, NULL, 0, &count, 4, &flags, NULL, NULL, NULL,
+                                 &error));
+    NESTED(24, TABLE->lpWSPJoinLeaf(s, name, name_bytes, NULL, NULL, NULL, NULL, JL_BOTH, &error));
+    NESTED(25, TABLE->lpWSPListen(s, 1, &error));
+    NESTED(26, TABLE->lpWSPRecvDisconnect(s, NULL, &error));
+    NESTED(27, TABLE->lpWSPRecvFrom(s, &buffer, 1, &count, &flags, name, &name_bytes, NULL, NULL,
+                                    NULL, &error));
+    NESTED(28, TABLE->lpWSPSendDisconnect(s, NULL, &error));
+    NESTED(29, TABLE->lpWSPSendTo(s, &buffer, 1, &count, 0, name, name_bytes, NULL, NULL, NULL,
+                                  &error));
+    NESTED(30, TABLE->lpWSPSetSockOpt(s, IPPROTO_TCP, TCP_NODELAY, (char *)&count, 4, &error));
+}
+
+/* Extension functions: their error is the thread's. */
+static void nested_more_functions(void)
+{
+    static char slots[2 * 32];
+    DWORD count = 0;
+    SOCKADDR_IN in = spi_at("127.0.0.1", 9);
+    WSAOVERLAPPED over = {0};
+    WSABUF buffer = {.len = 1, .buf = slots};
+    WSAMSG msg = {.lpBuffers = &buffer, .dwBufferCount = 1};
+    TRANSMIT_PACKETS_ELEMENT element = {
+        .dwElFlags = TP_ELEMENT_MEMORY, .cLength = 1, .pBuffer = slots};
+    SOCKET s = nested.client;
+    NESTED(31, (nested_accept(nested.listener, s, slots, 0, 32, 32, &count, &over),
+                error = (int)GetLastError()));
+    NESTED(32, (nested_connect(s, (struct sockaddr *)&in, sizeof(in), NULL, 0, &count, &over),
+                error = (int)GetLastError()));
+    NESTED(33,
+           (nested_file(s, NULL, 0, 0, NULL, NULL, TF_DISCONNECT), error = (int)GetLastError()));
+    NESTED(34, (nested_packets(s, &element, 1, 0, NULL, 0), error = (int)GetLastError()));
+    NESTED(35, (nested_send_msg(s, &msg, 0, &count, NULL, NULL), error = (int)GetLastError()));
+}
+
+static void nested_all(void)
+{
+    nested_calls();
+    nested_more_entries();
+    nested_more_functions();
+}
+
 CASE(WSPCancelBlockingCall, hook_nested,
      "any other call from inside the hook is WSAEINPROGRESS, and does nothing")
 {
@@ -248,8 +325,13 @@ CASE(WSPCancelBlockingCall, hook_nested,
     (void)poll_function(nested.client);
     nested_disconnect = disconnect_ex();
     nested_recv_msg = recv_msg();
+    nested_accept = accept_ex();
+    nested_connect = connect_ex();
+    nested_file = transmit_file();
+    nested_packets = transmit_packets();
+    nested_send_msg = send_msg();
     hook_begin(BY_CANCEL, 1);
-    hook.also = nested_calls;
+    hook.also = nested_all;
     int result = recv_byte(nested.server);
     for (unsigned i = 0; i < sizeof(nested_errors) / sizeof(nested_errors[0]); i++) {
         if (nested_errors[i] != WSAEINPROGRESS) {

@@ -165,3 +165,77 @@ CASE(DisconnectEx, lost_unread, "a connection that is lost while the end waits t
     ext_op_ends(pair.client, &op, WSAENETRESET);
     ext_op_drop(&op);
 }
+
+/* ---- other functions that send ---- */
+
+EXT_FUNCTION(LPFN_TRANSMITFILE, transmit_file, WSAID_TRANSMITFILE)
+EXT_FUNCTION(LPFN_TRANSMITPACKETS, transmit_packets, WSAID_TRANSMITPACKETS)
+
+/* How a connection may be lost, and the codes that the pages of all that send have for it. */
+static const struct {
+    enum rs_status why;
+    int code;
+} losses[] = {
+    {RS_TIMED_OUT, WSAECONNABORTED}, {RS_NET_RESET, WSAENETRESET}, {RS_CONN_RESET, WSAECONNRESET}};
+#define LOSSES (sizeof(losses) / sizeof(losses[0]))
+
+CASE(TransmitFile, lost_file,
+     "a lost connection: WSAECONNABORTED, WSAENETRESET or WSAECONNRESET, by what it was lost for")
+{
+    for (unsigned i = 0; i < LOSSES; i++) {
+        TRANSMIT_FILE_BUFFERS buffers = {.Head = "head", .HeadLength = 4};
+        EXT_FAILS(losses[i].code,
+                  transmit_file()(lost(losses[i].why), NULL, 0, 0, NULL, &buffers, 0));
+    }
+}
+
+CASE(TransmitPackets, lost_packets,
+     "a lost connection: WSAECONNABORTED, WSAENETRESET or WSAECONNRESET, by what it was lost for")
+{
+    for (unsigned i = 0; i < LOSSES; i++) {
+        TRANSMIT_PACKETS_ELEMENT element = {
+            .dwElFlags = TP_ELEMENT_MEMORY, .cLength = 4, .pBuffer = "data"};
+        EXT_FAILS(losses[i].code, transmit_packets()(lost(losses[i].why), &element, 1, 0, NULL, 0));
+    }
+}
+
+CASE(WSPSendTo, lost_send_to,
+     "a lost connection: WSAECONNABORTED, WSAENETRESET or WSAECONNRESET, by what it was lost for")
+{
+    SOCKADDR_IN to = spi_at("127.0.0.1", 9); /* ignored */
+    for (unsigned i = 0; i < LOSSES; i++) {
+        FAILS(losses[i].code, spi_send_to_one(lost(losses[i].why), "x", 1, &to));
+    }
+}
+
+CASE(WSPRecvFrom, lost_recv_from,
+     "a lost connection: WSAECONNABORTED, WSAENETRESET or WSAECONNRESET, by what it was lost for")
+{
+    for (unsigned i = 0; i < LOSSES; i++) {
+        char byte;
+        SOCKADDR_IN from;
+        DWORD got = 0;
+        FAILS(losses[i].code, spi_recv_from_one(lost(losses[i].why), &byte, 1, &from, &got));
+    }
+}
+
+EXT_FUNCTION(LPFN_CONNECTEX, connect_ex, WSAID_CONNECTEX)
+
+CASE(ConnectEx, lost_connect_ex, "silence is WSAETIMEDOUT, no way there WSAEHOSTUNREACH")
+{
+    static const enum rs_status why[] = {RS_TIMED_OUT, RS_HOST_UNREACHABLE};
+    static const int codes[] = {WSAETIMEDOUT, WSAEHOSTUNREACH};
+    SOCKADDR_IN silent = stream_silent();
+    for (unsigned i = 0; i < 2; i++) {
+        SOCKADDR_IN from;
+        SOCKET s = stream_bound(&from);
+        struct ext_op op;
+        DWORD sent = 0;
+        ext_op_make(&op);
+        EXT_FAILS(WSA_IO_PENDING, connect_ex()(s, (const struct sockaddr *)&silent, sizeof(silent),
+                                               NULL, 0, &sent, &op.o));
+        fake_stream_error(spi_fake, from.sin_port, why[i]);
+        ext_op_ends(s, &op, codes[i]);
+        ext_op_drop(&op);
+    }
+}
