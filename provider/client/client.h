@@ -431,9 +431,9 @@ struct client_claim {
     const _Atomic uintptr_t *life;
     uintptr_t life_seen;
 };
-/* No flags, `to` as in client_send and client_recv. They neither block nor bind; a channel is opened
- * only to tell the dataplane of room in a stream's receive ring. False: nothing was done, the other
- * function will do it; true: *status is the call's. */
+/* No flags, `to` as in client_send and client_recv. They neither block nor bind; a channel is
+ * opened only to tell the dataplane of room in a stream's receive ring. False: nothing was done,
+ * the other function will do it; true: *status is the call's. */
 bool client_send_claimed(struct client_socket *socket, const struct client_claim *claim,
                          const struct client_iov *iov, uint32_t iov_count, const struct rs_addr *to,
                          size_t *sent_bytes, enum rs_status *status);
