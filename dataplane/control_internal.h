@@ -122,6 +122,8 @@ void control_share_expire(struct control *control, uint64_t now_ns);
 void control_share_forsaken(struct control *control, uint64_t id);
 /* The parts of a core have moved, and home has been told to. */
 void control_share_moved(struct control *control, const struct session_socket *core);
+/* Whether one more of the house's sockets may be this session's. */
+bool control_house_has_room(const struct dp_session *house, uint64_t session_id);
 /* The session that shared sockets live in, which is not among control->sessions: ends behind all
  * others; is freed when every queue has let go of it. */
 void control_house_end(struct control *control);

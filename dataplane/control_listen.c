@@ -113,7 +113,8 @@ static struct dp_socket *listen_make_place(struct control *control,
                                     .recv_ring_bytes = record->listen.recv_ring_bytes,
                                     .send_ring_bytes = record->listen.send_ring_bytes};
     struct session_socket *place;
-    if (record->session->state != SESSION_LIVE) {
+    if (record->session->state != SESSION_LIVE ||
+        (record->session->house && !control_house_has_room(record->session, record->payer_id))) {
         return NULL;
     }
     enum rs_status status = session_socket_open(record->session, queue_idx, &open, &place);

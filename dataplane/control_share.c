@@ -118,7 +118,7 @@ void control_house_drop(struct control *control)
 /* A session may have so much of the house's sockets and memory, whoever has the sockets now. */
 #define HOUSE_SHARE 4u
 
-static bool house_has_room(const struct dp_session *house, uint64_t session_id)
+bool control_house_has_room(const struct dp_session *house, uint64_t session_id)
 {
     const struct queue_config *config = house->config;
     uint32_t sockets = 0;
@@ -295,7 +295,7 @@ static enum rs_status share_make(struct control *control, struct session_socket 
     struct share_rings rings = {.send = {.size_bytes = 0}};
     struct dp_socket *borrower = answer->body.share.borrower;
     struct session_socket *first;
-    if (house->free_socket_count == 0 || !house_has_room(house, session->id)) {
+    if (house->free_socket_count == 0 || !control_house_has_room(house, session->id)) {
         return RS_NO_BUFFERS;
     }
     /* Both ends were asked for: the other one goes to the house before this one, and has a ring of

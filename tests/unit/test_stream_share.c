@@ -554,6 +554,40 @@ static void test_ends_without_a_place(void **state)
     rig_until(house_is_empty, NULL, "no socket in the house");
 }
 
+/* Connections that wait at one program's listener do not use the house up for the others'. */
+static void test_waiting_are_bounded(void **state)
+{
+    const struct rs_op_share op = {.process_id = os_process_id()};
+    const struct rs_op_share_data data = {.len_bytes = 0};
+    const uint32_t connections = 30;
+    struct rs_share_token token;
+    struct rs_accept accept;
+    (void)state;
+    struct rig_socket listener = listening();
+    assert_int_equal(rig_listen(&listener, 2 * connections), RS_OK);
+    assert_int_equal(rig_request_reply(listener.program, &listener, RS_OP_SHARE, &op, sizeof(op),
+                                       &token, sizeof(token)),
+                     RS_OK);
+    for (uint32_t i = 0; i < connections; i++) {
+        (void)rig_peer_connect((uint16_t)(2000 + i), RIG_OWN ":81");
+        rig_turns(50);
+    }
+    const struct dp_session *house = rig_control->house;
+    const uint32_t used = house->config->limit_sockets - house->free_socket_count;
+    assert_in_range(used, 4, house->config->limit_sockets / 4 + 1);
+    /* Whose connection is accepted gives its place back. */
+    for (uint32_t i = 0; i < used - 1; i++) {
+        assert_int_equal(rig_request_reply(listener.program, &listener, RS_OP_SHARE_RECV, &data,
+                                           sizeof(data), &accept, sizeof(accept)),
+                         RS_OK);
+        assert_int_not_equal(accept.generation, 0);
+        rig_turns(100);
+    }
+    (void)rig_peer_connect((uint16_t)(2000 + connections), RIG_OWN ":81");
+    rig_turns(200);
+    assert_true(house->config->limit_sockets - house->free_socket_count >= 2);
+}
+
 /* Positions go around: those of connections that waited when the listener moved must not come to
  * mean others, 2 GiB of records later. Here the end of the first ones is put so far back instead.
  */
@@ -673,6 +707,7 @@ int main(void)
                                        TEST(test_reader_closes_meanwhile),
                                        TEST(test_ends_without_a_place),
                                        TEST(test_very_many_later),
+                                       TEST(test_waiting_are_bounded),
                                        TEST(test_a_move_is_paid_for),
                                        TEST(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
