@@ -15,9 +15,7 @@
 
 #include <cmocka.h>
 
-#include "provider/client/client_internal.h"
 #include "rings/byteorder.h"
-#include "rings/dgram_ring.h"
 #include "rings/os/os.h"
 #include "tests/support/check.h"
 #include "tests/support/claim.h"
@@ -603,47 +601,6 @@ static void test_one_of_many(void **state)
     expect_text(peer, "mine", &local);
 }
 
-/* A program says that it has read the first line of a record, whose payload goes on like a record
- * of its own making; then shares the socket: the house reads no record but the dataplane's. */
-static void test_forged_record(void **state)
-{
-    const struct {
-        uint16_t len_bytes;
-        uint8_t payload_off, flags;
-    } forged[] = {
-        {50000, RS_DGRAM_SHORT_OFF, 0}, /* beyond what is there: another program's, perhaps */
-        {100, 1, 0},
-        {0, RS_DGRAM_SHORT_OFF, RS_DGRAM_PAD},
-        {40, RS_DGRAM_SHORT_OFF, 0}, /* which hurts nobody, but none follows it */
-    };
-    struct rs_addr local;
-    (void)state;
-    struct client_socket *others = duplicate(peer, clients[1]);
-    for (uint32_t i = 0; i < sizeof(forged) / sizeof(forged[0]); i++) {
-        struct client_socket *bad = make(clients[0], &local);
-        uint8_t payload[600] = {0};
-        const uint32_t at_line = RS_LINE_BYTES - RS_DGRAM_SHORT_OFF;
-        struct rs_dgram header = {.len_bytes = forged[i].len_bytes,
-                                  .payload_off = forged[i].payload_off,
-                                  .flags = forged[i].flags};
-        atomic_store(&header.seq, rs_dgram_seq(RS_LINE_BYTES));
-        memcpy(payload + at_line, &header, sizeof(header));
-        ok(send_to(peer, payload, sizeof(payload), &local));
-        assert_true((look(bad, clients[0], RS_LEVEL_READABLE, WAIT_NS) & RS_LEVEL_READABLE) != 0);
-        atomic_store(&bad->shared->recv_head[peer->home_queue_idx], RS_LINE_BYTES);
-        twin = duplicate(bad, clients[0]);
-        if (i == 3) {
-            (void)take_number(twin, forged[i].len_bytes);
-        }
-        ok(send_to(peer, "true", 4, &local));
-        expect_text(twin, "true", &from);
-        ok(send_to(others, "still", 5, &at));
-        expect_text(owner, "still", &from);
-        ok(client_socket_close(bad));
-        ok(client_socket_close(twin));
-    }
-}
-
 static void test_refusals(void **state)
 {
     struct client_share_info info;
@@ -817,7 +774,6 @@ int main(void)
         CASE(test_hook),
         CASE(test_shutdown_is_ready),
         CASE(test_watch),
-        CASE(test_forged_record),
     };
 #undef CASE
     return cmocka_run_group_tests(tests, NULL, NULL);
