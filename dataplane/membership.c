@@ -210,14 +210,17 @@ void membership_socket_closed(struct stack *stack, struct udp_socket *socket)
     }
 }
 
-/* ---- the six actions (RFC 3678 section 4.1.3 and 5) ---- */
+/* ---- the six actions (RFC 3678 section 4.1.3 and 5) ----
+ * What does not fit what the socket has gets the error that Microsoft's page "Multicast Socket
+ * Option Behavior" has for it. */
 
 static enum rs_status membership_join(struct stack *stack, struct udp_socket *socket,
                                       uint32_t group_be32)
 {
-    struct udp_membership *membership;
-    if (membership_find(socket, group_be32) != NULL) {
-        return RS_INVALID;
+    struct udp_membership *membership = membership_find(socket, group_be32);
+    if (membership != NULL) {
+        bool blocks = membership->exclude && membership->source_count > 0;
+        return blocks ? RS_INVALID : RS_ADDR_NOT_AVAILABLE;
     }
     enum rs_status status = membership_make(stack, socket, group_be32, true, &membership);
     if (status == RS_OK) {
@@ -233,8 +236,10 @@ static enum rs_status membership_join_source(struct stack *stack, struct udp_soc
     enum rs_status status = RS_OK;
     if (membership == NULL) {
         status = membership_make(stack, socket, group_be32, false, &membership);
-    } else if (membership->exclude || membership_lists(membership, source_be32)) {
-        status = RS_INVALID;
+    } else if (membership->exclude) {
+        status = membership_lists(membership, source_be32) ? RS_INVALID : RS_ADDR_NOT_AVAILABLE;
+    } else if (membership_lists(membership, source_be32)) {
+        status = RS_ADDR_NOT_AVAILABLE;
     }
     if (status != RS_OK) {
         return status;
@@ -270,11 +275,15 @@ static enum rs_status membership_leave_source(struct stack *stack,
 static enum rs_status membership_block(struct stack *stack, struct udp_membership *membership,
                                        uint32_t source_be32)
 {
-    if (!membership->exclude || membership_lists(membership, source_be32)) {
+    if (!membership->exclude) {
         return RS_INVALID;
+    }
+    if (membership_lists(membership, source_be32)) {
+        return RS_ADDR_NOT_AVAILABLE;
     }
     enum rs_status status = membership_source_add(stack, membership, source_be32);
     if (status == RS_OK) {
+        membership->blocked = true;
         igmp_group_changed(stack, membership->group);
     }
     return status;
@@ -287,7 +296,7 @@ static enum rs_status membership_unblock(struct stack *stack, struct udp_members
         return RS_INVALID;
     }
     if (!membership_lists(membership, source_be32)) {
-        return RS_ADDR_NOT_AVAILABLE;
+        return membership->blocked ? RS_ADDR_NOT_AVAILABLE : RS_INVALID;
     }
     membership_source_remove(stack, membership, source_be32);
     igmp_group_changed(stack, membership->group);
@@ -324,7 +333,7 @@ enum rs_status membership_change(struct stack *stack, struct udp_socket *socket,
     }
     struct udp_membership *membership = membership_find(socket, op->group_be32);
     if (membership == NULL) {
-        return RS_ADDR_NOT_AVAILABLE;
+        return op->action == RS_MEMBER_LEAVE_SOURCE ? RS_ADDR_NOT_AVAILABLE : RS_INVALID;
     }
     switch (op->action) {
     case RS_MEMBER_LEAVE:

@@ -34,6 +34,7 @@ struct udp_membership {
     uint32_t group_be32;
     uint16_t port_be16;
     bool exclude;
+    bool blocked; /* some source once was */
 };
 
 struct membership_table {

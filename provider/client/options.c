@@ -417,8 +417,8 @@ static bool member_undone_by(const struct rs_op_member *kept, const struct rs_op
            (kept->action == member_opposite(op->action) && kept->source_be32 == op->source_be32);
 }
 
-/* Takes what the operation undoes out of the kept list. RS_ADDR_NOT_AVAILABLE: there is nothing of
- * the kind. */
+/* Takes what the operation undoes out of the kept list. Where there is nothing of the kind, the
+ * status is the dataplane's (membership.c). */
 static enum rs_status member_forget(struct client_socket *socket, const struct rs_op_member *op)
 {
     uint32_t left = 0;
@@ -429,7 +429,10 @@ static enum rs_status member_forget(struct client_socket *socket, const struct r
     }
     bool found = left != socket->member_count;
     socket->member_count = left;
-    return found ? RS_OK : RS_ADDR_NOT_AVAILABLE;
+    if (found) {
+        return RS_OK;
+    }
+    return op->action == RS_MEMBER_LEAVE_SOURCE ? RS_ADDR_NOT_AVAILABLE : RS_INVALID;
 }
 
 /* Undecided: the list grows by what joins and blocks, and shrinks by what leaves and unblocks. */
@@ -440,7 +443,7 @@ static enum rs_status member_keep(struct client_socket *socket, const struct rs_
     }
     for (uint32_t i = 0; i < socket->member_count; i++) {
         if (memcmp(&socket->members[i], op, sizeof(*op)) == 0) {
-            return RS_INVALID;
+            return RS_ADDR_NOT_AVAILABLE;
         }
     }
     if (socket->members == NULL) {

@@ -241,19 +241,102 @@ CASE(WSPSetSockOpt, member_not_group, "an address that is no group is WSAEINVAL"
     FAILS(WSAEINVAL, set_raw(spi_udp(), IPPROTO_IP, IP_ADD_MEMBERSHIP, &mreq, sizeof(mreq)));
 }
 
-CASE(WSPSetSockOpt, member_twice, "joining twice is WSAEINVAL")
+CASE(WSPSetSockOpt, member_twice, "joining twice is WSAEADDRNOTAVAIL")
 {
     struct ip_mreq mreq = {.imr_multiaddr = spi_at("239.9.9.4", 0).sin_addr};
     SOCKET s = receiver(19004);
     OK(set_raw(s, IPPROTO_IP, IP_ADD_MEMBERSHIP, &mreq, sizeof(mreq)));
-    FAILS(WSAEINVAL, set_raw(s, IPPROTO_IP, IP_ADD_MEMBERSHIP, &mreq, sizeof(mreq)));
+    FAILS(WSAEADDRNOTAVAIL, set_raw(s, IPPROTO_IP, IP_ADD_MEMBERSHIP, &mreq, sizeof(mreq)));
 }
 
-CASE(WSPSetSockOpt, member_leave_none, "leaving what was not joined is WSAEADDRNOTAVAIL")
+CASE(WSPSetSockOpt, member_leave_none, "leaving what was not joined is WSAEINVAL")
 {
     struct ip_mreq mreq = {.imr_multiaddr = spi_at("239.9.9.5", 0).sin_addr};
-    FAILS(WSAEADDRNOTAVAIL,
-          set_raw(receiver(19005), IPPROTO_IP, IP_DROP_MEMBERSHIP, &mreq, sizeof(mreq)));
+    FAILS(WSAEINVAL, set_raw(receiver(19005), IPPROTO_IP, IP_DROP_MEMBERSHIP, &mreq, sizeof(mreq)));
+}
+
+/* The rows of "Multicast Socket Option Behavior"; each case is the first option, then what
+ * conflicts with it. */
+static IP_MREQ_SOURCE member_pair(const char *group)
+{
+    return (IP_MREQ_SOURCE){.imr_multiaddr = spi_at(group, 0).sin_addr,
+                            .imr_sourceaddr = spi_at("198.51.100.7", 0).sin_addr};
+}
+
+static int member_do(SOCKET s, int name, const IP_MREQ_SOURCE *pair)
+{
+    struct ip_mreq any = {.imr_multiaddr = pair->imr_multiaddr};
+    bool sources = name != IP_ADD_MEMBERSHIP && name != IP_DROP_MEMBERSHIP;
+    return sources ? set_raw(s, IPPROTO_IP, name, pair, sizeof(*pair))
+                   : set_raw(s, IPPROTO_IP, name, &any, sizeof(any));
+}
+
+CASE(WSPSetSockOpt, member_rows_any,
+     "behind IP_ADD_MEMBERSHIP: WSAEADDRNOTAVAIL for a source's, WSAEINVAL to drop or unblock one")
+{
+    IP_MREQ_SOURCE pair = member_pair("239.9.9.31");
+    SOCKET s = receiver(19031);
+    OK(member_do(s, IP_ADD_MEMBERSHIP, &pair));
+    FAILS(WSAEADDRNOTAVAIL, member_do(s, IP_ADD_SOURCE_MEMBERSHIP, &pair));
+    FAILS(WSAEINVAL, member_do(s, IP_DROP_SOURCE_MEMBERSHIP, &pair));
+    FAILS(WSAEINVAL, member_do(s, IP_UNBLOCK_SOURCE, &pair));
+}
+
+CASE(WSPSetSockOpt, member_rows_dropped,
+     "behind IP_DROP_MEMBERSHIP: WSAEINVAL for what needs the membership")
+{
+    IP_MREQ_SOURCE pair = member_pair("239.9.9.32");
+    SOCKET s = receiver(19032);
+    OK(member_do(s, IP_ADD_MEMBERSHIP, &pair));
+    OK(member_do(s, IP_DROP_MEMBERSHIP, &pair));
+    FAILS(WSAEINVAL, member_do(s, IP_DROP_MEMBERSHIP, &pair));
+    FAILS(WSAEINVAL, member_do(s, IP_BLOCK_SOURCE, &pair));
+    FAILS(WSAEINVAL, member_do(s, IP_UNBLOCK_SOURCE, &pair));
+}
+
+CASE(WSPSetSockOpt, member_rows_source,
+     "behind IP_ADD_SOURCE_MEMBERSHIP: WSAEADDRNOTAVAIL to join again, WSAEINVAL to unblock")
+{
+    IP_MREQ_SOURCE pair = member_pair("239.9.9.33");
+    SOCKET s = receiver(19033);
+    OK(member_do(s, IP_ADD_SOURCE_MEMBERSHIP, &pair));
+    FAILS(WSAEADDRNOTAVAIL, member_do(s, IP_ADD_MEMBERSHIP, &pair));
+    FAILS(WSAEADDRNOTAVAIL, member_do(s, IP_ADD_SOURCE_MEMBERSHIP, &pair));
+    FAILS(WSAEINVAL, member_do(s, IP_UNBLOCK_SOURCE, &pair));
+}
+
+CASE(WSPSetSockOpt, member_rows_source_dropped,
+     "behind IP_DROP_SOURCE_MEMBERSHIP: WSAEADDRNOTAVAIL to drop again, WSAEINVAL to unblock")
+{
+    IP_MREQ_SOURCE pair = member_pair("239.9.9.34");
+    SOCKET s = receiver(19034);
+    OK(member_do(s, IP_ADD_SOURCE_MEMBERSHIP, &pair));
+    OK(member_do(s, IP_DROP_SOURCE_MEMBERSHIP, &pair));
+    FAILS(WSAEADDRNOTAVAIL, member_do(s, IP_DROP_SOURCE_MEMBERSHIP, &pair));
+    FAILS(WSAEINVAL, member_do(s, IP_UNBLOCK_SOURCE, &pair));
+}
+
+CASE(WSPSetSockOpt, member_rows_blocked,
+     "behind IP_BLOCK_SOURCE: WSAEADDRNOTAVAIL to block again, WSAEINVAL to join")
+{
+    IP_MREQ_SOURCE pair = member_pair("239.9.9.35");
+    SOCKET s = receiver(19035);
+    OK(member_do(s, IP_ADD_MEMBERSHIP, &pair));
+    OK(member_do(s, IP_BLOCK_SOURCE, &pair));
+    FAILS(WSAEADDRNOTAVAIL, member_do(s, IP_BLOCK_SOURCE, &pair));
+    FAILS(WSAEINVAL, member_do(s, IP_ADD_SOURCE_MEMBERSHIP, &pair));
+    FAILS(WSAEINVAL, member_do(s, IP_ADD_MEMBERSHIP, &pair));
+}
+
+CASE(WSPSetSockOpt, member_rows_unblocked,
+     "behind IP_UNBLOCK_SOURCE: WSAEADDRNOTAVAIL to unblock again")
+{
+    IP_MREQ_SOURCE pair = member_pair("239.9.9.36");
+    SOCKET s = receiver(19036);
+    OK(member_do(s, IP_ADD_MEMBERSHIP, &pair));
+    OK(member_do(s, IP_BLOCK_SOURCE, &pair));
+    OK(member_do(s, IP_UNBLOCK_SOURCE, &pair));
+    FAILS(WSAEADDRNOTAVAIL, member_do(s, IP_UNBLOCK_SOURCE, &pair));
 }
 
 CASE(WSPSetSockOpt, member_source, "IP_ADD_SOURCE_MEMBERSHIP receives from that source only")

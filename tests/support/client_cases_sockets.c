@@ -421,12 +421,17 @@ static void test_members_undecided(void **state)
     assert_int_equal(client_member(socket, &op), RS_INVALID);
     op.group_be32 = rs_be32(0xef010203u);
     ok(client_member(socket, &op));
-    assert_int_equal(client_member(socket, &op), RS_INVALID);
+    assert_int_equal(client_member(socket, &op), RS_ADDR_NOT_AVAILABLE);
     op.action = RS_MEMBER_JOIN_SOURCE;
     assert_int_equal(client_member(socket, &op), RS_INVALID); /* of whom? */
     op.action = RS_MEMBER_LEAVE;
     ok(client_member(socket, &op));
+    assert_int_equal(client_member(socket, &op), RS_INVALID);
+    op.action = RS_MEMBER_LEAVE_SOURCE;
+    op.source_be32 = LOCALHOST;
     assert_int_equal(client_member(socket, &op), RS_ADDR_NOT_AVAILABLE);
+    op.action = RS_MEMBER_UNBLOCK_SOURCE;
+    assert_int_equal(client_member(socket, &op), RS_INVALID);
     op.action = RS_MEMBER_JOIN;
     ok(client_member(socket, &op));
     struct rs_addr any = rs_addr_v4(0, 0);

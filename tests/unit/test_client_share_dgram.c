@@ -431,7 +431,7 @@ static void test_membership(void **state)
     expect_text(twin, "feed 2", &from);
     join.action = RS_MEMBER_LEAVE;
     ok(client_member(twin, &join));
-    assert_int_equal(client_member(twin, &join), RS_ADDR_NOT_AVAILABLE);
+    assert_int_equal(client_member(twin, &join), RS_INVALID);
     ok(send_to(peer, "feed 3", 6, &to));
     ok(client_ping(clients[2]));
     expect_nothing(twin);
