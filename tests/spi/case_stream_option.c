@@ -100,6 +100,23 @@ CASE(WSPSetSockOpt, tcp_linger, "SO_LINGER and SO_DONTLINGER are two sides of on
     assert_int_equal(linger.l_linger, 30);
 }
 
+CASE(WSPSetSockOpt, tcp_linger_off_time,
+     "SO_LINGER with l_onoff 0: the structure is copied, so its time is kept; SO_DONTLINGER FALSE "
+     "takes it")
+{
+    SOCKET s = stream_new();
+    struct linger linger = {0};
+    int bytes = sizeof(linger);
+    OK(stream_linger(s, 0, 5));
+    OK(TABLE->lpWSPGetSockOpt(s, SOL_SOCKET, SO_LINGER, (char *)&linger, &bytes, &spi_error));
+    assert_int_equal(linger.l_onoff, 0);
+    assert_int_equal(linger.l_linger, 5);
+    OK(spi_set_dword(s, SOL_SOCKET, SO_DONTLINGER, 0));
+    OK(TABLE->lpWSPGetSockOpt(s, SOL_SOCKET, SO_LINGER, (char *)&linger, &bytes, &spi_error));
+    assert_int_equal(linger.l_onoff, 1);
+    assert_int_equal(linger.l_linger, 5);
+}
+
 CASE(WSPSetSockOpt, tcp_linger_fault, "SO_LINGER cut short, or unreadable, is WSAEFAULT")
 {
     SOCKET s = stream_new();

@@ -43,6 +43,7 @@ struct diff_pipe {
 struct diff_link {
     struct diff_pipe pipes[2];
     bool gone[2]; /* that end is closed */
+    bool deaf[2]; /* that end did SD_RECEIVE: what arrives there resets */
 };
 
 enum diff_type { DIFF_NONE, DIFF_UDP, DIFF_TCP };

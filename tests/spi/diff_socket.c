@@ -418,6 +418,16 @@ void diff_accept(unsigned slot, unsigned other)
 
 /* ---- shutdown, names, select ---- */
 
+static void model_shut(struct diff_slot *at, bool recv_side, bool send_side)
+{
+    at->shut_recv = at->shut_recv || recv_side;
+    at->shut_send = at->shut_send || send_side;
+    if (at->link != NULL) {
+        at->link->deaf[at->side] = at->shut_recv;
+        diff_pipe_out(at)->fin = diff_pipe_out(at)->fin || send_side;
+    }
+}
+
 void diff_shutdown(unsigned slot, unsigned other)
 {
     (void)other;
@@ -430,11 +440,7 @@ void diff_shutdown(unsigned slot, unsigned other)
     if (!diff_say_result(shutdown(diff_handle(slot), how)) || at->type == DIFF_NONE) {
         return;
     }
-    at->shut_recv = at->shut_recv || how != SD_SEND;
-    at->shut_send = at->shut_send || how != SD_RECEIVE;
-    if (at->link != NULL && how != SD_RECEIVE) {
-        diff_pipe_out(at)->fin = true;
-    }
+    model_shut(at, how != SD_SEND, how != SD_RECEIVE);
 }
 
 static void call_disconnect(unsigned slot, unsigned other)
@@ -450,11 +456,7 @@ static void call_disconnect(unsigned slot, unsigned other)
     if (!diff_say_result(result) || at->type == DIFF_NONE) {
         return;
     }
-    at->shut_recv = at->shut_recv || !send_side;
-    at->shut_send = at->shut_send || send_side;
-    if (at->link != NULL && send_side) {
-        diff_pipe_out(at)->fin = true;
-    }
+    model_shut(at, !send_side, send_side);
 }
 
 bool diff_say_name(unsigned slot, diff_namer namer, int room)

@@ -121,8 +121,9 @@ static void say_state(const struct diff_slot *slot)
     diff_say("%s", slot->six ? " six" : "");
     diff_say("%s", slot->no_context ? " no-context" : "");
     if (in != NULL) {
-        diff_say("%s%s%s%s", diff_unread(slot) != 0 ? " unread" : "", in->fin ? " peer-fin" : "",
-                 in->reset ? " peer-reset" : "", in->urgent ? " urgent" : "");
+        diff_say("%s%s%s%s%s", diff_unread(slot) != 0 ? " unread" : "", in->fin ? " peer-fin" : "",
+                 in->reset ? " peer-reset" : "", in->urgent ? " urgent" : "",
+                 slot->link->deaf[1 - slot->side] ? " peer-deaf" : "");
     }
     if (slot->queued != 0) {
         diff_say(" queued");
@@ -137,6 +138,9 @@ static void say_state(const struct diff_slot *slot)
         if ((slot->held >> i & 1) != 0) {
             diff_say(" held%u", i + 1);
         }
+    }
+    if (slot->sourced) {
+        diff_say(" sourced");
     }
     if (slot->pending_count != 0) {
         diff_say(" pending");
