@@ -239,12 +239,16 @@ static uint32_t hint_word(struct spi_socket *socket)
     return hints;
 }
 
-/* SO_DEBUG and SO_DONTROUTE: documented as accepted and ignored, and they read back. */
+/* SO_DEBUG and SO_DONTROUTE: documented as accepted and ignored, and they read back; but an
+ * AF_INET6 socket's SO_DONTROUTE cannot be set. */
 static int hint_set(struct spi_socket *socket, int flag, const char *value, int value_bytes)
 {
     uint32_t word;
     if (value_bytes < (int)sizeof(word) || !spi_can_read(value, sizeof(word))) {
         return WSAEFAULT;
+    }
+    if (flag == SPI_HINT_DONTROUTE && socket->family == AF_INET6) {
+        return WSAENOPROTOOPT;
     }
     memcpy(&word, value, sizeof(word));
     if (client_is_shared(socket->core)) {

@@ -539,3 +539,16 @@ CASE(WSPGetSockOpt, codes_get_level, "a level that is unknown is WSAEINVAL; noth
         assert_int_equal(bytes, sizeof(value));
     }
 }
+
+CASE(WSPSetSockOpt, codes_dontroute,
+     "SO_DONTROUTE of an AF_INET6 socket is WSAENOPROTOOPT, and stays FALSE")
+{
+    for (int type = SOCK_STREAM; type <= SOCK_DGRAM; type++) {
+        SOCKET s = TABLE->lpWSPSocket(AF_INET6, type, 0, NULL, 0, 0, &spi_error);
+        assert_true(s != INVALID_SOCKET);
+        spi_keep(s);
+        FAILS(WSAENOPROTOOPT, spi_set_dword(s, SOL_SOCKET, SO_DONTROUTE, 1));
+        assert_int_equal(spi_get_dword(s, SOL_SOCKET, SO_DONTROUTE), 0);
+        OK(spi_set_dword(s, SOL_SOCKET, SO_DEBUG, 1));
+    }
+}

@@ -2,6 +2,7 @@
  * Cases of connections that end by no program's doing. Only the fake dataplane can be told to.
  */
 #include "provider/spi/spi.h"
+#include "tests/spi/event_kit.h"
 #include "tests/spi/ext_kit.h"
 #include "tests/spi/provider_fake.h"
 #include "tests/spi/stream_kit.h"
@@ -238,4 +239,26 @@ CASE(ConnectEx, lost_connect_ex, "silence is WSAETIMEDOUT, no way there WSAEHOST
         ext_op_ends(s, &op, codes[i]);
         ext_op_drop(&op);
     }
+}
+
+/* ---- network events ---- */
+
+NOTIFY_CASE(lost_told, "FD_CLOSE: a connection that was lost is told with WSAECONNABORTED")
+{
+    struct stream_pair pair = stream_connected();
+    OK(notify_select(n, pair.client, FD_CLOSE));
+    fake_stream_error(spi_fake, spi_name(pair.client).sin_port, RS_TIMED_OUT);
+    notify_expect(n, pair.client, FD_CLOSE);
+    assert_int_equal(notify_error(n, FD_CLOSE), WSAECONNABORTED);
+}
+
+NOTIFY_CASE(lost_attempt_told, "FD_CONNECT: silence is told with WSAETIMEDOUT")
+{
+    SOCKET s = stream_new();
+    SOCKADDR_IN silent = stream_silent();
+    OK(notify_select(n, s, FD_CONNECT));
+    FAILS(WSAEWOULDBLOCK, spi_connect_to(s, &silent));
+    fake_stream_error(spi_fake, spi_name(s).sin_port, RS_TIMED_OUT);
+    notify_expect(n, s, FD_CONNECT);
+    assert_int_equal(notify_error(n, FD_CONNECT), WSAETIMEDOUT);
 }
