@@ -418,6 +418,9 @@ CASE(WSPRecvDisconnect, codes_recv_disconnect_linger,
     size_t bytes = stream_fill(pair.client);
     OK(TABLE->lpWSPRecvDisconnect(pair.client, NULL, &spi_error));
     stream_drain(pair.server, bytes);
+    stream_await(pair.client, WRITE);
+    stream_send(pair.client, "more");
+    stream_expect(pair.server, "more");
 }
 
 CASE(WSPRecvDisconnect, codes_recv_disconnect_twice, "twice is as good as once; sending goes on")
