@@ -160,6 +160,10 @@ static int disconnect_check(const struct spi_socket *socket, LPOVERLAPPED overla
     if ((flags & ~(DWORD)TF_REUSE_SOCKET) != 0 || reserved != 0 || !socket->stream) {
         return WSAEINVAL;
     }
+    /* Before anything is ended: the others go on with the connection. */
+    if ((flags & TF_REUSE_SOCKET) != 0 && client_is_shared(socket->core)) {
+        return WSAEOPNOTSUPP;
+    }
     return client_socket_ready(socket->core, states) == RS_LEVEL_CONNECTED ? 0 : WSAENOTCONN;
 }
 

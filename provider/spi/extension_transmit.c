@@ -338,7 +338,8 @@ static int transmit_check_flags(const struct spi_socket *socket, DWORD flags, DW
         ((flags & TF_DISCONNECT) != 0 && !socket->stream)) {
         return WSAEINVAL;
     }
-    return 0;
+    /* As DisconnectEx. */
+    return (flags & TF_REUSE_SOCKET) != 0 && client_is_shared(socket->core) ? WSAEOPNOTSUPP : 0;
 }
 
 static WINBOOL transmit_start(struct transmit *transmit, LPOVERLAPPED overlapped, int code)

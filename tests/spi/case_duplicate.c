@@ -4,10 +4,14 @@
  * WSPDuplicateSocket, WSADuplicateSocket and "Shared Sockets".
  */
 #include "tests/spi/event_kit.h"
+#include "tests/spi/ext_kit.h"
 #include "tests/spi/other_kit.h"
 #include "tests/spi/stream_kit.h"
 
 #include <string.h>
+
+EXT_FUNCTION(LPFN_TRANSMITFILE, transmit_file, WSAID_TRANSMITFILE)
+EXT_FUNCTION(LPFN_DISCONNECTEX, disconnect_ex, WSAID_DISCONNECTEX)
 
 /* A connection whose client end the other process has, too. */
 static struct stream_pair shared_pair(void)
@@ -68,6 +72,21 @@ CASE(WSPDuplicateSocket, dup_info, "the structure is the catalog entry's, with a
     assert_int_equal(info.iProtocol, IPPROTO_TCP);
     assert_int_equal(info.dwCatalogEntryId, entry.dwCatalogEntryId);
     assert_memory_equal(&info.ProviderId, &entry.ProviderId, sizeof(info.ProviderId));
+}
+
+/* ---- DisconnectEx, TransmitFile ---- */
+
+CASE(DisconnectEx, dup_reuse,
+     "TF_REUSE_SOCKET of a shared socket is WSAEOPNOTSUPP, and ends nothing")
+{
+    struct stream_pair pair = shared_pair();
+    EXT_FAILS(WSAEOPNOTSUPP, disconnect_ex()(pair.client, NULL, TF_REUSE_SOCKET, 0));
+    EXT_FAILS(WSAEOPNOTSUPP, transmit_file()(pair.client, NULL, 0, 0, NULL, NULL,
+                                             TF_DISCONNECT | TF_REUSE_SOCKET));
+    stream_send(pair.client, "goes on");
+    stream_expect(pair.server, "goes on");
+    other_send("there, too");
+    stream_expect(pair.server, "there, too");
 }
 
 /* ---- WSPSocket: the structure ---- */
