@@ -422,7 +422,7 @@ static enum rs_status leaf_receive(struct spi_socket *socket, const struct rs_ad
         return status;
     }
     status = client_member(socket->core, &join);
-    return status == RS_INVALID ? RS_IS_CONNECTED : status;
+    return status == RS_ADDR_NOT_AVAILABLE ? RS_IS_CONNECTED : status;
 }
 
 static int leaf_join(struct spi_socket *socket, const struct rs_addr *group, DWORD flags)
