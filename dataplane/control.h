@@ -83,6 +83,7 @@ struct control {
     struct control_peer *peers;
     uint32_t peer_count;
     struct dp_session *house;           /* control_share.c; NULL: nothing was shared yet */
+    uint32_t house_idle_watches;        /* that it has been without a socket for */
     struct control_token_entry *tokens; /* so */
     uint64_t next_id;                   /* of sessions and peers */
     struct control_deferred *deferred_first, *deferred_last;

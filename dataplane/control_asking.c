@@ -37,7 +37,8 @@ static uint32_t asking_list(const struct control *control, uint32_t queue_idx,
     for (const struct dp_session *session = control->sessions; session != NULL;
          session = session->next) {
         uint32_t left = session->config->limit_sockets - session->free_socket_count;
-        for (uint32_t i = 0; left != 0; i++) {
+        /* An index may be taken that has no record yet: of a place that an accept waits for. */
+        for (uint32_t i = 0; i < session->config->limit_sockets && left != 0; i++) {
             struct session_socket *record = session->records[i];
             left -= record != NULL;
             if (count == most || !asking_wants(record, queue_idx)) {

@@ -366,7 +366,8 @@ static uint32_t report_session_state(const struct dp_session *session)
     return session->state;
 }
 
-static void report_session(struct report *report, const struct dp_session *session)
+static struct rs_report_session *report_session(struct report *report,
+                                                const struct dp_session *session)
 {
     struct rs_report_session *out = report_next(report, RS_REPORT_SESSIONS);
     const struct queue_config *config = session->config;
@@ -376,7 +377,6 @@ static void report_session(struct report *report, const struct dp_session *sessi
     REPORT_TEXT(out->program, session->program);
     out->state = report_session_state(session);
     out->never_sleeps = session_never_sleeps(session);
-    out->sockets = report_socket_count(session);
     out->limit_sockets = config->limit_sockets;
     out->channels = report_channel_count(session);
     out->limit_channels = config->limit_channels;
@@ -392,6 +392,7 @@ static void report_session(struct report *report, const struct dp_session *sessi
         out->control_waits += report_load(&part->control_waits);
         out->memberships_refused += report_load(&part->memberships_refused);
     }
+    return out;
 }
 
 static void report_sessions(struct report *report, const struct control *control)
@@ -402,14 +403,17 @@ static void report_sessions(struct report *report, const struct control *control
             report->header->hidden_sessions++;
             continue;
         }
+        struct rs_report_session *out = report_session(report, session);
+        const uint32_t before = report->filled[RS_REPORT_SOCKETS];
         uint32_t left = report_index_count(session);
-        report_session(report, session);
-        for (uint32_t i = 0; left != 0; i++) {
+        for (uint32_t i = 0; i < session->config->limit_sockets && left != 0; i++) {
             if (session->records[i] != NULL) {
                 report_socket(report, control, session->records[i]);
                 left--;
             }
         }
+        /* Those that are told: queues make spares of sockets meanwhile, and sockets of spares. */
+        out->sockets = report->filled[RS_REPORT_SOCKETS] - before;
     }
     report->header->sections[RS_REPORT_SOCKETS].count = report->filled[RS_REPORT_SOCKETS];
 }
@@ -458,6 +462,7 @@ static void report_figure(struct report *report, const char *group, const char *
 
 static void report_in_use_sessions(struct report *report, const struct control *control)
 {
+    const struct dp_session *house = control->house;
     uint64_t sockets = 0, channels = 0, extents = 0, bytes = 0;
     for (const struct dp_session *session = control->sessions; session != NULL;
          session = session->next) {
@@ -475,6 +480,10 @@ static void report_in_use_sessions(struct report *report, const struct control *
     report_figure(report, "in_use", "channels", channels, "channels of all programs");
     report_figure(report, "in_use", "extents", extents, "extents of session memory");
     report_figure(report, "in_use", "session_bytes", bytes, "session memory, mapped or not");
+    report_figure(report, "in_use", "shared_sockets", house != NULL ? report_index_count(house) : 0,
+                  "sockets that several programs have, or had until one is left");
+    report_figure(report, "in_use", "shared_ring_bytes",
+                  house != NULL ? session_rings_bytes(house) : 0, "memory of their rings");
     report_figure(report, "in_use", "ports", ports_count(control->ports), "UDP addresses bound");
     report_figure(report, "in_use", "tcp_ports", ports_count(control->tcp_ports),
                   "TCP addresses bound");

@@ -16,6 +16,7 @@
 
 #define CONTROL_TOKEN_NS   60000000000u
 #define CONTROL_TOKENS_MAX 64u /* of one session, not opened yet */
+#define HOUSE_IDLE_WATCHES 10u /* a second */
 
 struct control_token_entry {
     struct control_token_entry *next;
@@ -688,8 +689,21 @@ static void token_drop(struct control *control, struct control_token_entry **lin
     token_free(control, entry);
 }
 
+/* An empty house gives its ring memory back, but not between one shared socket and the next. */
+static void house_trim(struct control *control)
+{
+    struct dp_session *house = control->house;
+    if (house == NULL || house->rings_out != 0 ||
+        house->free_socket_count != house->config->limit_sockets) {
+        control->house_idle_watches = 0;
+    } else if (++control->house_idle_watches == HOUSE_IDLE_WATCHES) {
+        session_rings_trim(house);
+    }
+}
+
 void control_share_expire(struct control *control, uint64_t now_ns)
 {
+    house_trim(control);
     struct control_token_entry **link = &control->tokens;
     while (*link != NULL) {
         if (now_ns >= (*link)->expires_ns && !(*link)->moving) {

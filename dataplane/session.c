@@ -11,6 +11,7 @@
 #include "dataplane/stream.h"
 #include "rings/seq.h"
 
+#define SESSION_TABLE_EXTENTS      2u /* 0 and 1; the others have rings only */
 #define SESSION_EXTENT_FIRST_BYTES (4u << 20)
 #define SESSION_EXTENT_MOST_BYTES  (64u << 20)
 
@@ -123,15 +124,16 @@ static enum rs_status session_extent_add(struct dp_session *session, enum rs_ext
                : rs_session_add_extent(session->header, idx, kind, shm->size_bytes, 1);
 }
 
-static void session_extents_destroy(struct dp_session *session)
+static void session_extents_destroy(struct dp_session *session, uint32_t kept)
 {
-    for (uint32_t i = 0; i < session->extent_count; i++) {
-        if (session->extent_kinds[i] == RS_EXTENT_CL) {
-            os_guard_remove(session->extents[i].base);
+    while (session->extent_count > kept) {
+        const uint32_t idx = --session->extent_count;
+        if (session->extent_kinds[idx] == RS_EXTENT_CL) {
+            os_guard_remove(session->extents[idx].base);
         }
-        os_shm_destroy(&session->extents[i]);
+        session->memory_bytes -= session->extents[idx].size_bytes;
+        os_shm_destroy(&session->extents[idx]);
     }
-    session->extent_count = 0;
 }
 
 static enum rs_status session_part_create(struct session_part *part, struct dp_session *session)
@@ -299,7 +301,7 @@ enum rs_status session_create(const struct session_plan_input *input, struct dp_
     return RS_OK;
 
 free_extents:
-    session_extents_destroy(session);
+    session_extents_destroy(session, 0);
 free_tables:
     session_tables_free(session);
     free(session);
@@ -316,7 +318,7 @@ void session_destroy(struct dp_session *session)
     }
     arena_destroy(&session->arena_dp);
     arena_destroy(&session->arena_cl);
-    session_extents_destroy(session);
+    session_extents_destroy(session, 0);
     os_process_close(&session->process);
     os_conn_close(&session->conn);
     session_tables_free(session);
@@ -353,6 +355,7 @@ enum rs_status session_ring_take(struct dp_session *session, enum rs_extent_kind
     }
     if (status == RS_OK) {
         *out = (struct rs_ring_ref){.ref = ref, .size_bytes = size_bytes, .generation = 1};
+        session->rings_out++;
     }
     return status;
 }
@@ -368,6 +371,31 @@ void session_ring_give(struct dp_session *session, enum rs_extent_kind kind,
      * safe. */
     (void)arena_give(arena, ring->size_bytes, ring->ref);
     ring->size_bytes = 0;
+    session->rings_out--;
+}
+
+uint64_t session_rings_bytes(const struct dp_session *session)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = SESSION_TABLE_EXTENTS; i < session->extent_count; i++) {
+        bytes += session->extents[i].size_bytes;
+    }
+    return bytes;
+}
+
+void session_rings_trim(struct dp_session *session)
+{
+    assert(session->rings_out == 0);
+    arena_destroy(&session->arena_dp);
+    arena_destroy(&session->arena_cl);
+    for (uint32_t i = SESSION_TABLE_EXTENTS; i < session->extent_count; i++) {
+        /* relaxed: nobody maps this session */
+        atomic_store_explicit(&session->header->extents[i].kind, RS_EXTENT_NONE,
+                              memory_order_relaxed);
+    }
+    session_extents_destroy(session, SESSION_TABLE_EXTENTS);
+    atomic_fetch_and_explicit(&session->sealed, (UINT64_C(1) << SESSION_TABLE_EXTENTS) - 1,
+                              memory_order_relaxed);
 }
 
 /* Reading maps a page, and makes it where there is none yet; it changes nothing for whoever writes

@@ -252,6 +252,7 @@ struct dp_session {
     uint8_t extent_kinds[RS_EXTENTS_MAX]; /* control: enum rs_extent_kind */
     uint32_t extent_count;                /* control */
     uint64_t memory_bytes;                /* control: of all extents */
+    uint32_t rings_out;                   /* control: taken and not given back */
     _Atomic uint64_t sealed; /* a bit for each cl extent that may be read; stored by control,
                                 partner: session_is_sealed of the queues */
     struct arena arena_dp, arena_cl; /* control */
@@ -302,6 +303,11 @@ void session_ring_give(struct dp_session *session, enum rs_extent_kind kind,
  */
 uint8_t *session_ring_touch(const struct dp_session *session, const struct rs_ring_ref *ring);
 void *session_pointer(const struct dp_session *session, struct rs_ref ref);
+/* Of the extents that rings are in. Control thread. */
+uint64_t session_rings_bytes(const struct dp_session *session);
+/* Gives the extents of rings back to the system: for a session that no client maps (the house),
+ * when no ring is taken. Control thread. */
+void session_rings_trim(struct dp_session *session);
 /* The client has mapped a cl extent: seals it (os_shm_seal), and maps the pages of what is in use
  * there, which the client may have taken away until now. RS_INVALID: no such extent; RS_CORRUPT:
  * the client has seen to it that it cannot be sealed. */

@@ -554,6 +554,31 @@ static void test_ends_without_a_place(void **state)
     rig_until(house_is_empty, NULL, "no socket in the house");
 }
 
+/* A house without sockets keeps no ring memory, and gets it anew. */
+static void test_memory_is_given_back(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        struct rig_socket listener = shared_listener();
+        const struct dp_session *house = rig_control->house;
+        const uint64_t memory_bytes = house->memory_bytes;
+        assert_true(house->extent_count > 2);
+        control_share_expire(rig_control, UINT64_MAX);
+        for (uint32_t watch = 0; watch < 20; watch++) {
+            control_share_expire(rig_control, 0);
+        }
+        assert_int_equal(house->memory_bytes, memory_bytes); /* somebody is there */
+        assert_int_equal(rig_close(&listener, false, 0), RS_OK);
+        rig_until(house_is_empty, NULL, "no socket in the house");
+        assert_int_equal(house->memory_bytes, memory_bytes); /* another one may come at once */
+        for (uint32_t watch = 0; watch < 20; watch++) {
+            control_share_expire(rig_control, 0);
+        }
+        assert_int_equal(house->extent_count, 2);
+        assert_true(house->memory_bytes < memory_bytes);
+    }
+}
+
 /* Connections that wait at one program's listener do not use the house up for the others'. */
 static void test_waiting_are_bounded(void **state)
 {
@@ -706,6 +731,7 @@ int main(void)
                                        TEST(test_both_ends_at_once),
                                        TEST(test_reader_closes_meanwhile),
                                        TEST(test_ends_without_a_place),
+                                       TEST(test_memory_is_given_back),
                                        TEST(test_very_many_later),
                                        TEST(test_waiting_are_bounded),
                                        TEST(test_a_move_is_paid_for),
