@@ -294,8 +294,10 @@ static void request_retry_part(struct queue *queue, struct session_part *part, i
             return;
         }
         struct dp_socket *socket = request_unblock_first(part);
-        if (reads) {
+        if (reads && socket->send.size_bytes != 0) {
             request_drain(queue, socket, false); /* may put it at the end again */
+        } else if (reads) {
+            deliver_touch(queue, socket, RS_LEVEL_WRITABLE); /* shared: its requests try again */
         }
         if (!socket->blocked) {
             request_note_waiting(socket);
