@@ -324,7 +324,9 @@ void world_check(const struct world *world)
         const struct queue *queue = world->control->queues[i];
         struct counters_sums sums;
         MUST(counters_balance(stack_counters(queue->stack), &sums));
-        MUST(queue->session_count <= 3 && queue->ending_count <= 3);
+        /* the honest one, the attackers' and, once somebody has shared, the house */
+        MUST(queue->session_count <= (world->control->house != NULL ? 4u : 3u) &&
+             queue->ending_count <= 3);
         for (uint32_t s = 0; s < queue->session_count; s++) {
             check_part(queue, queue_part(queue, queue->sessions[s]));
         }
