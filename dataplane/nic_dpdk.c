@@ -138,11 +138,8 @@ static uint32_t dpdk_rx_burst(struct nic *nic, struct pkt *pkts, uint32_t max)
             .data = rte_pktmbuf_mtod(mbuf, uint8_t *),
             .len_bytes = mbuf->data_len,
             .flags = nic->caps & NIC_CAP_RX_CSUM ? rx_flags(mbuf->ol_flags) : 0,
-            .rx_tsc = tsc,
+            .rx_tsc = nic_dpdk_clock_rx(&self->clock, mbuf, tsc),
         };
-        if (self->clock.source != NIC_DPDK_CLOCK_NONE) {
-            pkts[count - 1].rx_tsc = nic_dpdk_clock_rx(&self->clock, mbuf, tsc);
-        }
         if (unlikely(nic->vlan)) {
             rx_vlan(mbuf, &pkts[count - 1]);
         }

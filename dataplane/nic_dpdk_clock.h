@@ -21,7 +21,7 @@ enum nic_dpdk_clock_source {
 struct nic_dpdk_clock {
     struct nic_clock clock;
     enum nic_dpdk_clock_source source;
-    uint64_t flag; /* in ol_flags: the frame has a timestamp */
+    uint64_t flag; /* in ol_flags: the frame has a timestamp; 0: none has */
     size_t offset; /* of it in the mbuf */
 };
 
