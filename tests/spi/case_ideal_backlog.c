@@ -24,6 +24,13 @@ static int change(SOCKET s, struct overlapped_op *op, LPWSAOVERLAPPED_COMPLETION
     return result;
 }
 
+static void change_waits(SOCKET s, struct overlapped_op *op,
+                         LPWSAOVERLAPPED_COMPLETION_ROUTINE routine)
+{
+    overlapped_make(op);
+    FAILS(WSA_IO_PENDING, change(s, op, routine));
+}
+
 CASE(WSPIoctl, tcp_ideal_backlog, "SIO_IDEAL_SEND_BACKLOG_QUERY: bytes, of a connection only")
 {
     ULONG bytes = 0;
@@ -65,8 +72,7 @@ CASE(WSPIoctl, tcp_ideal_backlog_routine,
 {
     struct stream_pair pair = stream_connected();
     struct overlapped_op op;
-    overlapped_make(&op);
-    FAILS(WSA_IO_PENDING, change(pair.client, &op, overlapped_routine));
+    change_waits(pair.client, &op, overlapped_routine);
     stream_send(pair.client, "not read");
     overlapped_await_routine(&op);
     assert_int_equal(op.routine_calls, 1);
@@ -114,8 +120,7 @@ CASE(WSPIoctl, tcp_ideal_backlog_nonblocking,
     struct overlapped_op op;
     spi_nonblocking(pair.client);
     FAILS(WSAEWOULDBLOCK, change(pair.client, NULL, NULL));
-    overlapped_make(&op);
-    FAILS(WSA_IO_PENDING, change(pair.client, &op, NULL));
+    change_waits(pair.client, &op, NULL);
     stream_send(pair.client, "not read");
     overlapped_ends(pair.client, &op, 0);
     overlapped_drop(&op);
@@ -141,8 +146,7 @@ CASE(WSPIoctl, tcp_ideal_backlog_closed,
 {
     struct stream_pair pair = stream_connected();
     struct overlapped_op op;
-    overlapped_make(&op);
-    FAILS(WSA_IO_PENDING, change(pair.client, &op, NULL));
+    change_waits(pair.client, &op, NULL);
     stream_close(pair.client);
     overlapped_aborted(&op);
     overlapped_drop(&op);
@@ -153,8 +157,7 @@ CASE(WSPIoctl, tcp_ideal_backlog_lost,
 {
     struct stream_pair pair = stream_connected();
     struct overlapped_op op;
-    overlapped_make(&op);
-    FAILS(WSA_IO_PENDING, change(pair.client, &op, NULL));
+    change_waits(pair.client, &op, NULL);
     stream_abort(pair.server);
     overlapped_ends(pair.client, &op, WSAENOTCONN);
     overlapped_drop(&op);
