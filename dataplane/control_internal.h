@@ -124,6 +124,8 @@ void control_share_forsaken(struct control *control, uint64_t id);
 void control_share_moved(struct control *control, const struct session_socket *core);
 /* Whether one more of the house's sockets may be this session's. */
 bool control_house_has_room(const struct dp_session *house, uint64_t session_id);
+/* RS_NO_BUFFERS: the record is of the house, where who shared it has all it may have. */
+RS_CHECK_RESULT enum rs_status control_house_admits(const struct session_socket *record);
 /* The session that shared sockets live in, which is not among control->sessions: ends behind all
  * others; is freed when every queue has let go of it. */
 void control_house_end(struct control *control);
@@ -151,7 +153,7 @@ void control_step_finish(struct control *control, struct session_socket *record)
 struct ports *control_ports(const struct control *control, const struct session_socket *record);
 /* Enters the address, found free if its port is 0, as the socket's. */
 RS_CHECK_RESULT enum rs_status control_take_port(struct control *control,
-                                                 struct session_socket *record,
+                                                 struct session_socket *record, uint32_t user_id,
                                                  struct rs_addr *local, enum ports_share share);
 /* Frees what a session still has of sockets: only after the queues' threads ended. */
 void control_sockets_drop(struct control *control, struct dp_session *session);

@@ -73,8 +73,10 @@ static enum rs_status listen_prepare(struct control *control, struct session_soc
                                              config->send_ring_max_bytes);
     record->listen = *op;
     message->body.listen.places = listen_places(control, record, op->backlog);
-    enum rs_status status =
-        listen_make_parts(record, control->queue_count, listen_ring_bytes(op->backlog));
+    enum rs_status status = control_house_admits(record);
+    if (status == RS_OK) {
+        status = listen_make_parts(record, control->queue_count, listen_ring_bytes(op->backlog));
+    }
     control->counts.refused_memory += status == RS_NO_BUFFERS;
     return status;
 }

@@ -140,6 +140,13 @@ bool control_house_has_room(const struct dp_session *house, uint64_t session_id)
            bytes < config->limit_memory_bytes / HOUSE_SHARE;
 }
 
+enum rs_status control_house_admits(const struct session_socket *record)
+{
+    const struct dp_session *session = record->session;
+    return !session->house || control_house_has_room(session, record->payer_id) ? RS_OK
+                                                                                : RS_NO_BUFFERS;
+}
+
 /* Rings that a socket is to have elsewhere: of a datagram socket one for each queue. */
 struct share_rings {
     struct rs_ring_ref recv[RS_QUEUES_MAX], send; /* size 0: none */
@@ -183,7 +190,9 @@ static struct message_place share_place(const struct session_socket *record, uin
                                   .idx = record->idx,
                                   .generation = record->generation,
                                   .recv_ring = record->recv_rings[queue_idx]};
-    place.recv_base = session_ring_touch(place.session, &place.recv_ring);
+    if (place.recv_ring.size_bytes != 0) { /* else it has none yet */
+        place.recv_base = session_ring_touch(place.session, &place.recv_ring);
+    }
     if (queue_idx == record->home_queue_idx && record->send_ring.size_bytes != 0) {
         place.send_ring = record->send_ring;
         place.send_base = session_ring_touch(place.session, &place.send_ring);
@@ -191,11 +200,23 @@ static struct message_place share_place(const struct session_socket *record, uin
     return place;
 }
 
+/* What a LISTEN that failed left, where no queue has seen it. */
+static void share_forget_parts(struct session_socket *core)
+{
+    for (uint32_t i = 0; i < RS_QUEUES_MAX; i++) {
+        if (core->parts[i] != NULL && (core->live & 1u << i) == 0) {
+            free(core->parts[i]->allocation);
+            core->parts[i] = NULL;
+        }
+    }
+}
+
 /* The core's parts on other queues go first, then home gets its answer, which tells it to. */
 static void share_move_parts(struct control *control, struct session_socket *core,
                              struct message *answer)
 {
     uint32_t home_idx = core->home_queue_idx;
+    share_forget_parts(core);
     answer->body.share.place = share_place(core, home_idx);
     control_step_begin(core, STEP_MOVE, answer);
     for (uint32_t i = 0; i < control->queue_count; i++) {
@@ -212,9 +233,27 @@ static void share_move_parts(struct control *control, struct session_socket *cor
     }
 }
 
+/* Its rings: the socket's, or of the usual sizes where it had none yet. */
+static enum rs_status share_descriptor_rings(struct control *control, struct session_socket *record,
+                                             const struct session_socket *core)
+{
+    struct dp_socket *part = record->parts[record->home_queue_idx];
+    if (core->recv_rings[record->home_queue_idx].size_bytes == 0) {
+        return control_stream_take_rings(control, record);
+    }
+    memcpy(record->recv_rings, core->recv_rings, sizeof(record->recv_rings));
+    part->send_ring = record->send_ring;
+    if (part->send_ring.size_bytes != 0) { /* else it listens */
+        part->send_base = session_ring_touch(record->session, &part->send_ring);
+    }
+    part->recv_ring = record->recv_rings[record->home_queue_idx];
+    part->recv_base = session_ring_touch(record->session, &part->recv_ring);
+    return RS_OK;
+}
+
 /* The record of the descriptor that stays where the socket was, with the socket's rings; but a send
  * ring that the other end reads becomes that one's, and there is another one. */
-static enum rs_status share_first_descriptor(struct session_socket *core,
+static enum rs_status share_first_descriptor(struct control *control, struct session_socket *core,
                                              const struct dp_socket *borrower,
                                              struct session_socket **out)
 {
@@ -236,9 +275,14 @@ static enum rs_status share_first_descriptor(struct session_socket *core,
     record->home_queue_idx = core->home_queue_idx;
     record->recv_ring_bytes = core->recv_ring_bytes;
     record->send_ring_bytes = core->send_ring_bytes;
+    record->send_ring = send_ring;
     status = session_socket_part(record, core->home_queue_idx, &part);
     if (status != RS_OK) {
         goto give_ring;
+    }
+    status = share_descriptor_rings(control, record, core);
+    if (status != RS_OK) {
+        goto free_part;
     }
     if (borrower != NULL) {
         /* Left from an earlier life: closed while its writer was on its way, it became a spare. */
@@ -246,20 +290,15 @@ static enum rs_status share_first_descriptor(struct session_socket *core,
         borrower->record->lent_ring = core->send_ring;
     }
     record->live = 1u << core->home_queue_idx;
-    record->send_ring = send_ring;
-    memcpy(record->recv_rings, core->recv_rings, sizeof(record->recv_rings));
     record->lent_ring = core->lent_ring;
     core->lent_ring = (struct rs_ring_ref){.size_bytes = 0};
     part->home = true;
-    part->send_ring = send_ring;
-    if (send_ring.size_bytes != 0) { /* else it listens */
-        part->send_base = session_ring_touch(session, &send_ring);
-    }
-    part->recv_ring = record->recv_rings[core->home_queue_idx];
-    part->recv_base = session_ring_touch(session, &part->recv_ring);
     *out = record;
     return RS_OK;
 
+free_part:
+    free(part->allocation);
+    session_ring_give(session, RS_EXTENT_DP, &record->recv_rings[record->home_queue_idx]);
 give_ring:
     if (borrower != NULL) {
         session_ring_give(session, RS_EXTENT_CL, &send_ring);
@@ -286,6 +325,8 @@ static void share_house_enter(struct dp_session *house, struct session_socket *c
     share_use_rings(core, rings);
     house->generations[idx] = core->generation;
     house->records[idx] = core;
+    /* The words of a socket that was there before; no queue knows the place yet. */
+    rs_socket_client_reset((struct rs_socket_client *)(uintptr_t)&house->socket_clients[idx]);
 }
 
 static enum rs_status share_make(struct control *control, struct session_socket *core,
@@ -318,14 +359,13 @@ static enum rs_status share_make(struct control *control, struct session_socket 
     if (status != RS_OK) {
         goto free_share;
     }
-    status = share_first_descriptor(core, borrower, &first);
+    status = share_first_descriptor(control, core, borrower, &first);
     if (status != RS_OK) {
         goto give_rings;
     }
     share_house_enter(house, core, &rings);
     session->records[first->idx] = first;
     core->payer_id = session->id;
-    memcpy(share->house_rings, rings.recv, sizeof(share->house_rings));
     core->share = share;
     answer->body.share.share = share;
     answer->body.share.descriptor = first->parts[first->home_queue_idx];
@@ -363,6 +403,7 @@ void control_unshare(struct control *control, const struct message *message)
         return;
     }
     control->house->records[core->idx] = NULL;
+    memcpy(core->share->house_rings, core->recv_rings, sizeof(core->recv_rings));
     core->session = descriptor->session;
     core->idx = descriptor->idx;
     core->generation = descriptor->generation;
@@ -630,7 +671,7 @@ static enum rs_status share_next_descriptor(struct control *control, struct dp_s
                               .recv_ring_bytes = config->recv_ring_bytes,
                               .send_ring_bytes = config->send_ring_bytes};
     if (core->type == RS_SOCK_DGRAM) { /* each datagram has to fit */
-        open.recv_ring_bytes = core->recv_rings[core->home_queue_idx].size_bytes;
+        open.recv_ring_bytes = core->recv_ring_bytes;
         open.send_ring_bytes = core->send_ring_bytes;
     }
     enum rs_status status = session_socket_open(session, core->home_queue_idx, &open, out);

@@ -206,7 +206,7 @@ static enum rs_status socket_take_rings(struct control *control, struct session_
                                        &record->recv_rings[i]);
         }
     }
-    if (status == RS_OK && record->send_ring.size_bytes == 0) {
+    if (status == RS_OK && record->send_ring.size_bytes == 0 && !session->house) {
         status =
             session_ring_take(session, RS_EXTENT_CL, record->send_ring_bytes, &record->send_ring);
     }
@@ -214,8 +214,10 @@ static enum rs_status socket_take_rings(struct control *control, struct session_
         control->counts.refused_memory++;
         return status;
     }
-    home->send_ring = record->send_ring;
-    home->send_base = session_ring_touch(session, &record->send_ring);
+    if (!session->house) { /* else each descriptor has one (share_dgram.c) */
+        home->send_ring = record->send_ring;
+        home->send_base = session_ring_touch(session, &record->send_ring);
+    }
     home->recv_ring = record->recv_rings[record->home_queue_idx];
     home->recv_base = session_ring_touch(session, &home->recv_ring);
     return RS_OK;
@@ -243,7 +245,8 @@ struct ports *control_ports(const struct control *control, const struct session_
 }
 
 enum rs_status control_take_port(struct control *control, struct session_socket *record,
-                                 struct rs_addr *local, enum ports_share share)
+                                 uint32_t user_id, struct rs_addr *local,
+                                 enum ports_share share)
 {
     struct ports *ports = control_ports(control, record);
     uint32_t ip_be32 = local->ip.v4_be32;
@@ -252,8 +255,7 @@ enum rs_status control_take_port(struct control *control, struct session_socket 
         return RS_ADDR_NOT_AVAILABLE;
     }
     ports_release(ports, &record->port);
-    return ports_bind(ports, &record->port, ip_be32, &local->port_be16, share,
-                      record->session->user_id);
+    return ports_bind(ports, &record->port, ip_be32, &local->port_be16, share, user_id);
 }
 
 static void socket_describe(const struct control *control, const struct session_socket *record,
@@ -280,13 +282,16 @@ static enum rs_status socket_bind(struct control *control, struct session_socket
     if (record->session->state != SESSION_LIVE) {
         return RS_DATAPLANE_GONE;
     }
-    enum rs_status status = socket_take_rings(control, record);
+    enum rs_status status = control_house_admits(record);
+    if (status == RS_OK) {
+        status = socket_take_rings(control, record);
+    }
     if (status == RS_OK) {
         status = socket_make_parts(control, record);
     }
     if (status == RS_OK) {
-        status =
-            control_take_port(control, record, local, (enum ports_share)message->body.bind.share);
+        status = control_take_port(control, record, message->session->user_id, local,
+                                   (enum ports_share)message->body.bind.share);
     }
     if (status != RS_OK) {
         return status;

@@ -24,7 +24,7 @@ static void stream_answer(struct control *control, const struct session_socket *
 /* ---- bind ---- */
 
 static enum rs_status stream_bind(struct control *control, struct session_socket *record,
-                                  struct rs_addr *local, enum ports_share share)
+                                  uint32_t user_id, struct rs_addr *local, enum ports_share share)
 {
     if (local->family != RS_FAMILY_IPV4) {
         return RS_FAMILY_NOT_SUPPORTED;
@@ -32,7 +32,7 @@ static enum rs_status stream_bind(struct control *control, struct session_socket
     if (record->session->state != SESSION_LIVE) {
         return RS_DATAPLANE_GONE;
     }
-    enum rs_status status = control_take_port(control, record, local, share);
+    enum rs_status status = control_take_port(control, record, user_id, local, share);
     if (status == RS_OK) {
         *local = rs_addr_v4(local->ip.v4_be32, local->port_be16);
         record->session->socket_descs[record->idx] =
@@ -49,7 +49,8 @@ void control_stream_bind(struct control *control, const struct message *message)
     struct session_socket *record = message->socket->record;
     struct message bind = *message;
     enum rs_status status =
-        stream_bind(control, record, &bind.body.bind.addr, (enum ports_share)bind.body.bind.share);
+        stream_bind(control, record, message->session->user_id, &bind.body.bind.addr,
+                    (enum ports_share)bind.body.bind.share);
     stream_answer(control, record, &bind, CONTROL_BOUND, status);
 }
 
@@ -82,9 +83,11 @@ enum rs_status control_stream_take_rings(struct control *control, struct session
 void control_stream_rings(struct control *control, const struct message *message)
 {
     struct session_socket *record = message->socket->record;
-    enum rs_status status = record->session->state == SESSION_LIVE
-                                ? control_stream_take_rings(control, record)
-                                : RS_DATAPLANE_GONE;
+    enum rs_status status =
+        record->session->state == SESSION_LIVE ? control_house_admits(record) : RS_DATAPLANE_GONE;
+    if (status == RS_OK) {
+        status = control_stream_take_rings(control, record);
+    }
     if (status == RS_NO_BUFFERS &&
         control_spares_recall(control, record->session, record->home_queue_idx, message)) {
         return;

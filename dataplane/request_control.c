@@ -6,7 +6,7 @@
  * A socket with parts on other queues has CONNECT, OPTION and MEMBER done at home first; then the
  * control thread has every part do the same, and only then the client has its answer. Meanwhile
  * (with_control) the socket takes no further such request. Those of stream sockets go to
- * stream_control.c, but BIND.
+ * stream_control.c.
  */
 #include <assert.h>
 #include <string.h>
@@ -215,8 +215,9 @@ static enum outcome request_open(struct queue *queue, struct dp_channel *channel
                : OUTCOME_LATER;
 }
 
-static enum outcome request_bind(struct queue *queue, struct dp_socket *socket,
-                                 const struct rs_request *request, struct message_reply *reply)
+enum outcome request_bind(struct queue *queue, struct dp_socket *socket,
+                          struct session_part *asker, const struct rs_request *request,
+                          struct message_reply *reply)
 {
     bool bound = socket->stream != NULL
                      ? socket->stream->bound || socket->stream->phase != STREAM_IDLE
@@ -227,7 +228,7 @@ static enum outcome request_bind(struct queue *queue, struct dp_socket *socket,
         return OUTCOME_DONE;
     }
     struct message message = {
-        .kind = QUEUE_BIND, .session = socket->session, .socket = socket, .reply = *reply};
+        .kind = QUEUE_BIND, .session = asker->session, .socket = socket, .reply = *reply};
     memcpy(&message.body.bind.addr, request->payload, sizeof(message.body.bind.addr));
     message.body.bind.share = socket->exclusive ? PORTS_EXCLUSIVE
                               : socket->reuse   ? PORTS_REUSE
@@ -242,7 +243,7 @@ static enum outcome request_bind(struct queue *queue, struct dp_socket *socket,
                                  .broadcast = socket->udp.broadcast,
                                  .multicast_loop = socket->udp.multicast_loop,
                                  .surface_connreset = socket->surface_connreset};
-    if (!request_may_forward(queue, socket->part) || !request_forward(queue, &message)) {
+    if (!request_may_forward(queue, asker) || !request_forward(queue, &message)) {
         return OUTCOME_LATER;
     }
     socket->with_control = true;
@@ -433,12 +434,12 @@ enum outcome request_control(struct queue *queue, struct dp_channel *channel,
     if (socket->share != NULL && !share_is_core(socket)) {
         return share_control(queue, socket, request, &reply);
     }
-    if (socket->stream != NULL && request->op != RS_OP_BIND) {
-        return stream_control(queue, socket, request, &reply);
+    if (socket->stream != NULL) {
+        return stream_control(queue, socket, socket->part, request, &reply);
     }
     switch (request->op) {
     case RS_OP_BIND:
-        return request_bind(queue, socket, request, &reply);
+        return request_bind(queue, socket, socket->part, request, &reply);
     case RS_OP_CLOSE:
         return request_close(queue, socket, &reply);
     case RS_OP_CONNECT:
@@ -507,8 +508,10 @@ static enum rs_status request_join_table(struct queue *queue, struct dp_socket *
 static enum rs_status request_bound(struct queue *queue, struct dp_socket *socket,
                                     const struct rs_addr *local)
 {
-    dgram_send_reader_init(&socket->send, socket->send_base, socket->send_ring.size_bytes,
-                           &socket->state->send_head, 0);
+    if (socket->send_ring.size_bytes != 0) { /* a core has none (share_dgram.c) */
+        dgram_send_reader_init(&socket->send, socket->send_base, socket->send_ring.size_bytes,
+                               &socket->state->send_head, 0);
+    }
     enum rs_status status = request_join_table(queue, socket, local);
     request_name(socket);
     return status;
@@ -573,6 +576,9 @@ static void request_answer(struct queue *queue, const struct message *message)
         } else if (reply.status == RS_OK) {
             reply.status = (uint32_t)request_bound(queue, socket, &message->body.bind.addr);
         }
+        if (reply.status == RS_OK && socket->share != NULL) {
+            share_bound(queue, socket->share);
+        }
         break;
     case CONTROL_SPREAD_DONE:
         socket->with_control = false;
@@ -588,6 +594,9 @@ static void request_answer(struct queue *queue, const struct message *message)
     case CONTROL_LISTENED:
         socket->with_control = false;
         reply.status = (uint32_t)stream_listened(queue, message);
+        if (socket->share != NULL) {
+            share_listened(queue, socket->share);
+        }
         break;
     case CONTROL_SHARED:
         reply.status = (uint32_t)share_shared(queue, message);

@@ -57,7 +57,9 @@ static void mirror_drops(struct dp_share *share, uint32_t drops)
 void share_mirror(struct dp_share *share)
 {
     const struct rs_socket_state *core = share->core->state;
-    uint32_t level = share_has_records(share->core) ? share_dgram_level(share) : share_level(share);
+    uint32_t level = share_has_records(share->core) ? share_dgram_level(share)
+                     : share_has_bytes(share->core) ? share_level(share)
+                                                    : share->core->stream->level;
     /* Calls that were ended do not wait, and other descriptors' programs cannot know of it. */
     level |= (share->values.shut & RS_SHUTDOWN_RECV) != 0 ? (uint32_t)RS_LEVEL_READABLE : 0;
     level |= (share->values.shut & RS_SHUTDOWN_SEND) != 0 ? (uint32_t)RS_LEVEL_WRITABLE : 0;
@@ -99,7 +101,59 @@ void share_changed(struct queue *queue, struct dp_share *share)
     share_touched(queue, share->core, RS_LEVEL_READABLE | RS_LEVEL_WRITABLE);
 }
 
+/* ---- before there is a connection: the core is bound, connects, or listens ---- */
+
+/* The descriptor's names are the core's. */
+static void share_name(const struct dp_socket *core, struct dp_socket *socket)
+{
+    socket->desc->local = core->desc->local;
+    socket->desc->peer = core->desc->peer;
+    atomic_store_explicit(&socket->local_name,
+                          atomic_load_explicit(&core->local_name, memory_order_relaxed),
+                          memory_order_relaxed);
+    atomic_store_explicit(&socket->peer_name,
+                          atomic_load_explicit(&core->peer_name, memory_order_relaxed),
+                          memory_order_relaxed);
+}
+
+void share_named(struct queue *queue, struct dp_share *share)
+{
+    const struct dp_socket *core = share->core;
+    for (struct dp_socket *each = share->first; each != NULL; each = each->share_next) {
+        share_name(core, each);
+    }
+    share_changed(queue, share);
+}
+
+void share_bound(struct queue *queue, struct dp_share *share)
+{
+    if (share->core->stream == NULL) {
+        share_dgram_begin(share);
+    }
+    share_named(queue, share);
+}
+
+void share_listened(struct queue *queue, struct dp_share *share)
+{
+    if (share->core->stream->phase == STREAM_LISTENING) {
+        share_dgram_begin(share);
+    }
+    share_changed(queue, share);
+}
+
 /* ---- descriptors come ---- */
+
+/* The client reads a name in any state of a socket that has a descriptor. */
+static void share_describe_idle(struct dp_socket *socket)
+{
+    bool bound = socket->stream != NULL ? socket->stream->bound : socket->udp.bound;
+    if (!bound) {
+        socket->desc->local = rs_addr_v4(0, 0);
+    }
+    socket->desc->peer = (struct rs_addr){.family = RS_FAMILY_NONE};
+    socket->desc->type = socket->stream != NULL ? RS_SOCK_STREAM : RS_SOCK_DGRAM;
+    socket->desc->home_queue_idx = socket->queue_idx;
+}
 
 static void share_join(struct dp_share *share, struct dp_socket *socket)
 {
@@ -113,20 +167,13 @@ static void share_join(struct dp_share *share, struct dp_socket *socket)
         socket->stream->bound = true; /* no BIND, and no spare */
     }
     memset(socket->desc->recv, 0, sizeof(socket->desc->recv));
-    socket->desc->local = core->desc->local;
-    socket->desc->peer = core->desc->peer;
+    share_name(core, socket);
     socket->desc->type = core->desc->type;
     socket->desc->generation = socket->generation;
     socket->desc->home_queue_idx = core->desc->home_queue_idx;
     socket->desc->flags = 0;
     socket->desc->send = socket->send_ring;
     socket->desc->recv[socket->queue_idx] = socket->recv_ring;
-    atomic_store_explicit(&socket->local_name,
-                          atomic_load_explicit(&core->local_name, memory_order_relaxed),
-                          memory_order_relaxed);
-    atomic_store_explicit(&socket->peer_name,
-                          atomic_load_explicit(&core->peer_name, memory_order_relaxed),
-                          memory_order_relaxed);
     atomic_store_explicit(&state->connected_tsc,
                           atomic_load_explicit(&core->state->connected_tsc, memory_order_relaxed),
                           memory_order_relaxed);
@@ -168,13 +215,18 @@ static enum outcome share_ask(struct queue *queue, struct dp_socket *socket,
 enum outcome share_begin(struct queue *queue, struct dp_socket *socket,
                          const struct rs_request *request, struct message_reply *reply)
 {
-    const struct dp_stream *stream = socket->stream;
+    struct dp_stream *stream = socket->stream;
     struct rs_op_share op;
     memcpy(&op, request->payload, sizeof(op));
     bool records = share_has_records(socket);
-    if (records ? stream == NULL && !socket->udp.bound
-                : stream->phase != STREAM_CONNECTED || stream->leaving) {
+    if (share_has_bytes(socket) && stream->leaving) {
         return stream_answer(queue, reply, RS_NOT_SUPPORTED);
+    }
+    if (stream != NULL && stream->phase == STREAM_IDLE && !stream_may_begin(queue, stream)) {
+        return OUTCOME_LATER;
+    }
+    if (stream != NULL ? stream->phase == STREAM_IDLE : !socket->udp.bound) {
+        share_describe_idle(socket);
     }
     /* share_move is not for nothing; and what was sent goes out first. */
     if (socket->part->bytes_left <= 0 || socket->blocked) {
@@ -261,8 +313,8 @@ static enum outcome share_last(struct queue *queue, struct dp_socket *socket,
     if (share->descriptors + share->tokens != 1 || (stream != NULL && stream->leaving)) {
         return stream_answer(queue, reply, RS_INVALID);
     }
-    if (stream != NULL && stream->phase == STREAM_LISTENING) { /* it stays in the house */
-        return stream_answer(queue, reply, RS_NOT_SUPPORTED);
+    if (stream != NULL ? stream->phase != STREAM_CONNECTED : !share->core->udp.bound) {
+        return stream_answer(queue, reply, RS_NOT_SUPPORTED); /* it stays in the house */
     }
     if (stream != NULL && !share_data_rests(share)) {
         return stream_answer(queue, reply, RS_WOULD_BLOCK);
@@ -317,6 +369,12 @@ enum rs_status share_unshared(struct queue *queue, const struct message *message
 
 /* ---- and go ---- */
 
+/* No connection that goes on without its program: the core is closed when there is room to tell. */
+static bool share_ends_at_once(const struct dp_socket *core)
+{
+    return !share_has_bytes(core) && (core->stream == NULL || core->stream->conn == NULL);
+}
+
 /* As stream_close does it for a socket with one descriptor. */
 static void share_end(struct queue *queue, struct dp_share *share)
 {
@@ -324,8 +382,11 @@ static void share_end(struct queue *queue, struct dp_share *share)
     struct dp_stream *stream = core->stream;
     bool abort = share->close.abort != 0;
     uint64_t linger_ns = share->close.linger_ms * 1000000ull;
-    core->share = NULL;            /* it goes with the core's record */
-    if (share_has_records(core)) { /* when there is room to tell */
+    core->share = NULL; /* it goes with the core's record */
+    if (share_ends_at_once(core)) {
+        if (stream != NULL && stream->local.on) { /* it waits to be connected */
+            stream_local_forget(queue, core);
+        }
         core->closing = true;
         request_block(core);
         return;
@@ -353,7 +414,7 @@ static void share_leave(struct queue *queue, struct dp_socket *socket,
     socket->share = NULL;
     share->descriptors--;
     share->close = *close;
-    if (share->descriptors + share->tokens == 0 && share_has_records(share->core)) {
+    if (share->descriptors + share->tokens == 0 && share_ends_at_once(share->core)) {
         /* Its port is free when the answer comes; until then who waits for that stays. */
         share->core->close_reply = *reply;
         *reply = (struct message_reply){.channel = NULL};
@@ -429,7 +490,7 @@ static enum outcome share_shutdown(struct queue *queue, struct dp_share *share,
     memcpy(&op, request->payload, sizeof(op));
     struct rs_request copy = *request;
     uint32_t how = op.how & (uint32_t)(RS_SHUTDOWN_RECV | RS_SHUTDOWN_SEND);
-    if (share_has_records(share->core)) {
+    if (share_has_records(share->core) || op.how == 0) { /* of nothing: who waits looks again */
         share->values.shut |= how;
         share_changed(queue, share);
         return stream_answer(queue, reply, RS_OK);
@@ -438,7 +499,7 @@ static enum outcome share_shutdown(struct queue *queue, struct dp_share *share,
         op.how &= RS_SHUTDOWN_SEND;
         memcpy(copy.payload, &op, sizeof(op));
     }
-    enum outcome outcome = stream_control(queue, share->core, &copy, reply);
+    enum outcome outcome = stream_control(queue, share->core, share->core->part, &copy, reply);
     if (outcome == OUTCOME_DONE && reply->status == RS_OK) {
         share->values.shut |= how;
         share_changed(queue, share);
@@ -460,6 +521,9 @@ static enum outcome share_data(struct queue *queue, struct dp_socket *socket,
         return request->op == RS_OP_SHARE_SEND ? share_dgram_send(queue, socket, &op, reply)
                                                : share_dgram_recv(queue, socket, &op, reply);
     }
+    if (!share_has_bytes(core)) {
+        return stream_answer(queue, reply, RS_NOT_CONNECTED);
+    }
     return request->op == RS_OP_SHARE_SEND ? share_send(queue, socket, &op, reply)
                                            : share_recv(queue, socket, &op, reply);
 }
@@ -471,15 +535,20 @@ static enum outcome share_dgram_control(struct queue *queue, struct dp_socket *s
 {
     struct dp_socket *core = socket->share->core;
     switch (request->op) {
+    case RS_OP_BIND:
+        return request_bind(queue, core, socket->part, request, reply);
     case RS_OP_CONNECT:
-    case RS_OP_OPTION:
     case RS_OP_MEMBER:
+        if (!core->udp.bound) {
+            return stream_answer(queue, reply, RS_INVALID);
+        }
+        return request_change(queue, core, socket->part, request, reply);
+    case RS_OP_OPTION:
         return request_change(queue, core, socket->part, request, reply);
     case RS_OP_TX_STAMP:
         return request_tx_stamp(queue, core, socket->part, request, reply);
     default:
-        return stream_answer(queue, reply,
-                             request->op == RS_OP_BIND ? RS_INVALID : RS_NOT_SUPPORTED);
+        return stream_answer(queue, reply, RS_NOT_SUPPORTED);
     }
 }
 
@@ -487,19 +556,13 @@ static enum outcome share_stream_control(struct queue *queue, struct dp_socket *
                                          const struct rs_request *request,
                                          struct message_reply *reply)
 {
-    bool listens = share_has_records(socket->share->core);
     switch (request->op) {
-    case RS_OP_OPTION:
-        return stream_change(queue, socket->share->core, socket->part, request, reply);
-    case RS_OP_TCP_INFO:
-        return stream_control(queue, socket->share->core, request, reply);
     case RS_OP_BIND:
-        return stream_answer(queue, reply, RS_INVALID);
     case RS_OP_CONNECT:
-        return stream_answer(queue, reply, listens ? RS_INVALID : RS_IS_CONNECTED);
-    case RS_OP_LISTEN: /* another backlog */
-        return listens ? stream_control(queue, socket->share->core, request, reply)
-                       : stream_answer(queue, reply, RS_IS_CONNECTED);
+    case RS_OP_LISTEN:
+    case RS_OP_OPTION:
+    case RS_OP_TCP_INFO:
+        return stream_control(queue, socket->share->core, socket->part, request, reply);
     default:
         return stream_answer(queue, reply, RS_BAD_OPTION);
     }

@@ -43,7 +43,7 @@ struct dp_share {
     /* Records that came before the move end here, each queue's own word until it has answered; and
      * the queues, by bit, that have some left. */
     uint32_t early_end[RS_QUEUES_MAX], early_queues;
-    struct rs_ring_ref house_rings[RS_QUEUES_MAX]; /* control: those rings, while it is a core */
+    struct rs_ring_ref house_rings[RS_QUEUES_MAX]; /* control: those rings, on the way home */
     uint32_t send_tail;                            /* the core's */
     struct stream_reader in;                       /* over the core's receive ring */
     /* The urgent mark, as provider/client/stream_recv.c keeps it for a socket of its own. */
@@ -52,10 +52,17 @@ struct dp_share {
     uint32_t mark_seq, mark_pos;
 };
 
-/* Its receive rings hold records: datagrams, or connections that wait. */
+/* Its receive rings hold records: datagrams, or connections that wait. Else it is a connection, or
+ * may become one. */
 static inline bool share_has_records(const struct dp_socket *core)
 {
     return core->stream == NULL || core->stream->phase == STREAM_LISTENING;
+}
+
+/* A stream that was connected, also when that is over: what descriptors read and write. */
+static inline bool share_has_bytes(const struct dp_socket *core)
+{
+    return core->stream != NULL && core->stream->phase == STREAM_CONNECTED;
 }
 
 static inline bool share_is_core(const struct dp_socket *socket)
@@ -85,6 +92,11 @@ void share_expired(struct queue *queue, struct dp_share *share);
 void share_session_ends(struct queue *queue, struct dp_socket *socket);
 /* State lines of the descriptors, after the core's words, the values or the bytes changed. */
 void share_mirror(struct dp_share *share);
+/* CONTROL_BOUND, CONTROL_LISTENED came to a core. */
+void share_bound(struct queue *queue, struct dp_share *share);
+void share_listened(struct queue *queue, struct dp_share *share);
+/* The core's names are others. */
+void share_named(struct queue *queue, struct dp_share *share);
 /* A value of all changed, or what they wait for may be another. */
 void share_changed(struct queue *queue, struct dp_share *share);
 
@@ -93,6 +105,8 @@ void share_changed(struct queue *queue, struct dp_share *share);
 /* From where on the core's bytes are read. */
 void share_data_begin(const struct queue *queue, struct dp_share *share,
                       const struct rs_op_share *op);
+/* The core connects: its rings begin at 0, and nothing is known of an urgent byte. */
+void share_data_restart(const struct queue *queue, struct dp_share *share);
 enum outcome share_send(struct queue *queue, struct dp_socket *socket,
                         const struct rs_op_share_data *op, struct message_reply *reply);
 enum outcome share_recv(struct queue *queue, struct dp_socket *socket,

@@ -245,9 +245,12 @@ void share_data_begin(const struct queue *queue, struct dp_share *share,
         atomic_load_explicit(&core->client->recv_head[queue->idx], memory_order_relaxed);
     uint32_t seq = atomic_load_explicit(&core->state->urgent_seq, memory_order_relaxed);
     share->send_tail = stream->local.on ? stream->local.send.tail_cached : stream->send_tail;
-    stream_reader_init(&share->in, core->recv_base, core->recv_ring.size_bytes, head);
     share->mark_seq = seq;
     share->urgent_taken = true;
+    if (core->recv_ring.size_bytes == 0) { /* share_data_restart comes when it connects */
+        return;
+    }
+    stream_reader_init(&share->in, core->recv_base, core->recv_ring.size_bytes, head);
     if (op->urgent_taken != seq && (op->flags & RS_SHARE_BYTE_KEPT) != 0) {
         share->mark_pos = atomic_load_explicit(&core->state->urgent_pos, memory_order_relaxed);
         share->urgent_byte = (uint8_t)op->urgent_byte;
@@ -256,6 +259,19 @@ void share_data_begin(const struct queue *queue, struct dp_share *share,
     } else if (op->urgent_taken != seq) {
         share->mark_seq = seq - 1; /* to be looked at */
     }
+}
+
+void share_data_restart(const struct queue *queue, struct dp_share *share)
+{
+    struct dp_socket *core = share->core;
+    struct rs_socket_client *client = (struct rs_socket_client *)(uintptr_t)core->client;
+    /* relaxed: the word is ours, and the connection begins behind this */
+    atomic_store_explicit(&client->recv_head[queue->idx], 0, memory_order_relaxed);
+    share->send_tail = 0;
+    stream_reader_init(&share->in, core->recv_base, core->recv_ring.size_bytes, 0);
+    share->mark_seq = atomic_load_explicit(&core->state->urgent_seq, memory_order_relaxed);
+    share->marked = share->byte_kept = false;
+    share->urgent_taken = true;
 }
 
 bool share_data_rests(struct dp_share *share)

@@ -32,7 +32,7 @@ static rs_atomic_u32 *dgram_head_word(const struct queue *queue, const struct dp
 
 bool share_dgram_may_move(struct queue *queue, struct dp_socket *socket)
 {
-    if (dgram_writer_refresh(&socket->recv) != RS_OK) {
+    if (socket->recv.size_bytes != 0 && dgram_writer_refresh(&socket->recv) != RS_OK) {
         request_poison(queue, socket->session, "recv_head outside the receive ring");
         return false;
     }
@@ -46,6 +46,9 @@ static void dgram_move_records(const struct queue *queue, struct dp_socket *sock
     struct dgram_writer *recv = &socket->recv;
     const struct dgram_writer from = *recv;
     rs_atomic_u32 *head_word = dgram_head_word(queue, place->session, place->idx);
+    if (from.size_bytes == 0) { /* not bound, or does not listen */
+        return;
+    }
     uint32_t copy_from = share_move_from(queue, queue->move.recv_pos, from.head_cached);
     assert(from.size_bytes == place->recv_ring.size_bytes);
     dgram_writer_init(recv, place->recv_base, from.size_bytes, head_word, from.limit_bytes,
@@ -157,7 +160,7 @@ void share_dgram_begin(struct dp_share *share)
     struct rs_socket_client *client = (struct rs_socket_client *)(uintptr_t)core->client;
     for (uint32_t i = 0; i < RS_QUEUES_MAX; i++) {
         const struct dp_socket *part = core->record->parts[i];
-        if (part != NULL) {
+        if (part != NULL && part->recv_ring.size_bytes != 0) { /* else it is not bound yet */
             /* Written by its queue before that answered the move. */
             uint32_t head = atomic_load_explicit(&client->recv_head[i], memory_order_acquire);
             dgram_reader_init(&share->records[i], part->recv_base, part->recv_ring.size_bytes,
@@ -191,6 +194,9 @@ enum outcome share_dgram_send(struct queue *queue, struct dp_socket *socket,
     struct session_part *part = socket->part;
     struct dgram_send_view record;
     struct udp_control control;
+    if (!core->udp.bound) {
+        return stream_answer(queue, reply, RS_INVALID);
+    }
     if (dgram_read_record(socket, op->len_bytes, &record) != RS_OK) {
         request_poison(queue, socket->session, "SHARE_SEND of what is no record");
         return OUTCOME_POISONED;
@@ -256,6 +262,9 @@ enum outcome share_dgram_recv(struct queue *queue, struct dp_socket *socket,
     if (socket->part->bytes_left <= 0) {
         return OUTCOME_LATER;
     }
+    if (!share->core->udp.bound) {
+        return stream_answer(queue, reply, RS_INVALID);
+    }
     if ((share->values.shut & RS_SHUTDOWN_RECV) != 0) {
         return stream_answer(queue, reply, RS_SHUTDOWN);
     }
@@ -280,7 +289,8 @@ enum outcome share_dgram_recv(struct queue *queue, struct dp_socket *socket,
 
 uint32_t share_dgram_level(const struct dp_share *share)
 {
-    uint32_t level = share->core->stream == NULL ? (uint32_t)RS_LEVEL_WRITABLE : 0;
+    uint32_t level =
+        share->core->stream == NULL ? (uint32_t)RS_LEVEL_WRITABLE : (uint32_t)RS_LEVEL_LISTENING;
     for (uint32_t i = 0; i < RS_QUEUES_MAX; i++) {
         if (share->records[i].size_bytes != 0 && dgram_reader_ready(&share->records[i])) {
             return level | RS_LEVEL_READABLE;
@@ -291,22 +301,14 @@ uint32_t share_dgram_level(const struct dp_share *share)
 
 void share_dgram_changed(struct queue *queue, struct dp_share *share, const struct message *message)
 {
-    const struct dp_socket *core = share->core;
     if (message->body.spread.op == RS_OP_OPTION) {
         const struct rs_op_option *op = &message->body.spread.option;
         share->values.values[op->option] = op->value; /* it was taken, so it is one of them */
         share->values.options_set |= 1u << op->option;
-    } else if (message->body.spread.op == RS_OP_CONNECT) {
-        for (struct dp_socket *each = share->first; each != NULL; each = each->share_next) {
-            each->desc->local = core->desc->local;
-            each->desc->peer = core->desc->peer;
-            atomic_store_explicit(&each->local_name,
-                                  atomic_load_explicit(&core->local_name, memory_order_relaxed),
-                                  memory_order_relaxed);
-            atomic_store_explicit(&each->peer_name,
-                                  atomic_load_explicit(&core->peer_name, memory_order_relaxed),
-                                  memory_order_relaxed);
-        }
     }
-    share_changed(queue, share);
+    if (message->body.spread.op == RS_OP_CONNECT) {
+        share_named(queue, share);
+    } else {
+        share_changed(queue, share);
+    }
 }

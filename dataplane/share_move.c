@@ -22,6 +22,9 @@ void share_move_bytes(uint8_t *target, const uint8_t *source, uint32_t size_byte
     uint32_t off = from & (size_bytes - 1);
     uint32_t total = rs_seq_distance(from, to);
     assert(total <= size_bytes);
+    if (total == 0) { /* perhaps there are no rings yet */
+        return;
+    }
     uint32_t first = total < size_bytes - off ? total : size_bytes - off;
     memcpy(target + off, source + off, first);
     memcpy(target, source, total - first);

@@ -172,7 +172,8 @@ void stream_settle(struct queue *queue);
 /* ---- stream_listen.c ---- */
 
 enum outcome stream_listen(struct queue *queue, struct dp_socket *socket,
-                           const struct rs_request *request, struct message_reply *reply);
+                           struct session_part *asker, const struct rs_request *request,
+                           struct message_reply *reply);
 /* CONTROL_LISTENED, CONTROL_PART_LISTEN, CONTROL_PART_UNLISTEN and CONTROL_PLACE came. */
 enum rs_status stream_listened(struct queue *queue, const struct message *message);
 enum rs_status stream_part_listen(struct queue *queue, const struct message *message);
@@ -316,9 +317,10 @@ void stream_orphan(struct queue *queue, struct dp_socket *socket);
 enum rs_status stream_option(struct queue *queue, struct dp_socket *socket,
                              const struct rs_op_option *op);
 
-/* A control request of a stream socket but BIND. */
+/* A control request of a stream socket, for asker, which may be another session than its own. */
 enum outcome stream_control(struct queue *queue, struct dp_socket *socket,
-                            const struct rs_request *request, struct message_reply *reply);
+                            struct session_part *asker, const struct rs_request *request,
+                            struct message_reply *reply);
 /* OPEN is answered: the state line of a new socket. */
 void stream_opened(struct dp_socket *socket);
 /* CONTROL_BOUND came: the port is granted. */
@@ -326,6 +328,9 @@ void stream_bound(struct dp_socket *socket, const struct rs_addr *local);
 /* CONTROL_RINGS came: goes on with CONNECT. Returns its status. */
 enum rs_status stream_rings(struct queue *queue, struct dp_socket *socket,
                             const struct rs_addr *peer);
+/* Of a socket that is not connected: false, an attempt that failed still has its rings; it lets go
+ * of them, ask again. */
+bool stream_may_begin(struct queue *queue, struct dp_stream *stream);
 /* The session ends. aborts: connections are reset, whatever the program did before; else those that
  * it had closed go on. The socket stays while it has a connection, or for want of room. */
 void stream_session_ends(struct queue *queue, struct dp_socket *socket, bool aborts);

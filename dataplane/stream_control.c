@@ -131,8 +131,8 @@ static enum rs_status stream_may_connect(const struct queue *queue, const struct
                : RS_NET_UNREACHABLE;
 }
 
-enum rs_status stream_rings(struct queue *queue, struct dp_socket *socket,
-                            const struct rs_addr *peer)
+static enum rs_status stream_connect_now(struct queue *queue, struct dp_socket *socket,
+                                         const struct rs_addr *peer)
 {
     struct dp_stream *stream = socket->stream;
     const struct tcp_rings rings = stream_tcp_rings(queue, socket);
@@ -143,7 +143,6 @@ enum rs_status stream_rings(struct queue *queue, struct dp_socket *socket,
                                           .rings = &rings,
                                           .settings = &stream->settings,
                                           .owner = socket};
-    stream_clear_state(socket);
     if (stack_is_own_address(queue->stack, peer->ip.v4_be32)) {
         return stream_local_connect(queue, socket, peer);
     }
@@ -160,12 +159,36 @@ enum rs_status stream_rings(struct queue *queue, struct dp_socket *socket,
     return RS_OK;
 }
 
+enum rs_status stream_rings(struct queue *queue, struct dp_socket *socket,
+                            const struct rs_addr *peer)
+{
+    stream_clear_state(socket);
+    if (socket->share != NULL) {
+        share_data_restart(queue, socket->share);
+    }
+    enum rs_status status = stream_connect_now(queue, socket, peer);
+    if (socket->share != NULL) {
+        share_named(queue, socket->share);
+    }
+    return status;
+}
+
+bool stream_may_begin(struct queue *queue, struct dp_stream *stream)
+{
+    if (stream->conn != NULL && !stream->leaving) {
+        stream->leaving = true;
+        tcp_abort(queue->stack, stream->conn);
+    }
+    return stream->conn == NULL;
+}
+
 static enum outcome stream_connect(struct queue *queue, struct dp_socket *socket,
-                                   const struct rs_request *request, struct message_reply *reply)
+                                   struct session_part *asker, const struct rs_request *request,
+                                   struct message_reply *reply)
 {
     struct dp_stream *stream = socket->stream;
     struct message message = {
-        .kind = QUEUE_RINGS, .session = socket->session, .socket = socket, .reply = *reply};
+        .kind = QUEUE_RINGS, .session = asker->session, .socket = socket, .reply = *reply};
     struct rs_addr *peer = &message.body.addr;
     memcpy(peer, request->payload, sizeof(*peer));
     if (stream->phase != STREAM_IDLE) {
@@ -177,17 +200,13 @@ static enum outcome stream_connect(struct queue *queue, struct dp_socket *socket
     if (peer->family != RS_FAMILY_IPV4) {
         return stream_answer(queue, reply, RS_FAMILY_NOT_SUPPORTED);
     }
-    if (stream->conn != NULL) { /* of an attempt that failed: its rings are lent till it is gone */
-        if (!stream->leaving) {
-            stream->leaving = true;
-            tcp_abort(queue->stack, stream->conn);
-        }
+    if (!stream_may_begin(queue, stream)) {
         return OUTCOME_LATER;
     }
     if (socket->recv_ring.size_bytes != 0) {
         return stream_answer(queue, reply, stream_rings(queue, socket, peer));
     }
-    if (!request_may_forward(queue, socket->part) || !request_forward(queue, &message)) {
+    if (!request_may_forward(queue, asker) || !request_forward(queue, &message)) {
         return OUTCOME_LATER;
     }
     socket->with_control = true;
@@ -472,20 +491,23 @@ enum outcome stream_change(struct queue *queue, struct dp_socket *socket,
 /* ---- all of them ---- */
 
 enum outcome stream_control(struct queue *queue, struct dp_socket *socket,
-                            const struct rs_request *request, struct message_reply *reply)
+                            struct session_part *asker, const struct rs_request *request,
+                            struct message_reply *reply)
 {
     if (socket->stream->waits) {
         stream_taken(queue, socket);
     }
     switch (request->op) {
+    case RS_OP_BIND:
+        return request_bind(queue, socket, asker, request, reply);
     case RS_OP_CONNECT:
-        return stream_connect(queue, socket, request, reply);
+        return stream_connect(queue, socket, asker, request, reply);
     case RS_OP_SHUTDOWN:
         return stream_shutdown(queue, socket, request, reply);
     case RS_OP_CLOSE:
         return stream_close(queue, socket, request, reply);
     case RS_OP_OPTION:
-        return stream_change(queue, socket, socket->part, request, reply);
+        return stream_change(queue, socket, asker, request, reply);
     case RS_OP_MEMBER:
         return stream_answer(queue, reply, RS_BAD_OPTION);
     case RS_OP_TCP_INFO:
@@ -503,6 +525,6 @@ enum outcome stream_control(struct queue *queue, struct dp_socket *socket,
         return stream_answer(queue, reply, RS_INVALID); /* it is not shared */
     default:
         assert(request->op == RS_OP_LISTEN);
-        return stream_listen(queue, socket, request, reply);
+        return stream_listen(queue, socket, asker, request, reply);
     }
 }

@@ -113,11 +113,12 @@ static void stream_listen_go(const struct queue *queue, struct dp_socket *part,
 }
 
 enum outcome stream_listen(struct queue *queue, struct dp_socket *socket,
-                           const struct rs_request *request, struct message_reply *reply)
+                           struct session_part *asker, const struct rs_request *request,
+                           struct message_reply *reply)
 {
     struct dp_stream *stream = socket->stream;
     struct message message = {
-        .kind = QUEUE_LISTEN, .session = socket->session, .socket = socket, .reply = *reply};
+        .kind = QUEUE_LISTEN, .session = asker->session, .socket = socket, .reply = *reply};
     struct rs_op_listen *op = &message.body.listen.op;
     memcpy(op, request->payload, sizeof(*op));
     if (stream->phase == STREAM_LISTENING) {
@@ -128,7 +129,7 @@ enum outcome stream_listen(struct queue *queue, struct dp_socket *socket,
         return stream_answer(queue, reply,
                              stream->phase == STREAM_CONNECTED ? RS_IS_CONNECTED : RS_INVALID);
     }
-    if (!request_may_forward(queue, socket->part)) {
+    if (!request_may_forward(queue, asker)) {
         return OUTCOME_LATER;
     }
     message.body.listen.local = rs_addr_v4(stream->local_be32, stream->local_port_be16);

@@ -663,7 +663,7 @@ void stream_local_place(const struct queue *queue, struct dp_socket *place, stru
     const struct stream_local *local = &from->stream->local;
     stream_local_init(queue, place, &local->other, &local->own);
     place->stream->local.isn = local->isn;
-    if (local->may_lend && from->session == place->session &&
+    if (local->may_lend && from->session == place->session && !place->session->house &&
         stream_local_may_borrow(place, from) && stream_local_may_borrow(from, place)) {
         stream_local_lend(from, place);
         stream_local_lend(place, from);

@@ -573,7 +573,9 @@ enum {
     RS_LEVEL_END = 4,
     RS_LEVEL_ERROR = 8,
     RS_LEVEL_CONNECTED = 16,
-    RS_LEVEL_URGENT = 32 /* of shared sockets, as READABLE and WRITABLE are there: an urgent byte */
+    /* Of shared sockets, as READABLE and WRITABLE are there: an urgent byte; it listens. */
+    RS_LEVEL_URGENT = 32,
+    RS_LEVEL_LISTENING = 64
 };
 enum rs_socket_mode { RS_MODE_FREE = 0, RS_MODE_LIVE, RS_MODE_SHARED, RS_MODE_ORPHAN };
 

@@ -85,6 +85,8 @@ RS_CHECK_RESULT enum rs_status client_connect(struct client_socket *socket,
 /* TCP, bound. At most `backlog` connections wait to be accepted (0: one); again: a new limit.
  * RS_INVALID not bound or connecting; RS_IS_CONNECTED; RS_ADDR_IN_USE; RS_NO_BUFFERS. */
 RS_CHECK_RESULT enum rs_status client_listen(struct client_socket *socket, uint32_t backlog);
+/* Whoever of those that share it said so. */
+bool client_is_listening(const struct client_socket *socket);
 /* The oldest connection that waits, as a socket with the listener's options and modes. peer may be
  * NULL. No request is made. RS_INVALID not listening; RS_WOULD_BLOCK; RS_INTERRUPTED;
  * RS_NO_MEMORY; RS_DATAPLANE_GONE; RS_POISONED. No time-out bounds it. */
@@ -231,10 +233,11 @@ struct client_share_info {
     uint32_t type; /* enum rs_socket_type */
 };
 /* Grants the process one more descriptor of the socket, to be opened once, within a minute; until
- * then it counts as one. Streams that are connected, listening ones, and datagram sockets that are
- * bound. From the first time on all descriptors' calls are requests to the dataplane, until there
- * is one left. RS_NOT_SUPPORTED: neither; RS_NO_BUFFERS, RS_TOO_MANY_SOCKETS; RS_DATAPLANE_GONE;
- * RS_POISONED. A socket whose memory cannot be read or mapped behind a move (there, or back) is
+ * then it counts as one. In any state: whoever binds, connects or makes it listen later does so for
+ * all; its home queue is chosen now. From the first time on all descriptors' calls are requests to
+ * the dataplane, until there is one left. RS_NOT_SUPPORTED: a datagram socket with memberships that
+ * is not bound; a connection that is on its way out; RS_NO_BUFFERS, RS_TOO_MANY_SOCKETS;
+ * RS_DATAPLANE_GONE; RS_POISONED. A socket whose memory cannot be read or mapped behind a move (there, or back) is
  * lost: RS_CORRUPT, RS_NO_MEMORY or RS_OS_ERROR from every call, ready for all, counted in
  * client_info; to be closed.
  */
@@ -246,8 +249,6 @@ RS_CHECK_RESULT enum rs_status client_share_open(struct client *client,
                                                  const struct client_share_info *info,
                                                  struct client_socket **out);
 bool client_is_shared(const struct client_socket *socket);
-/* It is shared, and a listener. */
-bool client_share_listens(const struct client_socket *socket);
 /* Who has the events of a shared socket: take makes it the caller, with a new number; as long as
  * client_share_events says that number, it is. A socket that is not shared: 0. */
 RS_CHECK_RESULT enum rs_status client_share_take_events(struct client_socket *socket,

@@ -548,6 +548,10 @@ RS_CHECK_RESULT enum rs_status client_socket_open(struct client_socket *socket,
                                                   uint32_t local_be32);
 /* OPEN, options, BIND, and for datagrams rings and memberships; then the socket is known. When a
  * step fails the dataplane forgets it again and it stays undecided. */
+/* OPEN and the options: the dataplane knows the socket, which stays undecided. By a queue of the
+ * NIC with that address; 0: of any. Where it fails the dataplane has forgotten it. */
+RS_CHECK_RESULT enum rs_status client_socket_introduce(struct client_socket *socket,
+                                                       uint32_t local_be32);
 RS_CHECK_RESULT enum rs_status client_socket_go_live(struct client_socket *socket,
                                                      const struct rs_addr *local);
 /* The place that OPEN or an accept record gave. level_word and error_seen are set, the client words
@@ -667,6 +671,15 @@ RS_CHECK_RESULT enum rs_status client_share_data(struct client_socket *socket, e
 RS_CHECK_RESULT enum rs_status client_share_wait(struct client_socket *socket, uint32_t want,
                                                  uint64_t deadline_tsc);
 /* The place of a connection that waited at a shared listener. RS_WOULD_BLOCK: none does. */
+/* BIND and CONNECT by one of the descriptors, control_mutex held. bind_any: RS_OK also when it is
+ * bound. */
+RS_CHECK_RESULT enum rs_status client_share_bind(struct client_socket *socket,
+                                                 const struct rs_addr *local);
+RS_CHECK_RESULT enum rs_status client_share_bind_any(struct client_socket *socket);
+RS_CHECK_RESULT enum rs_status client_share_connect(struct client_socket *socket,
+                                                    const struct rs_addr *peer);
+/* It is shared, and a listener. */
+bool client_share_listens(const struct client_socket *socket);
 RS_CHECK_RESULT enum rs_status client_share_accept(struct client_socket *listener,
                                                    struct rs_accept *out);
 /* What a read would get, and whether it is at a mark. */

@@ -138,12 +138,18 @@ bool client_urgent_ready(const struct client_socket *socket)
                             atomic_load_explicit(&state->recv_tail, memory_order_relaxed));
 }
 
+/* A stream that is not connected: an attempt may have failed. */
+static uint32_t ready_unconnected(uint32_t level)
+{
+    return (level & RS_LEVEL_ERROR) != 0 ? RS_LEVEL_ERROR | CLIENT_POLL_FAILED : 0;
+}
+
 /* What is not wanted is not looked at: it lies on other lines. */
 static uint32_t ready_connection(const struct client_socket *socket, uint32_t want)
 {
     uint32_t level = client_stream_level(socket);
     if ((level & RS_LEVEL_CONNECTED) == 0) {
-        return ((level & RS_LEVEL_ERROR) != 0 ? RS_LEVEL_ERROR | CLIENT_POLL_FAILED : 0) & want;
+        return ready_unconnected(level) & want;
     }
     uint32_t ready = level & (RS_LEVEL_CONNECTED | RS_LEVEL_END | RS_LEVEL_ERROR);
     uint32_t shut = atomic_load_explicit(&socket->shut, memory_order_relaxed);
@@ -178,6 +184,9 @@ static uint32_t ready_shared(const struct client_socket *socket, uint32_t want)
     }
     if (client_share_lost(socket) != RS_OK) {
         return (ready | RS_LEVEL_READABLE | RS_LEVEL_WRITABLE | RS_LEVEL_ERROR) & want;
+    }
+    if (client_is_stream(socket) && (level & (RS_LEVEL_CONNECTED | RS_LEVEL_LISTENING)) == 0) {
+        return ready_unconnected(level) & want;
     }
     if ((level & (RS_LEVEL_END | RS_LEVEL_ERROR)) != 0 || (shut & CLIENT_SHUT_RECV) != 0) {
         ready |= RS_LEVEL_READABLE;

@@ -422,7 +422,8 @@ static enum rs_status send_request(struct client_socket *socket, const struct se
     struct rs_send_dgram *record = (struct rs_send_dgram *)socket->share.send_base;
     uint32_t payload_off = call->control == NULL ? RS_SEND_SHORT_OFF : RS_SEND_LONG_OFF;
     uint32_t span = rs_dgram_span(payload_off, call->len_bytes);
-    enum rs_status status = client_share_refresh(socket);
+    enum rs_status status =
+        call->addressed ? client_share_bind_any(socket) : client_share_refresh(socket);
     if (status != RS_OK) {
         return status;
     }

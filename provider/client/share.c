@@ -58,7 +58,7 @@ enum rs_status client_share_refresh(struct client_socket *socket)
         return RS_OK;
     }
     enum rs_status status = client_request_values(socket, &values);
-    if (status == RS_OK && !client_is_stream(socket)) { /* its peer may be another one */
+    if (status == RS_OK) { /* another one may have bound or connected it */
         struct rs_socket_desc desc;
         status = client_socket_read_desc(socket, &desc);
     }
@@ -121,8 +121,8 @@ static enum rs_status share_map(struct client_socket *socket)
     if (status != RS_OK) {
         return status;
     }
-    if (client_share_listens(socket)) { /* nothing is put down */
-        socket->share.known = false;
+    socket->share.known = false;
+    if (desc.send.size_bytes == 0) { /* it listened when it was shared: nothing is put down */
         return RS_OK;
     }
     const struct rs_ring_ref *recv = &desc.recv[socket->home_queue_idx];
@@ -139,7 +139,6 @@ static enum rs_status share_map(struct client_socket *socket)
         socket->share.send_bytes = desc.send.size_bytes;
         socket->share.recv_base = recv_base;
         socket->share.recv_bytes = recv->size_bytes;
-        socket->share.known = false;
     }
     return status;
 }
@@ -213,11 +212,29 @@ static enum rs_status share_first(struct client_socket *socket, uint32_t process
     return status == RS_OK ? share_tell_values(socket) : share_lose(socket, status);
 }
 
+/* Of a socket that only the client knew. Where it cannot be shared the dataplane forgets it. */
+static enum rs_status share_fresh(struct client_socket *socket, uint32_t process_id,
+                                  struct rs_share_token *token)
+{
+    if (socket->member_count != 0) {
+        return RS_NOT_SUPPORTED; /* memberships come behind the port */
+    }
+    enum rs_status status = client_socket_introduce(socket, 0);
+    if (status != RS_OK) {
+        return status;
+    }
+    status = share_first(socket, process_id, token);
+    if (status != RS_OK && !client_is_shared(socket)) {
+        (void)!client_request(socket, RS_OP_CLOSE, NULL, 0);
+    }
+    return status;
+}
+
 enum rs_status client_share(struct client_socket *socket, uint32_t process_id,
                             struct client_share_info *info)
 {
     struct rs_share_token token = {{0}};
-    enum rs_status status = RS_NOT_SUPPORTED;
+    enum rs_status status;
     os_mutex_lock(&socket->control_mutex);
     enum client_socket_phase phase = client_socket_phase(socket);
     if (!client_phase_open(phase)) {
@@ -226,10 +243,13 @@ enum rs_status client_share(struct client_socket *socket, uint32_t process_id,
         status = client_share_lost(socket);
     } else if (phase == CLIENT_SOCKET_SHARED) {
         status = share_grant(socket, process_id, &token);
-    } else if (phase == CLIENT_SOCKET_LIVE || phase == CLIENT_STREAM_LISTENING ||
-               (phase == CLIENT_STREAM_ACTIVE &&
-                (client_stream_level(socket) & RS_LEVEL_CONNECTED) != 0)) {
-        status = share_first(socket, process_id, &token);
+    } else if (phase == CLIENT_SOCKET_UNDECIDED && !socket->rebind) {
+        status = share_fresh(socket, process_id, &token);
+    } else {
+        status = phase == CLIENT_SOCKET_UNDECIDED ? client_stream_rebind(socket) : RS_OK;
+        if (status == RS_OK) {
+            status = share_first(socket, process_id, &token);
+        }
     }
     if (status == RS_OK) {
         *info = (struct client_share_info){.token = token,
@@ -292,12 +312,59 @@ enum rs_status client_share_open(struct client *client, const struct client_shar
     return RS_OK;
 }
 
+/* ---- before there is a connection ---- */
+
+/* control_mutex held. One of the requests that give the socket another name or state. */
+static enum rs_status share_ask_core(struct client_socket *socket, enum rs_op op,
+                                     const void *payload, uint32_t payload_bytes)
+{
+    enum rs_status status = client_share_lost(socket);
+    if (status == RS_OK) {
+        status = client_request(socket, op, payload, payload_bytes);
+    }
+    if (status == RS_OK) {
+        socket->share.known = false;
+        status = client_share_refresh(socket);
+    }
+    return status;
+}
+
+enum rs_status client_share_bind(struct client_socket *socket, const struct rs_addr *local)
+{
+    enum rs_status status = share_ask_core(socket, RS_OP_BIND, local, sizeof(*local));
+    if (status == RS_OK) {
+        socket->bound = true;
+        socket->bound_to = socket->local;
+    }
+    return status;
+}
+
+enum rs_status client_share_bind_any(struct client_socket *socket)
+{
+    const struct rs_addr any = rs_addr_v4(0, 0);
+    enum rs_status status = client_share_lost(socket);
+    if (status == RS_OK) {
+        status = client_share_refresh(socket);
+    }
+    if (status == RS_OK && socket->local.port_be16 == 0) {
+        status = client_share_bind(socket, &any);
+        /* Another one was first. */
+        status = status == RS_INVALID ? client_share_refresh(socket) : status;
+    }
+    return status;
+}
+
+enum rs_status client_share_connect(struct client_socket *socket, const struct rs_addr *peer)
+{
+    return share_ask_core(socket, RS_OP_CONNECT, peer, sizeof(*peer));
+}
+
 /* ---- connections ---- */
 
 bool client_share_listens(const struct client_socket *socket)
 {
     return client_is_stream(socket) && client_is_shared(socket) &&
-           (client_stream_level(socket) & RS_LEVEL_CONNECTED) == 0;
+           (client_stream_level(socket) & RS_LEVEL_LISTENING) != 0;
 }
 
 enum rs_status client_share_accept(struct client_socket *listener, struct rs_accept *out)
@@ -416,7 +483,7 @@ enum rs_status client_share_data(struct client_socket *socket, enum rs_op op, ui
         return phase == CLIENT_STREAM_ACTIVE || phase == CLIENT_SOCKET_LIVE ? RS_IN_PROGRESS
                                                                             : RS_NOT_SOCKET;
     }
-    if (client_share_listens(socket)) {
+    if (client_is_stream(socket) && (client_stream_level(socket) & RS_LEVEL_CONNECTED) == 0) {
         return RS_NOT_CONNECTED;
     }
     if (len_bytes != 0 && share_return(socket)) {

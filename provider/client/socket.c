@@ -170,18 +170,28 @@ enum rs_status client_socket_resume(struct client_socket *socket, const struct r
     return status;
 }
 
-enum rs_status client_socket_go_live(struct client_socket *socket, const struct rs_addr *local)
+enum rs_status client_socket_introduce(struct client_socket *socket, uint32_t local_be32)
 {
-    struct rs_socket_desc desc;
-    bool stream = client_is_stream(socket);
-    enum rs_status status = client_socket_open(socket, local->ip.v4_be32);
+    enum rs_status status = client_socket_open(socket, local_be32);
     if (status != RS_OK) {
         return status;
     }
     status = client_options_replay(socket);
-    if (status == RS_OK) {
-        status = client_request(socket, RS_OP_BIND, local, sizeof(*local));
+    if (status != RS_OK) {
+        (void)!client_request(socket, RS_OP_CLOSE, NULL, 0);
     }
+    return status;
+}
+
+enum rs_status client_socket_go_live(struct client_socket *socket, const struct rs_addr *local)
+{
+    struct rs_socket_desc desc;
+    bool stream = client_is_stream(socket);
+    enum rs_status status = client_socket_introduce(socket, local->ip.v4_be32);
+    if (status != RS_OK) {
+        return status;
+    }
+    status = client_request(socket, RS_OP_BIND, local, sizeof(*local));
     if (status == RS_OK) {
         status = client_socket_read_desc(socket, &desc);
     }
@@ -215,8 +225,9 @@ static enum rs_status socket_bind_locked(struct client_socket *socket, const str
     case CLIENT_STREAM_IDLE:
     case CLIENT_STREAM_ACTIVE:
     case CLIENT_STREAM_LISTENING:
-    case CLIENT_SOCKET_SHARED:
         return RS_INVALID;
+    case CLIENT_SOCKET_SHARED:
+        return client_share_bind(socket, local);
     case CLIENT_SOCKET_FREE:
     case CLIENT_SOCKET_CLOSED:
         break;
@@ -229,8 +240,11 @@ static enum rs_status socket_bind_any_locked(struct client_socket *socket)
 {
     struct rs_addr any = rs_addr_v4(0, 0);
     enum client_socket_phase phase = client_socket_phase(socket);
-    if (phase == CLIENT_SOCKET_LIVE || phase == CLIENT_SOCKET_SHARED) {
+    if (phase == CLIENT_SOCKET_LIVE) {
         return RS_OK;
+    }
+    if (phase == CLIENT_SOCKET_SHARED) {
+        return client_share_bind_any(socket);
     }
     return socket_bind_locked(socket, &any);
 }
@@ -262,9 +276,6 @@ static enum rs_status socket_set_peer(struct client_socket *socket, const struct
     enum rs_status status = RS_OK;
     if (peer->family != RS_FAMILY_NONE || client_socket_phase(socket) != CLIENT_SOCKET_UNDECIDED) {
         status = socket_bind_any_locked(socket);
-        if (status == RS_OK) {
-            status = client_share_lost(socket);
-        }
         if (status == RS_OK) {
             status = client_request(socket, RS_OP_CONNECT, peer, sizeof(*peer));
         }
@@ -324,7 +335,8 @@ enum rs_status client_local_addr(struct client_socket *socket, struct rs_addr *o
     os_mutex_lock(&socket->control_mutex);
     (void)!client_share_refresh(socket);
     bool named = (client_phase_known(client_socket_phase(socket)) || socket->rebind) &&
-                 socket->local.family == RS_FAMILY_IPV4;
+                 socket->local.family == RS_FAMILY_IPV4 &&
+                 socket->local.port_be16 != 0; /* else it is shared, and nobody bound it yet */
     if (named) {
         *out = socket->local;
     }
@@ -338,9 +350,10 @@ enum rs_status client_peer_addr(struct client_socket *socket, struct rs_addr *ou
     (void)!client_share_refresh(socket); /* a dataplane that is gone changes nothing */
     enum client_socket_phase phase = client_socket_phase(socket);
     bool connected = socket->peer.family == RS_FAMILY_IPV4 &&
-                     (phase == CLIENT_SOCKET_LIVE || phase == CLIENT_SOCKET_SHARED ||
-                      (phase == CLIENT_STREAM_ACTIVE &&
-                       (client_stream_level(socket) & RS_LEVEL_CONNECTED) != 0));
+                     (client_is_stream(socket)
+                          ? (phase == CLIENT_STREAM_ACTIVE || phase == CLIENT_SOCKET_SHARED) &&
+                                (client_stream_level(socket) & RS_LEVEL_CONNECTED) != 0
+                          : phase == CLIENT_SOCKET_LIVE || phase == CLIENT_SOCKET_SHARED);
     if (connected) {
         *out = socket->peer;
     }

@@ -189,15 +189,23 @@ static enum rs_status stream_connect_locked(struct client_socket *socket,
         return stream_connect_known(socket, peer);
     }
     if (phase == CLIENT_SOCKET_SHARED) {
-        return client_share_listens(socket) ? RS_INVALID : RS_IS_CONNECTED;
+        return client_share_connect(socket, peer);
     }
     return phase == CLIENT_STREAM_LISTENING ? RS_INVALID : RS_NOT_SOCKET;
+}
+
+/* Its state line says what becomes of the attempt. */
+static bool connect_may_go_on(const struct client_socket *socket)
+{
+    enum client_socket_phase phase = client_socket_phase(socket);
+    return phase == CLIENT_STREAM_ACTIVE ||
+           (phase == CLIENT_SOCKET_SHARED && client_share_lost(socket) == RS_OK);
 }
 
 static bool connect_wait_ready(void *context)
 {
     const struct client_socket *socket = context;
-    return client_socket_phase(socket) != CLIENT_STREAM_ACTIVE ||
+    return !connect_may_go_on(socket) ||
            (client_stream_level(socket) & (RS_LEVEL_CONNECTED | RS_LEVEL_ERROR)) != 0;
 }
 
@@ -213,8 +221,8 @@ static void stream_wait_disarm(void *context, uint32_t channel_idx)
 
 enum rs_status client_connect_result(struct client_socket *socket)
 {
-    if (client_socket_phase(socket) != CLIENT_STREAM_ACTIVE) {
-        return RS_INTERRUPTED;
+    if (!connect_may_go_on(socket)) {
+        return client_is_shared(socket) ? client_share_lost(socket) : RS_INTERRUPTED;
     }
     uint32_t level = client_stream_level(socket);
     if ((level & RS_LEVEL_CONNECTED) != 0) {

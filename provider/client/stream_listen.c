@@ -46,11 +46,10 @@ static enum rs_status listen_locked(struct client_socket *socket, uint32_t backl
         }
         phase = client_socket_phase(socket);
     }
-    bool shared = client_share_listens(socket);
-    if (phase == CLIENT_SOCKET_SHARED && !shared) {
-        return RS_IS_CONNECTED;
+    if (phase == CLIENT_SOCKET_SHARED && client_share_lost(socket) != RS_OK) {
+        return client_share_lost(socket);
     }
-    if (!shared && phase != CLIENT_STREAM_LISTENING &&
+    if (phase != CLIENT_SOCKET_SHARED && phase != CLIENT_STREAM_LISTENING &&
         (phase != CLIENT_STREAM_IDLE || !socket->bound)) {
         return RS_INVALID;
     }
@@ -72,6 +71,11 @@ enum rs_status client_listen(struct client_socket *socket, uint32_t backlog)
     return status;
 }
 
+bool client_is_listening(const struct client_socket *socket)
+{
+    return client_socket_phase(socket) == CLIENT_STREAM_LISTENING || client_share_listens(socket);
+}
+
 /* ---- accept -----------------------------------------------------------------------------------
  */
 
@@ -83,11 +87,10 @@ struct accepted {
 
 static enum rs_status accept_allowed(const struct client_socket *listener)
 {
-    enum client_socket_phase phase = client_socket_phase(listener);
-    if (phase == CLIENT_STREAM_LISTENING || client_share_listens(listener)) {
+    if (client_is_listening(listener)) {
         return RS_OK;
     }
-    return client_phase_open(phase) ? RS_INVALID : RS_NOT_SOCKET;
+    return client_phase_open(client_socket_phase(listener)) ? RS_INVALID : RS_NOT_SOCKET;
 }
 
 /* A record's content, checked. The place is ours from here on: its client words become those of a

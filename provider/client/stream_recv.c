@@ -426,9 +426,7 @@ static enum rs_status readable_once(struct client_socket *socket, uint32_t *byte
     *bytes = 0;
     client_recv_lock(socket);
     enum rs_status status = recv_allowed(socket);
-    if (status == RS_NOT_CONNECTED) { /* nothing waits */
-        status = RS_OK;
-    } else if (status == RS_OK) {
+    if (status == RS_OK) {
         status = in_refresh(socket);
         if (status == RS_OK) {
             *bytes = in_available(&call);
@@ -450,7 +448,7 @@ enum rs_status client_stream_readable(struct client_socket *socket, uint32_t *by
         status = client_share_look(socket, bytes, &at_mark);
         status = status == RS_IN_PROGRESS ? readable_once(socket, bytes) : status;
     }
-    return status;
+    return status == RS_NOT_CONNECTED ? RS_OK : status; /* nothing waits */
 }
 
 static enum rs_status at_mark_once(struct client_socket *socket, bool *at_mark)

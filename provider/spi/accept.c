@@ -36,9 +36,6 @@ int WSPAPI spi_listen(SOCKET s, int backlog, LPINT error)
         return spi_fail(error, WSAENOTSOCK);
     }
     enum rs_status status = client_listen(socket->core, listen_backlog(backlog));
-    if (status == RS_OK) {
-        atomic_store_explicit(&socket->listening, true, memory_order_relaxed);
-    }
     spi_socket_put(socket);
     return status == RS_OK ? 0 : spi_fail_status(error, status);
 }

@@ -48,8 +48,6 @@ int spi_duplicate_open(struct spi_socket *socket, const WSAPROTOCOL_INFOW *info)
     }
     client_socket_ref(core); /* the record's, until its last put */
     socket->core = core;
-    atomic_store_explicit(&socket->listening, client_share_listens(core), memory_order_relaxed);
-    atomic_store_explicit(&socket->v6_only, false, memory_order_relaxed); /* it is connected here */
     return 0;
 }
 
@@ -61,6 +59,8 @@ static void duplicate_tell(struct spi_socket *socket)
                              atomic_load_explicit(&socket->linger_s, memory_order_relaxed));
         (void)spi_option_set(socket, SPI_SHARED_HINTS,
                              atomic_load_explicit(&socket->hints, memory_order_relaxed));
+        (void)spi_option_set(socket, SPI_SHARED_V6_ONLY,
+                             atomic_load_explicit(&socket->v6_only, memory_order_relaxed));
     }
 }
 

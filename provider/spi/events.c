@@ -173,7 +173,7 @@ static int events_error(struct spi_socket *socket, long event, uint32_t ready)
 
 static bool events_happened(const struct spi_socket *socket, long event, uint32_t ready)
 {
-    bool listening = atomic_load_explicit(&socket->listening, memory_order_relaxed);
+    bool listening = client_is_listening(socket->core);
     switch (event) {
     case FD_CONNECT:
         return (ready & (RS_LEVEL_CONNECTED | CLIENT_POLL_FAILED)) != 0;
@@ -195,7 +195,7 @@ static bool events_happened(const struct spi_socket *socket, long event, uint32_
 /* What the watch is asked for an event that has not happened. */
 static uint32_t events_want(const struct spi_socket *socket, long event)
 {
-    bool listening = atomic_load_explicit(&socket->listening, memory_order_relaxed);
+    bool listening = client_is_listening(socket->core);
     switch (event) {
     case FD_CONNECT:
         return socket->stream ? RS_LEVEL_CONNECTED | CLIENT_POLL_FAILED : 0;
@@ -221,7 +221,7 @@ static bool events_is_gone(uint32_t ready)
 /* The dataplane is gone: whatever the program waits for, that is the answer. */
 static void events_gone(const struct spi_socket *socket, struct spi_events *events)
 {
-    bool listening = atomic_load_explicit(&socket->listening, memory_order_relaxed);
+    bool listening = client_is_listening(socket->core);
     long apt = listening ? FD_ACCEPT : FD_CONNECT | FD_READ | FD_WRITE | FD_CLOSE;
     apt &= socket->stream ? ~0L : ~(FD_CONNECT | FD_CLOSE);
     for (unsigned i = 0; i < EVENTS_ORDERED; i++) {

@@ -189,7 +189,7 @@ static int accept_check(const struct accept_ex *accept, LPDWORD received, LPOVER
     }
     struct rs_addr local;
     bool fits = listener->stream && accepting->stream && listener->session == accepting->session &&
-                atomic_load_explicit(&listener->listening, memory_order_relaxed) &&
+                client_is_listening(listener->core) &&
                 client_local_addr(accepting->core, &local) == RS_INVALID;
     return fits ? 0 : WSAEINVAL;
 }

@@ -29,7 +29,7 @@ static int connect_begin(struct connect *connect)
     long before = spi_events_before_connect(socket);
     enum rs_status status = client_connect_begin(socket->core, &connect->peer);
     spi_events_after_connect(socket, before, status == RS_OK ? 0 : spi_wsa_error(status));
-    if (status == RS_INVALID && !atomic_load_explicit(&socket->listening, memory_order_relaxed)) {
+    if (status == RS_INVALID && !client_is_listening(socket->core)) {
         return WSAEADDRNOTAVAIL;
     }
     connect->phase = CONNECT_UNDER_WAY;
@@ -94,7 +94,7 @@ static int connect_check(const struct spi_socket *socket, const struct rs_addr *
 {
     struct rs_addr local;
     /* Its page: an unbound or a listening socket. */
-    if (!socket->stream || atomic_load_explicit(&socket->listening, memory_order_relaxed) ||
+    if (!socket->stream || client_is_listening(socket->core) ||
         client_local_addr(socket->core, &local) != RS_OK) {
         return WSAEINVAL;
     }

@@ -56,7 +56,6 @@ struct spi_socket *spi_socket_new(void)
             atomic_store_explicit(&socket->kept[i], 0, memory_order_relaxed);
         }
         atomic_store_explicit(&socket->leaf, 0, memory_order_relaxed);
-        atomic_store_explicit(&socket->listening, false, memory_order_relaxed);
         atomic_store_explicit(&socket->protection_level, PROTECTION_LEVEL_UNRESTRICTED,
                               memory_order_relaxed);
         atomic_store_explicit(&socket->context, SPI_CONTEXT_WHOLE, memory_order_relaxed);

@@ -24,7 +24,8 @@ static int v6_only_set(struct spi_socket *socket, DWORD word)
         return WSAEINVAL;
     }
     atomic_store_explicit(&socket->v6_only, word != 0, memory_order_relaxed);
-    return 0;
+    return client_is_shared(socket->core) ? spi_option_set(socket, SPI_SHARED_V6_ONLY, word != 0)
+                                          : 0;
 }
 
 /* The first two differ in what comes through a tunnel, and nothing does. The third would have to
@@ -131,7 +132,7 @@ int spi_ipv6_option_get(struct spi_socket *socket, int name, char *value, LPINT 
     int code = 0;
     switch (name) {
     case IPV6_V6ONLY:
-        word = atomic_load_explicit(&socket->v6_only, memory_order_relaxed);
+        word = spi_is_v6_only(socket);
         break;
     case IPV6_PROTECTION_LEVEL:
         word = atomic_load_explicit(&socket->protection_level, memory_order_relaxed);

@@ -73,7 +73,7 @@ static bool kept_too_late(struct spi_socket *socket, enum kept_when when)
     case KEPT_UNBOUND:
         return spi_is_bound(socket);
     case KEPT_NOT_LISTENING:
-        return atomic_load_explicit(&socket->listening, memory_order_relaxed);
+        return client_is_listening(socket->core);
     default:
         return false;
     }

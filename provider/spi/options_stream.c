@@ -152,7 +152,7 @@ static int socket_level_get(struct spi_socket *socket, int name, char *value, LP
     case SO_DONTLINGER:
         return linger_get(socket, name, value, value_bytes);
     case SO_ACCEPTCONN:
-        word = atomic_load_explicit(&socket->listening, memory_order_relaxed);
+        word = client_is_listening(socket->core);
         return spi_option_answer(value, value_bytes, &word, sizeof(word));
     case SO_CONNECT_TIME:
         word = connect_time_s(socket);

@@ -14,9 +14,13 @@ static int name_bytes_of(const struct spi_socket *socket)
     return socket->family == AF_INET6 ? (int)sizeof(SOCKADDR_IN6) : (int)sizeof(SOCKADDR_IN);
 }
 
-static bool ipv6_only(const struct spi_socket *socket)
+bool spi_is_v6_only(const struct spi_socket *socket)
 {
-    return atomic_load_explicit(&socket->v6_only, memory_order_relaxed);
+    uint32_t only = atomic_load_explicit(&socket->v6_only, memory_order_relaxed);
+    if (socket->family == AF_INET6 && client_is_shared(socket->core)) {
+        (void)!client_get_option(socket->core, SPI_SHARED_V6_ONLY, &only);
+    }
+    return only != 0;
 }
 
 int spi_ipv6_to_ipv4(const IN6_ADDR *in6, bool only, uint32_t *ip_be32)
@@ -42,7 +46,7 @@ static int sockaddr_read_v6(const struct spi_socket *socket, const struct sockad
     if (in6.sin6_family != AF_INET6) {
         return WSAEAFNOSUPPORT;
     }
-    int code = spi_ipv6_to_ipv4(&in6.sin6_addr, ipv6_only(socket), &ip_be32);
+    int code = spi_ipv6_to_ipv4(&in6.sin6_addr, spi_is_v6_only(socket), &ip_be32);
     if (code == 0) {
         *out = rs_addr_v4(ip_be32, in6.sin6_port);
     }
@@ -73,7 +77,7 @@ int spi_sockaddr_read_local(const struct spi_socket *socket, const struct sockad
 {
     int code = spi_sockaddr_read(socket, name, name_bytes, out);
     /* :: of a socket that is for IPv6 only is one of the addresses that there are not. */
-    bool none = code == WSAENETUNREACH || (code == 0 && ipv6_only(socket));
+    bool none = code == WSAENETUNREACH || (code == 0 && spi_is_v6_only(socket));
     return none ? WSAEADDRNOTAVAIL : code;
 }
 

@@ -223,7 +223,7 @@ static int connect_stream(struct spi_socket *socket, const struct sockaddr *name
         return WSAEADDRNOTAVAIL;
     }
     enum rs_status status = client_connect(socket->core, &peer);
-    if (status == RS_INVALID && !atomic_load_explicit(&socket->listening, memory_order_relaxed)) {
+    if (status == RS_INVALID && !client_is_listening(socket->core)) {
         return WSAEADDRNOTAVAIL;
     }
     return spi_wsa_error(status);

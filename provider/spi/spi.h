@@ -118,7 +118,6 @@ struct spi_socket {
     _Atomic uint32_t kept[SPI_KEPT_COUNT]; /* options that the provider alone knows */
     _Atomic uint64_t leaf; /* WSPJoinLeaf's send destination: ip_be32 << 16 | port_be16; 0 none */
     /* streams */
-    _Atomic bool listening;
     _Atomic uint32_t context;     /* enum spi_context */
     _Atomic uint32_t linger_s;    /* l_linger, also while l_onoff is 0 */
     struct spi_deferred deferred; /* of a listening one */
@@ -163,6 +162,7 @@ int spi_duplicate_open(struct spi_socket *socket, const WSAPROTOCOL_INFOW *info)
 /* What this provider keeps of a socket for all that share it, as options of the core. */
 #define SPI_SHARED_LINGER_S CLIENT_OPT_USER_0
 #define SPI_SHARED_HINTS    CLIENT_OPT_USER_1
+#define SPI_SHARED_V6_ONLY  CLIENT_OPT_USER_2
 /* socket.c: gives a record that is filled in its handle and shows it to all. 0 or the error; the
  * record stays the caller's then. */
 int spi_socket_publish(struct spi_socket *socket, SOCKET *out);
@@ -233,6 +233,8 @@ void spi_sockaddr_write_v4(const struct rs_addr *addr, struct sockaddr *name, LP
 /* In the socket's family, a room that was checked. */
 void spi_sockaddr_write(const struct spi_socket *socket, const struct rs_addr *addr,
                         struct sockaddr *name, LPINT name_bytes);
+/* An AF_INET6 socket without IPV4's addresses; whoever of those that share it said so. */
+bool spi_is_v6_only(const struct spi_socket *socket);
 /* What a mapped address maps; 0 for ::. 0, WSAENETUNREACH or, only for IPv6 only,
  * WSAEADDRNOTAVAIL. */
 int spi_ipv6_to_ipv4(const IN6_ADDR *in6, bool only, uint32_t *ip_be32);

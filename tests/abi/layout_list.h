@@ -380,6 +380,7 @@
     CONSTANT(RS_SHARE_VALUES)                           \
     CONSTANT(RS_SHUTDOWN_KEEP)                          \
     CONSTANT(RS_LEVEL_URGENT)                           \
+    CONSTANT(RS_LEVEL_LISTENING)                        \
     CONSTANT(RS_SHUTDOWN_RECV)                          \
     CONSTANT(RS_SHUTDOWN_SEND)                          \
     CONSTANT(RS_SOCK_DGRAM)                             \

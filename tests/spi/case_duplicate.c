@@ -53,14 +53,6 @@ CASE(WSPDuplicateSocket, dup_no_process, "a process that cannot be is WSAEINVAL"
     FAILS(WSAEINVAL, TABLE->lpWSPDuplicateSocket(pair.client, 0, &info, &spi_error));
 }
 
-CASE(WSPDuplicateSocket, dup_not_connected, "a socket without a name is WSAEOPNOTSUPP")
-{
-    WSAPROTOCOL_INFOW info;
-    DWORD me = GetCurrentProcessId();
-    FAILS(WSAEOPNOTSUPP, TABLE->lpWSPDuplicateSocket(stream_new(), me, &info, &spi_error));
-    FAILS(WSAEOPNOTSUPP, TABLE->lpWSPDuplicateSocket(spi_udp(), me, &info, &spi_error));
-}
-
 CASE(WSPDuplicateSocket, dup_info, "the structure is the catalog entry's, with a word of ours")
 {
     struct stream_pair pair = stream_connected();

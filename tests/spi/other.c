@@ -60,8 +60,9 @@ static void do_option(const struct other_request *request, struct other_answer *
 
 static void do_rest(const struct other_request *request, struct other_answer *answer)
 {
-    SOCKADDR_IN at;
+    SOCKADDR_IN at = {.sin_family = AF_INET};
     int bytes = sizeof(at);
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     fd_set set = {.fd_count = 1, .fd_array = {s}};
     struct timeval timeout = {.tv_sec = 5};
     switch (request->op) {
@@ -83,6 +84,22 @@ static void do_rest(const struct other_request *request, struct other_answer *an
             s = listener;
             listener = INVALID_SOCKET;
         }
+        break;
+    case OTHER_BIND:
+        answer->result = TABLE->lpWSPBind(s, (struct sockaddr *)&at, bytes, &answer->error);
+        if (answer->result == 0) {
+            answer->result =
+                TABLE->lpWSPGetSockName(s, (struct sockaddr *)&at, &bytes, &answer->error);
+            answer->value = at.sin_port;
+        }
+        break;
+    case OTHER_CONNECT:
+        at.sin_port = (u_short)request->value;
+        answer->result = TABLE->lpWSPConnect(s, (struct sockaddr *)&at, bytes, NULL, NULL, NULL,
+                                             NULL, &answer->error);
+        break;
+    case OTHER_LISTEN:
+        answer->result = TABLE->lpWSPListen(s, (int)request->value, &answer->error);
         break;
     case OTHER_SELECT:
         answer->result = TABLE->lpWSPSelect(1, &set, NULL, NULL, &timeout, &answer->error);

@@ -21,6 +21,9 @@ enum other_op {
     OTHER_SELECT,    /* value: 1 when a receive does not block, waiting 5 s at most */
     OTHER_DUPLICATE, /* value: the process; info */
     OTHER_PEER,      /* value: the peer's port */
+    OTHER_BIND,      /* to a free port of 127.0.0.1; value: which */
+    OTHER_CONNECT,   /* value: to this port there */
+    OTHER_LISTEN,    /* value: the backlog */
     OTHER_ACCEPT,    /* the connection is its socket, until it is closed */
     OTHER_EVENTS,    /* value: WSPEventSelect's mask */
     OTHER_TOLD       /* value: the events, waiting so many ms at most for one */

@@ -630,8 +630,6 @@ static void test_grants(void **state)
     assert_int_equal(client_share_open(other_client, &wrong, &socket), RS_NOT_SOCKET);
     ok(client_share_open(other_client, &info, &twin));
     assert_int_equal(client_share_open(other_client, &info, &socket), RS_NOT_SOCKET);
-    struct client_socket *undecided = stream_make();
-    assert_int_equal(client_share(undecided, os_process_id(), &info), RS_NOT_SUPPORTED);
 }
 
 /* In one program, and more than two. */

@@ -51,7 +51,7 @@ static struct client_socket *duplicate(struct client_socket *socket, struct clie
     struct client_socket *out = NULL;
     ok(client_share(socket, os_process_id(), &info));
     ok(client_share_open(client, &info, &out));
-    assert_true(client_share_listens(socket) && client_share_listens(out));
+    assert_true(client_is_listening(socket) && client_is_listening(out));
     return out;
 }
 

@@ -689,8 +689,6 @@ static void test_refused(void **state)
     assert_int_equal(rig_request(&programs[0], &owner, RS_OP_SHARE_SEND, &data, sizeof(data)),
                      RS_INVALID);
     assert_int_equal(rig_request(&programs[0], &owner, RS_OP_SHARE_VALUES, NULL, 0), RS_INVALID);
-    struct rig_socket idle = rig_open(&programs[0]);
-    assert_int_equal(rig_share(&idle, &token), RS_NOT_SUPPORTED);
     assert_int_equal(rig_share_open(&programs[0], &token, &twin), RS_NOT_SOCKET);
     share();
     assert_int_equal(rig_request(&programs[0], &owner, RS_OP_SHARE_SET, &set, sizeof(set)),
