@@ -245,8 +245,7 @@ struct ports *control_ports(const struct control *control, const struct session_
 }
 
 enum rs_status control_take_port(struct control *control, struct session_socket *record,
-                                 uint32_t user_id, struct rs_addr *local,
-                                 enum ports_share share)
+                                 uint32_t user_id, struct rs_addr *local, enum ports_share share)
 {
     struct ports *ports = control_ports(control, record);
     uint32_t ip_be32 = local->ip.v4_be32;

@@ -258,9 +258,8 @@ bool request_close_now(struct queue *queue, struct dp_socket *socket,
 void request_changed(struct queue *queue, const struct message *message, uint32_t status);
 /* CONNECT, OPTION, MEMBER; TX_STAMP: of a datagram socket, for asker, which may be another session
  * than the socket's. */
-enum outcome request_bind(struct queue *queue, struct dp_socket *socket,
-                          struct session_part *asker, const struct rs_request *request,
-                          struct message_reply *reply);
+enum outcome request_bind(struct queue *queue, struct dp_socket *socket, struct session_part *asker,
+                          const struct rs_request *request, struct message_reply *reply);
 enum outcome request_change(struct queue *queue, struct dp_socket *socket,
                             struct session_part *asker, const struct rs_request *request,
                             struct message_reply *reply);

@@ -215,9 +215,8 @@ static enum outcome request_open(struct queue *queue, struct dp_channel *channel
                : OUTCOME_LATER;
 }
 
-enum outcome request_bind(struct queue *queue, struct dp_socket *socket,
-                          struct session_part *asker, const struct rs_request *request,
-                          struct message_reply *reply)
+enum outcome request_bind(struct queue *queue, struct dp_socket *socket, struct session_part *asker,
+                          const struct rs_request *request, struct message_reply *reply)
 {
     bool bound = socket->stream != NULL
                      ? socket->stream->bound || socket->stream->phase != STREAM_IDLE
