@@ -3,7 +3,7 @@
  * in-memory NICs, turned by the test itself on its own thread; programs that write requests and
  * read state lines as rings/README.md says, without provider/client; and another host, a second
  * stack at the other end of the wire. One rig at a time. Every wait says what for and ends the test
- * after a few seconds.
+ * after 20 seconds.
  */
 #ifndef RINGSOCK_TESTS_SUPPORT_STREAM_RIG_H
 #define RINGSOCK_TESTS_SUPPORT_STREAM_RIG_H
