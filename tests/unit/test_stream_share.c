@@ -164,28 +164,42 @@ static void test_arrives_meanwhile(void **state)
     expect(&owner, 2000, 2000);
 }
 
-/* What came ahead of a gap is acknowledged by SACK: it must not be lost. */
+/* Takes what waits for the dataplane; false: nothing does. */
+static bool loses(void *context)
+{
+    struct nic *nic = rig_queue(0)->nic;
+    struct pkt pkts[NIC_BURST_PKTS];
+    (void)context;
+    uint32_t lost = nic->ops->rx_burst(nic, pkts, NIC_BURST_PKTS);
+    nic->ops->rx_release(nic, pkts, lost);
+    return lost != 0;
+}
+
+/* The other host's turn, but its clock stands still. */
+static void peer_sends(void)
+{
+    stack_timers(rig_peer_stack());
+    stack_flush(rig_peer_stack());
+}
+
+/* What came ahead of a gap is acknowledged by SACK: it must not be lost. The other host's timers do
+ * not run before that is seen: it might send the first bytes again. */
 static void test_ahead_of_a_gap(void **state)
 {
     uint8_t data[2896];
     (void)state;
     fill(data, 0, sizeof(data));
-    struct nic *nic = rig_queue(0)->nic;
-    struct pkt pkts[NIC_BURST_PKTS];
+    rig_turns(10); /* nothing is under way */
     assert_int_equal(rig_peer_write(peer, data, 1448), 1448);
-    rig_turn();
-    uint32_t lost = nic->ops->rx_burst(nic, pkts, NIC_BURST_PKTS);
-    nic->ops->rx_release(nic, pkts, lost);
-    assert_int_equal(lost, 1);
+    peer_sends();
+    assert_true(loses(NULL));
     assert_int_equal(rig_peer_write(peer, data + 1448, 1448), 1448);
-    rig_turn();
+    peer_sends();
     (void)queue_poll(rig_queue(0));
     const struct dp_socket *socket = programs[0].session->parts[0].sockets[owner.idx];
     assert_int_equal(tcp_recv_ahead_bytes(rig_queue(0)->stack, socket->stream->conn), 2896);
-    rig_turn(); /* the other host hears of the gap, and sends the first bytes again */
-    lost = nic->ops->rx_burst(nic, pkts, NIC_BURST_PKTS);
-    nic->ops->rx_release(nic, pkts, lost);
-    assert_int_equal(lost, 1);
+    /* It hears of the gap; how soon it calls that a loss depends on the round trip it measured. */
+    rig_until(loses, NULL, "the first bytes once more");
     share();
     expect(&twin, 0, 2896);
 }
