@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -437,6 +438,65 @@ static void both_queues_tell(void **state)
     done_with(&asker);
 }
 
+/* ---- an index without a record ---- */
+
+static void post_accept(const struct rig_socket *socket)
+{
+    struct rig_program *by = socket->program;
+    struct rs_request *slot = slot_producer_reserve(&by->producers[0]);
+    slot->op = RS_OP_SHARE_RECV;
+    slot->len_bytes = sizeof(struct rs_op_share_data);
+    slot->socket_idx = socket->idx;
+    slot->generation = socket->generation;
+    slot->arg = 0;
+    slot->serial = ++by->serial;
+    memset(slot->payload, 0, sizeof(slot->payload));
+    (void)slot_producer_publish(&by->producers[0]);
+}
+
+static bool is_accepted(void *context)
+{
+    struct rig_program *by = context;
+    return atomic_load(&by->channels[0]->replies[0].serial) == by->serial;
+}
+
+/* What a program accepts of a shared listener has an index of its session before it has a record
+ * there: the lists and the report are not to look for one behind the table's end. */
+static void an_accept_is_under_way(void **state)
+{
+    const struct rs_op_share op = {.process_id = os_process_id()};
+    struct rig_program other;
+    struct rs_share_token token;
+    struct rig_socket listener = rig_open(&program), twin;
+    uint64_t took_ns;
+    (void)state;
+    rig_attach(&other);
+    assert_int_equal(rig_bind(&listener, RIG_OWN ":81"), RS_OK);
+    assert_int_equal(rig_listen(&listener, 2), RS_OK);
+    assert_int_equal(
+        rig_request_reply(&program, &listener, RS_OP_SHARE, &op, sizeof(op), &token, sizeof(token)),
+        RS_OK);
+    assert_int_equal(rig_share_open(&other, &token, &twin), RS_OK);
+    (void)rig_peer_connect(2000, RIG_OWN ":81");
+    rig_until_level(&twin, RS_LEVEL_READABLE);
+    const uint32_t free_before = other.session->free_socket_count;
+    post_accept(&twin);
+    for (uint32_t i = 0; other.session->free_socket_count == free_before; i++) {
+        assert_true(i < 1000); /* the control thread does not hear of it */
+        (void)queue_poll(rig_queue(0));
+        CHECK(control_round(rig_control, 0) == RS_OK);
+    }
+    struct asker asker = ask();
+    assert_true(answered_without_queues(&asker, &took_ns));
+    assert_int_equal(other.session->free_socket_count, free_before - 1);
+    assert_int_equal(told(&asker, &listener).flags, RS_REPORT_SOCKET_UNTOLD);
+    assert_int_equal(told(&asker, &twin).flags, RS_REPORT_SOCKET_UNTOLD);
+    assert_int_equal(rs_report_count(&asker.view, RS_REPORT_SOCKETS), 2);
+    done_with(&asker);
+    rig_until(is_accepted, &other, "the answer to an accept");
+    rig_die(&other);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -451,6 +511,7 @@ int main(void)
         CASE(a_queue_stands_still),
         CASE(the_queues_have_their_rest),
         CASE(an_asker_goes),
+        CASE(an_accept_is_under_way),
         cmocka_unit_test_setup_teardown(both_queues_tell, start_two, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
