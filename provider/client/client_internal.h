@@ -563,6 +563,8 @@ void client_socket_set_wire_max(struct client_socket *socket, bool dont_fragment
 /* Copies and checks the descriptor; its addresses become the socket's. */
 RS_CHECK_RESULT enum rs_status client_socket_read_desc(struct client_socket *socket,
                                                        struct rs_socket_desc *desc);
+/* control_mutex held: who waits on the socket looks once more, soon; this is not waited for. */
+void client_socket_wake(struct client_socket *socket);
 /* control_mutex held, datagrams: rings that the descriptor names, read from where the client words
  * say. The phase becomes LIVE. */
 RS_CHECK_RESULT enum rs_status client_socket_resume(struct client_socket *socket,

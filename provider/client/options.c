@@ -142,14 +142,6 @@ enum rs_status client_option_retell(struct client_socket *socket, enum rs_option
     return option_tell(socket, option, client_option_value(socket, option));
 }
 
-/* control_mutex held. Who waits for room has it by a larger limit, and nothing else may come to
- * tell of it. */
-static void option_wake(struct client_socket *socket)
-{
-    const struct rs_op_shutdown nothing = {.how = 0};
-    (void)!client_request(socket, RS_OP_SHUTDOWN, &nothing, sizeof(nothing));
-}
-
 /* control_mutex held. */
 static enum rs_status option_set_shared(struct client_socket *socket, enum rs_option option,
                                         uint32_t value)
@@ -184,7 +176,8 @@ static enum rs_status option_set_shared(struct client_socket *socket, enum rs_op
             option_apply(socket, option, value);
         }
         if (option == RS_OPT_SNDBUF && phase == CLIENT_STREAM_ACTIVE) {
-            option_wake(socket);
+            /* Who waits for room has it by a larger limit; nothing else may come to tell of it. */
+            client_socket_wake(socket);
         }
     }
     return status;

@@ -80,12 +80,13 @@ struct request {
     const void *payload;
     uint32_t payload_bytes;
     enum rs_op op;
+    bool apart; /* not in order with what the socket posted, and so waits for none of it */
     uint32_t cell_idx;
     struct rs_tcp_info *info; /* where the answer to TCP_INFO goes; NULL: none is expected */
 };
 
-/* Channel entered, send_lock held when there is a socket. False: no cell or slot free now, ask
- * again. */
+/* Channel entered, send_lock held when order with a socket's posts matters. False: no cell or slot
+ * free now, ask again. */
 static bool request_try_post(struct request *request)
 {
     struct client_channel *channel = request->channel;
@@ -135,7 +136,8 @@ static enum rs_status request_retry(struct request *request, uint64_t *look_tsc)
 static enum rs_status request_post_now(struct request *request)
 {
     enum rs_status status = RS_OK;
-    if (request->socket != NULL) {
+    bool ordered = request->socket != NULL && !request->apart;
+    if (ordered) {
         client_send_lock(request->socket);
         status = client_socket_move(request->socket, request->channel);
     }
@@ -144,7 +146,7 @@ static enum rs_status request_post_now(struct request *request)
         status = request_try_post(request) ? RS_OK : RS_WOULD_BLOCK;
         client_channel_leave(request->channel);
     }
-    if (request->socket != NULL) {
+    if (ordered) {
         client_send_unlock(request->socket);
     }
     return status;
@@ -300,26 +302,43 @@ enum rs_status client_request_steps(struct client_socket *socket, const struct c
     return first;
 }
 
+static void request_leave(struct request *request)
+{
+    const struct client_socket *socket = request->socket;
+    enum rs_status status;
+    request->channel = request_channel(socket->client, socket->home_queue_idx, &status);
+    if (request->channel == NULL || request_post(request) != RS_OK) {
+        return;
+    }
+    client_channel_enter(request->channel);
+    struct reply_waiter *replies = &request->channel->replies;
+    bool leaves = __builtin_popcount(replies->abandoned) < REQUESTS_LEFT_MAX;
+    if (leaves) {
+        reply_cell_abandon(replies, request->cell_idx);
+    }
+    client_channel_leave(request->channel);
+    if (!leaves) {
+        (void)!request_finish(request, NULL, 0);
+    }
+}
+
 void client_request_leave(struct client_socket *socket, enum rs_op op, const void *payload,
                           uint32_t payload_bytes)
 {
-    enum rs_status status;
     struct request request = {
         .socket = socket, .payload = payload, .payload_bytes = payload_bytes, .op = op};
-    request.channel = request_channel(socket->client, socket->home_queue_idx, &status);
-    if (request.channel == NULL || request_post(&request) != RS_OK) {
-        return;
-    }
-    client_channel_enter(request.channel);
-    struct reply_waiter *replies = &request.channel->replies;
-    bool leaves = __builtin_popcount(replies->abandoned) < REQUESTS_LEFT_MAX;
-    if (leaves) {
-        reply_cell_abandon(replies, request.cell_idx);
-    }
-    client_channel_leave(request.channel);
-    if (!leaves) {
-        (void)!request_finish(&request, NULL, 0);
-    }
+    request_leave(&request);
+}
+
+void client_socket_wake(struct client_socket *socket)
+{
+    const struct rs_op_shutdown nothing = {.how = 0};
+    struct request request = {.socket = socket,
+                              .payload = &nothing,
+                              .payload_bytes = sizeof(nothing),
+                              .op = RS_OP_SHUTDOWN,
+                              .apart = true};
+    request_leave(&request);
 }
 
 enum rs_status client_request_open(struct client *client, uint32_t queue_idx,

@@ -361,18 +361,19 @@ enum rs_status client_peer_addr(struct client_socket *socket, struct rs_addr *ou
     return connected ? RS_OK : RS_NOT_CONNECTED;
 }
 
-/* A datagram socket's dataplane need not know, but for others that have it, too. */
+/* A datagram socket's dataplane need not know, but for others that have it, too, and those who
+ * sleep on it. */
 static enum rs_status socket_tell_shutdown(struct client_socket *socket, uint32_t ways)
 {
     const struct rs_op_shutdown op = {.how = ways};
     enum rs_status status = RS_OK;
-    if (client_is_shared(socket)) {
-        os_mutex_lock(&socket->control_mutex);
-        if (client_is_shared(socket) && client_share_lost(socket) == RS_OK) {
-            status = client_request(socket, RS_OP_SHUTDOWN, &op, sizeof(op));
-        }
-        os_mutex_unlock(&socket->control_mutex);
+    os_mutex_lock(&socket->control_mutex);
+    if (client_socket_phase(socket) == CLIENT_SOCKET_LIVE) {
+        client_socket_wake(socket);
+    } else if (client_is_shared(socket) && client_share_lost(socket) == RS_OK) {
+        status = client_request(socket, RS_OP_SHUTDOWN, &op, sizeof(op));
     }
+    os_mutex_unlock(&socket->control_mutex);
     return status;
 }
 

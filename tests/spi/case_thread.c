@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "provider/include/ringsock.h"
 #include "tests/spi/spi_test.h"
 
 /* ---- one socket, several threads ---- */
@@ -120,17 +121,32 @@ CASE(threads, close_receives, "closing ends the receives of four threads")
     }
 }
 
-CASE(threads, shutdown_receive,
-     "SD_RECEIVE while another thread receives: it gets no datagram more")
+static void shut_under_receives(DWORD spin_us)
 {
-    SOCKADDR_IN at;
-    struct worker worker = {.s = spi_bound(&at)};
-    HANDLE thread = start(worker_receive, &worker);
+    struct worker workers[2];
+    HANDLE threads[2];
+    SOCKET s = spi_bound(NULL);
+    RINGSOCK_SPIN spin = {.Microseconds = spin_us, .Yield = TRUE};
+    DWORD returned = 0;
+    OK(TABLE->lpWSPIoctl(s, SIO_RINGSOCK_SPIN, &spin, sizeof(spin), NULL, 0, &returned, NULL, NULL,
+                         NULL, &spi_error));
+    for (unsigned i = 0; i < 2; i++) {
+        workers[i] = (struct worker){.s = s};
+        threads[i] = start(worker_receive, &workers[i]);
+    }
     let_it_block();
-    OK(TABLE->lpWSPShutdown(worker.s, SD_RECEIVE, &spi_error));
-    OK(spi_send_to_one(spi_udp(), "x", 1, &at));
-    finish(thread);
-    assert_int_equal(worker.error, WSAESHUTDOWN);
+    OK(TABLE->lpWSPShutdown(s, SD_RECEIVE, &spi_error));
+    for (unsigned i = 0; i < 2; i++) {
+        finish(threads[i]);
+        assert_int_equal(workers[i].error, WSAESHUTDOWN);
+    }
+}
+
+CASE(threads, shutdown_receive,
+     "SD_RECEIVE ends the receives of other threads, asleep or not: WSAESHUTDOWN")
+{
+    shut_under_receives(RINGSOCK_SPIN_FOREVER);
+    shut_under_receives(0);
 }
 
 CASE(threads, two_receivers, "two threads receive on one socket: each datagram goes to one")

@@ -349,10 +349,6 @@ static void make_route_change(struct stream_call *call)
     {                                                                                    \
         function, what, make, WSAEINTR, WSAEINTR, WSAEINTR, WSAESHUTDOWN, WSAENETDOWN, 0 \
     }
-#define SHUT_LATE(function, what, make)                                               \
-    {                                                                                 \
-        function, what, make, WSAEINTR, WSAEINTR, WSAEINTR, ENDS_LATE, WSAENETDOWN, 0 \
-    }
 #define READINESS(function, what, make, shut)                                          \
     {                                                                                  \
         function, what, make, WSAENOTSOCK, WSAENOTSOCK, WSAEINTR, shut, WSAENETDOWN, 0 \
@@ -364,11 +360,11 @@ const struct ends_row ends_rows[] = {
     SHUT_ENDS("WSPRecv", "one with MSG_OOB", make_recv_urgent),
     SHUT_ENDS("WSPRecv", "one with MSG_PEEK", make_recv_peek),
     SHUT_ENDS("WSPRecv", "one behind an overlapped one", make_recv_behind),
-    SHUT_LATE("WSPRecv", "one of a datagram", make_recv_dgram),
-    SHUT_LATE("WSPRecvFrom", "one that waits", make_recv_from),
-    SHUT_LATE("WSPRecvFrom", "one behind an overlapped one", make_recv_from_behind),
-    SHUT_LATE("WSARecvMsg", "one that waits", make_recv_msg),
-    SHUT_LATE("WSARecvMsg", "one behind an overlapped one", make_recv_msg_behind),
+    SHUT_ENDS("WSPRecv", "one of a datagram", make_recv_dgram),
+    SHUT_ENDS("WSPRecvFrom", "one that waits", make_recv_from),
+    SHUT_ENDS("WSPRecvFrom", "one behind an overlapped one", make_recv_from_behind),
+    SHUT_ENDS("WSARecvMsg", "one that waits", make_recv_msg),
+    SHUT_ENDS("WSARecvMsg", "one behind an overlapped one", make_recv_msg_behind),
     SHUT_ENDS("WSPSend", "one that waits", make_send),
     SHUT_ENDS("WSPSend", "one with MSG_OOB", make_send_urgent),
     SHUT_ENDS("WSPSend", "one behind an overlapped one", make_send_behind),
@@ -384,7 +380,7 @@ const struct ends_row ends_rows[] = {
     READINESS("WSPSelect", "one of the read set", make_select_read, 0),
     READINESS("WSPSelect", "one of the write set", make_select_write, 0),
     READINESS("WSPSelect", "one of the except set", make_select_except, ENDS_NOT),
-    READINESS("WSPSelect", "one of a datagram socket", make_select_dgram, ENDS_LATE),
+    READINESS("WSPSelect", "one of a datagram socket", make_select_dgram, 0),
     {"WSAPoll", "one that waits", make_poll, 0, 0, WSAEINTR, ENDS_NOT, WSAENETDOWN,
      WSAEINVAL}, /* POLLNVAL */
     {"WSPGetOverlappedResult", "one that waits", make_result, WSA_OPERATION_ABORTED,

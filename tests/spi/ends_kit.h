@@ -9,8 +9,6 @@
 
 /* A call that is not ended by it: it goes on waiting. */
 #define ENDS_NOT (-1)
-/* A datagram socket's shutdown wakes nobody: WSAESHUTDOWN, or it goes on waiting. */
-#define ENDS_LATE (-2)
 
 struct ends_row {
     const char *function, *what;

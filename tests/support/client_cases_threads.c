@@ -15,7 +15,8 @@
 #include "tests/support/client_rig.h"
 
 #define LOCALHOST rs_be32(0x7f000001u)
-#define GONE_NS   5000000000ull /* bound for 'soon' on a loaded machine */
+#define GONE_NS   5000000000ull  /* bound for 'soon' on a loaded machine */
+#define WAKE_NS   20000000000ull /* a call that is not woken waits twice as long */
 
 static struct client *client;
 
@@ -328,7 +329,7 @@ static void blocked_run(void *arg)
     if (blocked->polls) {
         struct client_poll item = {.socket = blocked->socket, .want = RS_LEVEL_READABLE};
         uint32_t count;
-        blocked->status = client_poll(client, &item, 1, UINT64_MAX, &count);
+        blocked->status = client_poll(client, &item, 1, 2 * WAKE_NS, &count);
     } else {
         uint32_t data;
         blocked->status = recv_from(blocked->socket, &data, sizeof(data), NULL);
@@ -369,6 +370,45 @@ static void test_close_wakes(void **state)
         }
     }
     end();
+}
+
+/* As test_close_wakes. Who comes late is told so at once, with the same word. */
+static void shutdown_under(uint32_t limit_channels)
+{
+    begin(30, limit_channels);
+    for (uint32_t round = 0; round < 60; round++) {
+        struct rs_addr local;
+        struct blocked receiver, poller;
+        struct client_socket *socket = make_bound(&local);
+        assert_int_equal(
+            client_set_option(socket, CLIENT_OPT_RECV_TIMEOUT_MS, 2 * WAKE_NS / 1000000u), RS_OK);
+        blocked_start(&receiver, socket, false);
+        blocked_start(&poller, socket, true);
+        if (round % 3 != 0) {
+            os_sleep_ns(round * 20000ull);
+        }
+        uint64_t start_ns = os_monotonic_ns();
+        assert_int_equal(client_shutdown(socket, CLIENT_SHUT_RECV), RS_OK);
+        os_thread_join(&receiver.thread);
+        os_thread_join(&poller.thread);
+        assert_true(os_monotonic_ns() - start_ns < WAKE_NS); /* woken, not timed out */
+        assert_int_equal(receiver.status, RS_SHUTDOWN);
+        assert_int_equal(poller.status, RS_OK);
+        assert_int_equal(client_socket_close(socket), RS_OK);
+    }
+    end();
+}
+
+static void test_shutdown_wakes(void **state)
+{
+    (void)state;
+    shutdown_under(8);
+}
+
+static void test_shutdown_wakes_sharers(void **state)
+{
+    (void)state;
+    shutdown_under(1);
 }
 
 static void dataplane_end_under(uint32_t spin_us, uint32_t limit_channels)
@@ -425,6 +465,8 @@ int client_cases_threads(void)
         cmocka_unit_test(test_moving_keeps_order),
         cmocka_unit_test(test_threads_come_and_go),
         cmocka_unit_test(test_close_wakes),
+        cmocka_unit_test(test_shutdown_wakes),
+        cmocka_unit_test(test_shutdown_wakes_sharers),
         cmocka_unit_test(test_dataplane_ends_under_sleepers),
         cmocka_unit_test(test_dataplane_ends_under_sharers),
         cmocka_unit_test(test_dataplane_ends_under_spinners),

@@ -254,6 +254,9 @@ static enum rs_status fake_control(struct fake *fake, const struct rs_request *r
         memcpy(&socket->peer, request->payload, sizeof(socket->peer));
         fake_publish_desc(fake, socket);
         return RS_OK;
+    case RS_OP_SHUTDOWN:
+        fake_happened(socket, RS_LEVEL_READABLE | RS_LEVEL_WRITABLE);
+        return RS_OK;
     case RS_OP_CLOSE:
         fake_happened(socket, UINT32_MAX);
         fake_free(fake, socket);
