@@ -161,6 +161,8 @@ enum rs_status client_channel_open(struct client *client, uint32_t queue_idx,
  * ---------------------------------------------------------------------------------------------------
  */
 
+#define CLIENT_WAYS_BITS 6u
+
 struct client {
     struct rs_session_view
         view; /* checked copy of the header, and the mappings (these under slow_mutex) */
@@ -198,6 +200,9 @@ struct client {
     /* watch.c: by client_watch_open; partner: client_watch_changed in other threads */
     struct client_watch *_Atomic watch;
     rs_atomic_u32 sockets_lost; /* for client_get_info; any thread adds */
+    /* Destinations beyond the NICs' networks that there is a way to; any thread, each its own word
+     */
+    rs_atomic_u32 ways_be32[1u << CLIENT_WAYS_BITS];
 };
 
 /* This thread's channel to a queue; opens it at first use. NULL on failure with *status. */
@@ -232,6 +237,9 @@ uint32_t client_queue_choose(const struct client *client, uint32_t local_be32);
 /* What client_interfaces says of a queue's NIC. */
 void client_interface_get(const struct client *client, uint32_t queue_idx,
                           struct client_interface *out);
+/* Whether dst is in one of its networks; *ip_be32: its own address there, of the longest prefix. */
+bool client_interface_near(const struct client_interface *nic, uint32_t dst_be32,
+                           uint32_t *ip_be32);
 /* Whether it is one of the addresses of that queue's NIC. */
 bool client_queue_has_address(const struct client *client, uint32_t queue_idx, uint32_t ip_be32);
 
@@ -579,8 +587,9 @@ RS_CHECK_RESULT enum rs_status client_map_records(struct client_socket *socket,
 RS_CHECK_RESULT enum rs_status client_socket_make(struct client *client, enum rs_socket_type type,
                                                   struct client_socket **out);
 void client_socket_release(struct client_socket *socket); /* the last one gives the memory back */
-RS_CHECK_RESULT enum rs_status
-client_bind_any(struct client_socket *socket); /* RS_OK also when it is bound */
+/* For a datagram to dst_be32, 0: to whoever. RS_OK also when it is bound. A socket that is bound by
+ * it is also told when there is no way to dst: RS_NET_UNREACHABLE, and it is bound all the same. */
+RS_CHECK_RESULT enum rs_status client_bind_any(struct client_socket *socket, uint32_t dst_be32);
 void client_sockets_close_all(struct client *client);
 
 /* One more call that blocks on the socket, while the handle is known to be open. */

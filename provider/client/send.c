@@ -69,21 +69,26 @@ static void send_better_source(uint32_t dst_be32, uint32_t ip_be32, uint32_t pre
     }
 }
 
+bool client_interface_near(const struct client_interface *nic, uint32_t dst_be32, uint32_t *ip_be32)
+{
+    uint32_t longest = 0;
+    send_better_source(dst_be32, nic->ip_be32, nic->prefix_len, &longest, ip_be32);
+    for (uint32_t i = 0; i < nic->more_count; i++) {
+        send_better_source(dst_be32, nic->more_be32[i], nic->more_prefix_len[i], &longest, ip_be32);
+    }
+    return longest != 0;
+}
+
 enum rs_status client_interface_source(const struct client *client, uint32_t idx, uint32_t dst_be32,
                                        uint32_t *ip_be32)
 {
     struct client_interface nic;
-    uint32_t longest = 0;
     enum rs_status status = client_interface_addr(client, idx, ip_be32);
-    if (status != RS_OK) {
-        return status;
+    if (status == RS_OK) {
+        client_interface_get(client, idx - 1, &nic);
+        (void)client_interface_near(&nic, dst_be32, ip_be32);
     }
-    client_interface_get(client, idx - 1, &nic);
-    send_better_source(dst_be32, nic.ip_be32, nic.prefix_len, &longest, ip_be32);
-    for (uint32_t i = 0; i < nic.more_count; i++) {
-        send_better_source(dst_be32, nic.more_be32[i], nic.more_prefix_len[i], &longest, ip_be32);
-    }
-    return RS_OK;
+    return status;
 }
 
 /* A datagram that leaves the host must fit the NIC's MTU where its socket wants no fragments
@@ -477,7 +482,7 @@ static enum rs_status send_dgram(struct client_socket *socket, struct send_call 
         status = send_once(socket, call, flags);
     }
     if (status == RS_NOT_READY) {
-        status = client_bind_any(socket);
+        status = client_bind_any(socket, call->dst_be32);
         if (status == RS_OK) {
             status = send_once(socket, call, flags);
         }

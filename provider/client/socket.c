@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "provider/client/client_internal.h"
+#include "rings/byteorder.h"
+
+#define WAY_PORT_BE16 rs_be16(9) /* discard: nothing is sent there */
 
 /* ---- undecided to live
  * --------------------------------------------------------------------------------------------- */
@@ -249,10 +252,53 @@ static enum rs_status socket_bind_any_locked(struct client_socket *socket)
     return socket_bind_locked(socket, &any);
 }
 
-enum rs_status client_bind_any(struct client_socket *socket)
+static rs_atomic_u32 *socket_way(struct client *client, uint32_t dst_be32)
+{
+    return &client->ways_be32[rs_be32(dst_be32) * 2654435761u >> (32 - CLIENT_WAYS_BITS)];
+}
+
+/* A network's own addresses, and a group's, need no route. */
+static bool socket_is_beyond(struct client *client, uint32_t dst_be32)
+{
+    struct client_interface nic;
+    uint32_t dst = rs_be32(dst_be32);
+    if (dst_be32 == 0 || dst >> 24 == 127 || dst >> 28 >= 0xe ||
+        atomic_load_explicit(socket_way(client, dst_be32), memory_order_relaxed) == dst_be32) {
+        return false;
+    }
+    for (uint32_t i = 0; i < client->queue_count; i++) {
+        uint32_t any_be32 = 0;
+        client_interface_get(client, i, &nic);
+        if (client_interface_near(&nic, dst_be32, &any_be32)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* By a peer that is taken away again: nobody knows yet of the port that the socket was bound to a
+ * moment ago. Routes are the configuration's: where there is a way once, there is one for good.
+ * control_mutex held. */
+static enum rs_status socket_ask_way(struct client_socket *socket, uint32_t dst_be32)
+{
+    const struct rs_addr peer = rs_addr_v4(dst_be32, WAY_PORT_BE16);
+    const struct rs_addr nobody = {.family = RS_FAMILY_NONE};
+    enum rs_status status = client_request(socket, RS_OP_CONNECT, &peer, sizeof(peer));
+    if (status != RS_OK) {
+        return status;
+    }
+    atomic_store_explicit(socket_way(socket->client, dst_be32), dst_be32, memory_order_relaxed);
+    return client_request(socket, RS_OP_CONNECT, &nobody, sizeof(nobody));
+}
+
+enum rs_status client_bind_any(struct client_socket *socket, uint32_t dst_be32)
 {
     os_mutex_lock(&socket->control_mutex);
+    bool binds = client_socket_phase(socket) == CLIENT_SOCKET_UNDECIDED;
     enum rs_status status = socket_bind_any_locked(socket);
+    if (status == RS_OK && binds && socket_is_beyond(socket->client, dst_be32)) {
+        status = socket_ask_way(socket, dst_be32);
+    }
     os_mutex_unlock(&socket->control_mutex);
     return status;
 }

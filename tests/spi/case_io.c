@@ -260,6 +260,55 @@ CASE(WSPSendTo, sendto_nowhere, "port 0 or any address is WSAEADDRNOTAVAIL")
     FAILS(WSAEADDRNOTAVAIL, spi_send_to_one(spi_udp(), "x", 1, &no_address));
 }
 
+/* Beyond the NIC's networks, and it has no gateway. */
+static SOCKADDR_IN far_away(void)
+{
+    return spi_at("198.51.100.1", 9);
+}
+
+CASE(WSPSendTo, sendto_no_way,
+     "without a route the datagram that binds a socket is WSAENETUNREACH; others can be sent then")
+{
+    SOCKADDR_IN away = far_away();
+    SOCKADDR_IN at;
+    SOCKET receiver = spi_bound(&at);
+    SOCKET s = spi_udp();
+    char byte = 0;
+    DWORD flags = 0;
+    DWORD got = 0;
+    FAILS(WSAENETUNREACH, spi_send_to_one(s, "x", 1, &away));
+    OK(spi_send_to_one(s, "y", 1, &at));
+    OK(spi_recv_one(receiver, &byte, 1, &flags, &got));
+    assert_int_equal(byte, 'y');
+    spi_nonblocking(s); /* and it is not told twice */
+    FAILS(WSAEWOULDBLOCK, spi_recv_one(s, &byte, 1, &flags, &got));
+}
+
+CASE(WSPSendTo, sendto_no_way_bound,
+     "without a route one of a bound socket is told by the next receive: WSAENETUNREACH, once")
+{
+    SOCKADDR_IN away = far_away();
+    SOCKET s = spi_bound(NULL);
+    char byte;
+    DWORD flags = 0;
+    DWORD got = 0;
+    OK(spi_set_dword(s, SOL_SOCKET, SO_RCVTIMEO, 10000));
+    OK(spi_send_to_one(s, "x", 1, &away));
+    FAILS(WSAENETUNREACH, spi_recv_one(s, &byte, 1, &flags, &got));
+    spi_nonblocking(s);
+    FAILS(WSAEWOULDBLOCK, spi_recv_one(s, &byte, 1, &flags, &got));
+}
+
+CASE(WSPGetSockOpt, sendto_no_way_error, "SO_ERROR: or by that, WSAENETUNREACH")
+{
+    SOCKADDR_IN away = far_away();
+    SOCKET s = spi_bound(NULL);
+    OK(spi_send_to_one(s, "x", 1, &away));
+    spi_await_readable(s);
+    assert_int_equal(spi_get_dword(s, SOL_SOCKET, SO_ERROR), WSAENETUNREACH);
+    assert_int_equal(spi_get_dword(s, SOL_SOCKET, SO_ERROR), 0);
+}
+
 CASE(WSPSendTo, sendto_broadcast, "a broadcast without SO_BROADCAST is WSAEACCES")
 {
     SOCKADDR_IN everybody = spi_at("255.255.255.255", 9);

@@ -379,6 +379,33 @@ static void test_shutdown(void **state)
     assert_int_equal(send_to(socket, &byte, 1, &local), RS_SHUTDOWN);
 }
 
+/* The datagram that binds a socket asks whether there is a way: the fake has one to everywhere, the
+ * loopback NIC only to itself. Either way the socket is bound to any address and has no peer. */
+static void test_way(void **state)
+{
+    (void)state;
+    const struct rs_addr away = rs_addr_v4(rs_be32(0xc6336401u), rs_be16(9));
+    struct rs_addr stranger_addr, local, peer;
+    char byte = 0;
+    size_t got = 0;
+    struct client_socket *stranger = make_bound(&stranger_addr);
+    for (int i = 0; i < 2; i++) { /* the second one knows of a way from the first */
+        struct client_socket *socket = make();
+        enum rs_status status = send_to(socket, "x", 1, &away);
+        assert_true(status == RS_OK || status == RS_NET_UNREACHABLE);
+        ok(client_local_addr(socket, &local));
+        assert_int_equal(local.ip.v4_be32, 0);
+        assert_int_equal(client_peer_addr(socket, &peer), RS_NOT_CONNECTED);
+        ok(client_ping(client));
+        (void)!client_take_error(socket); /* the fake says that nobody is there */
+        local.ip.v4_be32 = stranger_addr.ip.v4_be32;
+        ok(send_to(stranger, "y", 1, &local));
+        ok(client_set_option(socket, CLIENT_OPT_RECV_TIMEOUT_MS, 20000));
+        ok(recv_flags(socket, &byte, 1, 0, &got));
+        assert_int_equal(byte, 'y');
+    }
+}
+
 /* ---- options and memberships
  * ---------------------------------------------------------------------- */
 
@@ -534,6 +561,7 @@ int client_cases_sockets(void)
         CASE(test_nonblocking_and_timeouts),
         CASE(test_poll),
         CASE(test_shutdown),
+        CASE(test_way),
         CASE(test_options),
         CASE(test_members_undecided),
         CASE(test_reuse),

@@ -94,6 +94,9 @@ static void fake_deliver(struct fake *fake, struct fake_socket *from, struct rs_
         fake_raise(fake, from, RS_PORT_UNREACHABLE);
         return;
     }
+    if (socket->peer.family != RS_FAMILY_NONE && socket->peer.port_be16 != from->local.port_be16) {
+        return; /* it is connected to somebody else */
+    }
     struct rs_dgram *record;
     if (dgram_writer_reserve(&socket->recv, len_bytes, RS_DGRAM_SHORT_OFF, &record) != RS_OK) {
         atomic_fetch_add_explicit(&fake->states[socket - fake->sockets].recv_dropped, 1,
