@@ -394,6 +394,9 @@ RS_CHECK_RESULT enum rs_status client_tcp_info(struct client_socket *socket,
 /* Streams: how long ago the handshake was complete, also when the connection is over since. A look.
  * RS_NOT_CONNECTED: it never was. */
 RS_CHECK_RESULT enum rs_status client_connected_ns(struct client_socket *socket, uint64_t *ns);
+/* What setting SO_KEEPALIVE finds, by its page: RS_NOT_CONNECTED of a connection that was reset,
+ * RS_NET_RESET of one that timed out; RS_OK of all others. A look, which takes no error. */
+RS_CHECK_RESULT enum rs_status client_keepalive_state(const struct client_socket *socket);
 /* Streams: bytes were sent that the peer has not acknowledged and still may, and nobody has ended
  * the sending side. A look, without waiting. */
 bool client_unacknowledged(const struct client_socket *socket);

@@ -36,6 +36,26 @@ enum rs_status client_stream_state_over(struct client_socket *socket, uint32_t l
                                                    : RS_CORRUPT;
 }
 
+enum rs_status client_keepalive_state(const struct client_socket *socket)
+{
+    const uint32_t over = RS_LEVEL_CONNECTED | RS_LEVEL_ERROR;
+    enum client_socket_phase phase = client_socket_phase(socket);
+    if (!client_is_stream(socket) ||
+        (phase != CLIENT_STREAM_ACTIVE && phase != CLIENT_SOCKET_SHARED) ||
+        (client_stream_level(socket) & over) != over) {
+        return RS_OK;
+    }
+    switch (atomic_load_explicit(&socket->state->error_code, memory_order_relaxed)) {
+    case RS_CONN_RESET:
+        return RS_NOT_CONNECTED;
+    case RS_TIMED_OUT:
+    case RS_NET_RESET:
+        return RS_NET_RESET;
+    default:
+        return RS_OK;
+    }
+}
+
 /* ---- rings ------------------------------------------------------------------------------------
  */
 

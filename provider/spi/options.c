@@ -67,7 +67,9 @@ static int option_apply(struct spi_socket *socket, const struct option_row *row,
     if (row->kind == OPTION_BOOL || row->core == RS_OPT_MCAST_LOOP) {
         value = value != 0;
     }
-    int code = row->core == RS_OPT_MCAST_IF ? spi_interface_resolve(socket, &value) : 0;
+    int code = row->core == RS_OPT_MCAST_IF    ? spi_interface_resolve(socket, &value)
+               : row->core == RS_OPT_KEEPALIVE ? spi_wsa_error(client_keepalive_state(socket->core))
+                                               : 0;
     code = code != 0 ? code : spi_option_set(socket, row->core, value);
     spi_events_after(socket, 0); /* where an urgent byte goes decides what there is to read */
     return code;

@@ -4,6 +4,7 @@
 #include "provider/spi/spi.h"
 #include "tests/spi/event_kit.h"
 #include "tests/spi/ext_kit.h"
+#include "tests/spi/message_kit.h"
 #include "tests/spi/provider_fake.h"
 #include "tests/spi/stream_kit.h"
 
@@ -238,6 +239,82 @@ CASE(ConnectEx, lost_connect_ex, "silence is WSAETIMEDOUT, no way there WSAEHOST
         fake_stream_error(spi_fake, from.sin_port, why[i]);
         ext_op_ends(s, &op, codes[i]);
         ext_op_drop(&op);
+    }
+}
+
+CASE(WSPShutdown, lost_shutdown, "a connection that timed out is WSAECONNABORTED")
+{
+    FAILS(WSAECONNABORTED, TABLE->lpWSPShutdown(lost(RS_TIMED_OUT), SD_SEND, &spi_error));
+}
+
+CASE(WSPSetSockOpt, lost_set_keepalive,
+     "SO_KEEPALIVE: WSAENOTCONN when the connection was reset, WSAENETRESET when it timed out")
+{
+    FAILS(WSAENOTCONN, spi_set_dword(lost(RS_CONN_RESET), SOL_SOCKET, SO_KEEPALIVE, TRUE));
+    FAILS(WSAENETRESET, spi_set_dword(lost(RS_TIMED_OUT), SOL_SOCKET, SO_KEEPALIVE, TRUE));
+    SOCKET s = lost(RS_NET_RESET);
+    DWORD count;
+    FAILS(WSAENETRESET, spi_set_dword(s, SOL_SOCKET, SO_KEEPALIVE, TRUE));
+    FAILS(WSAENETRESET, stream_recv(s, &(char){0}, 1, 0, &count)); /* which is still to be told */
+    FAILS(WSAENETRESET, spi_set_dword(s, SOL_SOCKET, SO_KEEPALIVE, FALSE));
+    OK(spi_set_dword(s, SOL_SOCKET, SO_OOBINLINE, TRUE)); /* others can be set in any state */
+}
+
+/* ---- what is told of a datagram that was sent ---- */
+
+static const struct {
+    enum rs_status why;
+    int code;
+} tellings[] = {{RS_NET_RESET, WSAENETRESET}, /* its time to live ended */
+                {RS_NET_UNREACHABLE, WSAENETUNREACH},
+                {RS_HOST_UNREACHABLE, WSAEHOSTUNREACH}};
+#define TELLINGS (sizeof(tellings) / sizeof(tellings[0]))
+
+static SOCKET told(enum rs_status why)
+{
+    SOCKET s = spi_bound(NULL);
+    fake_error(spi_fake, spi_name(s).sin_port, why);
+    return s;
+}
+
+CASE(WSPRecv, told_recv,
+     "a datagram whose time to live ended is WSAENETRESET, once; no way there by its code")
+{
+    for (unsigned i = 0; i < TELLINGS; i++) {
+        SOCKET s = told(tellings[i].why);
+        char byte;
+        DWORD flags = 0;
+        DWORD got;
+        FAILS(tellings[i].code, spi_recv_one(s, &byte, 1, &flags, &got));
+        spi_nonblocking(s);
+        FAILS(WSAEWOULDBLOCK, spi_recv_one(s, &byte, 1, &flags, &got));
+    }
+}
+
+CASE(WSPRecvFrom, told_recv_from,
+     "a datagram whose time to live ended is WSAENETRESET, once; no way there by its code")
+{
+    for (unsigned i = 0; i < TELLINGS; i++) {
+        SOCKET s = told(tellings[i].why);
+        char byte;
+        SOCKADDR_IN from;
+        DWORD got = 0;
+        FAILS(tellings[i].code, spi_recv_from_one(s, &byte, 1, &from, &got));
+        spi_nonblocking(s);
+        FAILS(WSAEWOULDBLOCK, spi_recv_from_one(s, &byte, 1, &from, &got));
+    }
+}
+
+CASE(WSARecvMsg, told_recv_msg,
+     "a datagram whose time to live ended is WSAENETRESET, once; no way there by its code")
+{
+    for (unsigned i = 0; i < TELLINGS; i++) {
+        SOCKET s = told(tellings[i].why);
+        struct message message;
+        message_clear(&message);
+        FAILS(tellings[i].code, message_recv(s, &message));
+        spi_nonblocking(s);
+        FAILS(WSAEWOULDBLOCK, message_recv(s, &message));
     }
 }
 

@@ -228,6 +228,8 @@ CASE(WSPIoctl, oob_mark_fault,
                                        4, &returned, NULL, NULL, NULL, &spi_error));
     FAILS(WSAEFAULT, TABLE->lpWSPIoctl(pair.client, (DWORD)SIOCATMARK, NULL, 0, &value,
                                        sizeof(value), NULL, NULL, NULL, NULL, &spi_error));
+    FAILS(WSAEINVAL, TABLE->lpWSPIoctl(spi_udp(), (DWORD)SIOCATMARK, NULL, 0, &value, sizeof(value),
+                                       &returned, NULL, NULL, NULL, &spi_error));
 }
 
 CASE(WSPIoctl, oob_readable, "FIONREAD counts to the urgent byte, then what is behind it")
@@ -240,4 +242,16 @@ CASE(WSPIoctl, oob_readable, "FIONREAD counts to the urgent byte, then what is b
     stream_expect(pair.server, "ab");
     stream_await_bytes(pair.server, 3);
     stream_expect(pair.server, "cde");
+}
+
+CASE(WSPSend, oob_inline_sends, "MSG_OOB sends urgent data also on a socket with SO_OOBINLINE")
+{
+    struct stream_pair pair = stream_connected();
+    char byte = 0;
+    DWORD count;
+    OK(spi_set_dword(pair.client, SOL_SOCKET, SO_OOBINLINE, TRUE));
+    OK(spi_send_one(pair.client, "!", 1, MSG_OOB, &count));
+    stream_await(pair.server, EXCEPT);
+    OK(stream_recv(pair.server, &byte, 1, MSG_OOB, &count));
+    assert_int_equal(byte, '!');
 }
