@@ -25,24 +25,42 @@ int WSAAPI WSAEnumNetworkEvents(SOCKET s, WSAEVENT event, LPWSANETWORKEVENTS net
                                 &error);
 }
 
-/* The provider's function, from any of the sockets; kept, for a call that names none. */
-static LPFN_WSAPOLL poll_function(const WSAPOLLFD *fds, ULONG count)
+/* The provider's function, from any of the sockets, which is the same for all. NULL with *code, as
+ * the function itself has it: no entry is a socket, or the array cannot be read. */
+static LPFN_WSAPOLL poll_find(const WSAPOLLFD *fds, ULONG count, int *code)
 {
-    static _Atomic(LPFN_WSAPOLL) kept; /* any thread, the value is always the same */
-    LPFN_WSAPOLL found = atomic_load_explicit(&kept, memory_order_relaxed);
     GUID id = WSAID_WSAPOLL;
+    LPFN_WSAPOLL found = NULL;
     DWORD bytes;
-    for (ULONG i = 0; found == NULL && fds != NULL && i < count; i++) {
-        if (WSAIoctl(fds[i].fd, SIO_GET_EXTENSION_FUNCTION_POINTER, &id, sizeof(id), &found,
+    *code = WSAEINVAL;
+    for (ULONG i = 0; fds != NULL && i < count; i++) {
+        WSAPOLLFD entry;
+        if (!ReadProcessMemory(GetCurrentProcess(), &fds[i], &entry, sizeof(entry), NULL)) {
+            *code = WSAEFAULT;
+            return NULL;
+        }
+        if (WSAIoctl(entry.fd, SIO_GET_EXTENSION_FUNCTION_POINTER, &id, sizeof(id), &found,
                      sizeof(found), &bytes, NULL, NULL) == 0) {
-            atomic_store_explicit(&kept, found, memory_order_relaxed);
+            return found;
         }
     }
-    return found;
+    return NULL;
 }
 
 int WSAAPI WSAPoll(LPWSAPOLLFD fds, ULONG count, INT timeout_ms)
 {
-    LPFN_WSAPOLL function = poll_function(fds, count);
-    return function == NULL ? winsock_fail(WSAENOTSOCK) : function(fds, count, timeout_ms);
+    static _Atomic(LPFN_WSAPOLL) kept; /* any thread, the value is always the same */
+    LPFN_WSAPOLL function = atomic_load_explicit(&kept, memory_order_relaxed);
+    int code;
+    if (winsock_table() == NULL) {
+        return SOCKET_ERROR;
+    }
+    if (function == NULL) {
+        function = poll_find(fds, count, &code);
+        if (function == NULL) {
+            return winsock_fail(code);
+        }
+        atomic_store_explicit(&kept, function, memory_order_relaxed);
+    }
+    return function(fds, count, timeout_ms);
 }

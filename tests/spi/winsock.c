@@ -238,6 +238,24 @@ static int stop(void **state)
     return WSACleanup();
 }
 
+/* No socket was ever polled, so the provider's own function is not known yet. */
+static void test_poll(void **state)
+{
+    (void)state;
+    WSAPOLLFD fds[2] = {{.fd = BAD, .events = POLLIN}, {.fd = 4, .events = POLLIN}};
+    void *bad = VirtualAlloc(NULL, 1, MEM_RESERVE, PAGE_NOACCESS);
+    assert_non_null(bad);
+    assert_int_equal(WSAPoll(fds, 2, 0), SOCKET_ERROR);
+    assert_int_equal(WSAGetLastError(), WSAEINVAL);
+    assert_int_equal(WSAPoll(fds, 0, 0), SOCKET_ERROR);
+    assert_int_equal(WSAGetLastError(), WSAEINVAL);
+    assert_int_equal(WSAPoll(NULL, 1, 0), SOCKET_ERROR);
+    assert_int_equal(WSAGetLastError(), WSAEINVAL);
+    assert_int_equal(WSAPoll(bad, 1, 0), SOCKET_ERROR);
+    assert_int_equal(WSAGetLastError(), WSAEFAULT);
+    assert_true(VirtualFree(bad, 0, MEM_RELEASE));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +263,7 @@ int main(void)
         cmocka_unit_test(test_overlapped), cmocka_unit_test(test_port),
         cmocka_unit_test(test_rest),       cmocka_unit_test(test_mswsock),
         cmocka_unit_test(test_ip6),        cmocka_unit_test(test_getaddrinfo_ip6),
-        cmocka_unit_test(test_texts_ip6),  cmocka_unit_test(test_window)};
+        cmocka_unit_test(test_texts_ip6),  cmocka_unit_test(test_window),
+        cmocka_unit_test(test_poll)};
     return cmocka_run_group_tests(tests, start, stop);
 }
