@@ -415,9 +415,9 @@ static void queue_message_learn(const struct message *message)
     }
 }
 
-void control_message(struct control *control, uint32_t queue_idx, const struct message *message)
+static void socket_message(struct control *control, uint32_t queue_idx,
+                           const struct message *message)
 {
-    queue_message_learn(message);
     switch (message->kind) {
     case QUEUE_OPEN:
         socket_message_open(control, queue_idx, message);
@@ -438,26 +438,8 @@ void control_message(struct control *control, uint32_t queue_idx, const struct m
     case QUEUE_RINGS:
         control_stream_rings(control, message);
         break;
-    case QUEUE_SHARE:
-        control_share(control, message);
-        break;
-    case QUEUE_SHARE_OPEN:
-        control_share_open(control, queue_idx, message);
-        break;
-    case QUEUE_SHARE_ACCEPT:
-        control_share_accept(control, queue_idx, message);
-        break;
     case QUEUE_ACCEPTED:
         control_accepted(control, message);
-        break;
-    case QUEUE_UNSHARE:
-        control_unshare(control, message);
-        break;
-    case QUEUE_UNSHARED:
-        control_unshared(control, message);
-        break;
-    case QUEUE_SPARES_GIVEN:
-        control_spares_given(control, message->session);
         break;
     case QUEUE_SPREAD:
         socket_message_spread(control, message);
@@ -470,6 +452,33 @@ void control_message(struct control *control, uint32_t queue_idx, const struct m
         break;
     case QUEUE_PART_REMOVED:
         socket_part_left(control, message->socket);
+        break;
+    default:
+        assert(!"a message for a queue came to the control thread");
+    }
+}
+
+void control_message(struct control *control, uint32_t queue_idx, const struct message *message)
+{
+    queue_message_learn(message);
+    switch (message->kind) {
+    case QUEUE_SHARE:
+        control_share(control, message);
+        break;
+    case QUEUE_SHARE_OPEN:
+        control_share_open(control, queue_idx, message);
+        break;
+    case QUEUE_SHARE_ACCEPT:
+        control_share_accept(control, queue_idx, message);
+        break;
+    case QUEUE_UNSHARE:
+        control_unshare(control, message);
+        break;
+    case QUEUE_UNSHARED:
+        control_unshared(control, message);
+        break;
+    case QUEUE_SPARES_GIVEN:
+        control_spares_given(control, message->session);
         break;
     case QUEUE_CHANNEL_REMOVED:
         control_channel_removed(control, message);
@@ -490,6 +499,6 @@ void control_message(struct control *control, uint32_t queue_idx, const struct m
         queue_message_notice(message);
         break;
     default:
-        assert(!"a message for a queue came to the control thread");
+        socket_message(control, queue_idx, message);
     }
 }

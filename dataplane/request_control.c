@@ -641,6 +641,36 @@ static void request_part_remove(struct queue *queue, struct dp_socket *part)
     (void)removed;
 }
 
+/* What the control thread tells a queue about one part of a socket. */
+static void request_part(struct queue *queue, const struct message *message)
+{
+    switch (message->kind) {
+    case CONTROL_PART_ADD:
+        request_part_add(queue, message);
+        break;
+    case CONTROL_PART_LISTEN:
+        request_tell_done(queue, message, stream_part_listen(queue, message));
+        break;
+    case CONTROL_PART_UNLISTEN:
+        stream_part_unlisten(queue, message->socket);
+        request_tell_done(queue, message, RS_OK);
+        break;
+    case CONTROL_PART_REMOVE:
+        request_part_remove(queue, message->socket);
+        break;
+    case CONTROL_PART_MOVE:
+        (void)share_dgram_may_move(queue, message->socket);
+        share_dgram_move(queue, message->socket, &message->body.share.place, message->socket->part);
+        request_tell_done(queue, message, RS_OK);
+        break;
+    case CONTROL_SPREAD:
+        request_tell_done(queue, message, request_apply(queue, message->socket, message));
+        break;
+    default:
+        request_answer(queue, message);
+    }
+}
+
 void request_message(struct queue *queue, const struct message *message)
 {
     switch (message->kind) {
@@ -660,16 +690,6 @@ void request_message(struct queue *queue, const struct message *message)
         rs_session_poison(message->session->header, RS_DATAPLANE_GONE);
         deliver_wake_session(queue, message->session);
         break;
-    case CONTROL_PART_ADD:
-        request_part_add(queue, message);
-        break;
-    case CONTROL_PART_LISTEN:
-        request_tell_done(queue, message, stream_part_listen(queue, message));
-        break;
-    case CONTROL_PART_UNLISTEN:
-        stream_part_unlisten(queue, message->socket);
-        request_tell_done(queue, message, RS_OK);
-        break;
     case CONTROL_PLACE:
         stream_place(queue, message);
         break;
@@ -682,17 +702,6 @@ void request_message(struct queue *queue, const struct message *message)
     case CONTROL_SPARES_BACK:
         stream_spares_recall(queue, queue_part(queue, message->session));
         break;
-    case CONTROL_PART_REMOVE:
-        request_part_remove(queue, message->socket);
-        break;
-    case CONTROL_PART_MOVE:
-        (void)share_dgram_may_move(queue, message->socket);
-        share_dgram_move(queue, message->socket, &message->body.share.place, message->socket->part);
-        request_tell_done(queue, message, RS_OK);
-        break;
-    case CONTROL_SPREAD:
-        request_tell_done(queue, message, request_apply(queue, message->socket, message));
-        break;
     case CONTROL_ACCEPT:
         share_accept_move(queue, message);
         break;
@@ -703,7 +712,6 @@ void request_message(struct queue *queue, const struct message *message)
         request_capture(queue, message->body.capture);
         break;
     default:
-        request_answer(queue, message);
-        break;
+        request_part(queue, message);
     }
 }
