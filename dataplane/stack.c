@@ -49,14 +49,10 @@ static void stack_init_ip_id(struct stack *stack)
         (uint16_t)((stack_random(stack) & ~(uint64_t)(step - 1)) + stack->nic->queue_idx);
 }
 
-enum rs_status stack_create(const struct stack_config *config, struct nic *nic,
-                            const struct stack_upcalls *upcalls, uint64_t now_ns,
-                            struct stack **out)
+/* All that needs no memory of its own. */
+static void stack_init(struct stack *stack, const struct stack_config *config, struct nic *nic,
+                       const struct stack_upcalls *upcalls, uint64_t now_ns)
 {
-    struct stack *stack = calloc(1, sizeof(*stack));
-    if (stack == NULL) {
-        return RS_NO_MEMORY;
-    }
     stack->nic = nic;
     stack->upcalls = *upcalls;
     stack->follower = config->follower;
@@ -73,7 +69,17 @@ enum rs_status stack_create(const struct stack_config *config, struct nic *nic,
     route_init(stack, config);
     icmp_init(stack);
     stack_init_vlan(stack, config);
+}
 
+enum rs_status stack_create(const struct stack_config *config, struct nic *nic,
+                            const struct stack_upcalls *upcalls, uint64_t now_ns,
+                            struct stack **out)
+{
+    struct stack *stack = calloc(1, sizeof(*stack));
+    if (stack == NULL) {
+        return RS_NO_MEMORY;
+    }
+    stack_init(stack, config, nic, upcalls, now_ns);
     enum rs_status status = udp_table_init(stack, config->sockets_max);
     if (status != RS_OK) {
         goto free_stack;
