@@ -149,8 +149,6 @@ uint32_t control_step_tell(struct control *control, struct session_socket *recor
                            const struct message *message, uint32_t queues);
 /* The step is over: home gets its answer. */
 void control_step_finish(struct control *control, struct session_socket *record);
-/* The table that the socket's port is in. */
-struct ports *control_ports(const struct control *control, const struct session_socket *record);
 /* Enters the address, found free if its port is 0, as the socket's. */
 RS_CHECK_RESULT enum rs_status control_take_port(struct control *control,
                                                  struct session_socket *record, uint32_t user_id,

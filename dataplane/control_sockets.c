@@ -239,7 +239,9 @@ static enum rs_status socket_make_parts(struct control *control, struct session_
     return RS_OK;
 }
 
-struct ports *control_ports(const struct control *control, const struct session_socket *record)
+/* The table that the socket's port is in. */
+static struct ports *socket_ports(const struct control *control,
+                                  const struct session_socket *record)
 {
     return record->type == RS_SOCK_STREAM ? control->tcp_ports : control->ports;
 }
@@ -247,7 +249,7 @@ struct ports *control_ports(const struct control *control, const struct session_
 enum rs_status control_take_port(struct control *control, struct session_socket *record,
                                  uint32_t user_id, struct rs_addr *local, enum ports_share share)
 {
-    struct ports *ports = control_ports(control, record);
+    struct ports *ports = socket_ports(control, record);
     uint32_t ip_be32 = local->ip.v4_be32;
     bool group = record->type == RS_SOCK_DGRAM && (rs_be32(ip_be32) >> 28) == 14 /* 224.0.0.0/4 */;
     if (ip_be32 != 0 && !group && !stack_is_own_address(control->queues[0]->stack, ip_be32)) {
@@ -331,7 +333,7 @@ static void socket_gone(struct control *control, struct session_socket *record)
 {
     struct message answer = {.kind = CONTROL_CLOSED, .reply = record->close_reply};
     uint32_t home_queue_idx = record->home_queue_idx;
-    ports_release(control_ports(control, record), &record->port);
+    ports_release(socket_ports(control, record), &record->port);
     session_socket_free(record);
     if (answer.reply.channel != NULL) {
         answer.session = answer.reply.channel->session; /* which may be another than the socket's */
@@ -366,7 +368,7 @@ void control_sockets_drop(struct control *control, struct dp_session *session)
     control_spares_drop(session);
     for (uint32_t i = 0; i < session->config->limit_sockets; i++) {
         if (session->records[i] != NULL) {
-            ports_release(control_ports(control, session->records[i]), &session->records[i]->port);
+            ports_release(socket_ports(control, session->records[i]), &session->records[i]->port);
             session_socket_free(session->records[i]);
         }
     }

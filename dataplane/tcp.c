@@ -213,11 +213,22 @@ struct tcp_conn *tcp_conn_new(struct stack *stack, const struct tcp_settings *se
     return conn;
 }
 
+static void neighbour_unwait(struct stack *stack, struct tcp_conn *conn)
+{
+    if (conn->waiting_link == NULL) {
+        return;
+    }
+    *conn->waiting_link = conn->waiting_next;
+    *(conn->waiting_next != NULL ? &conn->waiting_next->waiting_link : &stack->tcp.waiting_end) =
+        conn->waiting_link;
+    conn->waiting_link = NULL;
+}
+
 void tcp_conn_free(struct stack *stack, struct tcp_conn *conn)
 {
     struct tcp_stack *tcp = &stack->tcp;
     wheel_cancel(&tcp->wheel, &conn->timer);
-    tcp_neighbour_unwait(stack, conn);
+    neighbour_unwait(stack, conn);
     conn->free_next = tcp->conn_free;
     tcp->conn_free = conn;
     tcp->conn_count--;
@@ -465,17 +476,6 @@ void tcp_neighbour_wait(struct stack *stack, struct tcp_conn *conn)
     tcp->waiting_end = &conn->waiting_next;
 }
 
-void tcp_neighbour_unwait(struct stack *stack, struct tcp_conn *conn)
-{
-    if (conn->waiting_link == NULL) {
-        return;
-    }
-    *conn->waiting_link = conn->waiting_next;
-    *(conn->waiting_next != NULL ? &conn->waiting_next->waiting_link : &stack->tcp.waiting_end) =
-        conn->waiting_link;
-    conn->waiting_link = NULL;
-}
-
 void tcp_neighbour_known(struct stack *stack, uint32_t ip_be32, enum rs_status status)
 {
     struct tcp_conn *next;
@@ -484,7 +484,7 @@ void tcp_neighbour_known(struct stack *stack, uint32_t ip_be32, enum rs_status s
         if (conn->next_hop_be32 != ip_be32) {
             continue;
         }
-        tcp_neighbour_unwait(stack, conn);
+        neighbour_unwait(stack, conn);
         if (conn->flow.state != TCP_SYN_SENT) {
             continue; /* closed, or the peer was quicker */
         }

@@ -511,7 +511,6 @@ bool tcp_icmp_error(struct stack *stack, const uint8_t *quote, uint32_t quote_by
                     uint32_t local_be32, uint32_t peer_be32, enum rs_status error, uint32_t mtu);
 /* The SYN waits until the next hop's MAC is known, once however often it is said. */
 void tcp_neighbour_wait(struct stack *stack, struct tcp_conn *conn);
-void tcp_neighbour_unwait(struct stack *stack, struct tcp_conn *conn);
 /* The MAC is there (RS_OK), or the neighbour is given up. */
 void tcp_neighbour_known(struct stack *stack, uint32_t ip_be32, enum rs_status status);
 /* A packet of ours, IPv4 header in place, will not be sent. */
@@ -598,7 +597,6 @@ void tcp_keepalive_touch(struct stack *stack, struct tcp_conn *conn);
 uint64_t tcp_user_due_ns(const struct tcp_conn *conn, uint64_t due_ns);
 /* Its settings were changed while it was on: they count from what came last. */
 void tcp_keepalive_reset(struct stack *stack, struct tcp_conn *conn);
-uint64_t tcp_persist_ns(const struct stack *stack, const struct tcp_conn *conn);
 /* The path takes packets of mtu bytes only; 0: less than now. */
 void tcp_lower_mtu(struct stack *stack, struct tcp_conn *conn, uint32_t mtu);
 /* RFC 5961: true when a challenge ACK may be sent now. challenge_ns: the flow's own. */
@@ -667,8 +665,6 @@ void tcp_request_init(struct stack *stack, struct tcp_listener *listener,
 void tcp_request_keep(struct stack *stack, const struct tcp_request *made);
 /* The SYN-ACK. False: no buffer (counted). */
 bool tcp_request_send(struct stack *stack, const struct tcp_request *request, uint32_t tsval);
-/* Without a word to the peer. One that is not kept (a cookie's): nothing. */
-void tcp_request_drop(struct stack *stack, struct tcp_request *request);
 /* It becomes no connection: tells the peer, which may think that it is connected, and drops. */
 void tcp_request_reset(struct stack *stack, struct tcp_request *request);
 /* The handshake's last ACK came: makes the connection, which gets the segment. The request is gone

@@ -92,8 +92,6 @@ bool tcp_probe_acked(struct tcp_conn *conn, const struct tcp_ack *ack);
 void tcp_recovery_input(struct stack *stack, struct tcp_conn *conn, struct tcp_ack *ack);
 /* Losses were found outside of an ACK. */
 void tcp_recovery_enter(struct stack *stack, struct tcp_conn *conn, uint32_t prior_flight_bytes);
-/* A loss that is already repaired: the window goes down at once (RFC 8985 7.4.2). */
-void tcp_recovery_reduce_once(struct tcp_conn *conn, uint32_t prior_flight_bytes);
 /* RFC 6937; nothing outside of CWR and RECOVERY. */
 void tcp_recovery_sent(struct tcp_conn *conn, uint32_t bytes);
 void tcp_recovery_pace(struct tcp_conn *conn, uint32_t delivered_bytes, bool advanced);

@@ -163,7 +163,8 @@ void tcp_recovery_enter(struct stack *stack, struct tcp_conn *conn, uint32_t pri
     TCP_TRACE(stack, &conn->flow, tcp_recovery, conn->snd_una, loss->recovery_point);
 }
 
-void tcp_recovery_reduce_once(struct tcp_conn *conn, uint32_t prior_flight_bytes)
+/* A loss that is already repaired: the window goes down at once (RFC 8985 7.4.2). */
+static void reduce_once(struct tcp_conn *conn, uint32_t prior_flight_bytes)
 {
     struct tcp_congestion *congestion = &conn->congestion;
     if (conn->loss.state >= TCP_LOSS_CWR) {
@@ -357,7 +358,7 @@ void tcp_recovery_input(struct stack *stack, struct tcp_conn *conn, struct tcp_a
     if (uses_sack(conn)) {
         tcp_rack_dsack(conn, ack->dsack);
         if (tcp_probe_acked(conn, ack)) {
-            tcp_recovery_reduce_once(conn, ack->prior_flight_bytes);
+            reduce_once(conn, ack->prior_flight_bytes);
         }
     } else {
         count_without_sack(conn, ack);

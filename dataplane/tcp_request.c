@@ -127,7 +127,8 @@ void tcp_request_keep(struct stack *stack, const struct tcp_request *made)
     tcp_request_arm(stack, request);
 }
 
-void tcp_request_drop(struct stack *stack, struct tcp_request *request)
+/* Without a word to the peer. One that is not kept (a cookie's): nothing. */
+static void request_drop(struct stack *stack, struct tcp_request *request)
 {
     struct tcp_stack *tcp = &stack->tcp;
     struct tcp_listener *listener = request->listener;
@@ -161,21 +162,21 @@ void tcp_request_reset(struct stack *stack, struct tcp_request *request)
     if (tcp_send_control(stack, &control)) {
         STACK_COUNT(stack, tcp_resets_out);
     }
-    tcp_request_drop(stack, request);
+    request_drop(stack, request);
 }
 
 /* Ends one that becomes no connection. */
 static void tcp_request_end(struct stack *stack, struct tcp_request *request)
 {
     STACK_COUNT(stack, tcp_requests_dropped);
-    tcp_request_drop(stack, request);
+    request_drop(stack, request);
 }
 
 void tcp_request_timer(struct stack *stack, struct tcp_request *request)
 {
     if (request->tries >= tcp_syn_tries(stack, &request->listener->settings)) {
         STACK_COUNT(stack, tcp_requests_timed_out);
-        tcp_request_drop(stack, request);
+        request_drop(stack, request);
         return;
     }
     request->tries++;
@@ -305,7 +306,7 @@ enum counter_id tcp_request_complete(struct stack *stack, struct tcp_request *re
         return COUNTER_tcp_accept_failed;
     }
     uint64_t sent_ns = request->sent_ns;
-    tcp_request_drop(stack, request);
+    request_drop(stack, request);
     tcp_flow_insert(stack, &conn->flow);
     tcp_set_state(stack, conn, TCP_ESTABLISHED);
     tcp_rtt_handshake(stack, conn, sent_ns, &segment->options);

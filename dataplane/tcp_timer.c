@@ -57,7 +57,7 @@ static uint8_t tcp_count_u8(uint8_t count)
     return count < UINT8_MAX ? (uint8_t)(count + 1) : count;
 }
 
-uint64_t tcp_persist_ns(const struct stack *stack, const struct tcp_conn *conn)
+static uint64_t persist_ns(const struct stack *stack, const struct tcp_conn *conn)
 {
     uint64_t rto_ns = conn->loss.rto_ns;
     uint64_t max_ns = stack->tcp.config.rto_max_ns;
@@ -90,7 +90,7 @@ static void tcp_retransmit_set(struct stack *stack, struct tcp_conn *conn,
 
 static void tcp_persist_set(struct stack *stack, struct tcp_conn *conn)
 {
-    uint64_t due_ns = stack->now_ns + tcp_persist_ns(stack, conn);
+    uint64_t due_ns = stack->now_ns + persist_ns(stack, conn);
     tcp_retransmit_set(stack, conn, TCP_RETRANSMIT_PERSIST, tcp_user_due_ns(conn, due_ns));
 }
 

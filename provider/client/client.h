@@ -158,8 +158,9 @@ RS_CHECK_RESULT enum rs_status client_send(struct client_socket *socket,
 /* What one datagram wants otherwise than its socket. */
 struct client_send_control {
     uint32_t src_be32;      /* an address of this dataplane's, 0: as usual, or of interface_idx */
-    uint32_t interface_idx; /* without src_be32: from this interface's address, see
-                               client_interface_source; 0: as usual */
+    uint32_t interface_idx; /* without src_be32: from this interface's address: the destination
+                               itself, else the one in whose network it lies, else the primary one;
+                               0: as usual */
     uint8_t tos, tos_mask;  /* these bits instead of RS_OPT_TOS's */
     uint8_t ttl;            /* when ttl_set */
     bool ttl_set;
@@ -184,11 +185,6 @@ RS_CHECK_RESULT enum rs_status client_tx_stamp(struct client_socket *socket, uin
  * address, 0 for one without an address (`device = loopback`). */
 RS_CHECK_RESULT enum rs_status client_interface_addr(const struct client *client, uint32_t idx,
                                                      uint32_t *ip_be32);
-/* The interface's address for a way to dst: dst itself, else the one in whose network dst lies (the
- * longest prefix of several), else the primary one. What the interface's routes say is not known
- * here. */
-RS_CHECK_RESULT enum rs_status client_interface_source(const struct client *client, uint32_t idx,
-                                                       uint32_t dst_be32, uint32_t *ip_be32);
 /* By any of its addresses. 0: none has that address. */
 uint32_t client_interface_of(const struct client *client, uint32_t ip_be32);
 

@@ -79,18 +79,6 @@ bool client_interface_near(const struct client_interface *nic, uint32_t dst_be32
     return longest != 0;
 }
 
-enum rs_status client_interface_source(const struct client *client, uint32_t idx, uint32_t dst_be32,
-                                       uint32_t *ip_be32)
-{
-    struct client_interface nic;
-    enum rs_status status = client_interface_addr(client, idx, ip_be32);
-    if (status == RS_OK) {
-        client_interface_get(client, idx - 1, &nic);
-        (void)client_interface_near(&nic, dst_be32, ip_be32);
-    }
-    return status;
-}
-
 /* A datagram that leaves the host must fit the NIC's MTU where its socket wants no fragments
  * (RS_OPT_DONT_FRAGMENT); one to an address of this host need not. */
 static bool send_too_long(const struct client_socket *socket, uint32_t dst_be32, uint32_t len_bytes)
@@ -539,6 +527,21 @@ out:
            (result != RS_NOT_READY && result != RS_WOULD_BLOCK && result != RS_IN_PROGRESS);
 }
 
+/* The interface's address for a way to dst: dst itself, else the one in whose network dst lies (the
+ * longest prefix of several), else the primary one. What the interface's routes say is not known
+ * here. */
+static enum rs_status send_source(const struct client *client, uint32_t idx, uint32_t dst_be32,
+                                  uint32_t *ip_be32)
+{
+    struct client_interface nic;
+    enum rs_status status = client_interface_addr(client, idx, ip_be32);
+    if (status == RS_OK) {
+        client_interface_get(client, idx - 1, &nic);
+        (void)client_interface_near(&nic, dst_be32, ip_be32);
+    }
+    return status;
+}
+
 static enum rs_status send_interface_source(struct client_socket *socket, const struct rs_addr *to,
                                             struct client_send_control *control)
 {
@@ -548,8 +551,7 @@ static enum rs_status send_interface_source(struct client_socket *socket, const 
         dst_be32 = socket->peer_be32;
         client_send_unlock(socket);
     }
-    return client_interface_source(socket->client, control->interface_idx, dst_be32,
-                                   &control->src_be32);
+    return send_source(socket->client, control->interface_idx, dst_be32, &control->src_be32);
 }
 
 enum rs_status client_send_with(struct client_socket *socket, const struct client_iov *iov,

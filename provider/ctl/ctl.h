@@ -88,8 +88,6 @@ void ctl_show_document(const struct rs_report_view *report, unsigned parts);
 
 /* ---- trace.c: what a record says ---- */
 
-/* Before the report was begun; negative: after that. */
-int64_t ctl_trace_age_ns(const struct rs_report_view *report, const struct rs_report_trace *record);
 uint64_t ctl_trace_unix_ns(const struct rs_report_view *report,
                            const struct rs_report_trace *record);
 void ctl_trace_event(const struct rs_report_view *report, const struct rs_report_trace *record,

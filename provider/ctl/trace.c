@@ -15,7 +15,9 @@
 
 /* ---- what a record says ---- */
 
-int64_t ctl_trace_age_ns(const struct rs_report_view *report, const struct rs_report_trace *record)
+/* Before the report was begun; negative: after that. */
+static int64_t trace_age_ns(const struct rs_report_view *report,
+                            const struct rs_report_trace *record)
 {
     uint64_t hz = report->header.tsc_hz;
     /* Of a moment after the report was begun, where the difference wraps: negative. */
@@ -28,7 +30,7 @@ int64_t ctl_trace_age_ns(const struct rs_report_view *report, const struct rs_re
 uint64_t ctl_trace_unix_ns(const struct rs_report_view *report,
                            const struct rs_report_trace *record)
 {
-    return report->header.unix_ns - (uint64_t)ctl_trace_age_ns(report, record);
+    return report->header.unix_ns - (uint64_t)trace_age_ns(report, record);
 }
 
 void ctl_trace_event(const struct rs_report_view *report, const struct rs_report_trace *record,
@@ -95,7 +97,7 @@ static void trace_line(const struct ctl_view *view, const struct rs_report_trace
     char words[CTL_TRACE_DETAIL_BYTES + 4 * sizeof(struct ctl_text)];
     ctl_trace_event(view->now, record, &event);
     ctl_trace_detail(view->now, &event, record, detail, sizeof(detail));
-    int64_t age_ns = ctl_trace_age_ns(view->now, record);
+    int64_t age_ns = trace_age_ns(view->now, record);
     uint64_t age = age_ns > 0 ? (uint64_t)age_ns : 0;
     (void)printf("%s  %" PRIu64 ".%09" PRIu64 " s ago  queue %" PRIu32 "  %s\n",
                  ctl_time(ctl_trace_unix_ns(view->now, record)).bytes, age / NS_PER_S,

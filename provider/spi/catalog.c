@@ -48,11 +48,11 @@ const WSAPROTOCOL_INFOW spi_catalog_entries[] = {
     ENTRY_UDP(AF_INET6, SOCKADDR_IN6, L"Ringsock UDP/IPv6"),
     ENTRY_TCP(AF_INET6, SOCKADDR_IN6, L"Ringsock TCP/IPv6"),
 };
-const unsigned spi_catalog_count = sizeof(spi_catalog_entries) / sizeof(spi_catalog_entries[0]);
+enum { CATALOG_COUNT = sizeof(spi_catalog_entries) / sizeof(spi_catalog_entries[0]) };
 
 const WSAPROTOCOL_INFOW *spi_catalog_find(int family, int type, int protocol)
 {
-    for (unsigned i = 0; i < spi_catalog_count; i++) {
+    for (unsigned i = 0; i < CATALOG_COUNT; i++) {
         const WSAPROTOCOL_INFOW *entry = &spi_catalog_entries[i];
         if (entry->iAddressFamily == family && (type == 0 || entry->iSocketType == type) &&
             (protocol == 0 || entry->iProtocol == protocol)) {

@@ -1,7 +1,6 @@
 /*
  * What Ringsock is in the Winsock catalog: its provider id and its protocol entries. One
- * declaration for the DLL (SO_PROTOCOL_INFO, checks), the host and the installer. Constant data;
- * any thread.
+ * declaration for the DLL (SO_PROTOCOL_INFO, checks) and the host. Constant data; any thread.
  */
 #ifndef RINGSOCK_PROVIDER_SPI_CATALOG_H
 #define RINGSOCK_PROVIDER_SPI_CATALOG_H
@@ -10,7 +9,6 @@
 
 /* The entries, catalog id 0: the catalog gives the id. One per (family, type, protocol). */
 extern const WSAPROTOCOL_INFOW spi_catalog_entries[];
-extern const unsigned spi_catalog_count;
 
 /* The entry that serves the triple; type or protocol 0 match any. NULL: none does. */
 const WSAPROTOCOL_INFOW *spi_catalog_find(int family, int type, int protocol);
