@@ -398,6 +398,31 @@ static bool ioctl_of_other_type(const struct ioctl_call *call, DWORD code)
     }
 }
 
+/* Commands whose answer depends on no state of the socket. */
+static int ioctl_run_fixed(struct ioctl_call *call, DWORD code)
+{
+    switch (code) {
+    /* There is no layer below us: the base handle, also for select and poll, is the socket. */
+    case SIO_BASE_HANDLE:
+    case SIO_BSP_HANDLE:
+    case SIO_BSP_HANDLE_SELECT:
+    case SIO_BSP_HANDLE_POLL:
+        return ioctl_out(call, &call->s, sizeof(call->s));
+    /* Documented for a provider that does not have them. */
+    case SIO_FLUSH:
+    case SIO_ENABLE_CIRCULAR_QUEUEING:
+    case SIO_ASSOCIATE_HANDLE:
+    case SIO_TRANSLATE_HANDLE:
+    case SIO_GET_QOS:
+    case SIO_SET_QOS:
+    case SIO_GET_GROUP_QOS:
+    case SIO_SET_GROUP_QOS:
+        return WSAENOPROTOOPT;
+    default:
+        return WSAEOPNOTSUPP;
+    }
+}
+
 static int ioctl_run(struct ioctl_call *call, DWORD code)
 {
     if (ioctl_of_other_type(call, code)) {
@@ -449,24 +474,8 @@ static int ioctl_run(struct ioctl_call *call, DWORD code)
     case SIO_ROUTING_INTERFACE_CHANGE:
     case (DWORD)SIO_GET_INTERFACE_LIST:
         return ioctl_net(call, code);
-    /* There is no layer below us: the base handle, also for select and poll, is the socket. */
-    case SIO_BASE_HANDLE:
-    case SIO_BSP_HANDLE:
-    case SIO_BSP_HANDLE_SELECT:
-    case SIO_BSP_HANDLE_POLL:
-        return ioctl_out(call, &call->s, sizeof(call->s));
-    /* Documented for a provider that does not have them. */
-    case SIO_FLUSH:
-    case SIO_ENABLE_CIRCULAR_QUEUEING:
-    case SIO_ASSOCIATE_HANDLE:
-    case SIO_TRANSLATE_HANDLE:
-    case SIO_GET_QOS:
-    case SIO_SET_QOS:
-    case SIO_GET_GROUP_QOS:
-    case SIO_SET_GROUP_QOS:
-        return WSAENOPROTOOPT;
     default:
-        return WSAEOPNOTSUPP;
+        return ioctl_run_fixed(call, code);
     }
 }
 
