@@ -420,14 +420,9 @@ enum counter_id tcp_conn_input(struct stack *stack, struct tcp_conn *conn,
 
 /* ---- which flow ---- */
 
-static enum counter_id tcp_time_wait_step(struct stack *stack, struct tcp_time_wait *wait,
-                                          const struct tcp_segment *segment)
+/* For a listener, or for nobody. */
+static enum counter_id tcp_no_flow_input(struct stack *stack, const struct tcp_segment *segment)
 {
-    bool reopen = false;
-    enum counter_id id = tcp_time_wait_input(stack, wait, segment, &reopen);
-    if (!reopen) {
-        return id;
-    }
     struct tcp_listener *listener =
         tcp_listener_find(stack, segment->local_be32, segment->local_port_be16);
     if (listener != NULL) {
@@ -437,18 +432,20 @@ static enum counter_id tcp_time_wait_step(struct stack *stack, struct tcp_time_w
     return COUNTER_tcp_no_socket;
 }
 
+static enum counter_id tcp_time_wait_step(struct stack *stack, struct tcp_time_wait *wait,
+                                          const struct tcp_segment *segment)
+{
+    bool reopen = false;
+    enum counter_id id = tcp_time_wait_input(stack, wait, segment, &reopen);
+    return reopen ? tcp_no_flow_input(stack, segment) : id;
+}
+
 static enum counter_id tcp_dispatch(struct stack *stack, const struct tcp_segment *segment)
 {
     struct tcp_flow *flow = tcp_flow_find(stack, segment->local_be32, segment->local_port_be16,
                                           segment->peer_be32, segment->peer_port_be16);
     if (flow == NULL) {
-        struct tcp_listener *listener =
-            tcp_listener_find(stack, segment->local_be32, segment->local_port_be16);
-        if (listener != NULL) {
-            return tcp_listen_input(stack, listener, segment);
-        }
-        tcp_refuse(stack, segment);
-        return COUNTER_tcp_no_socket;
+        return tcp_no_flow_input(stack, segment);
     }
     if (flow->kind == TCP_FLOW_CONN) {
         struct tcp_conn *conn = (struct tcp_conn *)flow;
