@@ -139,6 +139,11 @@ void control_message(struct control *control, uint32_t queue_idx, const struct m
 /* A ring size a client may ask for: 0 is the default; else the next power of two within the
  * config's bounds. */
 uint32_t control_ring_bytes(uint32_t asked, uint32_t usual, uint32_t most);
+/* A receive ring for each of these queues (a bit each), home among them, and a send ring; home's
+ * part knows its own two then. What was taken stays with the socket for the next try, also when
+ * the rest, or what the rings are for, fails. */
+RS_CHECK_RESULT enum rs_status control_take_rings(struct control *control,
+                                                  struct session_socket *record, uint32_t queues);
 /* A step (enum socket_step) that a socket's parts take for its home, which asked for it. */
 void control_step_begin(struct session_socket *record, enum socket_step step,
                         const struct message *message);
@@ -173,7 +178,7 @@ void control_spares_drop(struct dp_session *session);
 /* QUEUE_BIND of a stream socket, QUEUE_RINGS. */
 void control_stream_bind(struct control *control, const struct message *message);
 void control_stream_rings(struct control *control, const struct message *message);
-/* A receive ring of the home queue and a send ring; what was taken stays with the socket. */
+/* control_take_rings of the home queue alone. */
 RS_CHECK_RESULT enum rs_status control_stream_take_rings(struct control *control,
                                                          struct session_socket *record);
 

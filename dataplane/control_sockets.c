@@ -193,20 +193,21 @@ static void socket_message_spread(struct control *control, const struct message 
  * -----------------------------------------------------------------------------------------------
  */
 
-/* Rings are taken once and stay with the socket, also when the bind itself fails and is tried
- * again. */
-static enum rs_status socket_take_rings(struct control *control, struct session_socket *record)
+enum rs_status control_take_rings(struct control *control, struct session_socket *record,
+                                  uint32_t queues)
 {
     struct dp_session *session = record->session;
     struct dp_socket *home = record->parts[record->home_queue_idx];
     enum rs_status status = RS_OK;
+    /* Of a shared datagram socket each descriptor has one (share_dgram.c). */
+    bool sends = !(session->house && record->type == RS_SOCK_DGRAM);
     for (uint32_t i = 0; i < control->queue_count && status == RS_OK; i++) {
-        if (record->recv_rings[i].size_bytes == 0) {
+        if ((queues & socket_bit(i)) != 0 && record->recv_rings[i].size_bytes == 0) {
             status = session_ring_take(session, RS_EXTENT_DP, record->recv_ring_bytes,
                                        &record->recv_rings[i]);
         }
     }
-    if (status == RS_OK && record->send_ring.size_bytes == 0 && !session->house) {
+    if (status == RS_OK && record->send_ring.size_bytes == 0 && sends) {
         status =
             session_ring_take(session, RS_EXTENT_CL, record->send_ring_bytes, &record->send_ring);
     }
@@ -214,7 +215,7 @@ static enum rs_status socket_take_rings(struct control *control, struct session_
         control->counts.refused_memory++;
         return status;
     }
-    if (!session->house) { /* else each descriptor has one (share_dgram.c) */
+    if (sends) {
         home->send_ring = record->send_ring;
         home->send_base = session_ring_touch(session, &record->send_ring);
     }
@@ -285,7 +286,7 @@ static enum rs_status socket_bind(struct control *control, struct session_socket
     }
     enum rs_status status = control_house_admits(record);
     if (status == RS_OK) {
-        status = socket_take_rings(control, record);
+        status = control_take_rings(control, record, socket_bit(control->queue_count) - 1);
     }
     if (status == RS_OK) {
         status = socket_make_parts(control, record);

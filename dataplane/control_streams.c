@@ -58,26 +58,7 @@ void control_stream_bind(struct control *control, const struct message *message)
 
 enum rs_status control_stream_take_rings(struct control *control, struct session_socket *record)
 {
-    struct dp_session *session = record->session;
-    struct dp_socket *home = record->parts[record->home_queue_idx];
-    struct rs_ring_ref *recv_ring = &record->recv_rings[record->home_queue_idx];
-    enum rs_status status = RS_OK;
-    if (recv_ring->size_bytes == 0) {
-        status = session_ring_take(session, RS_EXTENT_DP, record->recv_ring_bytes, recv_ring);
-    }
-    if (status == RS_OK && record->send_ring.size_bytes == 0) {
-        status =
-            session_ring_take(session, RS_EXTENT_CL, record->send_ring_bytes, &record->send_ring);
-    }
-    if (status != RS_OK) {
-        control->counts.refused_memory++;
-        return status;
-    }
-    home->send_ring = record->send_ring;
-    home->send_base = session_ring_touch(session, &record->send_ring);
-    home->recv_ring = *recv_ring;
-    home->recv_base = session_ring_touch(session, recv_ring);
-    return RS_OK;
+    return control_take_rings(control, record, 1u << record->home_queue_idx);
 }
 
 void control_stream_rings(struct control *control, const struct message *message)
