@@ -328,6 +328,8 @@ struct client_spinning client_spinning_of(const struct client *client,
 
 uint64_t client_deadline(const struct client *client,
                          uint64_t timeout_ns); /* as a TSC value; UINT64_MAX: none */
+/* That of a call on a socket with this time limit, 0: none. */
+uint64_t client_call_deadline(const struct client *client, const rs_atomic_u32 *timeout_ms);
 /* Spins, then sleeps. RS_OK: ready; RS_TIMED_OUT; RS_INTERRUPTED (hooked); RS_DATAPLANE_GONE;
  * RS_POISONED; RS_OS_ERROR. */
 RS_CHECK_RESULT enum rs_status

@@ -7,7 +7,6 @@
 
 #include "provider/client/client_internal.h"
 
-#define NS_PER_MS 1000000ull
 #define MISSES_PER_CHECK \
     64u /* empty looks of a non-blocking socket between two looks at the clock; a power of two */
 
@@ -130,17 +129,11 @@ static void recv_wait_disarm(void *context, uint32_t channel_idx)
     client_socket_disarm(context, channel_idx);
 }
 
-static uint64_t recv_deadline(const struct client_socket *socket)
-{
-    uint32_t timeout_ms = atomic_load_explicit(&socket->recv_timeout_ms, memory_order_relaxed);
-    return client_deadline(socket->client, timeout_ms == 0 ? UINT64_MAX : timeout_ms * NS_PER_MS);
-}
-
 /* The socket is held. */
 static enum rs_status recv_block(struct client_socket *socket, struct recv_call *call)
 {
     struct client *client = socket->client;
-    uint64_t deadline_tsc = recv_deadline(socket);
+    uint64_t deadline_tsc = client_call_deadline(socket->client, &socket->recv_timeout_ms);
     struct client_condition condition = {.ready = recv_wait_ready,
                                          .arm = recv_wait_arm,
                                          .disarm = recv_wait_disarm,
@@ -213,7 +206,7 @@ static enum rs_status recv_shared(struct client_socket *socket, struct recv_call
     while ((status = recv_request(socket, call)) == RS_WOULD_BLOCK &&
            client_may_block(socket, call->flags)) {
         if (deadline_tsc == 0) {
-            deadline_tsc = recv_deadline(socket);
+            deadline_tsc = client_call_deadline(socket->client, &socket->recv_timeout_ms);
         }
         status = client_share_wait(socket, RS_LEVEL_READABLE, deadline_tsc);
         if (status == RS_OK && !client_phase_open(client_socket_phase(socket))) {

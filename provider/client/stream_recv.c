@@ -8,8 +8,6 @@
 
 #include "provider/client/client_internal.h"
 
-#define NS_PER_MS 1000000ull
-
 struct stream_recv {
     struct client_socket *socket;
     uint32_t flags;
@@ -312,9 +310,7 @@ static enum rs_status recv_block(struct stream_recv *call)
 {
     struct client_socket *socket = call->socket;
     struct client *client = socket->client;
-    uint32_t timeout_ms = atomic_load_explicit(&socket->recv_timeout_ms, memory_order_relaxed);
-    uint64_t deadline_tsc =
-        client_deadline(client, timeout_ms == 0 ? UINT64_MAX : timeout_ms * NS_PER_MS);
+    uint64_t deadline_tsc = client_call_deadline(client, &socket->recv_timeout_ms);
     struct client_condition condition = {.ready = recv_wait_ready,
                                          .arm = recv_wait_arm,
                                          .disarm = recv_wait_disarm,

@@ -8,8 +8,6 @@
 
 #include "provider/client/client_internal.h"
 
-#define NS_PER_MS 1000000ull
-
 struct stream_send {
     struct client_socket *socket;
     /* where the program's bytes go on */
@@ -156,9 +154,7 @@ static enum rs_status send_block(struct stream_send *call, struct client_channel
 {
     struct client_socket *socket = call->socket;
     struct client *client = socket->client;
-    uint32_t timeout_ms = atomic_load_explicit(&socket->send_timeout_ms, memory_order_relaxed);
-    uint64_t deadline_tsc =
-        client_deadline(client, timeout_ms == 0 ? UINT64_MAX : timeout_ms * NS_PER_MS);
+    uint64_t deadline_tsc = client_call_deadline(client, &socket->send_timeout_ms);
     struct client_condition condition = {.ready = send_wait_ready,
                                          .arm = send_wait_arm,
                                          .disarm = send_wait_disarm,

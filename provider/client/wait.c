@@ -6,6 +6,7 @@
  */
 #include "provider/client/client_internal.h"
 
+#define NS_PER_MS   1000000ull
 #define LOCK_SPINS  200u      /* looks before the holder is given the processor */
 #define LOCK_ASK_NS 20000000u /* how often a waiting thread asks whether the holder lives */
 /* Spins before a thread of the shared-core profile starts to yield. The one it waits for may need
@@ -59,6 +60,12 @@ uint64_t client_deadline(const struct client *client, uint64_t timeout_ns)
     uint64_t now = os_tsc();
     /* Beyond the range of the TSC is for ever. */
     return ticks >= (double)(UINT64_MAX - now) ? UINT64_MAX : now + (uint64_t)ticks;
+}
+
+uint64_t client_call_deadline(const struct client *client, const rs_atomic_u32 *timeout_ms)
+{
+    uint32_t ms = atomic_load_explicit(timeout_ms, memory_order_relaxed);
+    return client_deadline(client, ms == 0 ? UINT64_MAX : ms * NS_PER_MS);
 }
 
 /* ---- liveness
