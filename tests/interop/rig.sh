@@ -15,7 +15,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 id=$$
 ours=rsd$id peer=rsp$id wire=rsw$id # namespaces
 work=$(mktemp -d "${TMPDIR:-/tmp}/ringsock-interop.XXXXXX") || exit 1
-dataplane_pid="" peer_pid=""
+dataplane_pid="" peer_pid="" vlan_pid=""
 own=192.0.2.10 kernel=192.0.2.1 broadcast=192.0.2.255
 ours_if=rva$id peer_if=rvb$id wire_ours_if=rwa$id wire_peer_if=rwb$id
 
@@ -40,6 +40,7 @@ end_process() {
 cleanup() {
     end_process "$dataplane_pid"
     end_process "$peer_pid"
+    end_process "$vlan_pid"
     [[ $kind == wine-pcap && -d $work/prefix ]] && in_ours "$top/cmake/wine-run" --shutdown >/dev/null 2>&1
     ip netns del "$ours" 2>/dev/null
     ip netns del "$peer" 2>/dev/null
