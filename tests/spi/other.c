@@ -1,4 +1,5 @@
 /* See other.h. Started by case_duplicate.c. */
+#include "rings/byteorder.h"
 #include "tests/spi/other.h"
 
 #include <string.h>
@@ -62,7 +63,7 @@ static void do_rest(const struct other_request *request, struct other_answer *an
 {
     SOCKADDR_IN at = {.sin_family = AF_INET};
     int bytes = sizeof(at);
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    at.sin_addr.s_addr = rs_be32(INADDR_LOOPBACK);
     fd_set set = {.fd_count = 1, .fd_array = {s}};
     struct timeval timeout = {.tv_sec = 5};
     switch (request->op) {
