@@ -41,6 +41,9 @@ struct post_socket {
     uint64_t level_word;    /* what send_level says */
     enum post_last last;
     bool levelled; /* the newest tail is in send_level only: counted in the channel */
+    /* Behind the position of the last POST, and of the last one on another channel, which is the
+     * one that the dataplane knows of until it has consumed one of this channel. 0: none. */
+    uint64_t tail_end, elsewhere_end;
 };
 
 /* slots, count and state: see slot_producer_init; count > 2 * limit_sockets. */
@@ -132,7 +135,9 @@ static inline enum rs_status post_slot(struct post_channel *channel, struct post
     if ((uint32_t)(post->level_word >> 32) == (uint32_t)producer->tail) {
         /* An old send_level would look as if it extended the slot we are about to post (once in
          * 2^32 slots, or on another channel). */
-        post->level_word = (uint64_t)(uint32_t)producer->tail << 32 | tail;
+        uint32_t nowhere = (uint32_t)producer->tail + (1u << 31);
+        nowhere += nowhere + 1 == (uint32_t)post->elsewhere_end ? 1u << 30 : 0;
+        post->level_word = (uint64_t)nowhere << 32 | tail;
         atomic_store_explicit(&shared->send_level, post->level_word, memory_order_release);
     }
     struct rs_request *slot = slot_producer_reserve(producer);
@@ -146,8 +151,17 @@ static inline enum rs_status post_slot(struct post_channel *channel, struct post
     slot->arg = tail;
     post->last = POST_LAST_TAIL;
     post->last_position = slot_producer_publish(producer);
+    post->tail_end = post->last_position + 1;
     post_level_superseded(channel, post);
     return RS_OK;
+}
+
+/* The socket is another channel's from now on; all that it posted to the last one is consumed. */
+static inline void post_move(struct post_socket *post)
+{
+    *post = (struct post_socket){.level_word = post->level_word,
+                                 .tail_end = post->tail_end,
+                                 .elsewhere_end = post->tail_end};
 }
 
 /* True when the socket may post no slot now: without slack it may have one on its way. */
@@ -166,8 +180,16 @@ RS_CHECK_RESULT static inline enum rs_status
 post_tail(struct post_channel *channel, struct post_socket *post, struct rs_socket_client *shared,
           uint32_t socket_idx, uint32_t generation, uint32_t tail)
 {
-    if (post_has_slot(channel, post) && post_level_store(channel, post, shared, tail)) {
-        return RS_OK;
+    if (post_has_slot(channel, post)) {
+        /* A level for a position that is also one of the channel before would be taken as that
+         * one's, ahead of the posts of this channel that are still to be consumed. */
+        if (post->elsewhere_end != 0 &&
+            (uint32_t)post->last_position + 1 == (uint32_t)post->elsewhere_end) {
+            return RS_WOULD_BLOCK;
+        }
+        if (post_level_store(channel, post, shared, tail)) {
+            return RS_OK;
+        }
     }
     return post_slot(channel, post, shared, RS_OP_POST, socket_idx, generation, tail);
 }

@@ -67,7 +67,7 @@ enum rs_status client_socket_move_now(struct client_socket *socket, struct clien
     socket->place = (struct client_post_place){
         .channel = channel,
         .opening = atomic_load_explicit(&channel->openings, memory_order_relaxed)};
-    socket->post = (struct post_socket){.level_word = socket->post.level_word};
+    post_move(&socket->post);
     return RS_OK;
 }
 

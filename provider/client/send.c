@@ -129,7 +129,7 @@ void client_send_break(struct client_socket *socket)
 {
     atomic_fetch_or_explicit(&socket->shut, CLIENT_SHUT_BROKEN, memory_order_relaxed);
     socket->place = (struct client_post_place){.channel = NULL};
-    socket->post = (struct post_socket){.level_word = socket->post.level_word};
+    post_move(&socket->post);
 }
 
 /* The datagram inside a slot. False: no slack, or something of the socket is still in its send
