@@ -13,7 +13,6 @@
 #include "dataplane/wire/ipv4.h"
 
 struct stack;
-struct neighbour;
 
 /* Where the payload of a packet without options starts in a frame. */
 #define IPV4_PAYLOAD_OFF (ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES)

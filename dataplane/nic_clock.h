@@ -26,7 +26,6 @@ struct nic_clock {
     struct nic_clock_line samples[NIC_CLOCK_SAMPLES]; /* a ring; rate_q32 unused */
     uint32_t taken;
     uint64_t tsc_hz;
-    bool lost; /* the last sample did not lie on the line of those before */
     /* control thread writes, queue thread reads; version is odd while the others change */
     _Atomic uint32_t version;
     _Atomic uint64_t base_ticks, base_tsc, rate_q32;

@@ -320,7 +320,6 @@ static void view_copy(struct rs_session_view *view, const struct rs_session_head
     *view = (struct rs_session_view){
         .header = header,
         .epoch = header->epoch,
-        .session_id = header->session_id,
         .tsc_hz = header->tsc_hz,
         .clock = {header->tsc_base, header->unix_base_ns, header->tsc_mult},
         .limit_sockets = header->limit_sockets,
@@ -333,7 +332,6 @@ static void view_copy(struct rs_session_view *view, const struct rs_session_head
         .spin_us = header->spin_us,
         .yield_in_spin = header->yield_in_spin,
         .mtu_bytes = header->mtu_bytes,
-        .dataplane_pid = header->dataplane_pid,
     };
     memcpy(view->instance, header->instance, sizeof(view->instance));
     memcpy(view->regions, header->regions, sizeof(view->regions));

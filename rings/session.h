@@ -94,12 +94,12 @@ struct rs_extent_view {
  */
 struct rs_session_view {
     const struct rs_session_header *header; /* dp: only `poisoned` and new extents are read again */
-    uint64_t epoch, session_id, tsc_hz;
+    uint64_t epoch, tsc_hz;
     struct rs_clock clock;
     uint32_t limit_sockets, limit_channels, queue_count;
     uint32_t request_slots, hint_slots;
     uint32_t recv_ring_bytes, send_ring_bytes;
-    uint32_t spin_us, yield_in_spin, mtu_bytes, dataplane_pid;
+    uint32_t spin_us, yield_in_spin, mtu_bytes;
     char instance[32];
     struct rs_region_info regions[RS_REGION_COUNT];
     struct rs_extent_view extents[RS_EXTENTS_MAX];

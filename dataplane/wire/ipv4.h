@@ -11,7 +11,6 @@
 
 enum {
     IPV4_HEADER_BYTES = 20, /* without options */
-    IPV4_HEADER_MAX_BYTES = 60,
     IPV4_TOTAL_MAX_BYTES = 65535,
     IPV4_FRAGMENT_UNIT_BYTES = 8, /* every fragment but the last has a multiple of it */
     IPV4_PROTOCOL_ICMP = 1,

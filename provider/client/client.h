@@ -34,7 +34,7 @@ const char *client_last_error_text(void); /* of the calling thread's last failed
 
 struct client_info {
     uint64_t epoch, tsc_hz;
-    uint32_t queue_count, mtu_bytes, limit_sockets;
+    uint32_t queue_count, mtu_bytes;
     uint32_t sockets_lost; /* shared ones that ended here: see client_share */
     enum rs_nic_kind nic_kind;
     char instance[32];
@@ -43,7 +43,6 @@ void client_get_info(const struct client *client, struct client_info *out);
 /* A NIC's addresses as they are now. Any thread. */
 struct client_interface {
     uint32_t ip_be32; /* the primary one; 0: none but 127.0.0.1 */
-    uint32_t mtu_bytes;
     uint8_t prefix_len;
     bool up;
     uint32_t more_count; /* the others */

@@ -393,7 +393,6 @@ void client_get_info(const struct client *client, struct client_info *out)
         .tsc_hz = view->tsc_hz,
         .queue_count = view->queue_count,
         .mtu_bytes = view->mtu_bytes,
-        .limit_sockets = view->limit_sockets,
         /* relaxed: a count */
         .sockets_lost = atomic_load_explicit(&client->sockets_lost, memory_order_relaxed),
         .nic_kind = (enum rs_nic_kind)client->queues[0].kind};
@@ -439,7 +438,6 @@ void client_interface_get(const struct client *client, uint32_t queue_idx,
     /* relaxed: partner control_tell_link */
     uint32_t changes = atomic_load_explicit(&queue->link_changes, memory_order_relaxed);
     *out = (struct client_interface){.ip_be32 = queue->ip_be32,
-                                     .mtu_bytes = queue->mtu_bytes,
                                      .prefix_len = (uint8_t)queue->prefix_len,
                                      .up = (changes & 1) == 0,
                                      .more_count = session_more_addresses(queue)};

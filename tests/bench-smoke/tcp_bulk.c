@@ -41,9 +41,8 @@
 struct spsc {
     _Alignas(RS_LINE_BYTES) _Atomic uint32_t tail; /* partner: the taker */
     uint32_t tail_own;
-    _Alignas(
-        RS_LINE_BYTES) _Atomic uint32_t head; /* nobody's partner: read for nothing but tests */
-    uint32_t head_own, tail_seen;
+    _Alignas(RS_LINE_BYTES) uint32_t head_own; /* the taker's */
+    uint32_t tail_seen;
     _Alignas(RS_LINE_BYTES) struct {
         uint32_t buffer_idx, len_bytes;
     } slots[BUFFERS];

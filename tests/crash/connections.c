@@ -30,7 +30,7 @@ struct slot {
     struct duel duel;
     uint64_t seed;
     uint32_t rounds;
-    _Atomic uint32_t died[DUEL_PHASES], died_early, died_total;
+    _Atomic uint32_t died[DUEL_PHASES], died_early;
     _Atomic uint64_t relisten_ns_max, ends_ns_max;
 };
 
@@ -96,7 +96,6 @@ static void slot_kill(struct slot *slot, pid_t pid, struct test_random *random)
     }
     atomic_store(&duel->killed, 1);
     slot->died[duel->phase]++;
-    slot->died_total++;
     slot->died_early += early;
 }
 

@@ -97,7 +97,6 @@ bool scribble_channel_open(struct scribble_session *session, uint32_t queue_idx,
     *idx = (uint32_t)answer.value;
     struct scribble_channel *channel = &session->channels[*idx];
     const struct rs_channel_state *states = rs_view_region(&session->view, RS_REGION_CHANNEL_STATE);
-    struct rs_channel_client *clients = rs_view_region(&session->view, RS_REGION_CHANNEL_CLIENT);
     const struct rs_channel_state *state = &states[*idx];
     uint32_t slots = session->view.request_slots;
     if (rs_resolve(&session->view, state->requests, (uint64_t)slots * sizeof(struct rs_request),
@@ -107,11 +106,7 @@ bool scribble_channel_open(struct scribble_session *session, uint32_t queue_idx,
         os_handle_close(handles[0]);
         return false;
     }
-    *channel = (struct scribble_channel){.open = true,
-                                         .queue_idx = queue_idx,
-                                         .client = &clients[*idx],
-                                         .replies = replies,
-                                         .event = handles[0]};
+    *channel = (struct scribble_channel){.open = true, .replies = replies, .event = handles[0]};
     slot_producer_init(&channel->producer, requests, slots, state);
     return true;
 }

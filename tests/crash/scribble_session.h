@@ -17,9 +17,7 @@
 
 struct scribble_channel {
     bool open;
-    uint32_t queue_idx;
     struct slot_producer producer;
-    struct rs_channel_client *client;
     const struct rs_reply *replies;
     intptr_t event;
 };

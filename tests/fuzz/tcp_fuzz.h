@@ -51,7 +51,6 @@ struct fuzz_world {
     uint64_t now_ns;
     bool pattern; /* all data so far was the pattern */
     uint8_t refuse_accepts;
-    uint32_t frames_out;
     uint8_t digest;
 };
 

@@ -7,8 +7,6 @@
 
 #include "tests/model/states.h"
 
-enum { ALL_QUEUES = (1 << QUEUES) - 1 };
-
 static void tell(struct state *state, uint32_t to, struct message message)
 {
     message.to = (uint8_t)to;

@@ -31,8 +31,7 @@ struct states_model {
 
 struct states_result {
     uint64_t states, transitions;
-    uint64_t bad_idx; /* of the state where it failed */
-    const char *why;  /* NULL: no violation */
+    const char *why; /* NULL: no violation */
 };
 
 /* Called by an action: the state it leads to, or what it did, must not be. */

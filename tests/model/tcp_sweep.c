@@ -26,7 +26,7 @@
 #define MS             1000000ull
 
 struct sweep_totals {
-    uint64_t events, frames, lost, retransmits, timeouts, undos, longest_events;
+    uint64_t events, frames, lost, longest_events;
     uint64_t longest_ns, longest_seed;
 };
 

@@ -460,13 +460,6 @@ void script_advance_to_frame(uint64_t target_ns)
     advance(target_ns, true);
 }
 
-void script_advance_us(uint64_t us)
-{
-    script_trace("%llu.%03llu ms pass", (unsigned long long)us / 1000,
-                 (unsigned long long)us % 1000);
-    script_advance_to(script.now_ns + us * 1000);
-}
-
 void script_advance_ms(uint64_t ms)
 {
     script_trace("%llu ms pass", (unsigned long long)ms);

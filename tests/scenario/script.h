@@ -254,13 +254,11 @@ void script_expect_nothing(void);
 /* ---- time, counters, notices, and the NIC ---- */
 
 #define advance_ms(ms) (SCRIPT_AT, script_advance_ms(ms))
-#define advance_us(us) (SCRIPT_AT, script_advance_us(us))
 /* The counter's value since the script began. */
 #define expect_count(name, value) (SCRIPT_AT, script_expect_count(COUNTER_##name, value))
 #define expect_notice(notice, ip) (SCRIPT_AT, script_expect_notice(notice, ip))
 
 void script_advance_ms(uint64_t ms);
-void script_advance_us(uint64_t us);
 void script_expect_count(enum counter_id id, uint64_t value);
 void script_expect_notice(enum stack_notice notice, const char *ip);
 /* Until the end, what is injected and called is one iteration of a stack with TCP. They return true

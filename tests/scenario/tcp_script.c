@@ -326,19 +326,6 @@ void script_read(conn c, uint32_t bytes)
     script_settle();
 }
 
-void script_post_tail(conn c, uint32_t tail, enum rs_status status)
-{
-    script_expect_status("send tail", tcp_send_tail(c->queue->stack, live(c), tail), status);
-    script_settle();
-}
-
-void script_set_recv_head(conn c, uint32_t head, enum rs_status status)
-{
-    atomic_store(&c->recv_head, head);
-    script_expect_status("consumed", tcp_recv_consumed(c->queue->stack, live(c)), status);
-    script_settle();
-}
-
 /* ---- ends and settings ---- */
 
 void script_shutdown_send(conn c, enum rs_status status)

@@ -150,10 +150,7 @@ struct server_options {
 #define read_bytes(c, bytes)      (SCRIPT_AT, script_read(c, bytes))
 #define expect_readable(c, bytes) (SCRIPT_AT, script_expect_readable(c, bytes))
 /* Sent and acknowledged, as send_head says. */
-#define expect_acked(c, bytes) (SCRIPT_AT, script_expect_acked(c, bytes))
-/* What a hostile client would write. */
-#define post_tail(c, tail, why)     (SCRIPT_AT, script_post_tail(c, tail, why))
-#define set_recv_head(c, head, why) (SCRIPT_AT, script_set_recv_head(c, head, why))
+#define expect_acked(c, bytes)      (SCRIPT_AT, script_expect_acked(c, bytes))
 #define shutdown_send(c)            (SCRIPT_AT, script_shutdown_send(c, RS_OK))
 #define shutdown_send_fails(c, why) (SCRIPT_AT, script_shutdown_send(c, why))
 #define shutdown_recv(c)            (SCRIPT_AT, script_shutdown_recv(c))
@@ -203,8 +200,6 @@ uint32_t script_write(conn c, uint32_t bytes, bool urgent, enum rs_status status
 void script_read(conn c, uint32_t bytes);
 void script_expect_readable(conn c, uint32_t bytes);
 void script_expect_acked(conn c, uint32_t bytes);
-void script_post_tail(conn c, uint32_t tail, enum rs_status status);
-void script_set_recv_head(conn c, uint32_t head, enum rs_status status);
 void script_shutdown_send(conn c, enum rs_status status);
 void script_shutdown_recv(conn c);
 void script_close_conn(conn c, uint64_t linger_ms);

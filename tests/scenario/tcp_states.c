@@ -12,8 +12,7 @@
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
 
 /* Half open by a peer's SYN, before there is a connection: SYN-RECEIVED of a passive open. */
-#define HALF_OPEN   TCP_STATE_COUNT
-#define STATE_COUNT (TCP_STATE_COUNT + 1)
+#define HALF_OPEN TCP_STATE_COUNT
 
 struct row {
     const char *name;

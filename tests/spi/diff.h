@@ -66,7 +66,6 @@ struct diff_slot {
     struct diff_link *link; /* TCP, connected */
     unsigned side;
     struct diff_link *pending[DIFF_PENDING]; /* listener: not yet accepted, in order */
-    u_short pending_port[DIFF_PENDING];
     unsigned pending_count;
     unsigned queued;   /* UDP: datagrams that wait */
     unsigned messages; /* UDP: sent so far, for their contents */

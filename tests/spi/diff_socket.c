@@ -251,7 +251,6 @@ void diff_model_connected(unsigned slot, unsigned listener_slot)
     at->connected = true;
     at->link = diff_link_new();
     at->side = 0;
-    listener->pending_port[listener->pending_count] = at->port_be16;
     listener->pending[listener->pending_count++] = at->link;
 }
 

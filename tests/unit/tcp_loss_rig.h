@@ -26,7 +26,7 @@
 
 struct rig {
     uint32_t unsent; /* bytes */
-    uint32_t ready, rearmed;
+    uint32_t ready;
     uint32_t sent_new, sent_again; /* segments since the last look */
     uint32_t again[SENT_LOG];      /* which, in segments */
     uint32_t tsecr;

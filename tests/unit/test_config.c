@@ -17,7 +17,6 @@
 
 #define FILE_NAME "test_config.conf"
 #define LOOPBACK  "[nic]\ndevice = loopback\n"
-#define TAP       "[nic]\ndevice = net_tap0,iface=t0\nmac = 02:00:00:00:00:01\n"
 #define NULL_NIC  "[nic]\ndevice = net_null0\n"
 #define IP        "[ip]\naddress = 192.0.2.10/24\n"
 #define MORE      "[address 1]\naddress = 192.0.2.11/24\n"
