@@ -85,15 +85,29 @@ static void set_tcp(struct stack_config *config, const struct tcp_config *tcp)
     }
 }
 
-int script_setup_with(const struct script_options *options)
+/* Several addresses, a gateway and routes through two of them. */
+static void set_addresses(struct stack_config *config)
 {
-    memset(&script, 0, sizeof(script));
-    script.file = "set-up";
-    script.out_last = &script.out_first;
-    script.queue = script.queues;
-    script.queue_count = options->queues ? QUEUES : 1;
-    script.handed_room = UINT32_MAX;
-    make_nic(options);
+    config->more[0] = (struct stack_address){ip_of(OWN_B), 24};
+    config->more[1] = (struct stack_address){ip_of(OWN_C), 24};
+    config->more_count = 2;
+    config->gateway_be32 = ip_of(ROUTER);
+    config->routes[0] = (struct stack_route){ip_of("172.16.0.0"), 12, ip_of(ROUTER_C), 0};
+    config->routes[1] = (struct stack_route){ip_of("172.20.0.0"), 16, ip_of(ROUTER), ip_of(OWN_B)};
+    config->route_count = 2;
+}
+
+static void set_gateway(struct stack_config *config)
+{
+    config->gateway_be32 = ip_of(ROUTER);
+    config->routes[0] = (struct stack_route){ip_of("172.16.0.0"), 12, ip_of("10.0.0.253"), 0};
+    config->routes[1] = (struct stack_route){ip_of("172.16.5.0"), 24, ip_of("10.0.0.252"), 0};
+    config->routes[2] = (struct stack_route){ip_of("192.0.2.0"), 24, 0, 0};
+    config->route_count = 3;
+}
+
+static struct stack_config make_config(const struct script_options *options)
+{
     struct stack_config config = {
         .ip_be32 = options->loopback ? 0 : ip_of(OWN),
         .prefix_len = 24,
@@ -114,21 +128,10 @@ int script_setup_with(const struct script_options *options)
         config.local_count = 2;
     }
     if (options->addresses) {
-        config.more[0] = (struct stack_address){ip_of(OWN_B), 24};
-        config.more[1] = (struct stack_address){ip_of(OWN_C), 24};
-        config.more_count = 2;
-        config.gateway_be32 = ip_of(ROUTER);
-        config.routes[0] = (struct stack_route){ip_of("172.16.0.0"), 12, ip_of(ROUTER_C), 0};
-        config.routes[1] =
-            (struct stack_route){ip_of("172.20.0.0"), 16, ip_of(ROUTER), ip_of(OWN_B)};
-        config.route_count = 2;
+        set_addresses(&config);
     }
     if (options->gateway) {
-        config.gateway_be32 = ip_of(ROUTER);
-        config.routes[0] = (struct stack_route){ip_of("172.16.0.0"), 12, ip_of("10.0.0.253"), 0};
-        config.routes[1] = (struct stack_route){ip_of("172.16.5.0"), 24, ip_of("10.0.0.252"), 0};
-        config.routes[2] = (struct stack_route){ip_of("192.0.2.0"), 24, 0, 0};
-        config.route_count = 3;
+        set_gateway(&config);
     }
     if (options->small) {
         config.neighbours[0].ip_be32 = ip_of("10.0.0.9");
@@ -138,6 +141,19 @@ int script_setup_with(const struct script_options *options)
     if (options->tcp != NULL) {
         set_tcp(&config, options->tcp);
     }
+    return config;
+}
+
+int script_setup_with(const struct script_options *options)
+{
+    memset(&script, 0, sizeof(script));
+    script.file = "set-up";
+    script.out_last = &script.out_first;
+    script.queue = script.queues;
+    script.queue_count = options->queues ? QUEUES : 1;
+    script.handed_room = UINT32_MAX;
+    make_nic(options);
+    struct stack_config config = make_config(options);
     script.now_ns = 1000000 * MS + options->later_ns;
     for (uint32_t i = 0; i < script.queue_count; i++) {
         make_stack(&script.queues[i], &config);

@@ -55,6 +55,33 @@ static inline void report_sample_trace(uint8_t *at, uint32_t section, uint32_t k
     }
 }
 
+/* Record k of the section. */
+static inline void report_sample_record(uint8_t *at, uint32_t section, uint32_t k)
+{
+    if (section == RS_REPORT_QUEUES) {
+        struct rs_report_queue record = {.nic = "nic0", .polls = 100 + k, .busy_tsc = 500};
+        memcpy(at, &record, sizeof(record));
+    } else if (section == RS_REPORT_SESSIONS) {
+        struct rs_report_session record = {.id = 9, .pid = 77, .program = "feed", .sockets = 2};
+        memcpy(at, &record, sizeof(record));
+    } else if (section == RS_REPORT_SOCKETS) {
+        struct rs_report_socket record = {.session_id = 9, .idx = k, .queue_mask = 3};
+        memcpy(at, &record, sizeof(record));
+    } else if (section == RS_REPORT_FIGURES) {
+        struct rs_report_figure record = {.value = k, .name = "sockets", .group = "in_use"};
+        memcpy(at, &record, sizeof(record));
+    } else if (section == RS_REPORT_COUNTERS) {
+        struct rs_report_counter record = {.name = "rx_frames", .group = "in", .text = "t"};
+        record.name[0] = (uint8_t)('a' + k);
+        memcpy(at, &record, sizeof(record));
+    } else if (section == RS_REPORT_VALUES) {
+        uint64_t value = 1000 + k;
+        memcpy(at, &value, sizeof(value));
+    } else {
+        report_sample_trace(at, section, k);
+    }
+}
+
 /* more_bytes: how much longer each record is than this version's, as a newer dataplane's would be.
  */
 static inline void report_sample_make(uint8_t *bytes, uint32_t more_bytes)
@@ -91,30 +118,7 @@ static inline void report_sample_make(uint8_t *bytes, uint32_t more_bytes)
         header.sections[i] = (struct rs_report_section){
             .off = off, .stride_bytes = stride_bytes, .count = plan[i].count};
         for (uint32_t k = 0; k < plan[i].count; k++) {
-            uint8_t *at = bytes + off + k * stride_bytes;
-            if (i == RS_REPORT_QUEUES) {
-                struct rs_report_queue record = {.nic = "nic0", .polls = 100 + k, .busy_tsc = 500};
-                memcpy(at, &record, sizeof(record));
-            } else if (i == RS_REPORT_SESSIONS) {
-                struct rs_report_session record = {
-                    .id = 9, .pid = 77, .program = "feed", .sockets = 2};
-                memcpy(at, &record, sizeof(record));
-            } else if (i == RS_REPORT_SOCKETS) {
-                struct rs_report_socket record = {.session_id = 9, .idx = k, .queue_mask = 3};
-                memcpy(at, &record, sizeof(record));
-            } else if (i == RS_REPORT_FIGURES) {
-                struct rs_report_figure record = {.value = k, .name = "sockets", .group = "in_use"};
-                memcpy(at, &record, sizeof(record));
-            } else if (i == RS_REPORT_COUNTERS) {
-                struct rs_report_counter record = {.name = "rx_frames", .group = "in", .text = "t"};
-                record.name[0] = (uint8_t)('a' + k);
-                memcpy(at, &record, sizeof(record));
-            } else if (i == RS_REPORT_VALUES) {
-                uint64_t value = 1000 + k;
-                memcpy(at, &value, sizeof(value));
-            } else {
-                report_sample_trace(at, i, k);
-            }
+            report_sample_record(bytes + off + k * stride_bytes, i, k);
         }
         off += stride_bytes * plan[i].count;
     }
