@@ -241,68 +241,93 @@ static SOCKET open_when_back(void)
     }
 }
 
-int main(void)
+/* What was there before the dataplane died. */
+struct before {
+    SOCKET dgram;
+    SOCKADDR_IN dgram_at;
+    struct connection idle, full, watched, ending;
+    HANDLE closed, readable, acceptable; /* of `watched` */
+    OVERLAPPED disconnecting;            /* of `ending` */
+};
+
+static void begin(struct before *before)
 {
     int error = 0;
-    CHECK(host_load(NULL, &provider) == 0);
-    CHECK(host_startup(&provider, MAKEWORD(2, 2)) == 0);
-    SOCKET old = open_socket(&error);
-    CHECK(old != INVALID_SOCKET);
-    SOCKADDR_IN old_at = bind_socket(old);
-    set_receive_timeout(old, MOST_MS);
-    CHECK(send_one(old, &old_at) == 0);
-    CHECK(recv_one(old) == 0);
-    struct connection old_connection = connection_open();
-    connection_works(&old_connection);
-    struct connection full = connection_open();
-    connection_fill(&full);
+    before->dgram = open_socket(&error);
+    CHECK(before->dgram != INVALID_SOCKET);
+    before->dgram_at = bind_socket(before->dgram);
+    set_receive_timeout(before->dgram, MOST_MS);
+    CHECK(send_one(before->dgram, &before->dgram_at) == 0);
+    CHECK(recv_one(before->dgram) == 0);
+    before->idle = connection_open();
+    connection_works(&before->idle);
+    before->full = connection_open();
+    connection_fill(&before->full);
+    before->watched = connection_open();
+    before->closed = select_events(before->watched.server, FD_CLOSE);
+    before->readable = select_events(before->watched.client, FD_READ);
+    before->acceptable = select_events(before->watched.listener, FD_ACCEPT);
+    before->ending = connection_open();
+    disconnect_begin(&before->ending, &before->disconnecting);
+}
 
-    struct connection watched = connection_open();
-    HANDLE closed = select_events(watched.server, FD_CLOSE);
-    HANDLE readable = select_events(watched.client, FD_READ);
-    HANDLE acceptable = select_events(watched.listener, FD_ACCEPT);
-    struct connection ending = connection_open();
-    OVERLAPPED disconnecting = {.hEvent = NULL};
-    disconnect_begin(&ending, &disconnecting);
-
-    say("kill the dataplane");
-    CHECK(recv_one(old) == WSAENETDOWN); /* it waits for a datagram while the dataplane dies */
-    CHECK(send_one(old, &old_at) == WSAENETDOWN);
-    connection_is_down(&old_connection);
-    event_is_told(watched.server, closed, FD_CLOSE, FD_CLOSE_BIT, WSAENETDOWN);
-    event_is_told(watched.client, readable, FD_READ, FD_READ_BIT, WSAENETDOWN);
-    event_is_told(watched.listener, acceptable, FD_ACCEPT, FD_ACCEPT_BIT, WSAENETDOWN);
-    disconnect_is_down(&ending, &disconnecting);
-    connection_close(&ending);
-    connection_close(&full);
+static void all_is_down(struct before *before)
+{
+    int error = 0;
+    /* It waits for a datagram while the dataplane dies. */
+    CHECK(recv_one(before->dgram) == WSAENETDOWN);
+    CHECK(send_one(before->dgram, &before->dgram_at) == WSAENETDOWN);
+    connection_is_down(&before->idle);
+    event_is_told(before->watched.server, before->closed, FD_CLOSE, FD_CLOSE_BIT, WSAENETDOWN);
+    event_is_told(before->watched.client, before->readable, FD_READ, FD_READ_BIT, WSAENETDOWN);
+    event_is_told(before->watched.listener, before->acceptable, FD_ACCEPT, FD_ACCEPT_BIT,
+                  WSAENETDOWN);
+    disconnect_is_down(&before->ending, &before->disconnecting);
+    connection_close(&before->ending);
+    connection_close(&before->full);
     CHECK(open_socket(&error) == INVALID_SOCKET);
     CHECK(error == WSAENETDOWN);
+}
 
-    say("start the dataplane");
+static void new_ones_work(const struct before *before)
+{
+    int error = 0;
     SOCKET fresh = open_when_back();
     SOCKADDR_IN fresh_at = bind_socket(fresh);
     set_receive_timeout(fresh, MOST_MS);
     CHECK(send_one(fresh, &fresh_at) == 0);
     CHECK(recv_one(fresh) == 0);
-    CHECK(recv_one(old) == WSAENETDOWN);
-    struct connection fresh_connection = connection_open();
-    connection_works(&fresh_connection);
-    connection_is_down(&old_connection);
-    readable = select_events(fresh_connection.server, FD_READ);
-    CHECK(send_one(fresh_connection.client, &fresh_connection.at) == 0);
-    event_is_told(fresh_connection.server, readable, FD_READ, FD_READ_BIT, 0);
+    CHECK(recv_one(before->dgram) == WSAENETDOWN);
+    struct connection connection = connection_open();
+    connection_works(&connection);
+    connection_is_down(&before->idle);
+    HANDLE readable = select_events(connection.server, FD_READ);
+    CHECK(send_one(connection.client, &connection.at) == 0);
+    event_is_told(connection.server, readable, FD_READ, FD_READ_BIT, 0);
 
     /* In one set, the dead one is ready, for its error; the live one is not. */
-    fd_set set = {.fd_count = 2, .fd_array = {old, fresh}};
+    fd_set set = {.fd_count = 2, .fd_array = {before->dgram, fresh}};
     struct timeval timeout = {.tv_sec = MOST_MS / 1000};
     CHECK(TABLE->lpWSPSelect(0, &set, NULL, NULL, &timeout, &error) == 1);
-    CHECK(set.fd_count == 1 && set.fd_array[0] == old);
-
-    connection_close(&watched);
-    connection_close(&old_connection);
-    connection_close(&fresh_connection);
-    CHECK(TABLE->lpWSPCloseSocket(old, &error) == 0);
+    CHECK(set.fd_count == 1 && set.fd_array[0] == before->dgram);
+    connection_close(&connection);
     CHECK(TABLE->lpWSPCloseSocket(fresh, &error) == 0);
+}
+
+int main(void)
+{
+    int error = 0;
+    struct before before = {.dgram = INVALID_SOCKET};
+    CHECK(host_load(NULL, &provider) == 0);
+    CHECK(host_startup(&provider, MAKEWORD(2, 2)) == 0);
+    begin(&before);
+    say("kill the dataplane");
+    all_is_down(&before);
+    say("start the dataplane");
+    new_ones_work(&before);
+    connection_close(&before.watched);
+    connection_close(&before.idle);
+    CHECK(TABLE->lpWSPCloseSocket(before.dgram, &error) == 0);
     CHECK(TABLE->lpWSPCleanup(&error) == 0);
     CHECK(host_handle_count() == 0);
     say("ok");
