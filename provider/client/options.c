@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "provider/client/client_alloc.h"
-#include "provider/client/client_internal.h"
+#include "provider/client/share.h"
 
 enum { OPTION_DGRAM = 1, OPTION_STREAM = 2, OPTION_BOTH = 3 };
 

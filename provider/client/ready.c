@@ -3,7 +3,7 @@
  * socket's locks: from state lines, ring heads and the words a sender leaves for others. And
  * arming: asking the dataplane for a hint. Any thread.
  */
-#include "provider/client/client_internal.h"
+#include "provider/client/share.h"
 
 /* A stream is worth a send when this part of its buffer is free. */
 #define SEND_FAIR_PART 4u

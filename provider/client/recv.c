@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "provider/client/client_internal.h"
+#include "provider/client/share.h"
 
 #define MISSES_PER_CHECK \
     64u /* empty looks of a non-blocking socket between two looks at the clock; a power of two */

@@ -10,9 +10,7 @@
  */
 #include <string.h>
 
-#include "provider/client/client_internal.h"
-
-#define NS_PER_MS 1000000ull
+#include "provider/client/share.h"
 
 /* ---- what all descriptors have in common ---- */
 
@@ -543,12 +541,6 @@ struct share_call {
     uint32_t want;
 };
 
-static uint64_t share_deadline(const struct client_socket *socket, const rs_atomic_u32 *timeout_ms)
-{
-    uint32_t ms = atomic_load_explicit(timeout_ms, memory_order_relaxed);
-    return client_deadline(socket->client, ms == 0 ? UINT64_MAX : ms * NS_PER_MS);
-}
-
 void client_iov_copy(struct client_iov_place *place, void *bytes, uint32_t len_bytes, bool gather)
 {
     uint8_t *other = bytes;
@@ -639,7 +631,7 @@ enum rs_status client_share_send(struct client_socket *socket, struct client_iov
             break;
         }
         if (deadline_tsc == 0) {
-            deadline_tsc = share_deadline(socket, &socket->send_timeout_ms);
+            deadline_tsc = client_call_deadline(socket->client, &socket->send_timeout_ms);
         }
         status = client_share_wait(socket, call.want, deadline_tsc);
         if (status != RS_OK) {
@@ -715,7 +707,7 @@ enum rs_status client_share_recv(struct client_socket *socket, struct client_iov
             break;
         }
         if (deadline_tsc == 0) {
-            deadline_tsc = share_deadline(socket, &socket->recv_timeout_ms);
+            deadline_tsc = client_call_deadline(socket->client, &socket->recv_timeout_ms);
         }
         status = client_share_wait(socket, call.want, deadline_tsc);
         if (status != RS_OK) {

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "provider/client/client_internal.h"
+#include "provider/client/share.h"
 #include "rings/byteorder.h"
 
 #define WAY_PORT_BE16 rs_be16(9) /* discard: nothing is sent there */

@@ -3,7 +3,7 @@
  * any thread, one at a time per socket by control_mutex, which is not held while a thread waits for
  * the peer. Called by socket.c, stream_listen.c; calls request.c, options.c, wait.c.
  */
-#include "provider/client/client_internal.h"
+#include "provider/client/share.h"
 
 #define NS_PER_MS 1000000ull
 

@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "provider/client/client_internal.h"
+#include "provider/client/share.h"
 
 /* ---- listen -----------------------------------------------------------------------------------
  */

@@ -1,6 +1,6 @@
 /* See other.h. Started by case_duplicate.c. */
-#include "rings/byteorder.h"
 #include "tests/spi/other.h"
+#include "rings/byteorder.h"
 
 #include <string.h>
 

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "provider/client/share.h"
 #include "tests/support/check.h"
 #include "tests/support/client_stream_kit.h"
 #include "tests/support/fake_dataplane.h"
