@@ -78,6 +78,7 @@ static enum rs_status stream_listen_begin(struct queue *queue, struct dp_socket 
                                              .settings = stream->settings,
                                              .backlog = message->body.listen.backlog,
                                              .owner = part};
+    stream->places_wanted = 0;                   /* until stream_listen_go */
     stream->place_bytes = 1u << ARENA_ORDER_MIN; /* at least; more when the rings are there */
     stream_listen_limit(stream);
     const struct dp_socket *found =
@@ -230,6 +231,10 @@ void stream_place(struct queue *queue, const struct message *message)
 static void stream_ask_place(struct queue *queue, struct dp_socket *part, uint32_t wanted)
 {
     struct dp_stream *stream = part->stream;
+    if (stream->places_wanted == 0) { /* LISTEN is not answered: those that it brings are not
+                                         counted yet, and there is no ring for records */
+        return;
+    }
     while (stream->places_usual && stream->places_count + stream->places_coming < wanted) {
         struct dp_socket *spare = stream_spare_take(part->part);
         if (spare == NULL) {
