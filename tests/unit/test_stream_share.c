@@ -573,27 +573,6 @@ static bool core_has_place(void *context)
     return core_of(context)->stream->places != NULL;
 }
 
-/* Told to listen in the house; a heartbeat comes before the answer, and asks for no place that
- * nobody counts: what closes the listener waits for each that is on its way. */
-static void test_listens_in_the_house(void **state)
-{
-    struct rs_share_token token;
-    (void)state;
-    struct rig_socket listener = rig_open(&programs[0]);
-    assert_int_equal(rig_bind(&listener, RIG_OWN ":82"), RS_OK);
-    assert_int_equal(rig_share(&listener, &token), RS_OK);
-    const uint64_t heartbeat_tsc = rig_queue(0)->heartbeat_tsc;
-    rig_queue(0)->heartbeat_tsc = 1; /* in each iteration */
-    rig_queue(0)->next_heartbeat_tsc = 0;
-    assert_int_equal(rig_listen(&listener, 4), RS_OK);
-    rig_queue(0)->heartbeat_tsc = heartbeat_tsc;
-    (void)rig_peer_connect(2000, RIG_OWN ":82");
-    rig_until_level(&listener, RS_LEVEL_READABLE);
-    control_share_expire(rig_control, UINT64_MAX);
-    assert_int_equal(rig_close(&listener, false, 0), RS_OK);
-    rig_until(house_is_empty, NULL, "no socket in the house");
-}
-
 /* A house without sockets keeps no ring memory, and gets it anew. Memory grows for the last time
  * with the listener's first place, which a heartbeat asks for. */
 static void test_memory_is_given_back(void **state)
@@ -771,7 +750,6 @@ int main(void)
                                        TEST(test_both_ends_at_once),
                                        TEST(test_reader_closes_meanwhile),
                                        TEST(test_ends_without_a_place),
-                                       TEST(test_listens_in_the_house),
                                        TEST(test_memory_is_given_back),
                                        TEST(test_very_many_later),
                                        TEST(test_waiting_are_bounded),
