@@ -28,6 +28,7 @@
 #define DIFF_PENDING   4u
 #define DIFF_GROUPS    2u
 #define DIFF_WAIT_MS   2000
+#define DIFF_MUST_MS   20000 /* for what comes in any sequence */
 
 /* ---- the model of a sequence's sockets (diff_model.c) ---- */
 

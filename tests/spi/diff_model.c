@@ -228,7 +228,7 @@ static void barrier_pass(void)
     uint32_t back = 0;
     round++;
     if (send(barrier, (const char *)&round, BARRIER_BYTES, 0) != BARRIER_BYTES ||
-        !diff_selects(barrier, 0, DIFF_WAIT_MS) ||
+        !diff_selects(barrier, 0, DIFF_MUST_MS) ||
         recv(barrier, (char *)&back, BARRIER_BYTES, 0) != BARRIER_BYTES || back != round) {
         fprintf(stderr, "the barrier's datagram did not come back: error %d\n", WSAGetLastError());
         exit(2);
@@ -243,7 +243,7 @@ static void witness_pass(void)
     char data[BARRIER_BYTES] = {0};
     if (sendto(witness, data, BARRIER_BYTES, 0, (struct sockaddr *)&witness_at,
                sizeof(witness_at)) != BARRIER_BYTES ||
-        WSAWaitForMultipleEvents(1, &witness_event, TRUE, DIFF_WAIT_MS, FALSE) !=
+        WSAWaitForMultipleEvents(1, &witness_event, TRUE, DIFF_MUST_MS, FALSE) !=
             WSA_WAIT_EVENT_0 ||
         WSAEnumNetworkEvents(witness, witness_event, &events) != 0 ||
         recv(witness, data, BARRIER_BYTES, 0) != BARRIER_BYTES) {

@@ -3,7 +3,7 @@
 
 #include "tests/spi/event_kit.h"
 
-#define WAIT_MS  5000u
+#define WAIT_MS  20000u
 #define QUIET_MS 30u
 
 void notify_begin_event(struct notify *n)

@@ -10,7 +10,7 @@
 #include "rings/byteorder.h"
 
 #define STREAM_LOCALHOST rs_be32(0x7f000001u)
-#define STREAM_WAIT_NS   5000000000ull /* for something that must come */
+#define STREAM_WAIT_NS   20000000000ull /* for something that must come */
 #define STREAM_POLL_ALL \
     (RS_LEVEL_READABLE | RS_LEVEL_WRITABLE | RS_LEVEL_END | RS_LEVEL_ERROR | CLIENT_POLL_URGENT)
 
