@@ -34,7 +34,7 @@ struct post_channel {
 
 enum post_last { POST_LAST_NONE = 0, POST_LAST_TAIL, POST_LAST_INLINE };
 
-/* Of one socket; private to the holder of its lock. Zero-initialise; start again at zero when the
+/* Of one socket; private to the holder of its lock. Zero-initialise; post_move when the
  * socket moves to another channel. */
 struct post_socket {
     uint64_t last_position; /* of the newest data slot */
