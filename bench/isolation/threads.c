@@ -173,10 +173,8 @@ static bool measure_beside(enum load load, uint32_t repetition, uint32_t count,
     return true;
 }
 
-/* 0: all within the bound, now or in an earlier attempt: a thread that nobody disturbs has a p99.9
- * of 5 to 12 us here, by what the machine's other guests do. good: of the attempts so far. */
-static uint32_t threads_report(struct figures figures[LOADS], uint32_t repetitions,
-                               bool good[OPS][LOADS])
+/* 0: within the bound. */
+static uint32_t threads_report(struct figures figures[LOADS], uint32_t repetitions)
 {
     uint32_t over = 0;
     (void)printf("%-26s %-14s %9s %9s %9s %9s\n", "what", "other thread", "p50 ns", "p99.9 ns",
@@ -188,8 +186,7 @@ static uint32_t threads_report(struct figures figures[LOADS], uint32_t repetitio
             double turn_ns = samples_median(figures[load].turn, repetitions);
             double bound_ns = 2 * unloaded_ns + turn_ns;
             bool bad = load != LOAD_NONE && p999_ns > bound_ns;
-            good[op][load] |= !bad;
-            over += good[op][load] ? 0 : 1;
+            over += bad ? 1 : 0;
             (void)printf("%-26s %-14s %9.0f %9.0f %9.0f %9.0f%s\n", op_names[op], load_names[load],
                          samples_median(figures[load].p50[op], repetitions), p999_ns, turn_ns,
                          bound_ns, bad ? "  OVER" : "");
@@ -202,7 +199,6 @@ static uint32_t threads_report(struct figures figures[LOADS], uint32_t repetitio
 static int threads_attempts(uint32_t repetitions, uint32_t samples)
 {
     static struct figures figures[LOADS];
-    bool good[OPS][LOADS] = {{false}};
     for (uint32_t attempt = 0; attempt < THREADS_ATTEMPTS; attempt++) {
         for (uint32_t i = 0; i < repetitions; i++) {
             for (uint32_t load = 0; load < LOADS; load++) {
@@ -211,7 +207,7 @@ static int threads_attempts(uint32_t repetitions, uint32_t samples)
                 }
             }
         }
-        if (threads_report(figures, repetitions, good) == 0) {
+        if (threads_report(figures, repetitions) == 0) {
             return 0;
         }
     }
