@@ -22,13 +22,15 @@
 #include "tests/support/check.h"
 #include "tests/support/random.h"
 
-#define THREADS      4u
-#define PLACES       24u
-#define REQUESTS     64u
-#define DATA_BYTES   4096u
-#define MOST_MS      20000u
-#define IN_PROGRESS  0x103u
-#define RESTART_EACH 16u /* a cleanup in so many rounds of main */
+#define THREADS       4u
+#define PLACES        24u
+#define REQUESTS      64u
+#define DATA_BYTES    4096u
+#define BUFFERS       4u
+#define LOOPBACK_WORD 0x0100007fu /* 127.0.0.1 as it is in memory */
+#define MOST_MS       20000u
+#define IN_PROGRESS   0x103u
+#define RESTART_EACH  16u /* a cleanup in so many rounds of main */
 
 struct request {
     WSAOVERLAPPED overlapped;
@@ -41,6 +43,12 @@ struct attacker {
     struct test_random random;
     struct request requests[REQUESTS];
     unsigned char data[DATA_BYTES];
+    /* Hold pointers: see pointed. */
+    WSABUF buffers[BUFFERS];
+    struct {
+        INT count;
+        SOCKET_ADDRESS addresses[2];
+    } list;
     _Atomic(uint64_t) calls; /* this thread's; main reads */
     const char *_Atomic at;  /* the call that runs, for a report of a hang */
 };
@@ -51,7 +59,11 @@ static struct attacker attackers[THREADS];
 static _Atomic(SOCKET) places[PLACES]; /* any thread takes and replaces */
 static _Atomic(u_short) ports[4];      /* that somebody bound: somewhere to send and connect to */
 static _Atomic(bool) stopping;
-static char *bad_pages[3]; /* no access; read only; writable, followed by no access */
+static char *bad_pages[3];  /* no access; read only; writable, followed by no access */
+static WSABUF *last_buffer; /* followed by no access */
+/* Memory at the address that 127.0.0.1 spells, which no call is handed: what somebody else's memory
+ * there would meet. */
+static char *nobodys;
 
 static uint32_t pick(struct attacker *me, uint32_t bound)
 {
@@ -82,6 +94,36 @@ static void *memory(struct attacker *me, bool may_be_bad)
     }
 }
 
+/*
+ * Memory that holds pointers, for a call that follows them: `good`, or none that can be read. Not
+ * memory(): what calls wrote there would be pointers then, and a socket's address or a length are
+ * addresses of something in a 32-bit process, which the provider would write to as it was told.
+ */
+static void *pointed(struct attacker *me, void *good)
+{
+    if (pick(me, 20) != 0) {
+        return good;
+    }
+    void *bad[] = {NULL, bad_pages[0], bad_pages[0] + pick(me, 40), (void *)UINTPTR_MAX,
+                   (void *)(uintptr_t)pick(me, 65536)};
+    return bad[pick(me, sizeof(bad) / sizeof(bad[0]))];
+}
+
+/* The buffers of a send or a receive; request: the one whose memory they are in, or NULL. */
+static WSABUF *buffers(struct attacker *me, struct request *request, DWORD *count)
+{
+    *count = pick(me, 20) != 0 ? 1 : pick(me, BUFFERS + 1);
+    for (DWORD i = 0; i < *count; i++) {
+        char *buffer = request != NULL ? request->data + i * 8 : memory(me, true);
+        me->buffers[i] = (WSABUF){.len = pick(me, 200), .buf = buffer};
+    }
+    if (pick(me, 100) != 0) {
+        return pointed(me, me->buffers);
+    }
+    *count = 2 + pick(me, 100000); /* more than there are */
+    return last_buffer;
+}
+
 static int length(struct attacker *me)
 {
     static const int odd[] = {0, 1, 4, 15, 16, 28, 128, -1, INT32_MAX};
@@ -109,7 +151,7 @@ static void address(struct attacker *me, SOCKADDR_IN *in)
 {
     *in = (SOCKADDR_IN){.sin_family = AF_INET,
                         .sin_port = atomic_load(&ports[pick(me, 4)]),
-                        .sin_addr.s_addr = 0x0100007f};
+                        .sin_addr.s_addr = LOOPBACK_WORD};
 }
 
 /* ---- the calls ---- */
@@ -127,7 +169,7 @@ static int do_socket(struct attacker *me, int *error)
     DWORD on = 1;
     DWORD bytes = 0;
     int ignored = 0;
-    SOCKADDR_IN in = {.sin_family = AF_INET, .sin_addr.s_addr = 0x0100007f};
+    SOCKADDR_IN in = {.sin_family = AF_INET, .sin_addr.s_addr = LOOPBACK_WORD};
     int name_bytes = sizeof(in);
     (void)TABLE->lpWSPIoctl(s, (DWORD)FIONBIO, &on, sizeof(on), NULL, 0, &bytes, NULL, NULL, NULL,
                             &ignored);
@@ -193,9 +235,9 @@ static int do_recv(struct attacker *me, int *error)
     struct request *request = pick(me, 3) == 0 ? request_new(me) : NULL;
     DWORD flags[1] = {pick(me, 4) == 0 ? pick(me, 64) : 0};
     bool bad = request == NULL;
-    WSABUF buffer = {.len = pick(me, 200), .buf = bad ? memory(me, true) : request->data};
-    return TABLE->lpWSPRecvFrom(take(me), pick(me, 20) != 0 ? &buffer : memory(me, true),
-                                pick(me, 20) != 0 ? 1 : pick(me, 100000), memory(me, bad),
+    DWORD count = 0;
+    WSABUF *into = buffers(me, request, &count);
+    return TABLE->lpWSPRecvFrom(take(me), into, count, memory(me, bad),
                                 bad && pick(me, 20) == 0 ? memory(me, true) : flags, NULL, NULL,
                                 request != NULL ? &request->overlapped : NULL, NULL, NULL, error);
 }
@@ -204,11 +246,11 @@ static int do_send(struct attacker *me, int *error)
 {
     struct request *request = pick(me, 3) == 0 ? request_new(me) : NULL;
     bool bad = request == NULL;
-    WSABUF buffer = {.len = pick(me, 200), .buf = bad ? memory(me, true) : request->data};
+    DWORD count = 0;
+    WSABUF *from = buffers(me, request, &count);
     SOCKADDR_IN to;
     address(me, &to);
-    return TABLE->lpWSPSendTo(take(me), pick(me, 20) != 0 ? &buffer : memory(me, true),
-                              pick(me, 20) != 0 ? 1 : pick(me, 100000), memory(me, bad),
+    return TABLE->lpWSPSendTo(take(me), from, count, memory(me, bad),
                               pick(me, 8) == 0 ? pick(me, 64) : 0,
                               pick(me, 2) != 0 ? (struct sockaddr *)&to : NULL, length(me),
                               request != NULL ? &request->overlapped : NULL, NULL, NULL, error);
@@ -246,6 +288,17 @@ static int do_option(struct attacker *me, int *error)
                : TABLE->lpWSPSetSockOpt(s, level, name, memory(me, true), length(me) % 256, error);
 }
 
+/* A SOCKET_ADDRESS_LIST. */
+static void *list(struct attacker *me)
+{
+    me->list.count = (INT)pick(me, 4);
+    for (unsigned i = 0; i < 2; i++) {
+        me->list.addresses[i] =
+            (SOCKET_ADDRESS){.lpSockaddr = memory(me, true), .iSockaddrLength = length(me)};
+    }
+    return &me->list;
+}
+
 static int do_ioctl(struct attacker *me, int *error)
 {
     static const DWORD codes[] = {(DWORD)FIONREAD,
@@ -260,8 +313,9 @@ static int do_ioctl(struct attacker *me, int *error)
                                   SIO_GET_BROADCAST_ADDRESS,
                                   _WSAIORW(IOC_VENDOR, 39)}; /* SIO_TCP_INFO */
     DWORD code = codes[pick(me, sizeof(codes) / sizeof(codes[0]))];
-    return TABLE->lpWSPIoctl(take(me), code, memory(me, true), pick(me, 64), memory(me, true),
-                             pick(me, 1024), memory(me, true), NULL, NULL, NULL, error);
+    void *in = code == SIO_ADDRESS_LIST_SORT ? pointed(me, list(me)) : memory(me, true);
+    return TABLE->lpWSPIoctl(take(me), code, in, pick(me, 64), memory(me, true), pick(me, 1024),
+                             memory(me, true), NULL, NULL, NULL, error);
 }
 
 static int do_events(struct attacker *me, int *error)
@@ -343,6 +397,21 @@ static void pages_make(void)
     bad_pages[2] = VirtualAlloc(NULL, 8192, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
     CHECK(bad_pages[0] != NULL && bad_pages[1] != NULL && bad_pages[2] != NULL);
     CHECK(VirtualProtect(bad_pages[2] + 4096, 4096, PAGE_NOACCESS, &before));
+    static char anybodys[16];
+    char *two = VirtualAlloc(NULL, 8192, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    CHECK(two != NULL && VirtualProtect(two + 4096, 4096, PAGE_NOACCESS, &before));
+    last_buffer = (WSABUF *)(void *)(two + 4096) - 1;
+    *last_buffer = (WSABUF){.len = sizeof(anybodys), .buf = anybodys};
+    nobodys = VirtualAlloc((void *)(uintptr_t)(LOOPBACK_WORD & ~0xFFFFu), 65536,
+                           MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    CHECK(nobodys != NULL);
+}
+
+static void nobodys_check(void)
+{
+    for (unsigned i = 0; i < 65536; i++) {
+        CHECK(nobodys[i] == 0);
+    }
 }
 
 static void close_all(void)
@@ -444,6 +513,7 @@ int main(int argc, char **argv)
     watch(seconds * 1000);
     threads_end();
     requests_end("by closing their sockets");
+    nobodys_check();
     printf("calls and closes: done\n");
 
     for (unsigned round = 0; round < RESTART_EACH; round++) {
@@ -467,6 +537,7 @@ int main(int argc, char **argv)
     requests_end("after the dataplane's death");
     CHECK(TABLE->lpWSPCleanup(&error) == 0);
     CHECK(host_handle_count() == 0);
+    nobodys_check();
     printf("ok\n");
     return 0;
 }
