@@ -78,8 +78,9 @@ static LONG CALLBACK probe_on_exception(PEXCEPTION_POINTERS pointers)
 {
     DWORD code = pointers->ExceptionRecord->ExceptionCode;
     uintptr_t ip = CONTEXT_IP(pointers->ContextRecord);
+    /* A stack overflow here is a pointer to the end of the caller's stack, not a call too deep. */
     if ((code != EXCEPTION_ACCESS_VIOLATION && code != EXCEPTION_IN_PAGE_ERROR &&
-         code != EXCEPTION_GUARD_PAGE) ||
+         code != EXCEPTION_GUARD_PAGE && code != EXCEPTION_STACK_OVERFLOW) ||
         ip < (uintptr_t)spi_touch_read || ip >= (uintptr_t)spi_touch_fault) {
         return EXCEPTION_CONTINUE_SEARCH;
     }
@@ -92,16 +93,21 @@ void spi_probe_init(void)
     (void)AddVectoredExceptionHandler(1, probe_on_exception);
 }
 
-static bool probe_one_page(const char *first, const char *last)
+/* Upwards, and no page behind one that is not there: that may be a stack's guard, which a touch
+ * takes away. */
+static inline bool probe(void *memory, size_t length_bytes, int (*touch)(void *byte))
 {
-    return ((uintptr_t)first ^ (uintptr_t)last) < SPI_PAGE_BYTES;
-}
-
-/* The pages strictly between the first and the last byte. */
-static bool probe_between(char *first, const char *last, int (*touch)(void *byte))
-{
+    char *first = memory;
+    if (length_bytes == 0) {
+        return true;
+    }
+    if (first == NULL || (uintptr_t)first + (length_bytes - 1) < (uintptr_t)first ||
+        touch(first) != 0) {
+        return false;
+    }
+    const char *last = first + (length_bytes - 1);
     char *page = (char *)(((uintptr_t)first | (SPI_PAGE_BYTES - 1)) + 1);
-    for (; page < last; page += SPI_PAGE_BYTES) {
+    for (; page <= last; page += SPI_PAGE_BYTES) {
         if (touch(page) != 0) {
             return false;
         }
@@ -111,30 +117,10 @@ static bool probe_between(char *first, const char *last, int (*touch)(void *byte
 
 bool spi_can_read(const void *memory, size_t length_bytes)
 {
-    char *first = (char *)(uintptr_t)memory;
-    if (length_bytes == 0) {
-        return true;
-    }
-    if (first == NULL || (uintptr_t)first + (length_bytes - 1) < (uintptr_t)first) {
-        return false;
-    }
-    char *last = first + (length_bytes - 1);
-    return spi_touch_read(first) == 0 &&
-           (probe_one_page(first, last) ||
-            (spi_touch_read(last) == 0 && probe_between(first, last, spi_touch_read)));
+    return probe((void *)(uintptr_t)memory, length_bytes, spi_touch_read);
 }
 
 bool spi_can_write(void *memory, size_t length_bytes)
 {
-    char *first = memory;
-    if (length_bytes == 0) {
-        return true;
-    }
-    if (first == NULL || (uintptr_t)first + (length_bytes - 1) < (uintptr_t)first) {
-        return false;
-    }
-    char *last = first + (length_bytes - 1);
-    return spi_touch_write(first) == 0 &&
-           (probe_one_page(first, last) ||
-            (spi_touch_write(last) == 0 && probe_between(first, last, spi_touch_write)));
+    return probe(memory, length_bytes, spi_touch_write);
 }

@@ -81,6 +81,44 @@ CASE(WSPSend, hole_send,
     VirtualFree(pages, 0, MEM_RELEASE);
 }
 
+CASE(WSPRecv, hole_guard, "a page behind one that nobody may touch is not touched: a guard stays")
+{
+    char *pages = holed_pages(PAGE_NOACCESS);
+    DWORD before;
+    MEMORY_BASIC_INFORMATION is;
+    assert_true(
+        VirtualProtect(pages + 2 * PAGE_BYTES, PAGE_BYTES, PAGE_READWRITE | PAGE_GUARD, &before));
+    FAILS(WSAEFAULT, recv_into(spi_bound(&(SOCKADDR_IN){0}), pages, NULL));
+    assert_int_equal(VirtualQuery(pages + 2 * PAGE_BYTES, &is, sizeof(is)), sizeof(is));
+    assert_int_equal(is.Protect, PAGE_READWRITE | PAGE_GUARD);
+    VirtualFree(pages, 0, MEM_RELEASE);
+}
+
+/* In a thread of its own: its stack has no guard afterwards. */
+static DWORD WINAPI stack_end_receive(void *argument)
+{
+    SOCKET s = *(SOCKET *)argument;
+    MEMORY_BASIC_INFORMATION is = {0};
+    assert_int_equal(VirtualQuery(&is, &is, sizeof(is)), sizeof(is));
+    char *end = is.AllocationBase;
+    FAILS(WSAEFAULT, recv_into(s, end, NULL));
+    assert_int_equal(VirtualQuery(end, &is, sizeof(is)), sizeof(is));
+    /* The guard: the system may let the stack grow by it, or say that it overflows. */
+    (void)!recv_into(s, end + is.RegionSize, NULL);
+    FAILS(WSAEFAULT, recv_into(s, end, NULL));
+    return 0;
+}
+
+CASE(WSPRecv, hole_stack, "a buffer at the end of the caller's own stack: WSAEFAULT, no overflow")
+{
+    SOCKADDR_IN at;
+    SOCKET s = spi_bound(&at);
+    HANDLE thread = CreateThread(NULL, 0, stack_end_receive, &s, 0, NULL);
+    assert_non_null(thread);
+    assert_int_equal(WaitForSingleObject(thread, 10000), WAIT_OBJECT_0);
+    CloseHandle(thread);
+}
+
 /* ---- datagrams with an address ---- */
 
 static int recv_from_into(SOCKET s, char *pages, LPWSAOVERLAPPED overlapped)
