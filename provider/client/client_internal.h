@@ -627,8 +627,14 @@ static inline enum rs_status client_stream_lost(enum rs_status code)
     return code == RS_TIMED_OUT ? RS_CONN_ABORTED : code;
 }
 /* What a call on a connection without data or room finds: RS_NOT_CONNECTED, or why it is over;
- * RS_WOULD_BLOCK: neither. */
-enum rs_status client_stream_state(struct client_socket *socket, uint32_t level);
+ * RS_WOULD_BLOCK: neither. _over: the level says that it is. */
+enum rs_status client_stream_state_over(struct client_socket *socket, uint32_t level);
+static inline enum rs_status client_stream_state(struct client_socket *socket, uint32_t level)
+{
+    return CLIENT_LIKELY((level & (RS_LEVEL_CONNECTED | RS_LEVEL_ERROR)) == RS_LEVEL_CONNECTED)
+               ? RS_WOULD_BLOCK
+               : client_stream_state_over(socket, level);
+}
 /* For a call that was blocked: that the keep-alive gave up is news to each of them. */
 static inline enum rs_status client_stream_met(enum rs_status status)
 {
@@ -727,9 +733,18 @@ RS_CHECK_RESULT enum rs_status client_request_open(struct client *client, uint32
                                                    const struct rs_op_open *open,
                                                    struct rs_open_reply *reply);
 /* send_lock held: makes `channel` the one the socket posts to; waits for what it posted to another.
- */
-RS_CHECK_RESULT enum rs_status client_socket_move(struct client_socket *socket,
-                                                  struct client_channel *channel);
+ * _now: it is another one. */
+RS_CHECK_RESULT enum rs_status client_socket_move_now(struct client_socket *socket,
+                                                      struct client_channel *channel);
+RS_CHECK_RESULT static inline enum rs_status client_socket_move(struct client_socket *socket,
+                                                                struct client_channel *channel)
+{
+    return CLIENT_LIKELY(socket->place.channel == channel &&
+                         socket->place.opening ==
+                             atomic_load_explicit(&channel->openings, memory_order_relaxed))
+               ? RS_OK
+               : client_socket_move_now(socket, channel);
+}
 
 /* options.c: control_mutex held */
 RS_CHECK_RESULT enum rs_status client_options_replay(struct client_socket *socket);

@@ -56,19 +56,17 @@ static enum rs_status move_wait(struct client_socket *socket)
     return RS_OK;
 }
 
-enum rs_status client_socket_move(struct client_socket *socket, struct client_channel *channel)
+enum rs_status client_socket_move_now(struct client_socket *socket, struct client_channel *channel)
 {
-    uint64_t opening = atomic_load_explicit(&channel->openings, memory_order_relaxed);
-    if (socket->place.channel == channel && socket->place.opening == opening) {
-        return RS_OK;
-    }
     if (socket->place.channel != NULL) {
         enum rs_status status = move_wait(socket);
         if (status != RS_OK) {
             return status;
         }
     }
-    socket->place = (struct client_post_place){.channel = channel, .opening = opening};
+    socket->place = (struct client_post_place){
+        .channel = channel,
+        .opening = atomic_load_explicit(&channel->openings, memory_order_relaxed)};
     post_move(&socket->post);
     return RS_OK;
 }

@@ -17,13 +17,10 @@ uint32_t client_stream_send_limit(uint32_t wanted_bytes, uint32_t ring_bytes)
  * calls that are under way, which is the first call that meets it here, and RS_NOT_CONNECTED
  * afterwards.
  */
-enum rs_status client_stream_state(struct client_socket *socket, uint32_t level)
+enum rs_status client_stream_state_over(struct client_socket *socket, uint32_t level)
 {
     if ((level & RS_LEVEL_CONNECTED) == 0) {
         return RS_NOT_CONNECTED;
-    }
-    if ((level & RS_LEVEL_ERROR) == 0) {
-        return RS_WOULD_BLOCK;
     }
     /* A dataplane that stops says so first and then resets what is left, both ends of a connection
      * inside one program too: that it is gone is the reason to tell. */

@@ -11,27 +11,11 @@
 #include "provider/spi/extension.h"
 #include "provider/spi/overlapped.h"
 
-#define CHUNK_SLOTS   4096u
-#define CHUNKS        4096u /* 2^24 handles, as many as Windows gives one process */
-#define HANDLE_STRIDE 4u
-#define RECORD_BLOCK  32u
+#define RECORD_BLOCK 32u
 
-typedef void *_Atomic handle_slot; /* struct spi_socket *; partner: handle_find in other threads */
-
-static _Atomic(handle_slot *) handle_chunks[CHUNKS]; /* stored once each, release */
+_Atomic(spi_handle_slot *) spi_handle_chunks[SPI_HANDLE_CHUNKS]; /* stored once each, release */
 static SRWLOCK handle_lock = SRWLOCK_INIT;
 static struct spi_socket *record_free; /* by handle_lock */
-
-static handle_slot *handle_find(SOCKET s)
-{
-    uintptr_t index = (uintptr_t)s / HANDLE_STRIDE;
-    if (s % HANDLE_STRIDE != 0 || index >= (uintptr_t)CHUNKS * CHUNK_SLOTS) {
-        return NULL;
-    }
-    handle_slot *chunk =
-        atomic_load_explicit(&handle_chunks[index / CHUNK_SLOTS], memory_order_acquire);
-    return chunk == NULL ? NULL : &chunk[index % CHUNK_SLOTS];
-}
 
 struct spi_socket *spi_socket_new(void)
 {
@@ -82,16 +66,17 @@ struct spi_socket *spi_socket_new(void)
 
 enum rs_status spi_handle_insert(SOCKET s, struct spi_socket *socket)
 {
-    uintptr_t index = (uintptr_t)s / HANDLE_STRIDE;
+    uintptr_t index = (uintptr_t)s / SPI_HANDLE_STRIDE;
     enum rs_status status = RS_NO_BUFFERS;
-    if (s % HANDLE_STRIDE != 0 || index >= (uintptr_t)CHUNKS * CHUNK_SLOTS) {
+    if (s % SPI_HANDLE_STRIDE != 0 ||
+        index >= (uintptr_t)SPI_HANDLE_CHUNKS * SPI_HANDLE_CHUNK_SLOTS) {
         return status;
     }
     AcquireSRWLockExclusive(&handle_lock);
-    _Atomic(handle_slot *) *place = &handle_chunks[index / CHUNK_SLOTS];
-    handle_slot *chunk = atomic_load_explicit(place, memory_order_relaxed);
+    _Atomic(spi_handle_slot *) *place = &spi_handle_chunks[index / SPI_HANDLE_CHUNK_SLOTS];
+    spi_handle_slot *chunk = atomic_load_explicit(place, memory_order_relaxed);
     if (chunk == NULL) {
-        chunk = mi_calloc(CHUNK_SLOTS, sizeof(*chunk));
+        chunk = mi_calloc(SPI_HANDLE_CHUNK_SLOTS, sizeof(*chunk));
         atomic_store_explicit(place, chunk, memory_order_release);
     }
     if (!spi_started()) {
@@ -99,7 +84,7 @@ enum rs_status spi_handle_insert(SOCKET s, struct spi_socket *socket)
     } else if (chunk != NULL) {
         /* Release, partner spi_socket_of: core is filled in. */
         atomic_store_explicit(&socket->handle, (uintptr_t)s, memory_order_release);
-        atomic_store_explicit(&chunk[index % CHUNK_SLOTS], socket, memory_order_release);
+        atomic_store_explicit(&chunk[index % SPI_HANDLE_CHUNK_SLOTS], socket, memory_order_release);
         status = RS_OK;
     }
     ReleaseSRWLockExclusive(&handle_lock);
@@ -124,7 +109,7 @@ void spi_socket_hold(struct spi_socket *socket)
 
 struct spi_socket *spi_socket_get(SOCKET s)
 {
-    handle_slot *slot = spi_hook_is_inside() ? NULL : handle_find(s);
+    spi_handle_slot *slot = spi_hook_is_inside() ? NULL : spi_handle_find(s);
     struct spi_socket *socket = NULL;
     while (slot != NULL && (socket = atomic_load_explicit(slot, memory_order_acquire)) != NULL) {
         if (!handle_hold(socket)) {
@@ -137,22 +122,6 @@ struct spi_socket *spi_socket_get(SOCKET s)
         spi_socket_put(socket);
     }
     return NULL;
-}
-
-bool spi_socket_claim(SOCKET s, struct spi_claimed *out)
-{
-    handle_slot *slot = spi_hook_is_inside() ? NULL : handle_find(s);
-    struct spi_socket *socket =
-        slot == NULL ? NULL : atomic_load_explicit(slot, memory_order_acquire);
-    if (socket == NULL) {
-        return false;
-    }
-    uintptr_t life = atomic_load_explicit(&socket->life, memory_order_acquire);
-    *out = (struct spi_claimed){
-        .socket = socket,
-        .core = atomic_load_explicit(&socket->core, memory_order_acquire),
-        .claim = {.place = slot, .record = socket, .life = &socket->life, .life_seen = life}};
-    return out->core != NULL;
 }
 
 struct spi_socket *spi_socket_of(struct client_socket *core)
@@ -190,7 +159,7 @@ void spi_socket_put(struct spi_socket *socket)
 
 struct spi_socket *spi_handle_remove(SOCKET s)
 {
-    handle_slot *slot = spi_hook_is_inside() ? NULL : handle_find(s);
+    spi_handle_slot *slot = spi_hook_is_inside() ? NULL : spi_handle_find(s);
     /* Acquire and release, partner insert and the finders: of two closers one gets it. */
     return slot == NULL ? NULL : atomic_exchange_explicit(slot, NULL, memory_order_acq_rel);
 }
@@ -214,12 +183,12 @@ void spi_sockets_close_all(void)
     /* Whoever inserts behind this sees that there is no startup any more. */
     AcquireSRWLockExclusive(&handle_lock);
     ReleaseSRWLockExclusive(&handle_lock);
-    for (uintptr_t c = 0; c < CHUNKS; c++) {
-        if (atomic_load_explicit(&handle_chunks[c], memory_order_acquire) == NULL) {
+    for (uintptr_t c = 0; c < SPI_HANDLE_CHUNKS; c++) {
+        if (atomic_load_explicit(&spi_handle_chunks[c], memory_order_acquire) == NULL) {
             continue;
         }
-        for (uintptr_t i = 0; i < CHUNK_SLOTS; i++) {
-            SOCKET s = (SOCKET)((c * CHUNK_SLOTS + i) * HANDLE_STRIDE);
+        for (uintptr_t i = 0; i < SPI_HANDLE_CHUNK_SLOTS; i++) {
+            SOCKET s = (SOCKET)((c * SPI_HANDLE_CHUNK_SLOTS + i) * SPI_HANDLE_STRIDE);
             struct spi_socket *socket = spi_handle_remove(s);
             if (socket != NULL) {
                 (void)!spi_socket_close(socket, s);

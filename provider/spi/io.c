@@ -171,8 +171,6 @@ static inline __attribute__((always_inline)) bool send_claimed(SOCKET s, const W
     }
     const struct spi_socket *socket = claimed.socket;
     if (atomic_load_explicit(&socket->attention, memory_order_relaxed) != 0 ||
-        atomic_load_explicit(&socket->leaf, memory_order_relaxed) != 0 ||
-        spi_kept(socket, SPI_KEPT_SEND_MSG_SIZE) != 0 ||
         (to != NULL && (socket->stream || spi_sockaddr_read(socket, to, to_bytes, &addr) != 0)) ||
         !client_send_claimed(claimed.core, &claimed.claim, items, count, to != NULL ? &addr : NULL,
                              &sent_bytes, &status)) {
@@ -345,7 +343,7 @@ recv_claimed(SOCKET s, const WSABUF *buffers, DWORD count, const struct recv_out
         return false;
     }
     const struct spi_socket *socket = claimed.socket;
-    if (atomic_load_explicit(&socket->attention, memory_order_relaxed) != 0 ||
+    if (spi_io_has_before(socket, ~(uint32_t)SPI_ATTENTION_SENDS) ||
         (out->from != NULL && (socket->stream || socket->family != AF_INET ||
                                spi_sockaddr_room(socket, out->from, out->from_bytes) != 0)) ||
         !client_recv_claimed(claimed.core, &claimed.claim, items, count,
@@ -359,7 +357,7 @@ recv_claimed(SOCKET s, const WSABUF *buffers, DWORD count, const struct recv_out
             spi_sockaddr_write_v4(&info.from, out->from, out->from_bytes);
         }
     }
-    if (!SPI_LIKELY(atomic_load_explicit(&socket->attention, memory_order_relaxed) == 0)) {
+    if (!SPI_LIKELY(!spi_io_has_before(socket, ~(uint32_t)SPI_ATTENTION_SENDS))) {
         recv_after(s);
     }
     *code = status == RS_OK ? 0 : spi_wsa_error(status);

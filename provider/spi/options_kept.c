@@ -138,6 +138,9 @@ int spi_kept_option_set(struct spi_socket *socket, int level, int name, const ch
     if (code == 0 && row->which != KEPT_FIXED) {
         atomic_store_explicit(&socket->kept[row->which], word, memory_order_relaxed);
     }
+    if (code == 0 && row->which == SPI_KEPT_SEND_MSG_SIZE && word != 0) {
+        atomic_fetch_or_explicit(&socket->attention, SPI_ATTENTION_SENDS, memory_order_relaxed);
+    }
     return code;
 }
 

@@ -233,7 +233,8 @@ void spi_overlapped_ready(struct spi_socket *socket)
 
 void spi_ops_poke(struct spi_socket *socket)
 {
-    if (atomic_load_explicit(&socket->attention, memory_order_relaxed) != 0) {
+    if ((atomic_load_explicit(&socket->attention, memory_order_relaxed) &
+         ~(uint32_t)SPI_ATTENTION_SENDS) != 0) {
         spi_helper_look(socket);
     }
 }

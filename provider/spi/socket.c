@@ -448,6 +448,7 @@ static int leaf_join(struct spi_socket *socket, const struct rs_addr *group, DWO
     if (flags != JL_RECEIVER_ONLY) {
         /* Not the core's connect: that would only let through what the group itself sends. */
         atomic_store_explicit(&socket->leaf, leaf, memory_order_relaxed);
+        atomic_fetch_or_explicit(&socket->attention, SPI_ATTENTION_SENDS, memory_order_relaxed);
     }
     return 0;
 }

@@ -65,7 +65,10 @@ enum {
     SPI_ATTENTION_SEND = 1 << SPI_WAY_SEND,
     SPI_ATTENTION_OTHER = 1 << SPI_WAY_OTHER,
     SPI_ATTENTION_EVENTS = 1 << SPI_WAYS, /* network events are selected */
-    SPI_ATTENTION_READ = 16               /* a disconnect waits until the program has read all */
+    SPI_ATTENTION_READ = 16,              /* a disconnect waits until the program has read all */
+    /* A leaf or a message size is set, or was: nothing that receives, or has a turn, looks at it.
+     */
+    SPI_ATTENTION_SENDS = 32
 };
 
 /* Options that no other part knows; options_kept.c. */
@@ -137,14 +140,6 @@ struct spi_socket *spi_socket_new(void);
 RS_CHECK_RESULT enum rs_status spi_handle_insert(SOCKET s, struct spi_socket *socket);
 /* Lock-free. NULL: no socket of ours. Give it back with spi_socket_put. */
 struct spi_socket *spi_socket_get(SOCKET s);
-/* The record without a reference, for client_send_claimed and client_recv_claimed; false: no socket
- * of ours. Its words are a socket's, and those of s if the claim turns out to hold. */
-struct spi_claimed {
-    struct spi_socket *socket;
-    struct client_socket *core;
-    struct client_claim claim;
-};
-bool spi_socket_claim(SOCKET s, struct spi_claimed *out);
 /* The record of a core that the caller holds, with a reference; NULL: there is none any more. */
 struct spi_socket *spi_socket_of(struct client_socket *core);
 void spi_socket_hold(struct spi_socket *socket); /* one more, of a record that is held */
@@ -255,6 +250,54 @@ static inline bool spi_hook_is_inside(void)
     return __builtin_expect(atomic_load_explicit(&spi_hooks_inside, memory_order_relaxed) != 0,
                             0) &&
            spi_hook_is_inside_slow();
+}
+
+/* ---- from a SOCKET to its record (handle.c) ---- */
+
+#define SPI_HANDLE_CHUNK_SLOTS 4096u
+#define SPI_HANDLE_CHUNKS      4096u /* 2^24 handles, as many as Windows gives one process */
+#define SPI_HANDLE_STRIDE      4u
+
+/* struct spi_socket *; partner: spi_handle_find in other threads */
+typedef void *_Atomic spi_handle_slot;
+extern _Atomic(spi_handle_slot *) spi_handle_chunks[SPI_HANDLE_CHUNKS];
+
+/* NULL: a handle that never was a socket of ours. */
+static inline spi_handle_slot *spi_handle_find(SOCKET s)
+{
+    uintptr_t index = (uintptr_t)s / SPI_HANDLE_STRIDE;
+    if (s % SPI_HANDLE_STRIDE != 0 ||
+        index >= (uintptr_t)SPI_HANDLE_CHUNKS * SPI_HANDLE_CHUNK_SLOTS) {
+        return NULL;
+    }
+    spi_handle_slot *chunk = atomic_load_explicit(
+        &spi_handle_chunks[index / SPI_HANDLE_CHUNK_SLOTS], memory_order_acquire);
+    return chunk == NULL ? NULL : &chunk[index % SPI_HANDLE_CHUNK_SLOTS];
+}
+
+struct spi_claimed {
+    struct spi_socket *socket;
+    struct client_socket *core;
+    struct client_claim claim;
+};
+/* The record without a reference, for client_send_claimed and client_recv_claimed; false: no socket
+ * of ours. Its words are a socket's, and those of s if the claim turns out to hold.
+ * Inline: the lock that follows waits for whatever was stored before it, also for what a function
+ * would hand over through memory. */
+static inline bool spi_socket_claim(SOCKET s, struct spi_claimed *out)
+{
+    spi_handle_slot *slot = spi_hook_is_inside() ? NULL : spi_handle_find(s);
+    struct spi_socket *socket =
+        slot == NULL ? NULL : atomic_load_explicit(slot, memory_order_acquire);
+    if (socket == NULL) {
+        return false;
+    }
+    uintptr_t life = atomic_load_explicit(&socket->life, memory_order_acquire);
+    *out = (struct spi_claimed){
+        .socket = socket,
+        .core = atomic_load_explicit(&socket->core, memory_order_acquire),
+        .claim = {.place = slot, .record = socket, .life = &socket->life, .life_seen = life}};
+    return out->core != NULL;
 }
 
 /* ---- the provider's state (startup.c) ---- */
