@@ -124,7 +124,7 @@ struct client_channel {
     client_lock lock;
     /* Grows with each opening: what was posted in the one before is consumed. Partner: sockets that
      * move to another channel. */
-    _Atomic uint64_t openings;
+    _Atomic uintptr_t openings;
     /* Sleeping: the owner's; for a common channel the leader's (channel_sleep.c). */
     struct os_event event;
     struct wakeup_waiter waiter;
@@ -368,7 +368,7 @@ enum client_socket_phase {
  * send_lock. */
 struct client_post_place {
     struct client_channel *channel; /* NULL: never posted */
-    uint64_t opening;               /* of the channel, when it was used */
+    uintptr_t opening;              /* of the channel, when it was used */
 };
 
 /* The receiving half of a connection; under recv_lock. */
