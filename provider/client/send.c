@@ -259,9 +259,10 @@ static enum rs_status send_by_ring(struct client_socket *socket, struct client_c
     return client_post(socket, channel, tail, false);
 }
 
-/* send_lock held. RS_NOT_READY: not bound yet; RS_WOULD_BLOCK: the send ring is full. */
-static enum rs_status send_try(struct client_socket *socket, struct client_channel *channel,
-                               const struct send_call *call)
+/* send_lock held. RS_NOT_READY: not bound yet; RS_WOULD_BLOCK: the send ring is full. In line with
+ * its callers, as send_prepare: what it is told stays in registers. */
+static inline __attribute__((always_inline)) enum rs_status
+send_try(struct client_socket *socket, struct client_channel *channel, const struct send_call *call)
 {
     enum rs_status status = send_allowed(socket, call);
     if (!CLIENT_LIKELY(status == RS_OK)) {
@@ -347,7 +348,8 @@ static enum rs_status send_miss(struct client_socket *socket)
     return status != RS_OK ? status : RS_WOULD_BLOCK;
 }
 
-static enum rs_status send_prepare(struct send_call *call, const struct rs_addr *to)
+static inline __attribute__((always_inline)) enum rs_status send_prepare(struct send_call *call,
+                                                                         const struct rs_addr *to)
 {
     size_t len_bytes = 0;
     for (uint32_t i = 0; i < call->iov_count; i++) {

@@ -82,8 +82,10 @@ static void send_warm(struct stream_send *call, struct client_channel *channel)
     client_post_warm(call->socket, channel, bytes, NULL);
 }
 
-/* send_lock held. RS_OK: some or all were taken; RS_WOULD_BLOCK: no room. */
-static enum rs_status send_try(struct stream_send *call, struct client_channel *channel)
+/* send_lock held. RS_OK: some or all were taken; RS_WOULD_BLOCK: no room. In line with its callers:
+ * what it is told stays in registers. */
+static inline __attribute__((always_inline)) enum rs_status send_try(struct stream_send *call,
+                                                                     struct client_channel *channel)
 {
     struct client_socket *socket = call->socket;
     enum rs_status status = send_allowed(socket);
@@ -112,7 +114,9 @@ static enum rs_status send_try(struct stream_send *call, struct client_channel *
         return RS_WOULD_BLOCK;
     }
     send_gather(call, &regions[0]);
-    send_gather(call, &regions[1]);
+    if (!CLIENT_LIKELY(regions[1].len_bytes == 0)) {
+        send_gather(call, &regions[1]);
+    }
     call->left_bytes -= taken;
     stream_writer_commit(out, taken);
     atomic_store_explicit(&socket->send_tail, out->tail, memory_order_relaxed);

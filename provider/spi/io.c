@@ -41,7 +41,8 @@ static inline bool buffer_is_there(const WSABUF *buffer, bool write)
     return write ? spi_can_write(buffer->buf, buffer->len) : spi_can_read(buffer->buf, buffer->len);
 }
 
-int spi_buffers_take(const WSABUF *buffers, DWORD count, bool write, struct client_iov *items)
+static inline __attribute__((always_inline)) int buffers_take(const WSABUF *buffers, DWORD count,
+                                                              bool write, struct client_iov *items)
 {
     for (DWORD i = 0; i < count; i++) {
         const WSABUF buffer = buffers[i];
@@ -51,6 +52,11 @@ int spi_buffers_take(const WSABUF *buffers, DWORD count, bool write, struct clie
         items[i] = (struct client_iov){.base = buffer.buf, .len_bytes = buffer.len};
     }
     return 0;
+}
+
+int spi_buffers_take(const WSABUF *buffers, DWORD count, bool write, struct client_iov *items)
+{
+    return buffers_take(buffers, count, write, items);
 }
 
 int spi_vector_take(struct spi_vector *vector, const WSABUF *buffers, DWORD count, bool write)
@@ -166,7 +172,7 @@ static inline __attribute__((always_inline)) bool send_claimed(SOCKET s, const W
     enum rs_status status;
     if (count - 1u >= SPI_VECTOR_LOCAL ||
         spi_touch_call(sent, sent, buffers, (const char *)(buffers + count) - 1) != 0 ||
-        spi_buffers_take(buffers, count, false, items) != 0 || !spi_socket_claim(s, &claimed)) {
+        buffers_take(buffers, count, false, items) != 0 || !spi_socket_claim(s, &claimed)) {
         return false;
     }
     const struct spi_socket *socket = claimed.socket;
@@ -338,7 +344,7 @@ recv_claimed(SOCKET s, const WSABUF *buffers, DWORD count, const struct recv_out
     if (count - 1u >= SPI_VECTOR_LOCAL ||
         spi_touch_call(out->received, out->flags, buffers, (const char *)(buffers + count) - 1) !=
             0 ||
-        *out->flags != 0 || spi_buffers_take(buffers, count, true, items) != 0 ||
+        *out->flags != 0 || buffers_take(buffers, count, true, items) != 0 ||
         !spi_socket_claim(s, &claimed)) {
         return false;
     }
