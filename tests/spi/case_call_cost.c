@@ -20,8 +20,9 @@
 #define CALLS   64u
 #define BATCHES 300u
 #define BYTES   40u
-/* Arguments by the stack and fewer registers: 46 to 54 ns a send, with 66 before. */
-#define BOUND_NS (sizeof(void *) == 8 ? 40.0 : 64.0)
+/* The issue's 40 ns. A 32-bit program, with arguments by the stack and few registers, keeps to them
+ * too (28 to 37), but with less to spare: the same fifth of leeway that the bound had at 33. */
+#define BOUND_NS (sizeof(void *) == 8 ? 40.0 : 44.0)
 
 enum { TIMED_SEND, TIMED_RECV, TIMED_COUNT };
 
