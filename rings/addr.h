@@ -28,4 +28,14 @@ static inline struct rs_addr rs_addr_v4(uint32_t ip_be32, uint16_t port_be16)
         .family = RS_FAMILY_IPV4, .port_be16 = port_be16, .ip.v4_be32 = ip_be32};
 }
 
+/* The same in place, on the way of a datagram: what is put together aside and then copied is loaded
+ * in wider words than it was stored in, and waits for the stores. */
+static inline void rs_addr_set_v4(struct rs_addr *out, uint32_t ip_be32, uint16_t port_be16)
+{
+    *out = (struct rs_addr){0};
+    out->family = RS_FAMILY_IPV4;
+    out->port_be16 = port_be16;
+    out->ip.v4_be32 = ip_be32;
+}
+
 #endif

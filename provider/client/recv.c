@@ -39,13 +39,15 @@ static enum rs_status recv_fill(struct recv_call *call, const struct dgram_view 
     call->received_bytes =
         recv_scatter(call->iov, call->iov_count, view->payload, view->header.len_bytes);
     if (call->info != NULL) {
-        *call->info = (struct client_recv_info){
-            .from = rs_addr_v4(view->header.src_be32, view->header.src_port_be16),
-            .rx_tsc = view->header.rx_tsc,
-            .len_bytes = view->header.len_bytes,
-            .ttl = view->header.ttl,
-            .tos = view->header.tos,
-            .flags = view->header.flags & (RS_DGRAM_MULTICAST | RS_DGRAM_BROADCAST | RS_DGRAM_EXT)};
+        struct client_recv_info *info = call->info;
+        rs_addr_set_v4(&info->from, view->header.src_be32, view->header.src_port_be16);
+        info->rx_tsc = view->header.rx_tsc;
+        info->len_bytes = view->header.len_bytes;
+        info->ttl = view->header.ttl;
+        info->tos = view->header.tos;
+        info->flags = view->header.flags & (RS_DGRAM_MULTICAST | RS_DGRAM_BROADCAST | RS_DGRAM_EXT);
+        info->to_be32 = 0;
+        info->interface_be32 = 0;
         if (!CLIENT_LIKELY(view->ext == NULL)) {
             memcpy(&call->info->to_be32, view->ext->dst_v6, sizeof(call->info->to_be32));
             call->info->interface_be32 = view->ext->interface_be32;

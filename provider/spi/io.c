@@ -158,6 +158,32 @@ static int send_checked(struct spi_socket *socket, const WSABUF *buffers, DWORD 
     return send_told(status, sent_bytes, sent);
 }
 
+/* Of a usual call's IPv4 address: one that lies in one page is touched at once. False: perhaps
+ * there, perhaps not. */
+static inline bool name_in_one_page(const void *name)
+{
+    return ((uintptr_t)name & (SPI_PAGE_BYTES - 1)) <= SPI_PAGE_BYTES - sizeof(SOCKADDR_IN);
+}
+
+static inline bool name_read(const struct sockaddr *name, int name_bytes, struct rs_addr *out)
+{
+    if (name_bytes < (int)sizeof(SOCKADDR_IN) || !name_in_one_page(name) ||
+        spi_touch_read((void *)(uintptr_t)name) != 0) {
+        return false;
+    }
+    SOCKADDR_IN in;
+    memcpy(&in, name, sizeof(in));
+    rs_addr_set_v4(out, in.sin_addr.s_addr, in.sin_port);
+    return in.sin_family == AF_INET;
+}
+
+static inline bool name_has_room(struct sockaddr *name, LPINT name_bytes)
+{
+    return name_in_one_page(name) &&
+           spi_touch_call((LPDWORD)(void *)name_bytes, (LPDWORD)(void *)name, name, name) == 0 &&
+           *name_bytes >= (INT)sizeof(SOCKADDR_IN);
+}
+
 /* Without a reference, as a usual call goes: the socket's lock is one (spi_socket_claim). False:
  * nothing was done; the long way does it, or says what is wrong. True: *code is the call's. */
 static inline __attribute__((always_inline)) bool send_claimed(SOCKET s, const WSABUF *buffers,
@@ -177,7 +203,8 @@ static inline __attribute__((always_inline)) bool send_claimed(SOCKET s, const W
     }
     const struct spi_socket *socket = claimed.socket;
     if (atomic_load_explicit(&socket->attention, memory_order_relaxed) != 0 ||
-        (to != NULL && (socket->stream || spi_sockaddr_read(socket, to, to_bytes, &addr) != 0)) ||
+        (to != NULL &&
+         (socket->stream || socket->family != AF_INET || !name_read(to, to_bytes, &addr))) ||
         !client_send_claimed(claimed.core, &claimed.claim, items, count, to != NULL ? &addr : NULL,
                              &sent_bytes, &status)) {
         return false;
@@ -351,7 +378,7 @@ recv_claimed(SOCKET s, const WSABUF *buffers, DWORD count, const struct recv_out
     const struct spi_socket *socket = claimed.socket;
     if (spi_io_has_before(socket, ~(uint32_t)SPI_ATTENTION_SENDS) ||
         (out->from != NULL && (socket->stream || socket->family != AF_INET ||
-                               spi_sockaddr_room(socket, out->from, out->from_bytes) != 0)) ||
+                               !name_has_room(out->from, out->from_bytes))) ||
         !client_recv_claimed(claimed.core, &claimed.claim, items, count,
                              out->from != NULL ? &info : NULL, &received_bytes, &status)) {
         return false;

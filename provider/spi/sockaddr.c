@@ -68,7 +68,7 @@ int spi_sockaddr_read(const struct spi_socket *socket, const struct sockaddr *na
     if (in.sin_family != AF_INET) {
         return WSAEAFNOSUPPORT;
     }
-    *out = rs_addr_v4(in.sin_addr.s_addr, in.sin_port);
+    rs_addr_set_v4(out, in.sin_addr.s_addr, in.sin_port);
     return 0;
 }
 
@@ -93,9 +93,11 @@ int spi_sockaddr_room(const struct spi_socket *socket, struct sockaddr *name, LP
 
 void spi_sockaddr_write_v4(const struct rs_addr *addr, struct sockaddr *name, LPINT name_bytes)
 {
-    SOCKADDR_IN in = {.sin_family = AF_INET, .sin_port = addr->port_be16};
-    in.sin_addr.s_addr = addr->ip.v4_be32;
-    memcpy(name, &in, sizeof(in));
+    const SOCKADDR_IN in = {.sin_family = AF_INET};
+    char *bytes = (char *)name;
+    memcpy(bytes, &in, sizeof(in));
+    memcpy(bytes + offsetof(SOCKADDR_IN, sin_port), &addr->port_be16, sizeof(in.sin_port));
+    memcpy(bytes + offsetof(SOCKADDR_IN, sin_addr), &addr->ip.v4_be32, sizeof(in.sin_addr));
     *name_bytes = sizeof(in);
 }
 
