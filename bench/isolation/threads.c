@@ -196,18 +196,21 @@ static uint32_t threads_report(struct figures figures[LOADS], uint32_t repetitio
     return over;
 }
 
+/* Each attempt adds its repetitions to those before: what was measured is not thrown away. */
 static int threads_attempts(uint32_t repetitions, uint32_t samples)
 {
     static struct figures figures[LOADS];
+    uint32_t done = 0;
     for (uint32_t attempt = 0; attempt < THREADS_ATTEMPTS; attempt++) {
-        for (uint32_t i = 0; i < repetitions; i++) {
+        for (uint32_t i = 0; i < repetitions && done < THREADS_REPS_MAX; i++) {
             for (uint32_t load = 0; load < LOADS; load++) {
-                if (!measure_beside((enum load)load, i, samples, &figures[load])) {
+                if (!measure_beside((enum load)load, done, samples, &figures[load])) {
                     return 2;
                 }
             }
+            done++;
         }
-        if (threads_report(figures, repetitions) == 0) {
+        if (threads_report(figures, done) == 0) {
             return 0;
         }
     }
