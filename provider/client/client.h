@@ -115,6 +115,9 @@ RS_CHECK_RESULT enum rs_status client_stream_finished(struct client_socket *sock
 RS_CHECK_RESULT enum rs_status client_stream_reuse(struct client_socket *socket);
 /* RS_INVALID when not bound. */
 RS_CHECK_RESULT enum rs_status client_local_addr(struct client_socket *socket, struct rs_addr *out);
+/* Of the NIC that has the socket's local address; without one, or with a group's or 127.x.x.x, the
+ * least of all NICs. Of a NIC, not of the path. */
+uint32_t client_mtu_bytes(struct client_socket *socket);
 RS_CHECK_RESULT enum rs_status client_peer_addr(struct client_socket *socket,
                                                 struct rs_addr *out); /* RS_NOT_CONNECTED */
 

@@ -390,6 +390,16 @@ enum rs_status client_local_addr(struct client_socket *socket, struct rs_addr *o
     return named ? RS_OK : RS_INVALID;
 }
 
+uint32_t client_mtu_bytes(struct client_socket *socket)
+{
+    const struct client *client = socket->client;
+    struct rs_addr local;
+    uint32_t idx = client_local_addr(socket, &local) == RS_OK
+                       ? client_interface_of(client, local.ip.v4_be32)
+                       : 0;
+    return idx != 0 ? client->queues[idx - 1].mtu_bytes : client->view.mtu_bytes;
+}
+
 enum rs_status client_peer_addr(struct client_socket *socket, struct rs_addr *out)
 {
     os_mutex_lock(&socket->control_mutex);

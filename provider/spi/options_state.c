@@ -60,19 +60,12 @@ static int bsp_state_get(struct spi_socket *socket, char *value, LPINT value_byt
 
 /* ---- sizes of packets ---- */
 
-static DWORD nic_mtu_bytes(const struct spi_socket *socket)
-{
-    struct client_info info;
-    client_get_info(socket->session->client, &info);
-    return info.mtu_bytes;
-}
-
 /* Its page: an estimate, of a connected socket. */
 static int path_mtu_get(struct spi_socket *socket, char *value, LPINT value_bytes)
 {
     struct rs_addr peer;
     struct rs_tcp_info info;
-    DWORD mtu_bytes = nic_mtu_bytes(socket);
+    DWORD mtu_bytes = client_mtu_bytes(socket->core);
     if (client_peer_addr(socket->core, &peer) != RS_OK) {
         return WSAENOTCONN;
     }

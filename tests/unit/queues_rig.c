@@ -105,6 +105,7 @@ int queues_start_two_nics(void **state)
     (void)state;
     struct nic_memory_config a = rig_nic(OWN, STEER_ONE_QUEUE);
     struct nic_memory_config b = rig_nic(NIC_B, STEER_ONE_QUEUE);
+    b.mtu_bytes = NIC_B_MTU;
     rig_load_config(0, "net_null0", 0, "10.0.0");
     rig_load_config(1, "net_null1", 0, "10.1.0");
     CHECK(nic_memory_create(&a, &queues_rig.nics[0]) == RS_OK);

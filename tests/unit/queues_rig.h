@@ -17,6 +17,7 @@
 #define WAIT_NS    5000000000ull /* for what comes at once on a machine that is not busy */
 #define NIC_B      "10.1.0.1"
 #define NIC_B_PEER "10.1.0.2"
+#define NIC_B_MTU  9000u
 
 struct queues_rig {
     struct queue_config configs[QUEUES];

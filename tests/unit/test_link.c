@@ -1,7 +1,7 @@
 /*
- * A NIC's link goes down and comes up: what the client core says without asking, what sends say,
- * and what a program that attaches later finds. The control thread and the queues are real
- * (queues_rig.h).
+ * What the client core knows of the NICs without asking: addresses, MTUs, and a link that goes down
+ * and comes up, of which sends tell, too, and a program that attaches later. The control thread and
+ * the queues are real (queues_rig.h).
  */
 #include <string.h>
 
@@ -77,10 +77,26 @@ static void queues_of_a_nic_are_one_interface(void **state)
     assert_int_equal(nics[1].ip_be32, 0);
 }
 
+static void a_socket_has_the_mtu_of_its_nic(void **state)
+{
+    (void)state;
+    struct client_socket *any = queues_bound_to("any:7000");
+    struct client_socket *of_b = queues_bound_to(NIC_B ":7001");
+    struct client_socket *local = queues_bound_to("127.0.0.1:7002");
+    const struct rs_addr peer = rs_addr_v4(ip_of(NIC_B_PEER), port_of(NIC_B_PEER ":5000"));
+    assert_int_equal(client_mtu_bytes(of_b), NIC_B_MTU);
+    assert_int_equal(client_mtu_bytes(local), 1500);
+    assert_int_equal(client_mtu_bytes(any), 1500); /* whatever it sends to, this fits */
+    assert_int_equal(client_connect(any, &peer), RS_OK);
+    assert_int_equal(client_mtu_bytes(any), NIC_B_MTU);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(programs_learn_of_a_link, queues_start_two_nics,
+                                        queues_stop),
+        cmocka_unit_test_setup_teardown(a_socket_has_the_mtu_of_its_nic, queues_start_two_nics,
                                         queues_stop),
         cmocka_unit_test_setup_teardown(queues_of_a_nic_are_one_interface, queues_start_steered,
                                         queues_stop),
