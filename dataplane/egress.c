@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dataplane/route.h"
+#include "dataplane/stack_internal.h"
 #include "dataplane/wire/ipv4.h"
 
 #define EGRESS_NO_NIC 0xffu
@@ -122,7 +123,7 @@ uint32_t egress_queue(const struct egress *egress, uint32_t queue_idx, uint32_t 
 {
     uint8_t home_nic = egress->nic_of_queue[queue_idx];
     uint8_t nic = home_nic;
-    if (ipv4_is_loopback(dst_be32) || ipv4_is_limited_broadcast(dst_be32) ||
+    if (ipv4_is_loopback(dst_be32) || (ipv4_is_limited_broadcast(dst_be32) && source_be32 == 0) ||
         egress_nic_with(egress, dst_be32) != EGRESS_NO_NIC) {
         return queue_idx;
     }
@@ -152,4 +153,16 @@ uint32_t egress_source(const struct egress *egress, uint32_t queue_idx, uint32_t
         }
     }
     return 0;
+}
+
+uint32_t egress_source_by(const struct egress *egress, uint32_t queue_idx, uint32_t local_be32,
+                          uint32_t dst_be32)
+{
+    uint8_t local_nic = egress_nic_with(egress, local_be32);
+    if (local_be32 != 0 && !ipv4_is_multicast(local_be32) &&
+        (local_nic == egress->nic_of_queue[queue_idx] || local_nic == EGRESS_NO_NIC)) {
+        return local_be32;
+    }
+    uint32_t source_be32 = egress_source(egress, queue_idx, dst_be32);
+    return source_be32 != 0 ? source_be32 : STACK_LOOPBACK_IP;
 }

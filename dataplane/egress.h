@@ -43,12 +43,17 @@ void egress_init(struct egress *egress, const struct queue_config *configs, uint
  * The queue that a datagram of a socket at home on `queue_idx` leaves by: its own, when it is of
  * the right NIC, else always the same one of that NIC, so that order is kept. source_be32: what the
  * socket is bound to, 0 any; it must leave by that address's NIC. multicast_if_be32: of the socket,
- * for multicast destinations, 0: its own NIC. An address of this process, and one without a route,
- * is the home queue's affair.
+ * for multicast destinations, 0: its own NIC. An address of this process, one without a route, and
+ * 255.255.255.255 without a source is the home queue's affair.
  */
 uint32_t egress_queue(const struct egress *egress, uint32_t queue_idx, uint32_t source_be32,
                       uint32_t multicast_if_be32, uint32_t dst_be32);
 /* The address by which a socket bound to any leaves to dst by that queue's NIC; 0: it has none. */
 uint32_t egress_source(const struct egress *egress, uint32_t queue_idx, uint32_t dst_be32);
+/* The same for a datagram that shall leave by that NIC, whatever the routes say: local_be32, what
+ * its socket is bound to, stays, unless it is another NIC's. Never 0: what has no address leaves
+ * from 127.0.0.1, that is, not. */
+uint32_t egress_source_by(const struct egress *egress, uint32_t queue_idx, uint32_t local_be32,
+                          uint32_t dst_be32);
 
 #endif

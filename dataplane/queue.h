@@ -225,9 +225,10 @@ enum rs_status request_send(struct queue *queue, struct dp_socket *socket,
                             struct session_part *part, uint32_t dst_be32, uint16_t port_be16,
                             const void *payload, uint32_t len_bytes,
                             const struct udp_control *control);
-/* What the record wants otherwise than its socket. */
+/* What the record wants otherwise than its socket. dst_be32: 0 for the peer. */
 void request_send_control(const struct queue *queue, const struct dp_socket *socket,
-                          const struct rs_send_ext *ext, struct udp_control *out);
+                          const struct rs_send_ext *ext, uint32_t dst_be32,
+                          struct udp_control *out);
 
 /* ---- request_control.c ---- */
 

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "dataplane/stream.h"
+#include "dataplane/wire/ipv4.h"
 #include "rings/seq.h"
 
 /* Sockets of one session that get another try in one iteration. */
@@ -148,11 +149,32 @@ enum rs_status request_send(struct queue *queue, struct dp_socket *socket,
     return status;
 }
 
-/* Checked by dgram_send_reader_peek, but for the address, which the stack knows. */
-void request_send_control(const struct queue *queue, const struct dp_socket *socket,
-                          const struct rs_send_ext *ext, struct udp_control *out)
+/* What leaves by an interface that its program chose has this address. 0: as usual, where there is
+ * but one NIC. */
+static uint32_t request_interface_source(const struct queue *queue, const struct dp_socket *socket,
+                                         uint32_t interface_idx, uint32_t dst_be32)
 {
-    *out = (struct udp_control){.src_be32 = ext->src_be32,
+    uint32_t local_be32 = socket->udp.local_be32;
+    dst_be32 = dst_be32 != 0 ? dst_be32 : socket->udp.peer_be32;
+    if (interface_idx > queue->queue_count) {
+        return UINT32_MAX; /* nobody's: the stack says so */
+    }
+    if (queue->egress != NULL) {
+        return egress_source_by(queue->egress, interface_idx - 1, local_be32, dst_be32);
+    }
+    bool bound = local_be32 != 0 && !ipv4_is_multicast(local_be32);
+    return !bound && ipv4_is_loopback(dst_be32) ? stack_source_for(queue->stack, UINT32_MAX) : 0;
+}
+
+/* Checked by dgram_send_reader_peek, but for addresses, which the stack knows. */
+void request_send_control(const struct queue *queue, const struct dp_socket *socket,
+                          const struct rs_send_ext *ext, uint32_t dst_be32, struct udp_control *out)
+{
+    uint32_t src_be32 = ext->src_be32;
+    if (src_be32 == 0 && ext->interface_idx != 0) {
+        src_be32 = request_interface_source(queue, socket, ext->interface_idx, dst_be32);
+    }
+    *out = (struct udp_control){.src_be32 = src_be32,
                                 .tos = ext->tos,
                                 .tos_mask = ext->tos_mask,
                                 .ttl = ext->ttl,
@@ -185,7 +207,7 @@ static void request_drain(struct queue *queue, struct dp_socket *socket, bool pa
         uint32_t dst_be32 = record.header.family == RS_FAMILY_NONE ? 0 : record.header.dst_be32;
         bool controlled = (record.header.flags & RS_DGRAM_EXT) != 0;
         if (__builtin_expect(controlled, 0)) {
-            request_send_control(queue, socket, &record.ext, &control);
+            request_send_control(queue, socket, &record.ext, dst_be32, &control);
         }
         status =
             request_send(queue, socket, part, dst_be32, record.header.port_be16, record.payload,

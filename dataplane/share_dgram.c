@@ -209,13 +209,13 @@ enum outcome share_dgram_send(struct queue *queue, struct dp_socket *socket,
         return stream_answer(queue, reply, RS_SHUTDOWN);
     }
     bool controlled = (record.header.flags & RS_DGRAM_EXT) != 0;
+    uint32_t dst_be32 = record.header.family == RS_FAMILY_NONE ? 0 : record.header.dst_be32;
     if (controlled) {
-        request_send_control(queue, core, &record.ext, &control);
+        request_send_control(queue, core, &record.ext, dst_be32, &control);
     }
-    enum rs_status status = request_send(
-        queue, core, part, record.header.family == RS_FAMILY_NONE ? 0 : record.header.dst_be32,
-        record.header.port_be16, record.payload, record.header.len_bytes,
-        controlled ? &control : NULL);
+    enum rs_status status =
+        request_send(queue, core, part, dst_be32, record.header.port_be16, record.payload,
+                     record.header.len_bytes, controlled ? &control : NULL);
     socket->fanning = status == RS_WOULD_BLOCK && part->fanout.sender == &core->udp;
     if (status == RS_WOULD_BLOCK) {
         return OUTCOME_LATER;

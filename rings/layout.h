@@ -684,8 +684,9 @@ struct rs_send_ext {
     uint32_t stamp_id; /* RS_SEND_STAMP: its transmit timestamp shall be kept under this number */
     uint8_t has;       /* RS_SEND_* */
     uint8_t ttl;
-    uint8_t tos, tos_mask; /* these bits instead of the socket's */
-    uint32_t reserved;
+    uint8_t tos, tos_mask;  /* these bits instead of the socket's */
+    uint32_t interface_idx; /* without src_be32: by the NIC of this queue, counted from 1, and from
+                               its address; 0: as usual */
 };
 static_assert(sizeof(struct rs_send_ext) == 16, "layout: rs_send_ext");
 

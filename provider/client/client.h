@@ -160,9 +160,8 @@ RS_CHECK_RESULT enum rs_status client_send(struct client_socket *socket,
 /* What one datagram wants otherwise than its socket. */
 struct client_send_control {
     uint32_t src_be32;      /* an address of this dataplane's, 0: as usual, or of interface_idx */
-    uint32_t interface_idx; /* without src_be32: from this interface's address: the destination
-                               itself, else the one in whose network it lies, else the primary one;
-                               0: as usual */
+    uint32_t interface_idx; /* without src_be32: by this interface and from its address, that of the
+                               route it has to there, or what the socket is bound to; 0: as usual */
     uint8_t tos, tos_mask;  /* these bits instead of RS_OPT_TOS's */
     uint8_t ttl;            /* when ttl_set */
     bool ttl_set;

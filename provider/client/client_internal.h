@@ -237,9 +237,6 @@ uint32_t client_queue_choose(const struct client *client, uint32_t local_be32);
 /* What client_interfaces says of a queue's NIC. */
 void client_interface_get(const struct client *client, uint32_t queue_idx,
                           struct client_interface *out);
-/* Whether dst is in one of its networks; *ip_be32: its own address there, of the longest prefix. */
-bool client_interface_near(const struct client_interface *nic, uint32_t dst_be32,
-                           uint32_t *ip_be32);
 /* Whether it is one of the addresses of that queue's NIC. */
 bool client_queue_has_address(const struct client *client, uint32_t queue_idx, uint32_t ip_be32);
 

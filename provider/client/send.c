@@ -56,27 +56,6 @@ enum rs_status client_interface_addr(const struct client *client, uint32_t idx, 
     return RS_OK;
 }
 
-static void send_better_source(uint32_t dst_be32, uint32_t ip_be32, uint32_t prefix_len,
-                               uint32_t *longest, uint32_t *out)
-{
-    uint32_t mask_be32 = prefix_len == 0 ? 0 : rs_be32(UINT32_MAX << (32 - prefix_len));
-    uint32_t length = ip_be32 == dst_be32 ? 33 : prefix_len;
-    if (((ip_be32 ^ dst_be32) & mask_be32) == 0 && length > *longest) {
-        *longest = length;
-        *out = ip_be32;
-    }
-}
-
-bool client_interface_near(const struct client_interface *nic, uint32_t dst_be32, uint32_t *ip_be32)
-{
-    uint32_t longest = 0;
-    send_better_source(dst_be32, nic->ip_be32, nic->prefix_len, &longest, ip_be32);
-    for (uint32_t i = 0; i < nic->more_count; i++) {
-        send_better_source(dst_be32, nic->more_be32[i], nic->more_prefix_len[i], &longest, ip_be32);
-    }
-    return longest != 0;
-}
-
 /* A datagram that leaves the host must fit the NIC's MTU where its socket wants no fragments
  * (RS_OPT_DONT_FRAGMENT); one to an address of this host need not. */
 static bool send_too_long(const struct client_socket *socket, uint32_t dst_be32, uint32_t len_bytes)
@@ -231,7 +210,8 @@ static void send_put_control(struct rs_send_dgram *record,
                                               (control->stamped ? RS_SEND_STAMP : 0)),
                              .ttl = control->ttl,
                              .tos = control->tos,
-                             .tos_mask = control->tos_mask};
+                             .tos_mask = control->tos_mask,
+                             .interface_idx = control->interface_idx};
 }
 
 static enum rs_status send_by_ring(struct client_socket *socket, struct client_channel *channel,
@@ -523,39 +503,12 @@ out:
            (result != RS_NOT_READY && result != RS_WOULD_BLOCK && result != RS_IN_PROGRESS);
 }
 
-/* The interface's address for a way to dst: dst itself, else the one in whose network dst lies (the
- * longest prefix of several), else the primary one. What the interface's routes say is not known
- * here. */
-static enum rs_status send_source(const struct client *client, uint32_t idx, uint32_t dst_be32,
-                                  uint32_t *ip_be32)
-{
-    struct client_interface nic;
-    enum rs_status status = client_interface_addr(client, idx, ip_be32);
-    if (status == RS_OK) {
-        client_interface_get(client, idx - 1, &nic);
-        (void)client_interface_near(&nic, dst_be32, ip_be32);
-    }
-    return status;
-}
-
-static enum rs_status send_interface_source(struct client_socket *socket, const struct rs_addr *to,
-                                            struct client_send_control *control)
-{
-    uint32_t dst_be32 = to != NULL ? to->ip.v4_be32 : 0;
-    if (to == NULL) {
-        client_send_lock(socket);
-        dst_be32 = socket->peer_be32;
-        client_send_unlock(socket);
-    }
-    return send_source(socket->client, control->interface_idx, dst_be32, &control->src_be32);
-}
-
 enum rs_status client_send_with(struct client_socket *socket, const struct client_iov *iov,
                                 uint32_t iov_count, uint32_t flags, const struct rs_addr *to,
                                 const struct client_send_control *control, size_t *sent_bytes)
 {
-    struct client_send_control chosen = *control;
-    struct send_call call = {.iov = iov, .iov_count = iov_count, .control = &chosen};
+    struct send_call call = {.iov = iov, .iov_count = iov_count, .control = control};
+    uint32_t any_be32;
     *sent_bytes = 0;
     if (client_is_stream(socket) || (flags & CLIENT_MSG_WARM) != 0) {
         return RS_NOT_SUPPORTED;
@@ -564,11 +517,9 @@ enum rs_status client_send_with(struct client_socket *socket, const struct clien
         client_interface_of(socket->client, control->src_be32) == 0) {
         return RS_ADDR_NOT_AVAILABLE;
     }
-    if (control->src_be32 == 0 && control->interface_idx != 0) {
-        enum rs_status status = send_interface_source(socket, to, &chosen);
-        if (status != RS_OK) {
-            return status;
-        }
+    if (control->interface_idx != 0 &&
+        client_interface_addr(socket->client, control->interface_idx, &any_be32) != RS_OK) {
+        return RS_ADDR_NOT_AVAILABLE;
     }
     return send_dgram(socket, &call, flags, to, sent_bytes);
 }

@@ -257,6 +257,21 @@ static rs_atomic_u32 *socket_way(struct client *client, uint32_t dst_be32)
     return &client->ways_be32[rs_be32(dst_be32) * 2654435761u >> (32 - CLIENT_WAYS_BITS)];
 }
 
+static bool socket_same_network(uint32_t a_be32, uint32_t b_be32, uint32_t prefix_len)
+{
+    uint32_t mask_be32 = prefix_len == 0 ? 0 : rs_be32(UINT32_MAX << (32 - prefix_len));
+    return ((a_be32 ^ b_be32) & mask_be32) == 0;
+}
+
+static bool socket_is_near(const struct client_interface *nic, uint32_t dst_be32)
+{
+    bool near = nic->ip_be32 != 0 && socket_same_network(nic->ip_be32, dst_be32, nic->prefix_len);
+    for (uint32_t i = 0; i < nic->more_count && !near; i++) {
+        near = socket_same_network(nic->more_be32[i], dst_be32, nic->more_prefix_len[i]);
+    }
+    return near;
+}
+
 /* A network's own addresses, and a group's, need no route. */
 static bool socket_is_beyond(struct client *client, uint32_t dst_be32)
 {
@@ -267,9 +282,8 @@ static bool socket_is_beyond(struct client *client, uint32_t dst_be32)
         return false;
     }
     for (uint32_t i = 0; i < client->queue_count; i++) {
-        uint32_t any_be32 = 0;
         client_interface_get(client, i, &nic);
-        if (client_interface_near(&nic, dst_be32, &any_be32)) {
+        if (socket_is_near(&nic, dst_be32)) {
             return false;
         }
     }

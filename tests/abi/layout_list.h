@@ -266,7 +266,7 @@
     FIELD(rs_send_ext, ttl)                             \
     FIELD(rs_send_ext, tos)                             \
     FIELD(rs_send_ext, tos_mask)                        \
-    FIELD(rs_send_ext, reserved)                        \
+    FIELD(rs_send_ext, interface_idx)                        \
     STRUCT(rs_op_tx_stamp)                              \
     FIELD(rs_op_tx_stamp, stamp_id)                     \
     FIELD(rs_op_tx_stamp, reserved)                     \

@@ -467,7 +467,8 @@ static void step_ring(struct attack *attack, struct input *in)
                                        .has = more >> 2 & 3,
                                        .ttl = more,
                                        .tos = more,
-                                       .tos_mask = bits};
+                                       .tos_mask = bits,
+                                       .interface_idx = bits & 3};
             ext.has = more == 0xff ? 0xff : ext.has;
         }
         uint32_t off = position & (record->send_ring.size_bytes - 1);

@@ -24,9 +24,9 @@ static void rig_run(void *arg)
     CHECK(dataplane_run(queues_rig.dataplane, &queues_rig.stop) == RS_OK);
 }
 
-/* The device is never opened: it says which files are about one NIC. */
+/* The device is never opened: it says which files are about one NIC. more: sections, or "". */
 static void rig_load_config(uint32_t idx, const char *device, uint32_t queue_idx,
-                            const char *subnet)
+                            const char *subnet, const char *more)
 {
     char file[64];
     (void)snprintf(file, sizeof(file), "queues-%u.conf", os_process_id());
@@ -36,9 +36,9 @@ static void rig_load_config(uint32_t idx, const char *device, uint32_t queue_idx
                   "[nic]\ndevice = %s\nqueue = %u\n[queue]\nidle = yield\n[ip]\naddress = %s.1/24\n"
                   "[neighbour 1]\naddress = %s.2\nmac = 02:00:0a:%02x:00:02\n"
                   "[instance]\nname = queues-%u\nspin_us = 0\nclient_idle = yield\n"
-                  "[log]\nlevel = error\n",
+                  "[log]\nlevel = error\n%s",
                   device, queue_idx, subnet, subnet, (unsigned)strtoul(subnet + 3, NULL, 10),
-                  os_process_id());
+                  os_process_id(), more);
     CHECK(fclose(out) == 0);
     CHECK(config_load(file, &queues_rig.configs[idx], stderr) == RS_OK);
     CHECK(remove(file) == 0);
@@ -81,7 +81,7 @@ static int start_one_nic(enum steer_mode steering)
 {
     struct nic_memory_config config = rig_nic(OWN, steering);
     for (uint32_t i = 0; i < QUEUES; i++) {
-        rig_load_config(i, "net_null0", i, "10.0.0");
+        rig_load_config(i, "net_null0", i, "10.0.0", "");
     }
     CHECK(nic_memory_create_queues(&config, QUEUES, queues_rig.nics) == RS_OK);
     rig_start();
@@ -100,18 +100,32 @@ int queues_start_missteered(void **state)
     return start_one_nic(STEER_SOFTWARE);
 }
 
-int queues_start_two_nics(void **state)
+static int start_two_nics(const char *more_a, const char *more_b)
 {
-    (void)state;
     struct nic_memory_config a = rig_nic(OWN, STEER_ONE_QUEUE);
     struct nic_memory_config b = rig_nic(NIC_B, STEER_ONE_QUEUE);
     b.mtu_bytes = NIC_B_MTU;
-    rig_load_config(0, "net_null0", 0, "10.0.0");
-    rig_load_config(1, "net_null1", 0, "10.1.0");
+    rig_load_config(0, "net_null0", 0, "10.0.0", more_a);
+    rig_load_config(1, "net_null1", 0, "10.1.0", more_b);
     CHECK(nic_memory_create(&a, &queues_rig.nics[0]) == RS_OK);
     CHECK(nic_memory_create(&b, &queues_rig.nics[1]) == RS_OK);
     rig_start();
     return 0;
+}
+
+int queues_start_two_nics(void **state)
+{
+    (void)state;
+    return start_two_nics("", "");
+}
+
+int queues_start_two_gateways(void **state)
+{
+    (void)state;
+    return start_two_nics("[route 1]\nprefix = " BEYOND "/24\ngateway = " PEER "\n",
+                          "[address 2]\naddress = " NIC_B_MORE "/16\n"
+                          "[neighbour 2]\naddress = 10.2.0.2\nmac = 02:00:0a:02:00:02\n"
+                          "[route 1]\nprefix = " BEYOND "/24\ngateway = 10.2.0.2\n");
 }
 
 uint32_t queues_ledger_lines(const char *text)

@@ -17,6 +17,8 @@
 #define WAIT_NS    5000000000ull /* for what comes at once on a machine that is not busy */
 #define NIC_B      "10.1.0.1"
 #define NIC_B_PEER "10.1.0.2"
+#define NIC_B_MORE "10.2.0.1" /* in the network of its gateway, where it has one */
+#define BEYOND     "198.51.100.0"
 #define NIC_B_MTU  9000u
 
 struct queues_rig {
@@ -33,6 +35,7 @@ extern struct queues_rig queues_rig;
 int queues_start_steered(void **state);
 int queues_start_missteered(void **state);
 int queues_start_two_nics(void **state);
+int queues_start_two_gateways(void **state); /* both lead to BEYOND */
 int queues_stop(void **state);
 /* How many lines of the ledger have this text: one for each queue, one for the sum. */
 uint32_t queues_ledger_lines(const char *text);

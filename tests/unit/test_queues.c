@@ -368,6 +368,60 @@ static void what_one_datagram_wants_holds_on_the_other_nic(void **state)
     assert_int_equal(queues_frame_source(&frame), ip_of(NIC_B));
 }
 
+/* Where both NICs have a gateway, and where but one has a way. */
+static void a_datagram_leaves_by_the_interface_it_names(void **state)
+{
+    (void)state;
+    static const char beyond[] = "198.51.100.7:5000", all[] = "255.255.255.255:5000";
+    static const struct {
+        const char *bound, *to;
+        uint32_t interface_idx;
+        const char *from;
+    } cases[] = {
+        {"any:7000", beyond, 1, OWN},
+        {"any:7000", beyond, 2, NIC_B_MORE}, /* its gateway's network, not its primary address */
+        {"any:7000", NIC_B_PEER ":5000", 2, NIC_B},
+        {"any:7000", GROUP ":5000", 1, OWN},
+        {"any:7000", GROUP ":5000", 2, NIC_B},
+        {"any:7000", all, 1, OWN},
+        {"any:7000", all, 2, NIC_B},
+        {OWN ":7000", beyond, 2, NIC_B_MORE},
+        {OWN ":7000", all, 2, NIC_B},
+        {NIC_B ":7000", beyond, 2, NIC_B}, /* what it is bound to */
+        {NIC_B ":7000", beyond, 1, OWN},
+    };
+    for (uint32_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct client_socket *socket = queues_bound_to(cases[i].bound);
+        const struct rs_addr to = rs_addr_v4(ip_of(cases[i].to), port_of(cases[i].to));
+        const struct client_iov iov = {.base = "x", .len_bytes = 1};
+        const struct client_send_control control = {.interface_idx = cases[i].interface_idx};
+        size_t sent;
+        assert_int_equal(client_set_option(socket, RS_OPT_BROADCAST, 1), RS_OK);
+        assert_int_equal(client_send_with(socket, &iov, 1, 0, &to, &control, &sent), RS_OK);
+        struct frame frame = queues_pop(cases[i].interface_idx - 1, IPV4_PROTOCOL_UDP);
+        if (queues_frame_source(&frame) != ip_of(cases[i].from)) {
+            fail_msg("case %u: source %08x", i, rs_be32(queues_frame_source(&frame)));
+        }
+        assert_int_equal(client_socket_close(socket), RS_OK);
+    }
+}
+
+static void an_interface_without_a_way_sends_nothing(void **state)
+{
+    (void)state;
+    struct client_socket *socket = queues_bound_to("any:7000");
+    const struct rs_addr to = rs_addr_v4(ip_of("198.51.100.7:5000"), port_of("any:5000"));
+    const struct client_iov iov = {.base = "x", .len_bytes = 1};
+    struct client_send_control control = {.interface_idx = 2};
+    size_t sent;
+    char text[8];
+    assert_int_equal(client_send_with(socket, &iov, 1, 0, &to, &control, &sent), RS_OK);
+    assert_int_equal(queues_receive(socket, text, sizeof(text), 0), RS_NET_UNREACHABLE);
+    control.interface_idx = QUEUES + 1;
+    assert_int_equal(client_send_with(socket, &iov, 1, 0, &to, &control, &sent),
+                     RS_ADDR_NOT_AVAILABLE);
+}
+
 static void expect_their_nic_is_told(struct client_socket *socket)
 {
     static const char *const own[QUEUES] = {OWN, NIC_B}, *const peers[QUEUES] = {PEER, NIC_B_PEER};
@@ -655,6 +709,9 @@ int main(void)
         TWO_NICS(connect_takes_the_address_of_the_route),
         TWO_NICS(an_address_stays_with_its_nic),
         TWO_NICS(what_one_datagram_wants_holds_on_the_other_nic),
+        cmocka_unit_test_setup_teardown(a_datagram_leaves_by_the_interface_it_names,
+                                        queues_start_two_gateways, queues_stop),
+        TWO_NICS(an_interface_without_a_way_sends_nothing),
         TWO_NICS(received_datagrams_tell_their_nic),
         TWO_NICS(memberships_are_of_one_nic),
         TWO_NICS(own_addresses_never_leave),
