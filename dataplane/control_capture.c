@@ -52,6 +52,11 @@ static void capture_describe(struct rs_capture_queue *out, const struct control 
     out->nic_queue_idx = nic->queue_idx;
     out->ip_be32 = config->ip_be32;
     out->prefix_len = config->prefix_len;
+    out->more_count = config->more_count;
+    for (uint32_t i = 0; i < config->more_count; i++) {
+        out->more_be32[i] = config->more[i].ip_be32;
+        out->more_prefix_len[i] = config->more[i].prefix_len;
+    }
     memcpy(out->mac, nic->mac, sizeof(out->mac));
     (void)snprintf((char *)out->nic, sizeof(out->nic), "%s", nic->name);
 }

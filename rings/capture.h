@@ -22,7 +22,7 @@
 #include "rings/status.h"
 
 #define RS_CAPTURE_MAGIC       0x5041434b434f5352ull /* "RSOCKCAP" read as little-endian */
-#define RS_CAPTURE_VERSION     1u
+#define RS_CAPTURE_VERSION     2u
 #define RS_CAPTURE_RING_BYTES  (16u << 20) /* of each queue */
 #define RS_CAPTURE_ALIGN_BYTES 32u
 /* The longest frame: an Ethernet header and the longest IPv4 packet. */
@@ -68,10 +68,13 @@ struct rs_capture_queue {
     uint32_t prefix_len;
     uint8_t mac[6];
     uint8_t padding[2];
-    uint8_t nic[64]; /* its name, NUL-terminated */
-    uint8_t reserved2[28];
+    uint8_t nic[64];     /* its name, NUL-terminated */
+    uint32_t more_count; /* the NIC's addresses beside ip_be32 */
+    uint32_t more_be32[RS_ADDRESSES_MAX - 1];
+    uint8_t more_prefix_len[RS_ADDRESSES_MAX - 1];
+    uint8_t reserved2[13];
 };
-static_assert(sizeof(struct rs_capture_queue) == 3 * RS_LINE_BYTES, "layout: capture queue");
+static_assert(sizeof(struct rs_capture_queue) == 4 * RS_LINE_BYTES, "layout: capture queue");
 
 struct rs_capture_header {
     _Alignas(RS_LINE_BYTES) uint64_t magic;

@@ -46,6 +46,15 @@ struct capture {
 
 /* ---- the dataplane's memory ---- */
 
+static bool capture_addresses_ok(const struct rs_capture_queue *info)
+{
+    bool ok = info->prefix_len <= 32 && info->more_count < RS_ADDRESSES_MAX;
+    for (uint32_t i = 0; ok && i < info->more_count; i++) {
+        ok = info->more_prefix_len[i] <= 32;
+    }
+    return ok;
+}
+
 static bool capture_header_ok(struct capture *capture)
 {
     const struct rs_capture_header *header = capture->rings.base;
@@ -63,7 +72,7 @@ static bool capture_header_ok(struct capture *capture)
         const struct rs_capture_queue *info = &source->info;
         if (!rs_is_pow2(info->ring_bytes) || info->ring_bytes < RS_PAGE_BYTES ||
             info->ring_off % RS_CAPTURE_ALIGN_BYTES != 0 || info->ring_off > bytes ||
-            info->ring_bytes > bytes - info->ring_off || info->prefix_len > 32) {
+            info->ring_bytes > bytes - info->ring_off || !capture_addresses_ok(info)) {
             return false;
         }
         source->info.nic[sizeof(source->info.nic) - 1] = '\0';
@@ -156,6 +165,28 @@ static void capture_tell_choice(const struct capture *capture)
 
 /* ---- the file ---- */
 
+static struct pcapng_address capture_address(uint32_t ip_be32, uint32_t prefix_len)
+{
+    return (struct pcapng_address){ip_be32,
+                                   prefix_len != 0 ? rs_be32(UINT32_MAX << (32 - prefix_len)) : 0};
+}
+
+/* The primary one first. capture_header_ok checked counts and lengths. */
+static void capture_take_addresses(const struct rs_capture_queue *info,
+                                   struct pcapng_interface *interface)
+{
+    static_assert(RS_ADDRESSES_MAX <= PCAPNG_ADDRESSES_MAX, "all of a NIC's");
+    if (info->ip_be32 == 0) {
+        return;
+    }
+    interface->addresses[interface->address_count++] =
+        capture_address(info->ip_be32, info->prefix_len);
+    for (uint32_t i = 0; i < info->more_count; i++) {
+        interface->addresses[interface->address_count++] =
+            capture_address(info->more_be32[i], info->more_prefix_len[i]);
+    }
+}
+
 static void capture_write_interfaces(struct capture *capture)
 {
     for (uint32_t i = 0; i < capture->source_count; i++) {
@@ -167,16 +198,12 @@ static void capture_write_interfaces(struct capture *capture)
                            info->nic_queue_idx);
             (void)snprintf(text, sizeof(text), "Ringsock queue %" PRIu32 " (%s)", i,
                            ctl_kind(info->kind));
-            pcapng_write_interface(
-                capture->out,
-                &(struct pcapng_interface){
-                    .name = name,
-                    .description = text,
-                    .snap_bytes = capture->what->snap_bytes,
-                    .ip_be32 = info->ip_be32,
-                    .mask_be32 =
-                        info->prefix_len != 0 ? rs_be32(UINT32_MAX << (32 - info->prefix_len)) : 0,
-                    .mac = info->mac});
+            struct pcapng_interface interface = {.name = name,
+                                                 .description = text,
+                                                 .snap_bytes = capture->what->snap_bytes,
+                                                 .mac = info->mac};
+            capture_take_addresses(info, &interface);
+            pcapng_write_interface(capture->out, &interface);
         }
         if (source->interfaces[RS_CAPTURE_KIND_LOCAL] != RS_NO_INDEX) {
             (void)snprintf(name, sizeof(name), "local queue %" PRIu32, i);

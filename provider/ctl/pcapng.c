@@ -119,9 +119,9 @@ void pcapng_write_interface(FILE *out, const struct pcapng_interface *interface)
     body_add_u32(&body, interface->snap_bytes);
     body_add_text(&body, IF_NAME, interface->name);
     body_add_text(&body, IF_DESCRIPTION, interface->description);
-    if (interface->ip_be32 != 0) {
-        const uint32_t address[2] = {interface->ip_be32, interface->mask_be32};
-        body_add_option(&body, IF_IPV4ADDR, address, sizeof(address));
+    for (uint32_t i = 0; i < interface->address_count; i++) { /* an option each, the draft says */
+        body_add_option(&body, IF_IPV4ADDR, &interface->addresses[i],
+                        sizeof(interface->addresses[i]));
     }
     if (interface->mac != NULL) {
         body_add_option(&body, IF_MACADDR, interface->mac, 6);

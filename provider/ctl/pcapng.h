@@ -13,11 +13,18 @@
 /* Which way a packet went; as epb_flags says it. */
 enum pcapng_direction { PCAPNG_UNKNOWN = 0, PCAPNG_IN = 1, PCAPNG_OUT = 2 };
 
+#define PCAPNG_ADDRESSES_MAX 16u
+
+struct pcapng_address {
+    uint32_t ip_be32, mask_be32;
+};
+
 struct pcapng_interface { /* of Ethernet frames */
     const char *name, *description;
-    uint32_t snap_bytes;         /* 0: whole frames */
-    uint32_t ip_be32, mask_be32; /* 0: none */
-    const uint8_t *mac;          /* NULL: none */
+    uint32_t snap_bytes;    /* 0: whole frames */
+    const uint8_t *mac;     /* NULL: none */
+    uint32_t address_count; /* up to PCAPNG_ADDRESSES_MAX */
+    struct pcapng_address addresses[PCAPNG_ADDRESSES_MAX];
 };
 
 struct pcapng_packet {
