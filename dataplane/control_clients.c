@@ -304,6 +304,18 @@ static enum rs_status control_watch_session(struct control *control, struct dp_s
     return status;
 }
 
+enum rs_status control_session_make(struct control *control, uint32_t slot, struct dp_session **out)
+{
+    const struct session_plan_input input = {.configs = control->configs,
+                                             .nics = control->nics,
+                                             .queue_count = control->queue_count,
+                                             .epoch = control->epoch,
+                                             .clock = control->clock,
+                                             .id = control->next_id++,
+                                             .slot = slot};
+    return session_create(&input, out);
+}
+
 /* Makes the session of a connection, which is the session's from then on; on failure it stays the
  * caller's. */
 static enum rs_status control_session_enter(struct control *control, const struct os_conn *conn,
@@ -315,14 +327,7 @@ static enum rs_status control_session_enter(struct control *control, const struc
     if (status != RS_OK) {
         return status;
     }
-    const struct session_plan_input input = {.configs = control->configs,
-                                             .nics = control->nics,
-                                             .queue_count = control->queue_count,
-                                             .epoch = control->epoch,
-                                             .clock = control->clock,
-                                             .id = control->next_id++,
-                                             .slot = control_free_slot(control)};
-    status = session_create(&input, &session);
+    status = control_session_make(control, control_free_slot(control), &session);
     if (status != RS_OK) {
         goto close_process;
     }

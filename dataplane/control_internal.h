@@ -49,10 +49,14 @@ bool control_reports_waiting(struct control *control);
 void control_peers_expire(struct control *control, uint64_t now_ns);
 /* Attaches those who wait for the end of another session, when there is room. */
 void control_attach_waiting(struct control *control);
+/* The memory of a session in that slot, or of the house, with the next id. Errors of
+ * session_create. */
+RS_CHECK_RESULT enum rs_status control_session_make(struct control *control, uint32_t slot,
+                                                    struct dp_session **out);
+void control_tell_link(const struct control *control, struct dp_session *session, uint32_t i);
 /* Tells the queues to let go of a session; harmless when they were told already. */
 void control_session_end(struct control *control, struct dp_session *session);
 /* A queue has let go of it. */
-void control_tell_link(const struct control *control, struct dp_session *session, uint32_t i);
 void control_session_ended(struct control *control, struct dp_session *session);
 /* Every queue has let go of it, and nobody needs its memory any more. */
 void control_session_free(struct control *control, struct dp_session *session);

@@ -38,14 +38,8 @@ static enum rs_status house_open(struct control *control)
     if (control->house != NULL) {
         return RS_OK;
     }
-    const struct session_plan_input input = {.configs = control->configs,
-                                             .nics = control->nics,
-                                             .queue_count = control->queue_count,
-                                             .epoch = control->epoch,
-                                             .clock = control->clock,
-                                             .id = control->next_id++,
-                                             .slot = control->configs[0].limit_sessions};
-    enum rs_status status = session_create(&input, &control->house);
+    enum rs_status status =
+        control_session_make(control, control->configs[0].limit_sessions, &control->house);
     if (status != RS_OK) {
         return status;
     }

@@ -1,8 +1,8 @@
 /*
  * The one status enum of the whole project. Every fallible function of rings/, dataplane/ and
  * provider/ returns it; provider/spi has the only table that turns it into WSA codes. Values travel
- * in shared memory (reply cells, error words), so they are part of the layout: append, never
- * renumber. Owned by no thread.
+ * in shared memory (reply cells, error words), so they are part of the layout: another number is
+ * another RS_LAYOUT_VERSION. Owned by no thread.
  */
 #ifndef RINGSOCK_RINGS_STATUS_H
 #define RINGSOCK_RINGS_STATUS_H
@@ -20,19 +20,17 @@
 
 enum rs_status {
     RS_OK = 0,
-    RS_WOULD_BLOCK,            /* nothing to read, or this socket's send ring is full */
-    RS_IN_PROGRESS,            /* started, result comes later */
-    RS_ALREADY,                /* the same operation is already under way */
-    RS_NOT_SOCKET,             /* no such socket (index, generation or closed) */
-    RS_INVALID,                /* argument or state the call does not allow */
-    RS_FAULT,                  /* a pointer the program gave cannot be used */
-    RS_DEST_REQUIRED,          /* send without a destination on an unconnected socket */
-    RS_MESSAGE_SIZE,           /* datagram larger than the ring, the MTU or the caller's buffer */
-    RS_BAD_OPTION,             /* unknown option for this socket */
-    RS_NOT_SUPPORTED,          /* the operation does not exist for this socket */
-    RS_FAMILY_NOT_SUPPORTED,   /* address family */
-    RS_PROTOCOL_NOT_SUPPORTED, /* protocol number */
-    RS_TYPE_NOT_SUPPORTED,     /* socket type */
+    RS_WOULD_BLOCK,          /* nothing to read, or this socket's send ring is full */
+    RS_IN_PROGRESS,          /* started, result comes later */
+    RS_ALREADY,              /* the same operation is already under way */
+    RS_NOT_SOCKET,           /* no such socket (index, generation or closed) */
+    RS_INVALID,              /* argument or state the call does not allow */
+    RS_DEST_REQUIRED,        /* send without a destination on an unconnected socket */
+    RS_MESSAGE_SIZE,         /* datagram larger than the ring, the MTU or the caller's buffer */
+    RS_BAD_OPTION,           /* unknown option for this socket */
+    RS_NOT_SUPPORTED,        /* the operation does not exist for this socket */
+    RS_FAMILY_NOT_SUPPORTED, /* address family */
+    RS_TYPE_NOT_SUPPORTED,   /* socket type */
     RS_ADDR_IN_USE,
     RS_ADDR_NOT_AVAILABLE, /* not an address of this queue's NIC */
     RS_ACCESS,             /* broadcast without SO_BROADCAST, exclusive port */

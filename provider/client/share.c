@@ -141,7 +141,8 @@ static enum rs_status share_map(struct client_socket *socket)
     return status;
 }
 
-/* All who are inside leave with the old phase, or see the new one. */
+/* All who are inside leave with the old phase, or see the new one. Who the dataplane woke before
+ * saw a level that says nothing of bytes, and sleeps again: hence client_socket_wake behind it. */
 static void share_set_phase(struct client_socket *socket, enum client_socket_phase phase)
 {
     client_recv_lock(socket);
@@ -152,15 +153,6 @@ static void share_set_phase(struct client_socket *socket, enum client_socket_pha
     client_watch_changed(socket);
 }
 
-/* The dataplane has moved the socket, or refused to, and the phase says so since a moment ago: who
- * was woken in between saw a level that says nothing of bytes, and sleeps again. A SHUTDOWN of
- * nothing has them look once more. */
-static void share_wake(struct client_socket *socket)
-{
-    const struct rs_op_shutdown nothing = {.how = 0};
-    (void)!client_request(socket, RS_OP_SHUTDOWN, &nothing, sizeof(nothing));
-}
-
 /* The dataplane has moved it, and where to cannot be read or mapped: there is no way back, for its
  * positions are those of the new rings. From now on each call fails with why, and nobody waits;
  * what the program still can do is close it. control_mutex held. */
@@ -169,7 +161,7 @@ static enum rs_status share_lose(struct client_socket *socket, enum rs_status wh
     atomic_store_explicit(&socket->share.lost, (uint32_t)why, memory_order_relaxed);
     atomic_fetch_add_explicit(&socket->client->sockets_lost, 1, memory_order_relaxed);
     client_watch_changed(socket);
-    share_wake(socket);
+    client_socket_wake(socket);
     return why;
 }
 
@@ -203,7 +195,7 @@ static enum rs_status share_first(struct client_socket *socket, uint32_t process
     enum rs_status status = share_grant(socket, process_id, token);
     if (status != RS_OK) {
         share_set_phase(socket, before);
-        share_wake(socket);
+        client_socket_wake(socket);
         return status;
     }
     status = share_map(socket);
@@ -466,7 +458,7 @@ static bool share_return(struct client_socket *socket)
         (void)!share_lose(socket, status);
         return false;
     }
-    share_wake(socket);
+    client_socket_wake(socket);
     return true;
 }
 

@@ -291,13 +291,11 @@
     CONSTANT(RS_ALREADY)                                \
     CONSTANT(RS_NOT_SOCKET)                             \
     CONSTANT(RS_INVALID)                                \
-    CONSTANT(RS_FAULT)                                  \
     CONSTANT(RS_DEST_REQUIRED)                          \
     CONSTANT(RS_MESSAGE_SIZE)                           \
     CONSTANT(RS_BAD_OPTION)                             \
     CONSTANT(RS_NOT_SUPPORTED)                          \
     CONSTANT(RS_FAMILY_NOT_SUPPORTED)                   \
-    CONSTANT(RS_PROTOCOL_NOT_SUPPORTED)                 \
     CONSTANT(RS_TYPE_NOT_SUPPORTED)                     \
     CONSTANT(RS_ADDR_IN_USE)                            \
     CONSTANT(RS_ADDR_NOT_AVAILABLE)                     \
