@@ -81,6 +81,24 @@ CASE(DisconnectEx, dup_reuse,
     stream_expect(pair.server, "there, too");
 }
 
+CASE(DisconnectEx, dup_disconnect, "without a flag it ends the connection for all descriptors")
+{
+    struct stream_pair pair = shared_pair();
+    EXT_OK(disconnect_ex()(pair.client, NULL, 0, 0));
+    stream_expect_end(pair.server);
+    assert_int_equal(other_error(OTHER_SEND, 1), WSAESHUTDOWN);
+}
+
+CASE(DisconnectEx, dup_reuse_alone, "TF_REUSE_SOCKET: for the descriptor that is left, in use")
+{
+    struct stream_pair pair = shared_pair();
+    other_end(false);
+    stream_send(pair.client, "alone"); /* a socket of its own again */
+    stream_expect(pair.server, "alone");
+    stream_close(pair.server);
+    EXT_OK(disconnect_ex()(pair.client, NULL, TF_REUSE_SOCKET, 0));
+}
+
 /* ---- WSPSocket: the structure ---- */
 
 CASE(WSPSocket, dup_once, "WSPDuplicateSocket's structure can be used once, then it is WSAEINVAL")
