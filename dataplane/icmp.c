@@ -32,6 +32,19 @@ bool icmp_limit_pass(const struct stack *stack, struct icmp_limit *limit)
     return true;
 }
 
+/* To where packet came from, from the address it came to. */
+static struct ipv4_send icmp_back(const struct ipv4_packet *packet, uint32_t message_bytes)
+{
+    return (struct ipv4_send){
+        .src_be32 = packet->header->dst_be32,
+        .dst_be32 = packet->header->src_be32,
+        .protocol = IPV4_PROTOCOL_ICMP,
+        .ttl = ICMP_TTL,
+        .header_bytes = IPV4_HEADER_BYTES,
+        .payload_bytes = message_bytes,
+    };
+}
+
 /* Sends a message whose data_bytes of data lie at data, back to where packet came from, from the
  * address it came to. */
 static void icmp_reply(struct stack *stack, const struct ipv4_packet *packet, uint8_t type,
@@ -47,15 +60,8 @@ static void icmp_reply(struct stack *stack, const struct ipv4_packet *packet, ui
     uint32_t message_bytes = ICMP_HEADER_BYTES + data_bytes;
     memcpy(message + ICMP_HEADER_BYTES, data, data_bytes);
     icmp_emit(message, type, code, rest_be32, message_bytes);
-    ipv4_finish(stack, &pkt,
-                &(struct ipv4_send){
-                    .src_be32 = packet->header->dst_be32,
-                    .dst_be32 = packet->header->src_be32,
-                    .protocol = IPV4_PROTOCOL_ICMP,
-                    .ttl = ICMP_TTL,
-                    .header_bytes = IPV4_HEADER_BYTES,
-                    .payload_bytes = message_bytes,
-                });
+    const struct ipv4_send back = icmp_back(packet, message_bytes);
+    ipv4_finish(stack, &pkt, &back);
     ipv4_output(stack, &pkt, packet->header->src_be32);
 }
 
@@ -91,15 +97,8 @@ static void icmp_echo_train(struct stack *stack, const struct ipv4_packet *packe
     }
     uint64_t sum = fragment_fill(&train, &header, sizeof(header), packet->payload + sizeof(header));
     ((struct wire_icmp *)fragment_head(&train))->checksum_be16 = checksum_finish(sum);
-    fragment_finish(stack, &train,
-                    &(struct ipv4_send){
-                        .src_be32 = packet->header->dst_be32,
-                        .dst_be32 = packet->header->src_be32,
-                        .protocol = IPV4_PROTOCOL_ICMP,
-                        .ttl = ICMP_TTL,
-                        .header_bytes = IPV4_HEADER_BYTES,
-                        .payload_bytes = packet->payload_bytes,
-                    });
+    const struct ipv4_send back = icmp_back(packet, packet->payload_bytes);
+    fragment_finish(stack, &train, &back);
     fragment_output(stack, &train, packet->header->src_be32);
 }
 

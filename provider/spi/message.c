@@ -7,17 +7,10 @@
 #include "provider/spi/message.h"
 #include "provider/spi/events.h"
 #include "provider/spi/io.h"
+#include "provider/spi/option_names.h"
 
 #include <mimalloc.h>
 #include <string.h>
-
-/* Not in the headers of MinGW-w64. */
-#ifndef IP_RECVIF
-#define IP_RECVIF 24
-#endif
-#ifndef IP_ORIGINAL_ARRIVAL_IF
-#define IP_ORIGINAL_ARRIVAL_IF 47
-#endif
 
 /* WSA_CMSG_SPACE and the like in size_t; the headers' own mix signs. */
 #define CMSG_ALIGN(bytes) \

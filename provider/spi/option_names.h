@@ -35,6 +35,13 @@
 #define TCP_KEEPINTVL 17 /* seconds */
 #endif
 
+#ifndef IP_RECVIF
+#define IP_RECVIF 24
+#endif
+#ifndef IP_ORIGINAL_ARRIVAL_IF
+#define IP_ORIGINAL_ARRIVAL_IF 47
+#endif
+
 #ifndef SO_BSP_STATE
 #define SO_BSP_STATE 0x1009
 #endif

@@ -510,16 +510,10 @@ CASE(ConnectEx, codes_connect_ex_used,
      "a pair of addresses that a connection has is WSAEADDRINUSE; another peer may be asked for")
 {
     SOCKADDR_IN at, other_at;
-    SOCKADDR_IN from = spi_at("127.0.0.1", 0);
+    SOCKET first, second;
     (void)stream_listener(&at);
     SOCKET other = stream_listener(&other_at);
-    SOCKET first = stream_new();
-    SOCKET second = stream_new();
-    OK(spi_set_dword(first, SOL_SOCKET, SO_REUSEADDR, 1));
-    OK(spi_set_dword(second, SOL_SOCKET, SO_REUSEADDR, 1));
-    OK(spi_bind_at(first, &from));
-    from = spi_name(first);
-    OK(spi_bind_at(second, &from));
+    stream_namesakes(&first, &second);
     OK(spi_connect_to(first, &at));
     connect_ex_fails(WSAEADDRINUSE, second, &at);
     OK(spi_connect_to(second, &other_at));

@@ -123,10 +123,7 @@ NOTIFY_CASE(dg_connected_there, "datagrams: a peer there is, is FD_CONNECT to a 
 
 NOTIFY_CASE(dg_error, "datagrams: an error that the next receive reports is FD_READ")
 {
-    SOCKADDR_IN at;
-    SOCKET gone = spi_bound(&at);
-    spi_forget(gone);
-    OK(TABLE->lpWSPCloseSocket(gone, &spi_error));
+    SOCKADDR_IN at = spi_gone();
     SOCKET s = spi_bound(NULL);
     char byte;
     DWORD flags = 0;

@@ -516,10 +516,7 @@ CASE(WSPRecv, recv_order, "2000 datagrams come in the order they were sent, none
 /* The datagram to a port nobody has is answered by ICMP: wait for what it causes. */
 static SOCKET meets_closed_port(BOOL report)
 {
-    SOCKADDR_IN at;
-    SOCKET gone = spi_bound(&at);
-    spi_forget(gone);
-    OK(TABLE->lpWSPCloseSocket(gone, &spi_error));
+    SOCKADDR_IN at = spi_gone();
     SOCKET s = spi_bound(NULL);
     OK(spi_connect_to(s, &at));
     OK(spi_ioctl_in(s, SIO_UDP_CONNRESET, (DWORD)report));

@@ -453,10 +453,7 @@ CASE(WSPGetSockOpt, get_max_size, "SO_MAX_MSG_SIZE is the largest datagram that 
 
 CASE(WSPGetSockOpt, get_error, "SO_ERROR tells a pending error once, then 0")
 {
-    SOCKADDR_IN at;
-    SOCKET gone = spi_bound(&at);
-    spi_forget(gone);
-    OK(TABLE->lpWSPCloseSocket(gone, &spi_error));
+    SOCKADDR_IN at = spi_gone();
     SOCKET s = spi_bound(NULL);
     DWORD sent;
     OK(spi_connect_to(s, &at));

@@ -154,10 +154,7 @@ CASE(WSAPoll, poll_asked, "what was not asked for is not reported")
 
 CASE(WSAPoll, poll_error, "an error that waits is POLLERR, asked for or not")
 {
-    SOCKADDR_IN at;
-    SOCKET gone = spi_bound(&at);
-    spi_forget(gone);
-    OK(TABLE->lpWSPCloseSocket(gone, &spi_error));
+    SOCKADDR_IN at = spi_gone();
     WSAPOLLFD fd = {.fd = spi_bound(NULL)};
     char byte;
     DWORD flags = 0;
@@ -188,20 +185,13 @@ CASE(WSAPoll, poll_count, "the result is the number of entries that say somethin
     assert_int_equal(fds[3].revents, POLLWRNORM);
 }
 
-static DWORD WINAPI close_later(void *context)
-{
-    int error;
-    Sleep(50);
-    return (DWORD)TABLE->lpWSPCloseSocket(*(SOCKET *)context, &error);
-}
-
 CASE(WSAPoll, poll_closed, "a socket that is closed while it waits says POLLNVAL")
 {
     WSAPOLLFD fds[2] = {{.fd = spi_bound(NULL), .events = POLLIN},
                         {.fd = spi_bound(NULL), .events = POLLIN}};
     (void)poll_function(fds[0].fd);
     spi_forget(fds[1].fd);
-    HANDLE thread = CreateThread(NULL, 0, close_later, &fds[1].fd, 0, NULL);
+    HANDLE thread = CreateThread(NULL, 0, spi_close_later, &fds[1].fd, 0, NULL);
     assert_int_equal(poll_call(fds, 2, 5000), 1);
     assert_int_equal(fds[0].revents, 0);
     assert_int_equal(fds[1].revents, POLLNVAL);

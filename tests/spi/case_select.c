@@ -129,10 +129,7 @@ CASE(WSPSelect, select_nfds, "nfds is ignored")
 
 CASE(WSPSelect, select_error, "a pending error makes a socket readable")
 {
-    SOCKADDR_IN at;
-    SOCKET gone = spi_bound(&at);
-    spi_forget(gone);
-    OK(TABLE->lpWSPCloseSocket(gone, &spi_error));
+    SOCKADDR_IN at = spi_gone();
     SOCKET s = spi_bound(NULL);
     DWORD sent;
     DWORD flags = 0;
@@ -233,20 +230,13 @@ CASE(WSPSelect, select_wakes, "a datagram that comes while it waits ends the wai
     CloseHandle(thread);
 }
 
-static DWORD WINAPI close_later(void *context)
-{
-    int error;
-    Sleep(50);
-    return (DWORD)TABLE->lpWSPCloseSocket(*(SOCKET *)context, &error);
-}
-
 CASE(WSPSelect, select_closed, "a socket closed while it waits ends the wait with WSAENOTSOCK")
 {
     SOCKET s = spi_bound(NULL);
     fd_set set = {.fd_count = 2, .fd_array = {spi_bound(NULL), s}};
     struct timeval timeout = {.tv_sec = 5};
     spi_forget(s);
-    HANDLE thread = CreateThread(NULL, 0, close_later, &s, 0, NULL);
+    HANDLE thread = CreateThread(NULL, 0, spi_close_later, &s, 0, NULL);
     FAILS(WSAENOTSOCK, look(&set, NULL, NULL, &timeout));
     WaitForSingleObject(thread, INFINITE);
     CloseHandle(thread);

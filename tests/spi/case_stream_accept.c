@@ -160,19 +160,12 @@ CASE(WSPAccept, accept_blocks, "a blocking accept waits for the next connection"
     CloseHandle(thread);
 }
 
-static DWORD WINAPI close_later(void *context)
-{
-    int error;
-    Sleep(50);
-    return (DWORD)TABLE->lpWSPCloseSocket(*(SOCKET *)context, &error);
-}
-
 CASE(WSPAccept, accept_closed, "a listener closed while accept waits ends it with WSAEINTR")
 {
     SOCKADDR_IN at;
     SOCKET listener = stream_listener(&at);
     spi_forget(listener);
-    HANDLE thread = CreateThread(NULL, 0, close_later, &listener, 0, NULL);
+    HANDLE thread = CreateThread(NULL, 0, spi_close_later, &listener, 0, NULL);
     accept_fails(WSAEINTR, listener, NULL, NULL);
     WaitForSingleObject(thread, INFINITE);
     CloseHandle(thread);

@@ -143,14 +143,9 @@ CASE(WSPListen, backlog_shrinks,
 CASE(WSPListen, listen_in_use,
      "a shared port that another socket listens on is WSAEADDRINUSE, here")
 {
-    SOCKADDR_IN at = spi_at("127.0.0.1", 0);
-    SOCKET first = stream_new();
-    SOCKET second = stream_new();
-    OK(spi_set_dword(first, SOL_SOCKET, SO_REUSEADDR, 1));
-    OK(spi_set_dword(second, SOL_SOCKET, SO_REUSEADDR, 1));
-    OK(spi_bind_at(first, &at));
-    at = spi_name(first);
-    OK(spi_bind_at(second, &at));
+    SOCKET first, second;
+    stream_namesakes(&first, &second);
+    SOCKADDR_IN at = spi_name(first);
     OK(TABLE->lpWSPListen(first, 1, &spi_error));
     FAILS(WSAEADDRINUSE, TABLE->lpWSPListen(second, 1, &spi_error));
     stream_close(first);
@@ -185,15 +180,9 @@ CASE(WSPBind, bind_exclusive, "SO_EXCLUSIVEADDRUSE keeps sharers out: WSAEACCES"
 CASE(WSPConnect, connect_in_use, "a pair of addresses that a connection has is WSAEADDRINUSE")
 {
     SOCKADDR_IN at;
-    SOCKADDR_IN from = spi_at("127.0.0.1", 0);
+    SOCKET first, second;
     SOCKET listener = stream_listener(&at);
-    SOCKET first = stream_new();
-    SOCKET second = stream_new();
-    OK(spi_set_dword(first, SOL_SOCKET, SO_REUSEADDR, 1));
-    OK(spi_set_dword(second, SOL_SOCKET, SO_REUSEADDR, 1));
-    OK(spi_bind_at(first, &from));
-    from = spi_name(first);
-    OK(spi_bind_at(second, &from));
+    stream_namesakes(&first, &second);
     OK(spi_connect_to(first, &at));
     FAILS(WSAEADDRINUSE, spi_connect_to(second, &at));
     stream_send(first, "alone");

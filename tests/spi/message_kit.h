@@ -5,14 +5,8 @@
 #ifndef RINGSOCK_TESTS_SPI_MESSAGE_KIT_H
 #define RINGSOCK_TESTS_SPI_MESSAGE_KIT_H
 
+#include "provider/spi/option_names.h"
 #include "tests/spi/spi_test.h"
-
-#ifndef IP_RECVIF
-#define IP_RECVIF 24
-#endif
-#ifndef IP_ORIGINAL_ARRIVAL_IF
-#define IP_ORIGINAL_ARRIVAL_IF 47
-#endif
 
 #define MESSAGE_BYTES 512u
 

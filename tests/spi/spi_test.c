@@ -93,6 +93,22 @@ SOCKET spi_bound(SOCKADDR_IN *at)
     return s;
 }
 
+SOCKADDR_IN spi_gone(void)
+{
+    SOCKADDR_IN at;
+    SOCKET s = spi_bound(&at);
+    spi_forget(s);
+    OK(TABLE->lpWSPCloseSocket(s, &spi_error));
+    return at;
+}
+
+DWORD WINAPI spi_close_later(void *socket)
+{
+    int error;
+    Sleep(50);
+    return (DWORD)TABLE->lpWSPCloseSocket(*(SOCKET *)socket, &error);
+}
+
 void spi_forget(SOCKET s)
 {
     for (unsigned i = 0; i < socket_count; i++) {

@@ -77,8 +77,12 @@ SOCKET spi_new_of(int type, int protocol, DWORD flags);
 void spi_keep(SOCKET s);           /* one that the case got elsewhere */
 SOCKET spi_udp(void);              /* overlapped flag, receives time out after 5 s */
 SOCKET spi_bound(SOCKADDR_IN *at); /* on 127.0.0.1, its address in *at */
+SOCKADDR_IN spi_gone(void);        /* of a socket that was closed: nobody has it */
 void spi_forget(SOCKET s);         /* the case closed it itself */
 void spi_forget_all(void);         /* WSPCleanup did */
+
+/* A thread's start: closes *(SOCKET *)socket when a call has had time to wait on it. */
+DWORD WINAPI spi_close_later(void *socket);
 
 SOCKADDR_IN spi_at(const char *ip, unsigned port);
 SOCKADDR_IN spi_name(SOCKET s);

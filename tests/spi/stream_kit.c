@@ -40,6 +40,21 @@ SOCKET stream_accept_if(SOCKET listener, LPCONDITIONPROC condition, DWORD_PTR da
     return s;
 }
 
+static int CALLBACK put_off(LPWSABUF caller_id, LPWSABUF caller_data, LPQOS socket_qos,
+                            LPQOS group_qos, LPWSABUF callee_id, LPWSABUF callee_data, GROUP *group,
+                            DWORD_PTR context)
+{
+    (void)caller_id, (void)caller_data, (void)socket_qos, (void)group_qos;
+    (void)callee_id, (void)callee_data, (void)group, (void)context;
+    return CF_DEFER;
+}
+
+void stream_put_off(SOCKET listener)
+{
+    assert_true(stream_accept_if(listener, put_off, 0) == INVALID_SOCKET);
+    assert_int_equal(spi_error, WSATRY_AGAIN);
+}
+
 SOCKET stream_accept(SOCKET listener)
 {
     SOCKET s = stream_accept_if(listener, NULL, 0);
@@ -47,6 +62,18 @@ SOCKET stream_accept(SOCKET listener)
         fail_msg("WSPAccept failed with error %d", spi_error);
     }
     return s;
+}
+
+void stream_namesakes(SOCKET *first, SOCKET *second)
+{
+    SOCKADDR_IN name = spi_at("127.0.0.1", 0);
+    *first = stream_new();
+    *second = stream_new();
+    OK(spi_set_dword(*first, SOL_SOCKET, SO_REUSEADDR, 1));
+    OK(spi_set_dword(*second, SOL_SOCKET, SO_REUSEADDR, 1));
+    OK(spi_bind_at(*first, &name));
+    name = spi_name(*first);
+    OK(spi_bind_at(*second, &name));
 }
 
 static struct stream_pair pair_from(SOCKET listener, const SOCKADDR_IN *at)

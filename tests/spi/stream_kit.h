@@ -20,6 +20,10 @@ SOCKET stream_listener(SOCKADDR_IN *at); /* backlog of 8 */
 /* Waits for a connection, at most 5 s, and accepts it. */
 SOCKET stream_accept(SOCKET listener);
 SOCKET stream_accept_if(SOCKET listener, LPCONDITIONPROC condition, DWORD_PTR data);
+/* The same, but that it is put off (CF_DEFER). */
+void stream_put_off(SOCKET listener);
+/* Two streams bound to one name of 127.0.0.1, by SO_REUSEADDR. */
+void stream_namesakes(SOCKET *first, SOCKET *second);
 
 struct stream_pair {
     SOCKADDR_IN at; /* where the listener is */
