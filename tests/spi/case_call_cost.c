@@ -2,11 +2,11 @@
  * What WSPSend, WSPSendTo and their receives of 40 bytes cost their caller, apart from what the
  * cache lines cost that two cores share: the DLL's code on the fake dataplane, everything pinned to
  * one core, and the fake stopped while a batch of calls is timed. So every line that a call touches
- * is in that core's cache. Batches of the client core's calls, which do the same to the same rings, alternate with
- * the provider's: what is left is the provider's own way. The least of many batches counts, because
- * one that was interrupted says nothing. The bound, issue 6's 40 ns, is put to the whole call. The
- * same for receives that are overlapped and done at once, with each kind of notice, which is only
- * printed: notice is the system's. Test thread.
+ * is in that core's cache. Batches of the client core's calls, which do the same to the same rings,
+ * alternate with the provider's: what is left is the provider's own way. The least of many batches
+ * counts, because one that was interrupted says nothing. The bound, issue 6's 40 ns, is put to the
+ * whole call. The same for receives that are overlapped and done at once, with each kind of notice,
+ * which is only printed: notice is the system's. Test thread.
  */
 #include <stdio.h>
 #include <stdlib.h>
