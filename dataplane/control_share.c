@@ -52,19 +52,17 @@ static enum rs_status house_open(struct control *control)
     return RS_OK;
 }
 
-/* Of its own, for the process need not have attached, and may let go of its session, whose watch
- * then ends, before it ends itself. Where the system does not let us, the clock decides alone. */
-static void token_watch(struct control *control, struct control_token_entry *entry, uint32_t pid)
+/* Of its own: the process need not have attached, and may detach before it ends. Where the system
+ * does not let us, the clock decides alone. RS_INVALID: there is no such process. */
+static enum rs_status token_watch(struct control *control, struct control_token_entry *entry,
+                                  uint32_t pid)
 {
-    if (os_process_open(pid, &entry->process) != RS_OK) {
-        entry->process = (struct os_process){.handle = -1, .pid = pid};
-        return;
-    }
-    if (os_poller_add(control->poller, OS_SOURCE_PROCESS, &entry->process,
-                      control_token(SOURCE_GRANTEE, entry->id)) != RS_OK) {
+    enum rs_status status = os_process_open(pid, &entry->process);
+    if (status == RS_OK && os_poller_add(control->poller, OS_SOURCE_PROCESS, &entry->process,
+                                         control_token(SOURCE_GRANTEE, entry->id)) != RS_OK) {
         os_process_close(&entry->process);
-        entry->process = (struct os_process){.handle = -1, .pid = pid};
     }
+    return status == RS_DATAPLANE_GONE || status == RS_INVALID ? RS_INVALID : RS_OK;
 }
 
 static void token_free(struct control *control, struct control_token_entry *entry)
@@ -573,18 +571,43 @@ static enum rs_status token_make(struct control *control, uint32_t queue_idx,
         return RS_NO_MEMORY;
     }
     enum rs_status status = os_random(&entry->token, sizeof(entry->token));
+    entry->id = control->next_id++;
+    if (status == RS_OK) {
+        status = token_watch(control, entry, message->body.share.op.process_id);
+    }
     if (status != RS_OK) {
         free(entry);
         return status;
     }
     entry->token.words[0] &= ~(uint64_t)(RS_SHARE_TOKEN | RS_SHARE_TOKEN_QUEUE);
     entry->token.words[0] |= RS_SHARE_TOKEN | queue_idx;
-    entry->id = control->next_id++;
     entry->session_id = message->session->id;
     entry->expires_ns = os_monotonic_ns() + CONTROL_TOKEN_NS;
-    token_watch(control, entry, message->body.share.op.process_id);
     *out = entry;
     return RS_OK;
+}
+
+/* Nobody's any more. */
+static void token_drop(struct control *control, struct control_token_entry **link)
+{
+    struct control_token_entry *entry = *link;
+    struct message expired = {.kind = CONTROL_SHARE_EXPIRED, .body.share.share = entry->share};
+    *link = entry->next;
+    control_push(control, entry->core->home_queue_idx, &expired);
+    token_free(control, entry);
+}
+
+/* The newest grant of the socket that the session has made. */
+static void token_take_back(struct control *control, const struct session_socket *core,
+                            uint64_t session_id)
+{
+    struct control_token_entry **link = &control->tokens;
+    while (*link != NULL && ((*link)->core != core || (*link)->session_id != session_id)) {
+        link = &(*link)->next;
+    }
+    if (*link != NULL && !(*link)->moving) {
+        token_drop(control, link);
+    }
 }
 
 /* The core's record, of whichever descriptor asks. */
@@ -603,6 +626,9 @@ void control_share(struct control *control, const struct message *message)
     answer.kind = CONTROL_SHARED;
     enum rs_status status =
         message->session->state == SESSION_LIVE ? house_open(control) : RS_DATAPLANE_GONE;
+    if (message->body.share.op.process_id == 0) { /* nobody's: token_watch refuses it */
+        token_take_back(control, core, message->session->id);
+    }
     if (status == RS_OK) {
         status = token_make(control, queue_idx, message, &entry);
     }
@@ -713,17 +739,6 @@ void control_share_open(struct control *control, uint32_t queue_idx, const struc
     control_push(control, queue_idx, &answer);
 }
 
-/* Nobody's any more. */
-static void token_drop(struct control *control, struct control_token_entry **link)
-{
-    struct control_token_entry *entry = *link;
-    struct message expired = {.kind = CONTROL_SHARE_EXPIRED};
-    expired.body.share.share = entry->share;
-    *link = entry->next;
-    control_push(control, entry->core->home_queue_idx, &expired);
-    token_free(control, entry);
-}
-
 /* An empty house gives its ring memory back, but not between one shared socket and the next. */
 static void house_trim(struct control *control)
 {
@@ -733,6 +748,7 @@ static void house_trim(struct control *control)
         control->house_idle_watches = 0;
     } else if (++control->house_idle_watches == HOUSE_IDLE_WATCHES) {
         session_rings_trim(house);
+        control->house_idle_watches = 0; /* a socket may come and go between two looks */
     }
 }
 
@@ -753,12 +769,11 @@ void control_share_forsaken(struct control *control, uint64_t id)
 {
     for (struct control_token_entry **link = &control->tokens; *link != NULL;
          link = &(*link)->next) {
-        if ((*link)->id == id && (*link)->moving) {
-            (*link)->forsaken = true;
-            return;
-        }
         if ((*link)->id == id) {
-            token_drop(control, link);
+            (*link)->forsaken = true;
+            if (!(*link)->moving) {
+                token_drop(control, link);
+            }
             return;
         }
     }

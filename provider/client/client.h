@@ -232,11 +232,11 @@ struct client_share_info {
 /* Grants the process one more descriptor of the socket, to be opened once, within a minute; until
  * then it counts as one. In any state: whoever binds, connects or makes it listen later does so for
  * all; its home queue is chosen now. From the first time on all descriptors' calls are requests to
- * the dataplane, until there is one left. RS_NOT_SUPPORTED: a datagram socket with memberships that
- * is not bound; a connection that is on its way out; RS_NO_BUFFERS, RS_TOO_MANY_SOCKETS;
- * RS_DATAPLANE_GONE; RS_POISONED. A socket whose memory cannot be read or mapped behind a move
- * (there, or back) is lost: RS_CORRUPT, RS_NO_MEMORY or RS_OS_ERROR from every call, ready for all,
- * counted in client_info; to be closed.
+ * the dataplane, until there is one left. RS_INVALID: no such process; RS_NOT_SUPPORTED: a datagram
+ * socket with memberships that is not bound; a connection that is on its way out; RS_NO_BUFFERS,
+ * RS_TOO_MANY_SOCKETS; RS_DATAPLANE_GONE; RS_POISONED. A socket whose memory cannot be read or
+ * mapped behind a move (there, or back) is lost: RS_CORRUPT, RS_NO_MEMORY or RS_OS_ERROR from every
+ * call, ready for all, counted in client_info; to be closed.
  */
 RS_CHECK_RESULT enum rs_status client_share(struct client_socket *socket, uint32_t process_id,
                                             struct client_share_info *info);

@@ -186,6 +186,14 @@ static enum rs_status share_grant(struct client_socket *socket, uint32_t process
     return client_request_reply(socket, RS_OP_SHARE, &op, sizeof(op), token, sizeof(*token));
 }
 
+/* Who gets no token has no use for a grant, which would keep the socket alive for a minute. SHARE
+ * to nobody takes the newest one back, and fails. */
+static void share_take_back(struct client_socket *socket)
+{
+    struct rs_share_token none;
+    (void)!share_grant(socket, 0, &none);
+}
+
 /* The quiet point: with the phase nobody posts or reads any more. */
 static enum rs_status share_first(struct client_socket *socket, uint32_t process_id,
                                   struct rs_share_token *token)
@@ -199,7 +207,11 @@ static enum rs_status share_first(struct client_socket *socket, uint32_t process
         return status;
     }
     status = share_map(socket);
-    return status == RS_OK ? share_tell_values(socket) : share_lose(socket, status);
+    status = status == RS_OK ? share_tell_values(socket) : share_lose(socket, status);
+    if (status != RS_OK) {
+        share_take_back(socket);
+    }
+    return status;
 }
 
 /* Of a socket that only the client knew. Where it cannot be shared the dataplane forgets it. */
@@ -225,6 +237,9 @@ enum rs_status client_share(struct client_socket *socket, uint32_t process_id,
 {
     struct rs_share_token token = {{0}};
     enum rs_status status;
+    if (process_id == 0) {
+        return RS_INVALID;
+    }
     os_mutex_lock(&socket->control_mutex);
     enum client_socket_phase phase = client_socket_phase(socket);
     if (!client_phase_open(phase)) {

@@ -51,6 +51,9 @@ CASE(WSPDuplicateSocket, dup_no_process, "a process that cannot be is WSAEINVAL"
     struct stream_pair pair = stream_connected();
     WSAPROTOCOL_INFOW info;
     FAILS(WSAEINVAL, TABLE->lpWSPDuplicateSocket(pair.client, 0, &info, &spi_error));
+    FAILS(WSAEINVAL, TABLE->lpWSPDuplicateSocket(pair.client, 0x7ffffffcu, &info, &spi_error));
+    stream_send(pair.client, "as before");
+    stream_expect(pair.server, "as before");
 }
 
 CASE(WSPDuplicateSocket, dup_info, "the structure is the catalog entry's, with a word of ours")

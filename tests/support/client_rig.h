@@ -32,6 +32,8 @@ extern const bool rig_shares_rings;
 void rig_start(const struct rig_spec *spec);
 /* The real one, for tests that link client_rig_dataplane.c. */
 struct dataplane *rig_dataplane(void);
+/* As rig_dataplane. SHARE to another process: the oldest of the system's, which does not end. */
+void rig_share_with_another(struct client_socket *socket, struct client_share_info *info);
 /* Attaches with the spec's spinning, in the shared-core profile. */
 struct client *rig_attach(void);
 /* The dataplane ends with its clients attached. */

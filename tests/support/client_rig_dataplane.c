@@ -101,6 +101,16 @@ struct client *rig_attach(void)
     return client;
 }
 
+void rig_share_with_another(struct client_socket *socket, struct client_share_info *info)
+{
+    enum rs_status status = RS_INVALID;
+    for (uint32_t other = 1; status == RS_INVALID; other++) {
+        CHECK(other < 100000);
+        status = other != os_process_id() ? client_share(socket, other, info) : RS_INVALID;
+    }
+    CHECK(status == RS_OK);
+}
+
 void rig_end_dataplane(void)
 {
     if (rig.running) {

@@ -57,7 +57,7 @@ void fake_refuse_close(struct fake *fake);
 void fake_corrupt_desc(struct fake *fake);
 
 struct fake_counts {
-    uint64_t inline_sends, ring_sends, posts, level_takes, signals, consumed;
+    uint64_t inline_sends, ring_sends, posts, level_takes, signals, consumed, take_backs;
     uint64_t iterations;
     uint32_t channels_open, sockets_open;
 };

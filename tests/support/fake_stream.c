@@ -403,6 +403,7 @@ enum rs_status fake_stream_info(struct fake *fake, const struct fake_socket *soc
 enum rs_status fake_stream_control(struct fake *fake, struct fake_socket *socket,
                                    const struct rs_request *request)
 {
+    struct rs_op_share share;
     switch (request->op) {
     case RS_OP_CONNECT:
         return stream_connect(fake, socket, request);
@@ -412,7 +413,13 @@ enum rs_status fake_stream_control(struct fake *fake, struct fake_socket *socket
         return stream_close(fake, socket, request);
     case RS_OP_SHUTDOWN:
         return stream_shutdown(fake, socket, request);
-    case RS_OP_SHARE: /* to nobody: one descriptor, in the rings that were the socket's */
+    case RS_OP_SHARE: /* to anybody: one descriptor, in the rings that were the socket's */
+        memcpy(&share, request->payload, sizeof(share));
+        if (share.process_id == 0) {
+            fake->counts.take_backs++;
+            return RS_INVALID;
+        }
+        /* fallthrough */
     case RS_OP_UNSHARE:
         atomic_store_explicit(&stream_state(fake, socket)->share_count, request->op == RS_OP_SHARE,
                               memory_order_relaxed);

@@ -585,6 +585,20 @@ enum rs_status rig_share(struct rig_socket *socket, struct rs_share_token *token
     return status;
 }
 
+enum rs_status rig_unshare(struct rig_socket *socket)
+{
+    struct rs_unshared at;
+    enum rs_status status =
+        rig_request_reply(socket->program, socket, RS_OP_UNSHARE, NULL, 0, &at, sizeof(at));
+    if (status == RS_OK) {
+        rig_map(socket);
+        socket->send.tail = at.send_tail;
+        socket->send.head_cached = at.send_head;
+        socket->recv.head = socket->recv.tail_cached = at.recv_head;
+    }
+    return status;
+}
+
 enum rs_status rig_share_open(struct rig_program *program, const struct rs_share_token *token,
                               struct rig_socket *out)
 {

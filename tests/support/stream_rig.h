@@ -93,6 +93,8 @@ enum rs_status rig_request_reply(struct rig_program *program, const struct rig_s
 enum rs_status rig_share(struct rig_socket *socket, struct rs_share_token *token);
 enum rs_status rig_share_open(struct rig_program *program, const struct rs_share_token *token,
                               struct rig_socket *out);
+/* UNSHARE; on RS_OK its rings are mapped anew and go on where the answer says. */
+enum rs_status rig_unshare(struct rig_socket *socket);
 /* SHARE_SEND and SHARE_RECV. Returns how many bytes. */
 uint32_t rig_share_send(struct rig_socket *socket, const void *data, uint32_t len_bytes);
 uint32_t rig_share_recv(struct rig_socket *socket, void *data, uint32_t len_bytes);

@@ -619,7 +619,7 @@ static void test_grants(void **state)
     struct client_share_info info, wrong;
     struct client_socket *socket;
     (void)state;
-    ok(client_share(ends[0], 1, &info)); /* a process that does not end meanwhile */
+    rig_share_with_another(ends[0], &info);
     assert_int_equal(client_share_open(other_client, &info, &socket), RS_ACCESS);
     ok(client_share(ends[0], os_process_id(), &info));
     wrong = info;

@@ -606,7 +606,7 @@ static void test_refusals(void **state)
     struct client_share_info info;
     struct client_socket *out = NULL;
     (void)state;
-    ok(client_share(owner, os_process_id() + 1, &info)); /* to another process */
+    rig_share_with_another(owner, &info);
     assert_int_equal(client_share_open(clients[1], &info, &out), RS_ACCESS);
     ok(client_share(owner, os_process_id(), &info));
     ok(client_share_open(clients[1], &info, &twin));

@@ -487,6 +487,7 @@ static void test_lost_in_a_move(void **state)
     (void)state;
     struct client_socket *ends[2];
     struct client_share_info info;
+    struct fake_counts counts;
     size_t sent = 0;
     struct fake_config config = fake_defaults;
     config.spin_us = 0; /* who waits is to be woken */
@@ -514,7 +515,11 @@ static void test_lost_in_a_move(void **state)
     os_thread_join(&reader.thread);
     assert_int_equal(reader.status, RS_CORRUPT);
     check_lost(reader.socket, 1);
+    fake_count(fake, &counts);
+    assert_int_equal(counts.take_backs, 0);
     assert_int_equal(client_share(there[0], 1, &info), RS_CORRUPT);
+    fake_count(fake, &counts);
+    assert_int_equal(counts.take_backs, 1); /* of the grant */
     check_lost(there[0], 2);
     ok(client_socket_close(there[1]));
     ok(client_socket_close(ends[1]));

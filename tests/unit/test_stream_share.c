@@ -1,7 +1,7 @@
 /*
  * Shared connections to another host, slot by slot: what is under way on the wire when the socket
- * moves, programs that die or break the rules while others have the socket, tokens that nobody
- * opens. tests/unit/test_client_share.c has what programs see of it.
+ * moves, programs that die or break the rules while others have the socket. What is granted is
+ * test_stream_share_grant.c's, what programs see of it test_client_share.c's.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -331,27 +331,12 @@ static void test_last_one_closes(void **state)
 
 /* ---- the last one returns ---- */
 
-/* UNSHARE; on RS_OK its rings are mapped anew and go on where the answer says. */
-static enum rs_status unshare(struct rig_socket *socket)
-{
-    struct rs_unshared at;
-    enum rs_status status =
-        rig_request_reply(socket->program, socket, RS_OP_UNSHARE, NULL, 0, &at, sizeof(at));
-    if (status == RS_OK) {
-        rig_map(socket);
-        socket->send.tail = at.send_tail;
-        socket->send.head_cached = at.send_head;
-        socket->recv.head = socket->recv.tail_cached = at.recv_head;
-    }
-    return status;
-}
-
 static void test_last_one_returns(void **state)
 {
     uint8_t data[4000];
     (void)state;
     share();
-    assert_int_equal(unshare(&twin), RS_INVALID); /* there are two */
+    assert_int_equal(rig_unshare(&twin), RS_INVALID); /* there are two */
     fill(data, 0, sizeof(data));
     assert_int_equal(rig_peer_write(peer, data, 1000), 1000);
     expect(&owner, 0, 300);
@@ -360,7 +345,7 @@ static void test_last_one_returns(void **state)
     assert_int_equal(rig_share_send(&owner, data, 2000), 2000);
     rig_turns(20);
     assert_int_equal(rig_close(&owner, false, 0), RS_OK);
-    assert_int_equal(unshare(&twin), RS_OK);
+    assert_int_equal(rig_unshare(&twin), RS_OK);
     assert_int_equal(rig_write(&twin, data + 2000, 1500), 1500);
     rig_turns(20);
     rig_wire_down(false);
@@ -378,64 +363,17 @@ static void test_last_one_returns(void **state)
     owner = twin;
     struct rs_share_token token;
     assert_int_equal(rig_share(&owner, &token), RS_OK);
-    assert_int_equal(unshare(&owner), RS_INVALID); /* one is granted */
+    assert_int_equal(rig_unshare(&owner), RS_INVALID); /* one is granted */
     assert_int_equal(rig_share_open(&programs[0], &token, &twin), RS_OK);
     fill(data, 3500, 100);
     assert_int_equal(rig_share_send(&twin, data, 100), 100);
     expect(NULL, 3500, 100);
     rig_die(&programs[1]);
     rig_turns(50);
-    assert_int_equal(unshare(&twin), RS_OK);
+    assert_int_equal(rig_unshare(&twin), RS_OK);
     fill(data, 3600, 100);
     assert_int_equal(rig_write(&twin, data, 100), 100);
     expect(NULL, 3600, 100);
-}
-
-/* ---- tokens ---- */
-
-static void test_expires(void **state)
-{
-    struct rs_share_token token;
-    struct rig_socket late;
-    (void)state;
-    assert_int_equal(rig_share(&owner, &token), RS_OK);
-    assert_int_equal(rig_close(&owner, false, 0), RS_OK);
-    rig_turns(20);
-    assert_int_equal(peer->events & (TCP_EVENT_END | TCP_EVENT_ERROR), 0);
-    control_share_expire(rig_control, os_monotonic_ns() + 59000000000u);
-    rig_turns(20);
-    assert_int_equal(peer->events & (TCP_EVENT_END | TCP_EVENT_ERROR), 0);
-    control_share_expire(rig_control, os_monotonic_ns() + 61000000000u);
-    rig_peer_until(peer, TCP_EVENT_END);
-    assert_int_equal(rig_share_open(&programs[1], &token, &late), RS_NOT_SOCKET);
-    rig_peer_close(peer);
-}
-
-/* A dead process's grant lives on, as its descriptor would. */
-static void test_granted_by_a_dead_one(void **state)
-{
-    struct rs_share_token token;
-    (void)state;
-    assert_int_equal(rig_share(&owner, &token), RS_OK);
-    rig_die(&programs[0]);
-    rig_turns(50);
-    assert_int_equal(rig_share_open(&programs[1], &token, &twin), RS_OK);
-    works_on(&twin, 0);
-}
-
-static void test_how_many(void **state)
-{
-    struct rs_share_token token;
-    uint32_t count = 0;
-    (void)state;
-    while (rig_share(&owner, &token) == RS_OK) {
-        count++;
-    }
-    assert_int_equal(count, SHARE_DESCRIPTORS_MAX - 1);
-    works_on(&owner, 0);
-    control_share_expire(rig_control, UINT64_MAX);
-    rig_turns(10);
-    assert_int_equal(rig_share(&owner, &token), RS_OK);
 }
 
 /* ---- one program's two ends, each reads the other one's send ring ---- */
@@ -744,9 +682,6 @@ int main(void)
                                        TEST(test_owner_dies),
                                        TEST(test_last_one_closes),
                                        TEST(test_last_one_returns),
-                                       TEST(test_expires),
-                                       TEST(test_granted_by_a_dead_one),
-                                       TEST(test_how_many),
                                        TEST(test_both_ends_at_once),
                                        TEST(test_reader_closes_meanwhile),
                                        TEST(test_ends_without_a_place),
