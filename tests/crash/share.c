@@ -10,17 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "provider/client/client.h"
 #include "rings/os/os.h"
-#include "tests/crash/rig.h"
+#include "tests/crash/share_kit.h"
 #include "tests/support/check.h"
-#include "tests/support/random.h"
 
-#define SOON_NS    (20 * NS_PER_S)
 #define TWO        2u
 #define MOMENTS    3000u /* bytes of a process after which it is killed, at most */
 #define GOES_ON    200u  /* bytes that the survivor still sends */
@@ -45,12 +41,10 @@ struct child {
 };
 
 static struct {
-    struct rig rig;
-    struct client *client;
+    struct share_world world;
     struct client_socket *listener;
     struct rs_addr at;
     struct hand_over *hand_over;
-    struct test_random random;
     uint8_t next[TWO]; /* counts that come next */
     uint64_t got[TWO];
     const char *waits_for;
@@ -121,15 +115,6 @@ static int child_detaches(void *arg)
 
 /* ---- the peer ---- */
 
-static struct client_socket *make_stream(void)
-{
-    struct client_socket *socket = NULL;
-    CHECK(client_socket_create(test.client, RS_FAMILY_IPV4, RS_SOCK_STREAM, &socket) == RS_OK);
-    CHECK(client_set_option(socket, CLIENT_OPT_RECV_TIMEOUT_MS, (uint32_t)(SOON_NS / NS_PER_MS)) ==
-          RS_OK);
-    return socket;
-}
-
 /* Whose fault it is that bytes do not come: nobody ends a child but the test. */
 static void say_children(void)
 {
@@ -163,7 +148,7 @@ static enum rs_status take(struct client_socket *peer)
         test.got[from]++;
     }
     if (status == RS_TIMED_OUT) {
-        fprintf(stderr, "waited %llu ms for %s\n", (unsigned long long)(SOON_NS / NS_PER_MS),
+        fprintf(stderr, "waited %llu ms for %s\n", (unsigned long long)(SHARE_SOON_NS / NS_PER_MS),
                 test.waits_for);
         say_children();
     }
@@ -193,27 +178,17 @@ static bool has_attached(void *context)
            atomic_load(&test.hand_over->failed[number]) != RS_OK;
 }
 
-static void kill_now(pid_t pid, bool stop_first)
-{
-    if (stop_first) {
-        CHECK(kill(pid, SIGSTOP) == 0);
-    }
-    CHECK(kill(pid, SIGKILL) == 0);
-    int status = rig_reap(pid, SOON_NS, "a killed process");
-    CHECK(WIFSIGNALED(status));
-}
-
 /* A new connection; returns the end that is to be shared. */
 static struct client_socket *round_begin(struct client_socket **peer)
 {
-    struct client_socket *socket = make_stream();
+    struct client_socket *socket = share_make_stream(&test.world);
     memset(test.hand_over, 0, sizeof(*test.hand_over));
     memset(test.next, 0, sizeof(test.next));
     memset(test.got, 0, sizeof(test.got));
     CHECK(client_connect(socket, &test.at) == RS_OK);
     CHECK(client_accept(test.listener, peer, NULL) == RS_OK);
-    CHECK(client_set_option(*peer, CLIENT_OPT_RECV_TIMEOUT_MS, (uint32_t)(SOON_NS / NS_PER_MS)) ==
-          RS_OK);
+    CHECK(client_set_option(*peer, CLIENT_OPT_RECV_TIMEOUT_MS,
+                            (uint32_t)(SHARE_SOON_NS / NS_PER_MS)) == RS_OK);
     return socket;
 }
 
@@ -221,17 +196,8 @@ static bool only_we_are_attached(void *context)
 {
     struct rig_tables now;
     (void)context;
-    rig_tables(&test.rig, &now);
+    rig_tables(&test.world.rig, &now);
     return strstr(now.in_use, "\"sessions\": 1,") != NULL;
-}
-
-/* A house without sockets has given its ring memory back. */
-static bool house_is_empty(void *context)
-{
-    struct rig_tables now;
-    (void)context;
-    rig_tables(&test.rig, &now);
-    return strstr(now.in_use, "\"shared_sockets\": 0, \"shared_ring_bytes\": 0,") != NULL;
 }
 
 static bool has_detached(void *context)
@@ -254,10 +220,10 @@ static void round_of_a_grant(int (*entry)(void *))
     CHECK(client_share(socket, (uint32_t)pid, &test.hand_over->info[0]) == RS_OK);
     CHECK(client_socket_close(socket) == RS_OK);
     if (entry == child_detaches) {
-        rig_await(has_detached, &first, SOON_NS, "a process to attach and detach");
-        rig_await(only_we_are_attached, NULL, SOON_NS, "its session to end");
+        rig_await(has_detached, &first, SHARE_SOON_NS, "a process to attach and detach");
+        rig_await(only_we_are_attached, NULL, SHARE_SOON_NS, "its session to end");
     }
-    kill_now(pid, false);
+    share_kill(pid, false);
     enum rs_status status = client_recv(peer, &iov, 1, 0, NULL, &got);
     if (status != RS_OK) {
         fprintf(
@@ -280,16 +246,16 @@ static void round_run(uint32_t number)
     }
     CHECK(client_socket_close(socket) == RS_OK);
     atomic_store(&test.hand_over->ready, 1);
-    uint32_t first = test_random_below(&test.random, TWO);
+    uint32_t first = test_random_below(&test.world.random, TWO);
     if (number % 3 == 0) { /* while it opens its descriptor */
-        rig_await(has_attached, &first, SOON_NS, "a process to attach");
+        rig_await(has_attached, &first, SHARE_SOON_NS, "a process to attach");
     } else {
         take_until(peer, first, 1);
-        take_until(peer, 1 - first, test_random_below(&test.random, MOMENTS) + 1);
+        take_until(peer, 1 - first, test_random_below(&test.world.random, MOMENTS) + 1);
     }
-    kill_now(pids[first], test_random_below(&test.random, 4) == 0);
+    share_kill(pids[first], test_random_below(&test.world.random, 4) == 0);
     take_until(peer, 1 - first, test.got[1 - first] + GOES_ON);
-    kill_now(pids[1 - first], test_random_below(&test.random, 4) == 0);
+    share_kill(pids[1 - first], test_random_below(&test.world.random, 4) == 0);
     enum rs_status status;
     test.waits_for = "the end of the connection";
     do {
@@ -302,7 +268,7 @@ static void round_run(uint32_t number)
 static bool port_is_free(void *context)
 {
     struct client_socket *socket = NULL;
-    CHECK(client_socket_create(test.client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, &socket) == RS_OK);
+    CHECK(client_socket_create(test.world.client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, &socket) == RS_OK);
     enum rs_status status = client_bind(socket, context);
     CHECK(client_socket_close(socket) == RS_OK);
     return status == RS_OK;
@@ -312,7 +278,7 @@ static struct client_socket *make_bound(struct rs_addr *at)
 {
     struct client_socket *socket = NULL;
     struct rs_addr any = rs_addr_v4(RIG_LOCAL, 0);
-    CHECK(client_socket_create(test.client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, &socket) == RS_OK);
+    CHECK(client_socket_create(test.world.client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, &socket) == RS_OK);
     CHECK(client_bind(socket, &any) == RS_OK);
     CHECK(client_local_addr(socket, at) == RS_OK);
     return socket;
@@ -345,8 +311,8 @@ static void round_of_datagrams(void)
     pid_t pids[TWO];
     struct client_socket *peer = make_bound(&to);
     struct client_socket *socket = make_bound(&at);
-    CHECK(client_set_option(peer, CLIENT_OPT_RECV_TIMEOUT_MS, (uint32_t)(SOON_NS / NS_PER_MS)) ==
-          RS_OK);
+    CHECK(client_set_option(peer, CLIENT_OPT_RECV_TIMEOUT_MS,
+                            (uint32_t)(SHARE_SOON_NS / NS_PER_MS)) == RS_OK);
     memset(test.hand_over, 0, sizeof(*test.hand_over));
     CHECK(client_connect(socket, &to) == RS_OK);
     for (uint32_t i = 0; i < TWO; i++) {
@@ -355,51 +321,33 @@ static void round_of_datagrams(void)
     }
     CHECK(client_socket_close(socket) == RS_OK);
     atomic_store(&test.hand_over->ready, 1);
-    uint32_t first = test_random_below(&test.random, TWO);
-    take_datagrams(peer, first, test_random_below(&test.random, GOES_ON) + 1);
-    kill_now(pids[first], test_random_below(&test.random, 4) == 0);
+    uint32_t first = test_random_below(&test.world.random, TWO);
+    take_datagrams(peer, first, test_random_below(&test.world.random, GOES_ON) + 1);
+    share_kill(pids[first], test_random_below(&test.world.random, 4) == 0);
     take_datagrams(peer, 1 - first, GOES_ON);
     CHECK(!port_is_free(&at));
-    kill_now(pids[1 - first], test_random_below(&test.random, 4) == 0);
-    rig_await(port_is_free, &at, SOON_NS, "the port of two dead processes");
+    share_kill(pids[1 - first], test_random_below(&test.world.random, 4) == 0);
+    rig_await(port_is_free, &at, SHARE_SOON_NS, "the port of two dead processes");
     CHECK(client_socket_close(peer) == RS_OK);
 }
 
 int main(int argc, char **argv)
 {
-    struct rig_tables before;
-    struct rig_usage usage;
     uint64_t rounds = argc > 1 ? strtoull(argv[1], NULL, 10) : 100;
-    test.random = test_random_make(test_random_seed("crash.share"));
-    (void)fflush(stdout);
-    rig_create(&test.rig, "sessions = 8\nsockets = 64\n");
-    rig_start(&test.rig);
-    test.hand_over = mmap(NULL, sizeof(*test.hand_over), PROT_READ | PROT_WRITE,
-                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    CHECK(test.hand_over != MAP_FAILED);
-    CHECK(client_open(NULL, &test.client) == RS_OK);
-    test.listener = make_stream();
-    struct rs_addr any = rs_addr_v4(RIG_LOCAL, 0);
-    CHECK(client_bind(test.listener, &any) == RS_OK);
-    CHECK(client_local_addr(test.listener, &test.at) == RS_OK);
-    CHECK(client_listen(test.listener, 8) == RS_OK);
+    test.hand_over = share_world_open(&test.world, "crash.share", "", 1, sizeof(*test.hand_over));
+    test.listener = share_make_listener(&test.world, &test.at);
     round_of_a_grant(child_waits);
     round_of_a_grant(child_detaches);
     for (uint32_t i = 0; i < rounds + WARM_UP; i++) {
         if (i == WARM_UP) {
-            rig_await(house_is_empty, NULL, SOON_NS, "the house to give its memory back");
-            rig_tables(&test.rig, &before);
-            usage = rig_usage(test.rig.pid);
+            share_world_measure(&test.world);
         }
         round_run(i);
         if (i % 4 == 0) {
             round_of_datagrams();
         }
     }
-    rig_await_tables(&test.rig, &before, &usage, SOON_NS, "shared connections");
-    client_close(test.client);
-    rig_stop(&test.rig);
-    rig_remove(&test.rig);
+    share_world_close(&test.world, "shared connections");
     printf("%llu pairs of processes\n", (unsigned long long)rounds);
     return 0;
 }
