@@ -327,6 +327,10 @@ uint64_t client_deadline(const struct client *client,
                          uint64_t timeout_ns); /* as a TSC value; UINT64_MAX: none */
 /* That of a call on a socket with this time limit, 0: none. */
 uint64_t client_call_deadline(const struct client *client, const rs_atomic_u32 *timeout_ms);
+/* The same into *deadline_tsc, unless it is there already (0: it is not): the call waited before,
+ * in the other way that a socket has while it is shared. */
+void client_call_begins(const struct client *client, const rs_atomic_u32 *timeout_ms,
+                        uint64_t *deadline_tsc);
 /* Spins, then sleeps. RS_OK: ready; RS_TIMED_OUT; RS_INTERRUPTED (hooked); RS_DATAPLANE_GONE;
  * RS_POISONED; RS_OS_ERROR. */
 RS_CHECK_RESULT enum rs_status

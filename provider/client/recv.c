@@ -31,6 +31,7 @@ struct recv_call {
     uint32_t flags;
     struct client_recv_info *info; /* may be NULL */
     size_t received_bytes;
+    uint64_t deadline_tsc; /* 0: it has not waited yet */
 };
 
 /* RS_MESSAGE_SIZE: the buffers were too short for all of it. */
@@ -135,7 +136,6 @@ static void recv_wait_disarm(void *context, uint32_t channel_idx)
 static enum rs_status recv_block(struct client_socket *socket, struct recv_call *call)
 {
     struct client *client = socket->client;
-    uint64_t deadline_tsc = client_call_deadline(socket->client, &socket->recv_timeout_ms);
     struct client_condition condition = {.ready = recv_wait_ready,
                                          .arm = recv_wait_arm,
                                          .disarm = recv_wait_disarm,
@@ -143,8 +143,9 @@ static enum rs_status recv_block(struct client_socket *socket, struct recv_call 
                                          .socket = socket,
                                          .queue_idx = socket->home_queue_idx,
                                          .hooked = true};
+    client_call_begins(client, &socket->recv_timeout_ms, &call->deadline_tsc);
     for (;;) {
-        enum rs_status status = client_wait(client, &condition, deadline_tsc);
+        enum rs_status status = client_wait(client, &condition, call->deadline_tsc);
         if (status != RS_OK) {
             return status;
         }
@@ -202,15 +203,12 @@ static enum rs_status recv_request(struct client_socket *socket, struct recv_cal
 
 static enum rs_status recv_shared(struct client_socket *socket, struct recv_call *call)
 {
-    uint64_t deadline_tsc = 0;
     enum rs_status status;
     client_socket_hold(socket);
     while ((status = recv_request(socket, call)) == RS_WOULD_BLOCK &&
            client_may_block(socket, call->flags)) {
-        if (deadline_tsc == 0) {
-            deadline_tsc = client_call_deadline(socket->client, &socket->recv_timeout_ms);
-        }
-        status = client_share_wait(socket, RS_LEVEL_READABLE, deadline_tsc);
+        client_call_begins(socket->client, &socket->recv_timeout_ms, &call->deadline_tsc);
+        status = client_share_wait(socket, RS_LEVEL_READABLE, call->deadline_tsc);
         if (status == RS_OK && !client_phase_open(client_socket_phase(socket))) {
             status = RS_INTERRUPTED;
         }

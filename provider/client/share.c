@@ -620,11 +620,10 @@ static enum rs_status share_send_once(struct share_call *call, bool urgent)
 }
 
 enum rs_status client_share_send(struct client_socket *socket, struct client_iov_place *place,
-                                 uint32_t flags)
+                                 uint32_t flags, uint64_t *deadline_tsc)
 {
     struct share_call call = {
         .socket = socket, .place = place, .want = RS_LEVEL_WRITABLE | RS_LEVEL_ERROR};
-    uint64_t deadline_tsc = 0;
     enum rs_status status;
     if ((flags & CLIENT_MSG_WARM) != 0) {
         return RS_OK; /* it takes another way: there is nothing to warm */
@@ -637,10 +636,8 @@ enum rs_status client_share_send(struct client_socket *socket, struct client_iov
         if (status != RS_WOULD_BLOCK || !client_may_block(socket, flags)) {
             break;
         }
-        if (deadline_tsc == 0) {
-            deadline_tsc = client_call_deadline(socket->client, &socket->send_timeout_ms);
-        }
-        status = client_share_wait(socket, call.want, deadline_tsc);
+        client_call_begins(socket->client, &socket->send_timeout_ms, deadline_tsc);
+        status = client_share_wait(socket, call.want, *deadline_tsc);
         if (status != RS_OK) {
             break;
         }
@@ -689,7 +686,7 @@ static enum rs_status share_recv_once(struct share_call *call, uint32_t flags, s
 }
 
 enum rs_status client_share_recv(struct client_socket *socket, struct client_iov_place *place,
-                                 uint32_t flags, size_t *done_bytes)
+                                 uint32_t flags, uint64_t *deadline_tsc, size_t *done_bytes)
 {
     uint32_t urgent = (flags & CLIENT_MSG_OOB) != 0;
     struct share_call call = {.socket = socket,
@@ -697,7 +694,6 @@ enum rs_status client_share_recv(struct client_socket *socket, struct client_iov
                               .want = RS_LEVEL_END | RS_LEVEL_ERROR |
                                       (urgent != 0 ? (uint32_t)RS_LEVEL_URGENT : 0) |
                                       (uint32_t)RS_LEVEL_READABLE};
-    uint64_t deadline_tsc = 0;
     enum rs_status status;
     if (urgent != 0) {
         call.want &= ~(uint32_t)RS_LEVEL_READABLE;
@@ -713,10 +709,8 @@ enum rs_status client_share_recv(struct client_socket *socket, struct client_iov
         if (status != RS_WOULD_BLOCK || !client_may_block(socket, flags)) {
             break;
         }
-        if (deadline_tsc == 0) {
-            deadline_tsc = client_call_deadline(socket->client, &socket->recv_timeout_ms);
-        }
-        status = client_share_wait(socket, call.want, deadline_tsc);
+        client_call_begins(socket->client, &socket->recv_timeout_ms, deadline_tsc);
+        status = client_share_wait(socket, call.want, *deadline_tsc);
         if (status != RS_OK) {
             break;
         }

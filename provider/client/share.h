@@ -15,12 +15,14 @@ struct client_iov_place {
 };
 /* Between the buffers, whose place moves on, and bytes: gather, from the buffers. */
 void client_iov_copy(struct client_iov_place *place, void *bytes, uint32_t len_bytes, bool gather);
-/* A send or receive on a socket that is shared. RS_IN_PROGRESS: it is so no more. */
+/* A send or receive on a socket that is shared. *deadline_tsc: the call's, see client_call_begins.
+ * RS_IN_PROGRESS: it is so no more. */
 RS_CHECK_RESULT enum rs_status client_share_send(struct client_socket *socket,
-                                                 struct client_iov_place *place, uint32_t flags);
+                                                 struct client_iov_place *place, uint32_t flags,
+                                                 uint64_t *deadline_tsc);
 RS_CHECK_RESULT enum rs_status client_share_recv(struct client_socket *socket,
                                                  struct client_iov_place *place, uint32_t flags,
-                                                 size_t *done_bytes);
+                                                 uint64_t *deadline_tsc, size_t *done_bytes);
 /* One request about bytes or a datagram, control_mutex held: SHARE_SEND of what was put down in the
  * descriptor's send ring, SHARE_RECV of at most so much. RS_IN_PROGRESS: the socket is not shared
  * any more. */

@@ -16,7 +16,8 @@ struct stream_recv {
     size_t iov_off;
     size_t left_bytes;
     size_t done_bytes;
-    bool over; /* the end, or a mark: WAITALL waits no longer */
+    uint64_t deadline_tsc; /* 0: it has not waited yet */
+    bool over;             /* the end, or a mark: WAITALL waits no longer */
     /* the dataplane is to hear of recv_head, once the lock is dropped */
     bool tell;
     uint32_t idx, generation, queue_idx;
@@ -310,7 +311,6 @@ static enum rs_status recv_block(struct stream_recv *call)
 {
     struct client_socket *socket = call->socket;
     struct client *client = socket->client;
-    uint64_t deadline_tsc = client_call_deadline(client, &socket->recv_timeout_ms);
     struct client_condition condition = {.ready = recv_wait_ready,
                                          .arm = recv_wait_arm,
                                          .disarm = recv_wait_disarm,
@@ -319,8 +319,9 @@ static enum rs_status recv_block(struct stream_recv *call)
                                          .queue_idx = socket->home_queue_idx,
                                          .hooked = true};
     enum rs_status status;
+    client_call_begins(client, &socket->recv_timeout_ms, &call->deadline_tsc);
     do {
-        status = client_wait(client, &condition, deadline_tsc);
+        status = client_wait(client, &condition, call->deadline_tsc);
         if (status != RS_OK) {
             break;
         }
@@ -401,7 +402,7 @@ enum rs_status client_stream_recv(struct client_socket *socket, const struct cli
     enum rs_status status = recv_once(&call);
     while (!CLIENT_LIKELY(status != RS_IN_PROGRESS)) { /* shared, or no more */
         struct client_iov_place place = {call.iov, call.iov_off, call.left_bytes};
-        status = client_share_recv(socket, &place, flags, &call.done_bytes);
+        status = client_share_recv(socket, &place, flags, &call.deadline_tsc, &call.done_bytes);
         call.iov = place.iov;
         call.iov_off = place.iov_off;
         call.left_bytes = place.left_bytes;

@@ -14,8 +14,9 @@ struct stream_send {
     const struct client_iov *iov;
     size_t iov_off;
     size_t left_bytes;
-    bool urgent; /* the last of them */
-    bool warm;   /* CLIENT_MSG_WARM */
+    uint64_t deadline_tsc; /* 0: it has not waited yet */
+    bool urgent;           /* the last of them */
+    bool warm;             /* CLIENT_MSG_WARM */
 };
 
 /* The next len_bytes bytes of the program's buffers. */
@@ -154,7 +155,6 @@ static enum rs_status send_block(struct stream_send *call, struct client_channel
 {
     struct client_socket *socket = call->socket;
     struct client *client = socket->client;
-    uint64_t deadline_tsc = client_call_deadline(client, &socket->send_timeout_ms);
     struct client_condition condition = {.ready = send_wait_ready,
                                          .arm = send_wait_arm,
                                          .disarm = send_wait_disarm,
@@ -162,8 +162,9 @@ static enum rs_status send_block(struct stream_send *call, struct client_channel
                                          .socket = socket,
                                          .queue_idx = channel->queue_idx,
                                          .hooked = true};
+    client_call_begins(client, &socket->send_timeout_ms, &call->deadline_tsc);
     for (;;) {
-        enum rs_status status = client_wait(client, &condition, deadline_tsc);
+        enum rs_status status = client_wait(client, &condition, call->deadline_tsc);
         if (status != RS_OK) {
             return status;
         }
@@ -256,7 +257,7 @@ enum rs_status client_stream_send(struct client_socket *socket, const struct cli
     enum rs_status status = send_once(&call, flags);
     while (!CLIENT_LIKELY(status != RS_IN_PROGRESS)) { /* shared, or no more */
         struct client_iov_place place = {call.iov, call.iov_off, call.left_bytes};
-        status = client_share_send(socket, &place, flags);
+        status = client_share_send(socket, &place, flags, &call.deadline_tsc);
         call.iov = place.iov;
         call.iov_off = place.iov_off;
         call.left_bytes = place.left_bytes;

@@ -68,6 +68,14 @@ uint64_t client_call_deadline(const struct client *client, const rs_atomic_u32 *
     return client_deadline(client, ms == 0 ? UINT64_MAX : ms * NS_PER_MS);
 }
 
+void client_call_begins(const struct client *client, const rs_atomic_u32 *timeout_ms,
+                        uint64_t *deadline_tsc)
+{
+    if (*deadline_tsc == 0) {
+        *deadline_tsc = client_call_deadline(client, timeout_ms);
+    }
+}
+
 /* ---- liveness
  * --------------------------------------------------------------------------------------------------
  */

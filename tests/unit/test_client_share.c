@@ -8,10 +8,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "provider/client/client_internal.h"
 #include "rings/os/os.h"
 #include "tests/support/check.h"
 #include "tests/support/claim.h"
@@ -224,6 +226,7 @@ static void wait_in_recv(void *arg)
     atomic_store(&waiter->inside, 1);
     waiter->status =
         stream_recv_flags(waiter->socket, waiter->data, sizeof(waiter->data), 0, &waiter->got);
+    atomic_store(&waiter->inside, 2);
 }
 
 /* Given time to block; nothing hangs on whether it did. */
@@ -247,6 +250,64 @@ static void test_shared_while_waiting(void **state)
     os_thread_join(&waiter.thread);
     assert_int_equal(waiter.status, RS_OK);
     assert_int_equal(waiter.got, 3);
+}
+
+/* It has begun its time, and sleeps, or did since. */
+static void await_armed(struct client_socket *socket, uint32_t before)
+{
+    while (atomic_load(&socket->shared->arm_seq) == before) {
+        os_yield();
+    }
+}
+
+/* A waiting call's time goes on when its socket is shared, and when it is so no more. The time-out
+ * is none at all by then, so a time that begins anew does not end. */
+static void time_goes_on(struct client_socket *socket, bool shared_before)
+{
+    struct waiter waiter;
+    const uint64_t begin_ns = os_monotonic_ns();
+    if (shared_before) {
+        twin = duplicate(socket, other_client);
+    }
+    stream_set(socket, CLIENT_OPT_RECV_TIMEOUT_MS, 400);
+    const uint32_t before = atomic_load(&socket->shared->arm_seq);
+    waiter_start(&waiter, socket);
+    await_armed(socket, before);
+    stream_set(socket, CLIENT_OPT_RECV_TIMEOUT_MS, 0);
+    if (!shared_before) {
+        twin = duplicate(socket, other_client);
+    }
+    ok(client_socket_close(twin));
+    while (client_is_shared(socket)) { /* until a call asks to have it back */
+        char byte;
+        size_t got;
+        assert_int_equal(stream_recv_flags(socket, &byte, 1, CLIENT_MSG_DONTWAIT, &got),
+                         RS_WOULD_BLOCK);
+    }
+    while (atomic_load(&waiter.inside) != 2 && os_monotonic_ns() < begin_ns + STREAM_WAIT_NS) {
+        os_yield();
+    }
+    if (atomic_load(&waiter.inside) != 2) {
+        fprintf(stderr, "waited %llu s for a time-out of 400 ms\n", STREAM_WAIT_NS / 1000000000ull);
+        ok(client_socket_close(socket));
+    }
+    os_thread_join(&waiter.thread);
+    assert_int_equal(waiter.status, RS_TIMED_OUT);
+    assert_true(os_monotonic_ns() - begin_ns >= 390000000u);
+}
+
+static void test_time_goes_on(void **state)
+{
+    struct client_socket *port = NULL;
+    const struct rs_addr any = rs_addr_v4(0, 0);
+    (void)state;
+    ok(client_socket_create(stream_client, RS_FAMILY_IPV4, RS_SOCK_DGRAM, &port));
+    ok(client_bind(port, &any));
+    for (uint32_t shared_before = 0; shared_before < 2; shared_before++) {
+        time_goes_on(ends[0], shared_before != 0);
+        time_goes_on(port, shared_before != 0);
+    }
+    ok(client_socket_close(port));
 }
 
 static void test_one_of_two_waiters(void **state)
@@ -667,6 +728,7 @@ int main(void)
                                        TEST(test_bulk),
                                        TEST(test_not_blocking_full),
                                        TEST(test_shared_while_waiting),
+                                       TEST(test_time_goes_on),
                                        TEST(test_one_of_two_waiters),
                                        TEST(test_returns_while_waiting),
                                        TEST(test_close_ends_wait_of_its_own),
