@@ -178,6 +178,7 @@ enum counter_group {
     X(signals_deferred, INFO, "times a session's further wake-ups waited for the next iteration")  \
     X(hints_deferred, INFO, "times a session's further hints waited for the next iteration")       \
     X(control_waits, INFO, "times a request waited because too many of its session were with the control thread") \
+    X(shared_unread_dropped, INFO, "times the datagrams, or connections, that waited at a socket were dropped when it was shared: its program said that it had read a part of one") \
     X(memberships_refused, INFO, "multicast joins refused: [limits] memberships reached")          \
     X(tcp_connections_full, INFO, "connections not made: [tcp] connections reached")              \
     X(tcp_connect_link_down, INFO, "connections not made: the NIC has no link")                   \

@@ -607,7 +607,7 @@ static void request_answer(struct queue *queue, const struct message *message)
         share_opened(message);
         break;
     case CONTROL_SHARE_ACCEPTED:
-        share_accepted(message, &reply);
+        share_accepted(queue, message, &reply);
         break;
     case CONTROL_CLOSED:
         break;

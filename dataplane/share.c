@@ -128,7 +128,7 @@ void share_named(struct queue *queue, struct dp_share *share)
 void share_bound(struct queue *queue, struct dp_share *share)
 {
     if (share->core->stream == NULL) {
-        share_dgram_begin(share);
+        share_dgram_begin(queue, share);
     }
     share_named(queue, share);
 }
@@ -136,7 +136,7 @@ void share_bound(struct queue *queue, struct dp_share *share)
 void share_listened(struct queue *queue, struct dp_share *share)
 {
     if (share->core->stream->phase == STREAM_LISTENING) {
-        share_dgram_begin(share);
+        share_dgram_begin(queue, share);
     }
     share_changed(queue, share);
 }
@@ -266,18 +266,22 @@ enum rs_status share_shared(struct queue *queue, const struct message *message)
     }
     if (descriptor != NULL) {
         share->core = socket;
-        if (!share_has_records(socket)) {
-            share_move(queue, socket, &message->body.share.place, socket->part, true);
-            share_data_begin(queue, share, &message->body.share.op);
-        } else {
+        bool records = share_has_records(socket);
+        if (records) {
             share_dgram_move(queue, socket, &message->body.share.place, socket->part);
-            share_dgram_begin(share);
+        } else {
+            share_move(queue, socket, &message->body.share.place, socket->part, true);
         }
         socket->share = share;
         share->errors_told = atomic_load_explicit(&socket->state->error_seq, memory_order_relaxed);
         share->resets_told = atomic_load_explicit(&socket->state->reset_seq, memory_order_relaxed);
         share->drops_told =
             atomic_load_explicit(&socket->state->recv_dropped, memory_order_relaxed);
+        if (records) {
+            share_dgram_begin(queue, share);
+        } else {
+            share_data_begin(queue, share, &message->body.share.op);
+        }
         share->values.shut =
             message->body.share.op.shut & (uint32_t)(RS_SHUTDOWN_RECV | RS_SHUTDOWN_SEND);
         request_enter(descriptor);

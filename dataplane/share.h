@@ -119,7 +119,7 @@ uint32_t share_level(struct dp_share *share);
 
 /* ---- share_dgram.c: the same for datagram sockets ---- */
 
-void share_dgram_begin(struct dp_share *share);
+void share_dgram_begin(struct queue *queue, struct dp_share *share);
 enum outcome share_dgram_send(struct queue *queue, struct dp_socket *socket,
                               const struct rs_op_share_data *op, struct message_reply *reply);
 enum outcome share_dgram_recv(struct queue *queue, struct dp_socket *socket,
@@ -140,7 +140,8 @@ void share_dgram_move(struct queue *queue, struct dp_socket *socket,
 struct dgram_reader *share_dgram_next(struct dp_share *share, struct dgram_view *view,
                                       uint32_t *queue_idx);
 /* Done with it. */
-void share_dgram_consume(struct dp_share *share, const struct dgram_view *view, uint32_t queue_idx);
+void share_dgram_consume(struct queue *queue, struct dp_share *share, const struct dgram_view *view,
+                         uint32_t queue_idx);
 
 /* ---- share_accept.c ---- */
 
@@ -151,7 +152,8 @@ enum outcome share_accept(struct queue *queue, struct dp_socket *socket,
 struct dp_socket *share_accept_find(const struct queue *queue, const struct message_accept *accept);
 /* CONTROL_ACCEPT, CONTROL_SHARE_ACCEPTED. */
 void share_accept_move(struct queue *queue, const struct message *message);
-void share_accepted(const struct message *message, struct message_reply *reply);
+void share_accepted(struct queue *queue, const struct message *message,
+                    struct message_reply *reply);
 
 /* ---- share_move.c ---- */
 

@@ -97,7 +97,7 @@ void share_accept_move(struct queue *queue, const struct message *message)
     queue->control_told |= told;
 }
 
-void share_accepted(const struct message *message, struct message_reply *reply)
+void share_accepted(struct queue *queue, const struct message *message, struct message_reply *reply)
 {
     const struct message_accept *accept = &message->body.accept;
     struct dp_share *share = accept->share;
@@ -109,7 +109,7 @@ void share_accepted(const struct message *message, struct message_reply *reply)
         enum rs_status status = dgram_reader_peek(reader, &view);
         assert(status == RS_OK); /* it is still there: accepts take turns */
         (void)status;
-        share_dgram_consume(share, &view, accept->queue_idx);
+        share_dgram_consume(queue, share, &view, accept->queue_idx);
         share_mirror(share);
     }
     reply->accept = (struct rs_accept){.generation = 0}; /* gone: look again */

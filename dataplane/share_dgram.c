@@ -126,8 +126,9 @@ void share_dgram_move(struct queue *queue, struct dp_socket *socket,
 
 /* Where the oldest record begins was the program's word when the ring moved: it may be amid a
  * payload, which may look like a record. Such ones must lead from one to the next up to where the
- * dataplane's begin; else they are dropped. */
-static void dgram_settle(struct dp_share *share, uint32_t queue_idx)
+ * dataplane's begin; else they are dropped, and counted as one, for nobody knows how many they are.
+ */
+static void dgram_settle(struct queue *queue, struct dp_share *share, uint32_t queue_idx)
 {
     struct dgram_reader *reader = &share->records[queue_idx];
     uint32_t end = share->early_end[queue_idx];
@@ -141,20 +142,26 @@ static void dgram_settle(struct dp_share *share, uint32_t queue_idx)
         rs_seq_distance(from, reader->head) + dgram_view_span(&view) <= rs_seq_distance(from, end);
     if (!leads) {
         share->early_queues &= ~(1u << queue_idx);
+        if (reader->head != end) {
+            QUEUE_COUNT(queue, shared_unread_dropped);
+            /* Parts on several queues count in the same word. */
+            atomic_fetch_add_explicit(&share->core->state->recv_dropped, 1, memory_order_relaxed);
+        }
         reader->head = end;
         /* release, as dgram_reader_consume */
         atomic_store_explicit(reader->head_word, end, memory_order_release);
     }
 }
 
-void share_dgram_consume(struct dp_share *share, const struct dgram_view *view, uint32_t queue_idx)
+void share_dgram_consume(struct queue *queue, struct dp_share *share, const struct dgram_view *view,
+                         uint32_t queue_idx)
 {
     dgram_reader_consume(&share->records[queue_idx], view);
-    dgram_settle(share, queue_idx);
+    dgram_settle(queue, share, queue_idx);
     share->next_queue = (queue_idx + 1) & (RS_QUEUES_MAX - 1);
 }
 
-void share_dgram_begin(struct dp_share *share)
+void share_dgram_begin(struct queue *queue, struct dp_share *share)
 {
     const struct dp_socket *core = share->core;
     struct rs_socket_client *client = (struct rs_socket_client *)(uintptr_t)core->client;
@@ -166,7 +173,7 @@ void share_dgram_begin(struct dp_share *share)
             dgram_reader_init(&share->records[i], part->recv_base, part->recv_ring.size_bytes,
                               &client->recv_head[i], head);
             share->early_queues |= 1u << i;
-            dgram_settle(share, i);
+            dgram_settle(queue, share, i);
         }
     }
     share->next_queue = 0;
@@ -276,7 +283,7 @@ enum outcome share_dgram_recv(struct queue *queue, struct dp_socket *socket,
         reply->data.len_bytes = span;
         socket->part->bytes_left -= span;
         if ((op->flags & RS_SHARE_PEEK) == 0) {
-            share_dgram_consume(share, &view, queue_idx);
+            share_dgram_consume(queue, share, &view, queue_idx);
         }
     }
     reply->data.unread_bytes = reader != NULL ? view.header.len_bytes : 0;

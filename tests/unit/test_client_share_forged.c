@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "dataplane/control_internal.h"
+#include "dataplane/dataplane.h"
 #include "provider/client/client_internal.h"
 #include "rings/byteorder.h"
 #include "rings/dgram_ring.h"
@@ -78,6 +80,13 @@ static void expect(struct client_socket *socket, const void *data, size_t bytes)
     assert_memory_equal(back, data, bytes);
 }
 
+/* Times that what waited was dropped. */
+static uint64_t dropped(void)
+{
+    const struct queue *queue = dataplane_control(rig_dataplane())->queues[0];
+    return counter_get(stack_counters(queue->stack), COUNTER_shared_unread_dropped);
+}
+
 /* A program says that it has read the first line of a record, whose payload goes on like a record
  * of its own making; then shares the socket: the house reads no record but the dataplane's. */
 static void test_forged_record(void **state)
@@ -114,6 +123,8 @@ static void test_forged_record(void **state)
         if (i == 3) {
             expect(twin, payload + at_line + RS_DGRAM_SHORT_OFF, forged[i].len_bytes);
         }
+        assert_int_equal(dropped(), i + 1);
+        assert_int_equal(atomic_load(&bad->state->recv_dropped), 1);
         send_to(peer, "true", 4, &local);
         expect(twin, "true", 4);
         send_to(others, "still", 5, &at);
