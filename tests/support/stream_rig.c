@@ -29,6 +29,8 @@ static struct {
     uint32_t attach_flags;
     struct dataplane *dataplane;
     struct rig_program *programs[RIG_PROGRAMS];
+    /* As theirs: a case that failed has left, and its variables with it. */
+    struct os_conn conns[RIG_PROGRAMS];
     /* the other host */
     struct nic *nic;
     struct stack *stack;
@@ -389,6 +391,7 @@ void rig_attach(struct rig_program *program)
     }
     CHECK(free_idx < RIG_PROGRAMS);
     rig.programs[free_idx] = program;
+    rig.conns[free_idx] = program->conn;
 }
 
 void rig_die(struct rig_program *program)
@@ -416,7 +419,8 @@ bool stream_rig_stop(void)
 {
     for (uint32_t i = 0; i < RIG_PROGRAMS; i++) {
         if (rig.programs[i] != NULL) {
-            rig_die(rig.programs[i]);
+            rig.programs[i] = NULL;
+            os_conn_close(&rig.conns[i]);
         }
     }
     rig_until(no_session, NULL, "the end of all sessions");

@@ -220,6 +220,24 @@ static void count_frames(uint32_t *rx, uint32_t *tx, uint32_t *local)
     }
 }
 
+/* As the queues count them. */
+struct frames {
+    uint64_t rx, tx;
+};
+
+static struct frames frames_now(void)
+{
+    struct frames frames = {0, 0};
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct counters *counters = stack_counters(rig_queue(i)->stack);
+        frames.rx += counter_get(counters, COUNTER_rx_frames);
+        frames.tx += counter_get(counters, COUNTER_tx_frames);
+    }
+    return frames;
+}
+
+/* Frames that come by themselves (announcements, delayed ACKs) may come while the capture begins or
+ * ends: at least what there was from its answer to its end's request, at most with those. */
 static void a_connection_over_the_wire_shows_both_ways(void **state)
 {
     struct rig_program program;
@@ -228,12 +246,9 @@ static void a_connection_over_the_wire_shows_both_ways(void **state)
     (void)state;
     rig_attach(&program);
     rig_peer_listen(80);
+    const struct frames before = frames_now();
     begin(RS_CAPTURE_START_ARG(3u, 3u, 0u));
-    uint64_t tx_before = 0, rx_before = 0;
-    for (uint32_t i = 0; i < 2; i++) {
-        tx_before += counter_get(stack_counters(rig_queue(i)->stack), COUNTER_tx_frames);
-        rx_before += counter_get(stack_counters(rig_queue(i)->stack), COUNTER_rx_frames);
-    }
+    const struct frames begun = frames_now();
     struct rig_socket socket = rig_open(&program);
     assert_int_equal(rig_connect(&socket, RIG_PEER ":80"), RS_OK);
     rig_until_level(&socket, RS_LEVEL_CONNECTED);
@@ -245,15 +260,12 @@ static void a_connection_over_the_wire_shows_both_ways(void **state)
     }
     assert_string_equal(text, "ping");
     rig_turns(100);
+    const struct frames ends = frames_now();
     assert_int_equal(ask(RS_CTL_CAPTURE_STOP, 0), RS_OK);
-    uint64_t tx_after = 0, rx_after = 0;
-    for (uint32_t i = 0; i < 2; i++) {
-        tx_after += counter_get(stack_counters(rig_queue(i)->stack), COUNTER_tx_frames);
-        rx_after += counter_get(stack_counters(rig_queue(i)->stack), COUNTER_rx_frames);
-    }
+    const struct frames after = frames_now();
     count_frames(&rx, &tx, &local);
-    assert_int_equal(rx, rx_after - rx_before);
-    assert_int_equal(tx, tx_after - tx_before);
+    assert_in_range(rx, ends.rx - begun.rx, after.rx - before.rx);
+    assert_in_range(tx, ends.tx - begun.tx, after.tx - before.tx);
     assert_true(rx >= 2 && tx >= 3);
     assert_int_equal(local, 0);
     os_conn_close(&asker.conn);
