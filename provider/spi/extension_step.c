@@ -57,14 +57,16 @@ int spi_step_start(struct spi_step *step, LPOVERLAPPED overlapped, LPDWORD trans
     if (spi_is_overlapped(socket, overlapped, false)) {
         step->op.overlapped = (LPWSAOVERLAPPED)overlapped;
         spi_socket_hold(socket); /* the step's own reference may go with its end */
-        (void)spi_op_submit(socket, &step->op, &count, NULL, &code);
+        (void)spi_op_submit(socket, &step->op, transferred, NULL, &code);
         spi_socket_put(socket);
-    } else if ((before & 1u << step->op.way) != 0) {
+        return code;
+    }
+    if ((before & 1u << step->op.way) != 0) {
         code = spi_op_wait(socket, &step->op, 0, &count, NULL);
     } else {
         code = step_block(step, &count);
     }
-    if (transferred != NULL && code != WSA_IO_PENDING) {
+    if (transferred != NULL) {
         *transferred = count;
     }
     return code;

@@ -174,7 +174,18 @@ static void queue_remove(struct spi_socket *socket, const struct spi_op *op)
 
 struct op_result {
     DWORD transferred, flags;
+    LPDWORD transferred_out, flags_out; /* the program's; may be NULL */
 };
+
+static void op_store(const struct op_result *result)
+{
+    if (result->transferred_out != NULL) {
+        *result->transferred_out = result->transferred;
+    }
+    if (result->flags_out != NULL) {
+        *result->flags_out = result->flags;
+    }
+}
 
 static int op_step(struct spi_op *op)
 {
@@ -301,7 +312,8 @@ static int op_try(struct spi_socket *socket, struct spi_op *op, struct op_result
             code = WSAENOTSOCK;
         } else if (first) {
             code = op_step(op);
-            *result = (struct op_result){.transferred = op->transferred, .flags = op->flags};
+            result->transferred = op->transferred;
+            result->flags = op->flags;
         }
         if (code != 0 && op_reset_event(op) != 0 && code == SPI_OP_PENDING) {
             code = WSA_INVALID_HANDLE;
@@ -309,6 +321,7 @@ static int op_try(struct spi_socket *socket, struct spi_op *op, struct op_result
         bool served = atomic_load_explicit(&socket->session->watch, memory_order_acquire) != NULL;
         bool looks = code == SPI_OP_PENDING && served && first && op->want == 0;
         if (code == 0) {
+            op_store(result); /* who has notice may give the memory back */
             op_tell(op);
         } else if (code == SPI_OP_PENDING && served) {
             queue_append(socket, op);
@@ -377,7 +390,7 @@ static void op_fail(struct spi_op *op, int code, const struct op_result *result)
 int spi_op_submit(struct spi_socket *socket, struct spi_op *op, LPDWORD transferred, LPDWORD flags,
                   LPINT error)
 {
-    struct op_result result = {0};
+    struct op_result result = {.transferred_out = transferred, .flags_out = flags};
     int code = op_begin(socket, op);
     if (code != 0) {
         op_free(op);
@@ -389,15 +402,10 @@ int spi_op_submit(struct spi_socket *socket, struct spi_op *op, LPDWORD transfer
     if (code == SPI_OP_PENDING) {
         return spi_fail(error, WSA_IO_PENDING);
     }
-    if (transferred != NULL) {
-        *transferred = result.transferred;
-    }
-    if (flags != NULL) {
-        *flags = result.flags;
-    }
     if (code == 0) {
         return 0;
     }
+    op_store(&result);
     op_fail(op, code, &result);
     return spi_fail(error, code);
 }
@@ -443,7 +451,8 @@ int spi_op_wait(struct spi_socket *socket, struct spi_op *op, DWORD timeout_ms, 
             op_leave_queue(socket, op, why);
         }
         code = op->code;
-        result = (struct op_result){.transferred = op->transferred, .flags = op->flags};
+        result.transferred = op->transferred;
+        result.flags = op->flags;
     }
     if (code != 0 && op->way == SPI_WAY_RECV && socket->stream && result.transferred != 0) {
         code = 0; /* what a MSG_WAITALL has got is not lost */

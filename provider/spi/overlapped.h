@@ -43,8 +43,9 @@ struct spi_op {
 };
 
 /* Takes the operation over, whatever happens. 0: it is done, and notice is given as if it had been
- * pending; *transferred and *flags (both may be NULL) are set. Else SOCKET_ERROR: WSA_IO_PENDING,
- * or another error in *error, and no notice will come. The caller holds the socket. */
+ * pending; *transferred and *flags (both may be NULL) were set before. Else SOCKET_ERROR:
+ * WSA_IO_PENDING, or another error in *error, and no notice will come. The caller holds the socket.
+ */
 int spi_op_submit(struct spi_socket *socket, struct spi_op *op, LPDWORD transferred, LPDWORD flags,
                   LPINT error);
 /* A blocking call that has operations before it: waits its turn, and until it is done, at most

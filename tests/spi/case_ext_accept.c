@@ -125,6 +125,25 @@ CASE(AcceptEx, ae_data_at_once, "data that is there already is received at once,
     ext_op_drop(&call.op);
 }
 
+CASE(AcceptEx, ae_count_before_notice,
+     "done at once: the count is stored before notice, when its memory may be the program's again")
+{
+    SOCKADDR_IN at;
+    SOCKET listener = stream_listener(&at);
+    SOCKET client = accept_client(&at);
+    struct accepting call;
+    stream_send(client, "first");
+    stream_behind_close(client); /* behind the send */
+    stream_await(listener, READ);
+    ext_op_make(&call.op);
+    call.s = stream_new();
+    EXT_OK(accept_ex()(listener, call.s, call.output, DATA, SLOT, SLOT,
+                       (LPDWORD)&call.op.o.Internal, &call.op.o));
+    assert_int_equal(call.op.o.Internal, 0); /* what was stored there last */
+    assert_int_equal(call.op.o.InternalHigh, 5);
+    ext_op_drop(&call.op);
+}
+
 CASE(AcceptEx, ae_data_limit,
      "no more than the receive length is taken; the rest is to be received")
 {

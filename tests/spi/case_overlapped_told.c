@@ -216,6 +216,39 @@ CASE(WSPRecv, over_port_error, "a failed receive is a packet with its error")
     overlapped_drop(&op);
 }
 
+/* ---- done at once ---- */
+
+/* The count lies where the end is told: what is there is what was stored last. */
+CASE(WSPRecv, over_count_before_notice,
+     "done at once: the count is stored before notice, when its memory may be the program's again")
+{
+    struct overlapped_pair pair = overlapped_pair_make();
+    struct overlapped_op op;
+    overlapped_make(&op);
+    overlapped_pair_send(&pair, "now");
+    spi_await_readable(pair.to);
+    OK(TABLE->lpWSPRecv(pair.to, &op.buffer, 1, (LPDWORD)&op.o.Internal, &op.flags, &op.o, NULL,
+                        NULL, &spi_error));
+    assert_int_equal(op.o.Internal, 0);
+    assert_int_equal(op.o.InternalHigh, 3);
+    overlapped_drop(&op);
+}
+
+CASE(WSPSend, over_sent_before_notice,
+     "done at once: the count is stored before notice, when its memory may be the program's again")
+{
+    struct overlapped_pair pair = overlapped_pair_make();
+    struct overlapped_op op;
+    overlapped_make(&op);
+    OK(spi_connect_to(pair.from, &pair.to_at));
+    op.buffer.len = 5;
+    OK(TABLE->lpWSPSend(pair.from, &op.buffer, 1, (LPDWORD)&op.o.Internal, 0, &op.o, NULL, NULL,
+                        &spi_error));
+    assert_int_equal(op.o.Internal, 0);
+    assert_int_equal(op.o.InternalHigh, 5);
+    overlapped_drop(&op);
+}
+
 /* ---- close, cleanup ---- */
 
 CASE(WSPCloseSocket, over_close, "pending overlapped calls end with WSA_OPERATION_ABORTED")
