@@ -23,9 +23,13 @@ struct accept_ex {
 
 /* ---- the output buffer ---- */
 
-static size_t accept_output_bytes(const struct accept_ex *accept)
+/* In 32 bits the sizes together may be more than there is memory. */
+static bool accept_output_is_there(const struct accept_ex *accept)
 {
-    return (size_t)accept->data_bytes + accept->local_bytes + accept->remote_bytes;
+    size_t bytes;
+    return !__builtin_add_overflow(accept->data_bytes, accept->local_bytes, &bytes) &&
+           !__builtin_add_overflow(bytes, accept->remote_bytes, &bytes) &&
+           spi_can_write(accept->output, bytes);
 }
 
 static void slot_write(const struct spi_socket *socket, char *slot, const struct rs_addr *addr)
@@ -133,7 +137,7 @@ static int accept_step(struct spi_op *op, DWORD *transferred, DWORD *flags)
     struct accept_ex *accept = (struct accept_ex *)op;
     int code = 0;
     (void)flags;
-    if (op->helped && !spi_can_write(accept->output, accept_output_bytes(accept))) {
+    if (op->helped && !accept_output_is_there(accept)) {
         code = WSAEFAULT; /* the program has given it back; the connection waits on */
     }
     if (code == 0 && !accept->connected) {
@@ -182,8 +186,7 @@ static int accept_check(const struct accept_ex *accept, LPDWORD received, LPOVER
         return WSAEINVAL; /* "must be specified" */
     }
     if (accept->local_bytes < address_bytes || accept->remote_bytes < address_bytes ||
-        !spi_can_write(overlapped, sizeof(*overlapped)) ||
-        !spi_can_write(accept->output, accept_output_bytes(accept)) ||
+        !spi_can_write(overlapped, sizeof(*overlapped)) || !accept_output_is_there(accept) ||
         (received != NULL && !spi_can_write(received, sizeof(*received)))) {
         return WSAEFAULT;
     }

@@ -568,6 +568,31 @@ CASE(AcceptEx, ae_fault, "bad pointers are WSAEFAULT, and no connection is lost 
     ext_op_drop(&call.op);
 }
 
+CASE(AcceptEx, ae_wraps, "a buffer that would go on behind the end of memory is WSAEFAULT")
+{
+    SOCKADDR_IN at;
+    SOCKET listener = stream_listener(&at);
+    struct accepting call;
+    ext_op_make(&call.op);
+    call.s = stream_new();
+    SOCKET client = accept_client(&at);
+    stream_await(listener, READ);
+    memset(call.output, 0x11, sizeof(call.output));
+    const DWORD most = UINT32_MAX;
+    EXT_FAILS(WSAEFAULT, accept_ex()(listener, call.s, call.output + SLOTS, most - SLOTS + 1, SLOT,
+                                     SLOT, NULL, &call.op.o));
+    EXT_FAILS(WSAEFAULT, accept_ex()(listener, call.s, call.output, DATA, most - DATA + 1, SLOT,
+                                     NULL, &call.op.o));
+    EXT_FAILS(WSAEFAULT,
+              accept_ex()(listener, call.s, call.output, 0, most, most, NULL, &call.op.o));
+    for (size_t i = 0; i < sizeof(call.output); i++) {
+        assert_int_equal(call.output[i], 0x11);
+    }
+    EXT_OK(accept_call(listener, &call, 0));
+    talks(client, call.s);
+    ext_op_drop(&call.op);
+}
+
 /* ---- GetAcceptExSockaddrs ---- */
 
 CASE(GetAcceptExSockaddrs, ae_addresses, "both addresses of the connection, with their sizes")
