@@ -6,6 +6,7 @@
  */
 #include "provider/spi/message.h"
 #include "provider/spi/events.h"
+#include "provider/spi/extension.h"
 #include "provider/spi/io.h"
 #include "provider/spi/option_names.h"
 
@@ -389,10 +390,10 @@ static INT message_result(int code)
 INT WSAAPI spi_recv_msg(SOCKET s, LPWSAMSG msg, LPDWORD received, LPWSAOVERLAPPED overlapped,
                         LPWSAOVERLAPPED_COMPLETION_ROUTINE routine)
 {
-    struct spi_socket *socket = spi_socket_get(s);
     int code;
+    struct spi_socket *socket = spi_extension_socket(s, &code);
     if (socket == NULL) {
-        return message_result(WSAENOTSOCK);
+        return message_result(code);
     }
     if (!spi_can_write(msg, sizeof(*msg))) {
         code = WSAEFAULT;
@@ -594,10 +595,10 @@ static int send_msg(const struct message_call *call, DWORD flags)
 INT WSAAPI spi_send_msg(SOCKET s, LPWSAMSG msg, DWORD flags, LPDWORD sent,
                         LPWSAOVERLAPPED overlapped, LPWSAOVERLAPPED_COMPLETION_ROUTINE routine)
 {
-    struct spi_socket *socket = spi_socket_get(s);
     int code;
+    struct spi_socket *socket = spi_extension_socket(s, &code);
     if (socket == NULL) {
-        return message_result(WSAENOTSOCK);
+        return message_result(code);
     }
     if (!spi_can_read(msg, sizeof(*msg))) {
         code = WSAEFAULT;

@@ -466,3 +466,30 @@ CASE(WSASendMsg, msg_over_send_many,
     print_message("%u of %u pended\n", pending, MANY_OPS);
     end();
 }
+
+/* ---- behind the last WSPCleanup ---- */
+
+static void cleaned(SOCKET s)
+{
+    LPFN_WSARECVMSG recv_msg = message_recv_function();
+    LPFN_WSASENDMSG send_msg = message_send_function();
+    message_clear(&message);
+    spi_forget(s);
+    OK(TABLE->lpWSPCleanup(&spi_error));
+    SetLastError(0);
+    int received = recv_msg(s, &message.msg, &message.bytes, NULL, NULL);
+    DWORD recv_error = GetLastError();
+    SetLastError(0);
+    int sent = send_msg(s, &message.msg, 0, &message.bytes, NULL, NULL);
+    DWORD send_error = GetLastError();
+    assert_int_equal(host_startup(&provider, MAKEWORD(2, 2)), 0);
+    assert_int_equal(received, SOCKET_ERROR);
+    assert_int_equal(recv_error, WSANOTINITIALISED);
+    assert_int_equal(sent, SOCKET_ERROR);
+    assert_int_equal(send_error, WSANOTINITIALISED);
+}
+
+CASE(WSARecvMsg, msg_cleaned, "WSANOTINITIALISED behind the last WSPCleanup, WSASendMsg, too")
+{
+    cleaned(spi_bound(NULL));
+}
