@@ -19,7 +19,7 @@
 #define TRANSMIT_PACKETS_FLAGS (TRANSMIT_FILE_FLAGS & ~TF_WRITE_BEHIND)
 
 struct transmit_part {
-    HANDLE file;        /* NULL: memory */
+    HANDLE file;        /* ours, the program may close its own; NULL: memory */
     const char *memory; /* moves on */
     uint64_t offset;    /* likewise */
     uint64_t left_bytes;
@@ -86,8 +86,13 @@ static int transmit_file_part(struct transmit_part *part, HANDLE file, const uin
     if (from > (uint64_t)size.QuadPart) {
         return WSAEINVAL;
     }
+    HANDLE own = NULL;
+    if (!DuplicateHandle(GetCurrentProcess(), file, GetCurrentProcess(), &own, 0, FALSE,
+                         DUPLICATE_SAME_ACCESS)) {
+        return (int)GetLastError();
+    }
     *part = (struct transmit_part){
-        .file = file,
+        .file = own,
         .offset = from,
         .left_bytes = wanted_bytes != 0 ? wanted_bytes : (uint64_t)size.QuadPart - from};
     return 0;
@@ -218,6 +223,18 @@ static int transmit_send_message(struct transmit *transmit)
 
 /* ---- the step ---- */
 
+/* Before notice: then nothing of ours keeps the program from moving or deleting them. */
+static void transmit_close_files(struct spi_op *op)
+{
+    struct transmit *transmit = (struct transmit *)op;
+    for (uint32_t i = 0; i < transmit->part_count; i++) {
+        if (transmit->parts[i].file != NULL) {
+            CloseHandle(transmit->parts[i].file);
+            transmit->parts[i].file = NULL;
+        }
+    }
+}
+
 /* True: there is something left to be sent. */
 static bool transmit_left(struct transmit *transmit)
 {
@@ -265,6 +282,9 @@ static int transmit_step(struct spi_op *op, DWORD *transferred, DWORD *flags)
         code = spi_disconnect_step(socket, &transmit->disconnecting,
                                    (transmit->flags & TF_REUSE_SOCKET) != 0, &op->want);
     }
+    if (code != SPI_OP_PENDING) {
+        transmit_close_files(op);
+    }
     *transferred = transmit->sent_bytes;
     return code;
 }
@@ -277,6 +297,7 @@ static void transmit_drop(struct spi_op *op)
     if (transmit->event != NULL) {
         CloseHandle(transmit->event);
     }
+    transmit_close_files(op); /* where no step and no abort was its end */
     if (transmit->parts != transmit->local) {
         mi_free(transmit->parts);
     }
@@ -325,9 +346,12 @@ static struct transmit *transmit_new(struct spi_socket *socket, SOCKET s, uint32
         mi_free(transmit);
         return NULL;
     }
-    transmit->step = (struct spi_step){
-        .socket = socket,
-        .op = {.way = SPI_WAY_SEND, .step = transmit_step, .drop = transmit_drop, .s = s}};
+    transmit->step = (struct spi_step){.socket = socket,
+                                       .op = {.way = SPI_WAY_SEND,
+                                              .step = transmit_step,
+                                              .aborted = transmit_close_files,
+                                              .drop = transmit_drop,
+                                              .s = s}};
     transmit->flags = flags;
     return transmit;
 }
@@ -411,6 +435,7 @@ WINBOOL WINAPI spi_transmit_file(SOCKET s, HANDLE file, DWORD file_bytes, DWORD 
         spi_socket_put(socket);
         return spi_extension_result(code != 0 ? code : WSAENOBUFS);
     }
+    transmit->step.op.offset_stays = true;
     code = transmit_file_parts(transmit, &call);
     return transmit_start(transmit, overlapped, code);
 }

@@ -6,7 +6,8 @@
  *
  * A structure between start and completion, as WSPGetOverlappedResult's page has it: Internal is
  * WSS_OPERATION_IN_PROGRESS; then Offset has the flags and OffsetHigh the error, and last, by
- * WPUCompleteOverlappedRequest, InternalHigh the bytes and Internal something else.
+ * WPUCompleteOverlappedRequest, InternalHigh the bytes and Internal something else: 0, a success
+ * whatever OffsetHigh is, where the host says so (spi_op.offset_stays).
  */
 #include "provider/spi/overlapped.h"
 #include "provider/spi/events.h"
@@ -101,8 +102,10 @@ static void op_tell(struct spi_op *op)
         op_free(op);
         return;
     }
-    overlapped->Offset = op->flags;
-    overlapped->OffsetHigh = (DWORD)op->code;
+    if (!op->offset_stays || op->code != 0) {
+        overlapped->Offset = op->flags;
+        overlapped->OffsetHigh = (DWORD)op->code;
+    }
     if (op->routine == NULL) {
         (void)op_complete_request(op->s, overlapped, (DWORD)op->code, op->transferred, &ignored);
         op_free(op);
@@ -371,7 +374,10 @@ static int op_begin(struct spi_socket *socket, struct spi_op *op)
         }
     }
     overlapped->Internal = WSS_OPERATION_IN_PROGRESS;
-    overlapped->InternalHigh = overlapped->Offset = overlapped->OffsetHigh = 0;
+    overlapped->InternalHigh = 0;
+    if (!op->offset_stays) {
+        overlapped->Offset = overlapped->OffsetHigh = 0;
+    }
     return 0;
 }
 
@@ -379,10 +385,12 @@ static int op_begin(struct spi_socket *socket, struct spi_op *op)
 static void op_fail(struct spi_op *op, int code, const struct op_result *result)
 {
     LPWSAOVERLAPPED overlapped = op->overlapped;
+    if (!op->offset_stays) {
+        overlapped->Offset = result->flags;
+        overlapped->OffsetHigh = (DWORD)code;
+    }
     op_close_thread(op);
     op_free(op);
-    overlapped->Offset = result->flags;
-    overlapped->OffsetHigh = (DWORD)code;
     overlapped->InternalHigh = result->transferred;
     __atomic_store_n(&overlapped->Internal, (ULONG_PTR)code, __ATOMIC_RELEASE);
 }
@@ -554,7 +562,7 @@ WINBOOL WSPAPI spi_get_overlapped_result(SOCKET s, LPWSAOVERLAPPED overlapped, L
         if (code == 0) {
             *transferred = (DWORD)overlapped->InternalHigh;
             *flags = overlapped->Offset;
-            code = (int)overlapped->OffsetHigh;
+            code = overlapped->Internal == 0 ? 0 : (int)overlapped->OffsetHigh;
         }
     }
     if (code != 0) {

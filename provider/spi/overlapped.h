@@ -28,6 +28,8 @@ struct spi_op {
     LPWSAOVERLAPPED_COMPLETION_ROUTINE routine; /* NULL: event or port */
     LPWSATHREADID thread;                       /* whose routine; read by spi_op_submit only */
     SOCKET s;
+    bool offset_stays; /* Offset and OffsetHigh are the program's (TransmitFile): only an error that
+                          is told is stored there */
     /* overlapped.c's: */
     struct spi_socket
         *socket; /* set before the first step; lives as long as the operation is queued */

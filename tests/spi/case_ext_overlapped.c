@@ -132,6 +132,64 @@ CASE(TransmitFile, tfo_offset_outside, "an offset that is not within the file is
     ext_op_drop(&op);
 }
 
+CASE(TransmitFile, tfo_offset_stays,
+     "Offset and OffsetHigh are the program's: a success leaves them, beyond 4 GiB, too")
+{
+    struct stream_pair pair = stream_connected();
+    struct ext_op op;
+    LARGE_INTEGER at = {.HighPart = 1};
+    DWORD written;
+    HANDLE file = ext_file_writable();
+    EXT_OK(SetFilePointerEx(file, at, NULL, FILE_BEGIN));
+    EXT_OK(WriteFile(file, "far and", 7, &written, NULL));
+    ext_op_make(&op);
+    op.o.OffsetHigh = 1;
+    EXT_BEGINS(transmit_file()(pair.client, file, 3, 0, &op.o, NULL, 0));
+    ext_op_ends(pair.client, &op, 0);
+    stream_expect(pair.server, "far");
+    assert_int_equal(op.bytes, 3);
+    assert_int_equal(op.o.Offset, 0);
+    assert_int_equal(op.o.OffsetHigh, 1);
+    op.o.Offset += op.bytes;
+    EXT_BEGINS(transmit_file()(pair.client, file, 4, 0, &op.o, NULL, 0));
+    ext_op_ends(pair.client, &op, 0);
+    stream_expect(pair.server, " and");
+    op.o.Offset += 5; /* not within the file */
+    EXT_FAILS(WSAEINVAL, transmit_file()(pair.client, file, 0, 0, &op.o, NULL, 0));
+    assert_int_equal(op.o.Offset, 8);
+    assert_int_equal(op.o.OffsetHigh, 1);
+    CloseHandle(file);
+    ext_op_drop(&op);
+}
+
+CASE(TransmitFile, tfo_offset_refused, "a call that fails at once leaves the offset for the next")
+{
+    SOCKET s = stream_new();
+    struct ext_op op;
+    HANDLE file = ext_file(5000, 0);
+    ext_op_make(&op);
+    op.o.Offset = 4000;
+    EXT_FAILS(WSAENOTCONN, transmit_file()(s, file, 0, 0, &op.o, NULL, 0));
+    assert_int_equal(op.o.Offset, 4000);
+    assert_int_equal(op.o.OffsetHigh, 0);
+    CloseHandle(file);
+    ext_op_drop(&op);
+}
+
+CASE(TransmitFile, tfo_file_closed, "the file's handle may be closed while the call pends")
+{
+    struct stream_pair pair = stream_connected_apart();
+    struct ext_op op;
+    HANDLE file = ext_file(LARGE_BYTES, 0);
+    ext_op_make(&op);
+    EXT_FAILS(WSA_IO_PENDING, transmit_file()(pair.client, file, 0, 0, &op.o, NULL, 0));
+    CloseHandle(file);
+    ext_expect(pair.server, 0, LARGE_BYTES);
+    ext_op_ends(pair.client, &op, 0);
+    assert_int_equal(op.bytes, LARGE_BYTES);
+    ext_op_drop(&op);
+}
+
 CASE(TransmitFile, tfo_large, "a file that the buffers cannot hold pends until it is sent")
 {
     struct stream_pair pair = stream_connected_apart();
@@ -269,6 +327,28 @@ CASE(TransmitPackets, tpo_pends, "more than the buffers hold pends until it is s
     ext_op_ends(pair.client, &op, 0);
     assert_int_equal(op.bytes, LARGE_BYTES + 8);
     CloseHandle(file);
+    ext_op_drop(&op);
+}
+
+CASE(TransmitPackets, tpo_file_closed, "files' handles may be closed while the call pends")
+{
+    struct stream_pair pair = stream_connected_apart();
+    struct ext_op op;
+    TRANSMIT_PACKETS_ELEMENT elements[4];
+    ext_op_make(&op);
+    for (unsigned i = 0; i < 4; i++) {
+        elements[i] = (TRANSMIT_PACKETS_ELEMENT){.dwElFlags = TP_ELEMENT_FILE,
+                                                 .hFile = ext_file(LARGE_BYTES / 4, 0)};
+    }
+    EXT_FAILS(WSA_IO_PENDING, transmit_packets()(pair.client, elements, 4, 0, &op.o, 0));
+    for (unsigned i = 0; i < 4; i++) {
+        CloseHandle(elements[i].hFile);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        ext_expect(pair.server, 0, LARGE_BYTES / 4);
+    }
+    ext_op_ends(pair.client, &op, 0);
+    assert_int_equal(op.bytes, LARGE_BYTES);
     ext_op_drop(&op);
 }
 

@@ -106,6 +106,18 @@ HANDLE ext_file(DWORD bytes, DWORD flags)
     return file;
 }
 
+HANDLE ext_file_writable(void)
+{
+    char folder[MAX_PATH], path[MAX_PATH];
+    assert_true(GetTempPathA(sizeof(folder), folder) != 0);
+    assert_true(GetTempFileNameA(folder, "rsx", 0, path) != 0);
+    HANDLE file = CreateFileA(path, GENERIC_READ | GENERIC_WRITE | DELETE,
+                              FILE_SHARE_READ | FILE_SHARE_DELETE, NULL, CREATE_ALWAYS,
+                              FILE_FLAG_DELETE_ON_CLOSE, NULL);
+    assert_true(file != INVALID_HANDLE_VALUE);
+    return file;
+}
+
 void ext_expect(SOCKET s, DWORD position, DWORD bytes)
 {
     static char data[16384];

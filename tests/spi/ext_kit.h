@@ -62,7 +62,8 @@ struct ext_op *ext_port_next(HANDLE port, ULONG_PTR *key, DWORD *bytes);
 
 /* A file of so many bytes of a pattern, which ends with its handle. flags: FILE_FLAG_*. */
 HANDLE ext_file(DWORD bytes, DWORD flags);
-char ext_byte(DWORD position); /* of the pattern */
+HANDLE ext_file_writable(void); /* an empty one */
+char ext_byte(DWORD position);  /* of the pattern */
 /* Receives exactly these bytes of the pattern. */
 void ext_expect(SOCKET s, DWORD position, DWORD bytes);
 
