@@ -294,8 +294,10 @@ static void reassembly_deliver(struct stack *stack, const struct reassembly *ent
     struct wire_ipv4 *header = (struct wire_ipv4 *)(frame + ETHERNET_HEADER_BYTES);
     const struct pkt pkt = {.data = frame,
                             .len_bytes = head_bytes + entry->total_bytes,
-                            .flags =
-                                PKT_RX_IP_CSUM_GOOD, /* of each fragment's; not the payload's */
+                            /* of each fragment's, not the payload's; another queue looks which
+                             * VLAN it is of */
+                            .flags = PKT_RX_IP_CSUM_GOOD |
+                                     (last->pkt->flags & (PKT_VLAN | PKT_VID_BITS)),
                             .rx_tsc = last->pkt->rx_tsc};
     if (entry->header_bytes + entry->total_bytes > IPV4_TOTAL_MAX_BYTES) {
         STACK_COUNT(stack, ip_fragment_malformed);

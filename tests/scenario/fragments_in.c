@@ -520,6 +520,24 @@ static void a_segment_goes_to_its_connections_queue(void **state)
     expect_count(tcp_offset_bad, 1); /* the stack there has looked at it */
 }
 
+/* What another queue is given is of the same VLAN as the fragments were. */
+static void a_vlans_datagram_goes_to_the_queue_it_is_for(void **state)
+{
+    (void)state;
+    struct frame query = frame_igmp_v3_query(PEER, "0.0.0.0", 100, "");
+    struct frame pieces[] = {cut(&query, 0, 8), cut(&query, 8, 4)};
+    on_queue(1);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct frame tagged = frame_tagged(&pieces[i], 3u << 13 | 7u);
+        inject(&tagged);
+    }
+    expect_count(ip_reassembled, 1);
+    expect_count(handed_out, 1);
+    on_queue(0);
+    expect_count(eth_untagged, 0);
+    expect_count(igmp_queries_in, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -553,6 +571,7 @@ int main(void)
         SCRIPT(a_source_has_a_quarter_of_the_places),
         SCRIPT(when_all_places_are_taken_the_oldest_goes),
         SCRIPT_WITH(a_segment_goes_to_its_connections_queue, queues),
+        SCRIPT_WITH(a_vlans_datagram_goes_to_the_queue_it_is_for, vlan_queues),
     };
     return cmocka_run_group_tests_name("fragments_in", tests, NULL, NULL);
 }

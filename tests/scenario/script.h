@@ -69,6 +69,7 @@ int script_setup_small_link(void **state);  /* an MTU of 576 */
 int script_setup_vlan(void **state);        /* all in VLAN 7, with priority 5 */
 int script_setup_vlan_by_tos(void **state); /* the same with the TOS's */
 int script_setup_vlan_fresh(void **state);
+int script_setup_vlan_queues(void **state); /* three queues */
 int script_setup_two_nics(void **state); /* another NIC of the process has the address OTHER_NIC */
 /* OWN_B/24 and OWN_C/24, too; 172.16.0.0/12 by ROUTER_C, 172.20.0.0/16 by ROUTER with source OWN_B,
  * the rest by ROUTER */

@@ -255,6 +255,13 @@ int script_setup_vlan_fresh(void **state)
         &(struct script_options){.vlan_id = 7, .vlan_priority = 5, .fresh = true});
 }
 
+int script_setup_vlan_queues(void **state)
+{
+    (void)state;
+    return script_setup_with(
+        &(struct script_options){.vlan_id = 7, .vlan_priority = 5, .queues = true});
+}
+
 int script_setup_addresses(void **state)
 {
     (void)state;
