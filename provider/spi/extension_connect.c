@@ -55,13 +55,15 @@ static int connect_result(struct connect *connect)
 static int connect_send(struct connect *connect)
 {
     enum rs_status status = RS_OK;
-    if (connect->step.op.helped && !spi_can_read(connect->data, connect->left_bytes)) {
-        return WSAEFAULT;
-    }
     while (status == RS_OK && connect->left_bytes != 0) {
         const struct client_iov iov = {.base = (void *)(uintptr_t)connect->data,
-                                       .len_bytes = connect->left_bytes};
+                                       .len_bytes = connect->left_bytes < SPI_STEP_BYTES
+                                                        ? connect->left_bytes
+                                                        : SPI_STEP_BYTES};
         size_t sent_bytes = 0;
+        if (connect->step.op.helped && !spi_can_read(iov.base, iov.len_bytes)) {
+            return WSAEFAULT;
+        }
         status = client_send(connect->step.socket->core, &iov, 1, CLIENT_MSG_DONTWAIT, NULL,
                              &sent_bytes);
         connect->data += sent_bytes;

@@ -114,11 +114,10 @@ static void transmit_pass(struct transmit_part *part, uint32_t bytes)
 /* ---- a stream's step ---- */
 
 /* The program may have given the memory back meanwhile. */
-static int transmit_memory(const struct transmit *transmit, const struct transmit_part *part)
+static int transmit_memory(const struct transmit *transmit, const struct transmit_part *part,
+                           size_t bytes)
 {
-    return !transmit->step.op.helped || spi_can_read(part->memory, (size_t)part->left_bytes)
-               ? 0
-               : WSAEFAULT;
+    return !transmit->step.op.helped || spi_can_read(part->memory, bytes) ? 0 : WSAEFAULT;
 }
 
 /* The next bytes to be sent. */
@@ -126,12 +125,10 @@ static int transmit_next(struct transmit *transmit, struct transmit_part *part,
                          struct client_iov *iov)
 {
     if (part->file == NULL) {
-        if (transmit_memory(transmit, part) != 0) {
-            return WSAEFAULT;
-        }
-        *iov = (struct client_iov){.base = (void *)(uintptr_t)part->memory,
-                                   .len_bytes = (size_t)part->left_bytes};
-        return 0;
+        size_t bytes =
+            part->left_bytes < SPI_STEP_BYTES ? (size_t)part->left_bytes : SPI_STEP_BYTES;
+        *iov = (struct client_iov){.base = (void *)(uintptr_t)part->memory, .len_bytes = bytes};
+        return transmit_memory(transmit, part, bytes);
     }
     if (transmit->chunk_off == transmit->chunk_bytes) {
         DWORD wanted = part->left_bytes < TRANSMIT_CHUNK_BYTES ? (DWORD)part->left_bytes
@@ -179,7 +176,7 @@ static int transmit_fill(struct transmit *transmit)
         if (part->left_bytes > room && !transmit->split) {
             return WSAEMSGSIZE;
         }
-        if (part->file == NULL && transmit_memory(transmit, part) != 0) {
+        if (part->file == NULL && transmit_memory(transmit, part, bytes) != 0) {
             return WSAEFAULT;
         }
         if (part->file == NULL) {

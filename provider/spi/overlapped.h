@@ -10,6 +10,9 @@
 #include "provider/spi/spi.h"
 
 #define SPI_OP_PENDING (-1)
+/* A step takes no more of the program's memory at a time: what it takes is to be checked before,
+ * page by page, and all that is left of a large operation would be checked again in every step. */
+#define SPI_STEP_BYTES (1u << 20)
 
 struct spi_op {
     /* The maker's: */

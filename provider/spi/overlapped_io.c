@@ -15,6 +15,7 @@ struct io_op {
     struct spi_op op;
     struct rs_addr to;
     bool has_to;
+    bool gone;   /* the program has given its memory back: WSAEFAULT */
     DWORD flags; /* MSG_* */
     struct sockaddr *from;
     LPINT from_bytes;
@@ -41,9 +42,29 @@ bool spi_buffers_are_there(const struct client_iov *items, uint32_t count, bool 
     return true;
 }
 
-static bool io_memory_is_there(const struct io_op *io, bool write)
+/* The next items, of bytes together or what is left; the last one is shortened until io_mend. */
+struct io_part {
+    uint32_t count;
+    size_t cut_bytes;
+};
+
+static struct io_part io_cut(struct io_op *io, size_t bytes)
 {
-    return spi_buffers_are_there(io->items + io->at, io->count - io->at, write);
+    uint32_t last = io->at;
+    for (; last + 1 < io->count && io->items[last].len_bytes < bytes; last++) {
+        bytes -= io->items[last].len_bytes;
+    }
+    struct io_part part = {.count = last - io->at + 1};
+    if (io->items[last].len_bytes > bytes) {
+        part.cut_bytes = io->items[last].len_bytes - bytes;
+        io->items[last].len_bytes = bytes;
+    }
+    return part;
+}
+
+static void io_mend(struct io_op *io, const struct io_part *part)
+{
+    io->items[io->at + part->count - 1].len_bytes += part->cut_bytes;
 }
 
 static size_t io_left_bytes(const struct io_op *io)
@@ -127,61 +148,74 @@ static int io_begin(const struct spi_io_call *call, struct io_op *io, LPINT erro
 
 /* ---- send ---- */
 
-static int send_code(enum rs_status status)
+/* A step's. */
+static int io_code(const struct io_op *io, enum rs_status status)
 {
+    if (io->gone) {
+        return WSAEFAULT;
+    }
+    if (status == RS_WOULD_BLOCK) {
+        return SPI_OP_PENDING;
+    }
     return status == RS_DEST_REQUIRED ? WSAENOTCONN : spi_wsa_error(status);
 }
 
-/* The urgent byte is the last one, so it goes alone, when the others are under way. */
-static enum rs_status send_part(struct spi_socket *socket, struct io_op *io, size_t *sent_bytes)
+static enum rs_status send_items(struct spi_op *op, const struct client_iov *items, uint32_t count,
+                                 uint32_t flags, const struct rs_addr *to, size_t *sent_bytes)
 {
-    uint32_t flags = CLIENT_MSG_DONTWAIT;
+    io_of(op)->gone = op->helped && !spi_buffers_are_there(items, count, false);
+    return io_of(op)->gone ? RS_INVALID
+                           : client_send(op->socket->core, items, count,
+                                         flags | CLIENT_MSG_DONTWAIT, to, sent_bytes);
+}
+
+/* The next bytes, at most so many. */
+static enum rs_status send_some(struct io_op *io, size_t bytes, uint32_t flags,
+                                const struct rs_addr *to, size_t *sent_bytes)
+{
+    struct io_part part = io_cut(io, bytes);
+    enum rs_status status =
+        send_items(&io->op, io->items + io->at, part.count, flags, to, sent_bytes);
+    io_mend(io, &part);
+    return status;
+}
+
+/* The urgent byte is the last one, so it goes alone, when the others are under way. */
+static enum rs_status send_part(struct io_op *io, size_t *sent_bytes)
+{
     if ((io->flags & MSG_OOB) == 0 || io_left_bytes(io) <= 1) {
-        flags |= (io->flags & MSG_OOB) != 0 ? CLIENT_MSG_OOB : 0u;
-        return client_send(socket->core, io->items + io->at, io->count - io->at, flags, NULL,
-                           sent_bytes);
+        return send_some(io, SPI_STEP_BYTES, (io->flags & MSG_OOB) != 0 ? CLIENT_MSG_OOB : 0u, NULL,
+                         sent_bytes);
     }
     struct client_iov first = io->items[io->at];
     if (io_left_bytes(io) == first.len_bytes) {
         first.len_bytes--;
     }
-    return client_send(socket->core, &first, 1, flags, NULL, sent_bytes);
+    first.len_bytes = first.len_bytes < SPI_STEP_BYTES ? first.len_bytes : SPI_STEP_BYTES;
+    return send_items(&io->op, &first, 1, 0, NULL, sent_bytes);
 }
 
 static int send_stream_step(struct spi_op *op, DWORD *transferred, DWORD *flags)
 {
     struct io_op *io = io_of(op);
     (void)flags;
-    if (op->helped && !io_memory_is_there(io, false)) {
-        return WSAEFAULT;
-    }
     enum rs_status status = RS_OK;
     do {
         size_t sent_bytes = 0;
-        status = send_part(op->socket, io, &sent_bytes);
+        status = send_part(io, &sent_bytes);
         io_advance(io, sent_bytes);
     } while (status == RS_OK && io->at < io->count);
     *transferred = (DWORD)io->done_bytes;
-    return status == RS_WOULD_BLOCK ? SPI_OP_PENDING : send_code(status);
+    return io_code(io, status);
 }
 
 /* UDP_SEND_MSG_SIZE: the next datagram of that size, or what is left. */
-static enum rs_status send_segment(struct spi_socket *socket, struct io_op *io,
-                                   const struct rs_addr *to)
+static enum rs_status send_segment(struct io_op *io)
 {
     size_t left_bytes = io_left_bytes(io);
     size_t bytes = left_bytes < io->segment_bytes ? left_bytes : io->segment_bytes;
-    size_t need_bytes = bytes;
     size_t sent_bytes = 0;
-    uint32_t last = io->at;
-    for (; io->items[last].len_bytes < need_bytes; last++) {
-        need_bytes -= io->items[last].len_bytes;
-    }
-    size_t whole_bytes = io->items[last].len_bytes;
-    io->items[last].len_bytes = need_bytes;
-    enum rs_status status = client_send(socket->core, io->items + io->at, last - io->at + 1,
-                                        CLIENT_MSG_DONTWAIT, to, &sent_bytes);
-    io->items[last].len_bytes = whole_bytes;
+    enum rs_status status = send_some(io, bytes, 0, io->has_to ? &io->to : NULL, &sent_bytes);
     if (status == RS_OK) {
         io_advance(io, bytes);
     }
@@ -192,15 +226,12 @@ static int send_segments_step(struct spi_op *op, DWORD *transferred, DWORD *flag
 {
     struct io_op *io = io_of(op);
     (void)flags;
-    if (op->helped && !io_memory_is_there(io, false)) {
-        return WSAEFAULT;
-    }
     enum rs_status status;
     do {
-        status = send_segment(op->socket, io, io->has_to ? &io->to : NULL);
+        status = send_segment(io);
     } while (status == RS_OK && io->at < io->count);
     *transferred = (DWORD)io->done_bytes;
-    return status == RS_WOULD_BLOCK ? SPI_OP_PENDING : send_code(status);
+    return io_code(io, status);
 }
 
 static int send_dgram_step(struct spi_op *op, DWORD *transferred, DWORD *flags)
@@ -208,13 +239,10 @@ static int send_dgram_step(struct spi_op *op, DWORD *transferred, DWORD *flags)
     struct io_op *io = io_of(op);
     size_t sent_bytes = 0;
     (void)flags;
-    if (op->helped && !io_memory_is_there(io, false)) {
-        return WSAEFAULT;
-    }
-    enum rs_status status = client_send(op->socket->core, io->items, io->count, CLIENT_MSG_DONTWAIT,
-                                        io->has_to ? &io->to : NULL, &sent_bytes);
+    enum rs_status status =
+        send_items(op, io->items, io->count, 0, io->has_to ? &io->to : NULL, &sent_bytes);
     *transferred = (DWORD)sent_bytes;
-    return status == RS_WOULD_BLOCK ? SPI_OP_PENDING : send_code(status);
+    return io_code(io, status);
 }
 
 int spi_io_send(const struct spi_io_call *call, LPINT error)
@@ -257,6 +285,20 @@ static int recv_nothing(struct spi_socket *socket)
     return status == RS_WOULD_BLOCK ? SPI_OP_PENDING : spi_wsa_error(status);
 }
 
+/* What is there, or with MSG_WAITALL the next part of all. */
+static enum rs_status recv_part(struct io_op *io, uint32_t flags, size_t *received_bytes)
+{
+    struct spi_op *op = &io->op;
+    struct io_part part = io_cut(io, (io->flags & MSG_WAITALL) != 0 ? SPI_STEP_BYTES : SIZE_MAX);
+    const struct client_iov *items = io->items + io->at;
+    io->gone = op->helped && !spi_buffers_are_there(items, part.count, true);
+    enum rs_status status =
+        io->gone ? RS_INVALID
+                 : client_recv(op->socket->core, items, part.count, flags, NULL, received_bytes);
+    io_mend(io, &part);
+    return status;
+}
+
 static int recv_stream_step(struct spi_op *op, DWORD *transferred, DWORD *flags)
 {
     struct io_op *io = io_of(op);
@@ -265,21 +307,17 @@ static int recv_stream_step(struct spi_op *op, DWORD *transferred, DWORD *flags)
                           ((io->flags & MSG_OOB) != 0 ? CLIENT_MSG_OOB : 0u);
     bool all = (io->flags & MSG_WAITALL) != 0;
     (void)flags;
-    if (op->helped && !io_memory_is_there(io, true)) {
-        return WSAEFAULT;
-    }
     if (io->done_bytes == 0 && io_left_bytes(io) == 0 && (io->flags & MSG_OOB) == 0) {
         return recv_nothing(op->socket);
     }
     enum rs_status status = RS_OK;
     size_t received_bytes = 0;
     do {
-        status = client_recv(op->socket->core, io->items + io->at, io->count - io->at, core_flags,
-                             NULL, &received_bytes);
+        status = recv_part(io, core_flags, &received_bytes);
         io_advance(io, status == RS_OK ? received_bytes : 0);
     } while (status == RS_OK && all && received_bytes != 0 && io_left_bytes(io) != 0);
     *transferred = (DWORD)io->done_bytes;
-    return status == RS_WOULD_BLOCK ? SPI_OP_PENDING : spi_wsa_error(status);
+    return io_code(io, status);
 }
 
 static int recv_dgram_step(struct spi_op *op, DWORD *transferred, DWORD *flags)
@@ -288,7 +326,7 @@ static int recv_dgram_step(struct spi_op *op, DWORD *transferred, DWORD *flags)
     struct client_recv_info info;
     size_t received_bytes = 0;
     /* Before it is taken: a datagram must not be lost to memory that is gone. */
-    if (op->helped && !io_memory_is_there(io, true)) {
+    if (op->helped && !spi_buffers_are_there(io->items, io->count, true)) {
         return WSAEFAULT;
     }
     if (op->helped && io->from != NULL &&

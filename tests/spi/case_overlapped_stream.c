@@ -299,6 +299,39 @@ CASE(WSPSend, over_stream_send_large,
     overlapped_drop(&op);
 }
 
+/* A step takes a part of the buffers at a time; their ends are others than the parts'. */
+CASE(WSPSend, over_stream_send_several, "several large buffers: all of their bytes, in order")
+{
+    enum { BYTES = 5000001, A = 700000, B = 3500000, C = 1u << 20 };
+    struct stream_pair pair = stream_connected_apart();
+    struct overlapped_op send, receive;
+    char *from = malloc(BYTES);
+    char *to = malloc(BYTES);
+    assert_true(from != NULL && to != NULL);
+    for (DWORD i = 0; i < BYTES; i++) {
+        from[i] = (char)(i * 7 + (i >> 8) * 13 + (i >> 16));
+    }
+    memset(to, 0, BYTES);
+    WSABUF out[] = {{A, from}, {0, NULL}, {B, from + A}, {BYTES - A - B, from + A + B}};
+    WSABUF in[] = {{1, to}, {C, to + 1}, {BYTES - C - 1, to + C + 1}};
+    overlapped_make(&send);
+    overlapped_make(&receive);
+    receive.flags = MSG_WAITALL;
+    FAILS(WSA_IO_PENDING, TABLE->lpWSPRecv(pair.server, in, 3, NULL, &receive.flags, &receive.o,
+                                           NULL, NULL, &spi_error));
+    FAILS(WSA_IO_PENDING,
+          TABLE->lpWSPSend(pair.client, out, 4, NULL, 0, &send.o, NULL, NULL, &spi_error));
+    overlapped_ends(pair.client, &send, 0);
+    assert_int_equal(send.transferred, BYTES);
+    overlapped_ends(pair.server, &receive, 0);
+    assert_int_equal(receive.transferred, BYTES);
+    assert_memory_equal(to, from, BYTES);
+    free(from);
+    free(to);
+    overlapped_drop(&send);
+    overlapped_drop(&receive);
+}
+
 CASE(WSPSend, over_stream_send_urgent, "MSG_OOB overlapped: the last byte is the urgent one")
 {
     struct stream_pair pair = stream_connected();
