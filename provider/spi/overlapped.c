@@ -301,50 +301,58 @@ static int op_begin_event(struct spi_socket *socket, struct spi_op *op)
     return code;
 }
 
+/* It waits, so a helper is needed: only now that is known, and to start it takes long. Under the
+ * queue's lock, or another operation could come between what this one has done and what it has
+ * left. SPI_OP_PENDING; 0: none can be started, and what was done counts; or why. */
+static int op_need_helper(const struct spi_socket *socket, const struct spi_op *op)
+{
+    int code = spi_helper_use(socket->session);
+    if (code == 0) {
+        return SPI_OP_PENDING;
+    }
+    return op->part_counts && op->transferred != 0 ? 0 : code;
+}
+
 /* Begins it when it is first, and queues it else, or when it waits. The result of the step, or an
  * error that keeps it from being queued; SPI_OP_PENDING: it is queued, and not the caller's any
  * more. 0: notice was given. */
 static int op_try(struct spi_socket *socket, struct spi_op *op, struct op_result *result)
 {
     struct spi_op_queue *queue = op_queue(socket, op->way);
-    for (;;) {
-        AcquireSRWLockExclusive(&queue->lock);
-        bool first = queue->first == NULL || op->way == SPI_WAY_OTHER;
-        int code = SPI_OP_PENDING;
-        if (queue->closed) {
-            code = WSAENOTSOCK;
-        } else if (first) {
-            code = op_step(op);
-            result->transferred = op->transferred;
-            result->flags = op->flags;
-        }
-        if (code != 0 && op_reset_event(op) != 0 && code == SPI_OP_PENDING) {
-            code = WSA_INVALID_HANDLE;
-        }
-        bool served = atomic_load_explicit(&socket->session->watch, memory_order_acquire) != NULL;
-        bool looks = code == SPI_OP_PENDING && served && first && op->want == 0;
-        if (code == 0) {
-            op_store(result); /* who has notice may give the memory back */
-            op_tell(op);
-        } else if (code == SPI_OP_PENDING && served) {
-            queue_append(socket, op);
-            if (first && op->want != 0) {
-                spi_helper_arm(socket, op->want);
-            }
-        }
-        ReleaseSRWLockExclusive(&queue->lock);
-        if (looks) { /* who was to tell may have done so before it was queued */
-            spi_helper_look(socket);
-        }
-        if (code != SPI_OP_PENDING || served) {
-            return code;
-        }
-        /* Only now it is known that a helper is needed, and to start it takes long. */
-        code = spi_helper_use(socket->session);
-        if (code != 0) {
-            return code;
+    AcquireSRWLockExclusive(&queue->lock);
+    bool first = queue->first == NULL || op->way == SPI_WAY_OTHER;
+    int code = SPI_OP_PENDING;
+    op->transferred = 0;
+    if (queue->closed) {
+        code = WSAENOTSOCK;
+    } else if (first) {
+        code = op_step(op);
+        result->transferred = op->transferred;
+        result->flags = op->flags;
+    }
+    if (code == SPI_OP_PENDING) {
+        code = op_need_helper(socket, op);
+    }
+    if (code != 0 && op_reset_event(op) != 0 && code == SPI_OP_PENDING) {
+        code = WSA_INVALID_HANDLE;
+    }
+    /* Who was to tell may have done so before it was queued. */
+    bool looks = code == SPI_OP_PENDING && first && op->want == 0;
+    if (code == 0) {
+        op->code = 0;
+        op_store(result); /* who has notice may give the memory back */
+        op_tell(op);
+    } else if (code == SPI_OP_PENDING) {
+        queue_append(socket, op);
+        if (first && op->want != 0) {
+            spi_helper_arm(socket, op->want);
         }
     }
+    ReleaseSRWLockExclusive(&queue->lock);
+    if (looks) {
+        spi_helper_look(socket);
+    }
+    return code;
 }
 
 /* Marks the structure as under way. 0, or an error of the arguments, which are as they were.

@@ -31,6 +31,7 @@ struct spi_op {
     LPWSAOVERLAPPED_COMPLETION_ROUTINE routine; /* NULL: event or port */
     LPWSATHREADID thread;                       /* whose routine; read by spi_op_submit only */
     SOCKET s;
+    bool part_counts;  /* bytes that went cannot be taken back: they count where it cannot go on */
     bool offset_stays; /* Offset and OffsetHigh are the program's (TransmitFile): only an error that
                           is told is stored there */
     /* overlapped.c's: */

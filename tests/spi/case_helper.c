@@ -12,6 +12,8 @@
 #include "tests/spi/stream_kit.h"
 #include "tests/support/check.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <tlhelp32.h>
 
 #define SOON_MS 20000u
@@ -233,4 +235,138 @@ CASE(WSPIoctl, done_late,
     assert_false(overlapped_pending(&op));
     assert_int_equal(op.o.OffsetHigh, WSAENOTSOCK);
     overlapped_drop(&op);
+}
+
+/* ---- when it cannot be started, or just then ---- */
+
+enum { BLOCK_BYTES = 3 << 20 };
+
+struct helper_send {
+    struct stream_pair pair;
+    struct overlapped_op op;
+    char *block;
+};
+
+/* More than all buffers hold. */
+static int helper_send(struct helper_send *send)
+{
+    start_again();
+    send->pair = stream_connected_apart();
+    overlapped_make(&send->op);
+    send->block = malloc(BLOCK_BYTES);
+    assert_non_null(send->block);
+    memset(send->block, 'a', BLOCK_BYTES);
+    send->op.buffer = (WSABUF){.len = BLOCK_BYTES, .buf = send->block};
+    return TABLE->lpWSPSend(send->pair.client, &send->op.buffer, 1, &send->op.transferred, 0,
+                            &send->op.o, NULL, NULL, &spi_error);
+}
+
+static void helper_expect(const struct helper_send *send, DWORD bytes)
+{
+    for (DWORD done = 0; done < bytes;) {
+        static char got[1 << 16];
+        DWORD part = 0;
+        OK(stream_recv(send->pair.server, got,
+                       bytes - done < sizeof(got) ? bytes - done : sizeof(got), 0, &part));
+        assert_int_not_equal(part, 0);
+        assert_memory_equal(got, send->block, part);
+        done += part;
+    }
+}
+
+static enum rs_status refused(void)
+{
+    return RS_NO_MEMORY;
+}
+
+CASE(WSPSend, helper_refused,
+     "no thread can be made for it: what has gone is told, as of a call that is through")
+{
+    struct helper_send send;
+    spi_fake_thread = refused;
+    int result = helper_send(&send);
+    spi_fake_thread = NULL;
+    assert_int_equal(result, 0);
+    const DWORD bytes = send.op.transferred;
+    assert_in_range(bytes, 1, BLOCK_BYTES - 1);
+    overlapped_ends(send.pair.client, &send.op, 0);
+    assert_int_equal(send.op.transferred, bytes);
+    helper_expect(&send, bytes);
+    stream_send(send.pair.client, "on");
+    stream_expect(send.pair.server, "on");
+    free(send.block);
+    overlapped_drop(&send.op);
+}
+
+CASE(WSPRecv, helper_refused_recv, "no thread can be made for it: WSAENOBUFS, nothing is signalled")
+{
+    start_again();
+    struct stream_pair pair = stream_connected();
+    struct overlapped_op op;
+    overlapped_make(&op);
+    spi_fake_thread = refused;
+    int result = overlapped_recv(pair.server, &op);
+    spi_fake_thread = NULL;
+    assert_int_equal(result, SOCKET_ERROR);
+    assert_int_equal(spi_error, WSAENOBUFS);
+    assert_false(overlapped_is_set(&op));
+    assert_false(overlapped_pending(&op));
+    stream_send(pair.client, "kept");
+    stream_expect(pair.server, "kept");
+    FAILS(WSA_IO_PENDING, overlapped_recv(pair.server, &op));
+    stream_send(pair.client, "now");
+    overlapped_ends(pair.server, &op, 0);
+    assert_int_equal(op.transferred, 3);
+    overlapped_drop(&op);
+}
+
+static struct helper_send between;
+static struct overlapped_op between_op;
+static HANDLE between_thread;
+static DWORD between_read;
+
+static DWORD WINAPI between_send(void *unused)
+{
+    int error = 0;
+    (void)unused;
+    int result = TABLE->lpWSPSend(between.pair.client, &between_op.buffer, 1, NULL, 0,
+                                  &between_op.o, NULL, NULL, &error);
+    return result == 0 || error == WSA_IO_PENDING;
+}
+
+/* There is room again, and another thread sends. */
+static enum rs_status between_started(void)
+{
+    static char got[1 << 16];
+    if (stream_recv(between.pair.server, got, sizeof(got), 0, &between_read) == 0) {
+        stream_await(between.pair.client, WRITE);
+        between_thread = CreateThread(NULL, 0, between_send, NULL, 0, NULL);
+        (void)WaitForSingleObject(between_thread, 200);
+    }
+    return RS_OK;
+}
+
+CASE(WSPSend, helper_between,
+     "another thread's bytes do not come between those of a send that the helper is started for")
+{
+    DWORD sent = FALSE;
+    overlapped_make(&between_op);
+    between_op.data[0] = 'b';
+    between_op.buffer.len = 1;
+    spi_fake_thread = between_started;
+    int result = helper_send(&between);
+    spi_fake_thread = NULL;
+    assert_int_equal(result, SOCKET_ERROR);
+    assert_int_equal(spi_error, WSA_IO_PENDING);
+    assert_non_null(between_thread);
+    helper_expect(&between, BLOCK_BYTES - between_read);
+    stream_expect(between.pair.server, "b");
+    overlapped_ends(between.pair.client, &between.op, 0);
+    overlapped_ends(between.pair.client, &between_op, 0);
+    assert_int_equal(WaitForSingleObject(between_thread, SOON_MS), WAIT_OBJECT_0);
+    assert_true(GetExitCodeThread(between_thread, &sent) && sent);
+    CloseHandle(between_thread);
+    free(between.block);
+    overlapped_drop(&between.op);
+    overlapped_drop(&between_op);
 }

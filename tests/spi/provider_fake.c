@@ -9,6 +9,7 @@
 #include "tests/support/check.h"
 
 struct fake *spi_fake;
+enum rs_status (*spi_fake_thread)(void);
 /* What those who sleep watch: a thing to wait for, as a process is. */
 static struct os_process fake_process = {.handle = -1};
 
@@ -22,6 +23,10 @@ void spi_fake_die(void)
 /* NOLINTBEGIN(bugprone-reserved-identifier) */
 enum rs_status __wrap_client_open(const struct client_config *config, struct client **out);
 int __wrap_dup(int handle);
+enum rs_status __real_os_thread_start(struct os_thread *out, void (*entry)(void *), void *arg,
+                                      const char *name);
+enum rs_status __wrap_os_thread_start(struct os_thread *out, void (*entry)(void *), void *arg,
+                                      const char *name);
 /* NOLINTEND(bugprone-reserved-identifier) */
 
 enum rs_status __wrap_client_open(const struct client_config *config, struct client **out)
@@ -38,6 +43,13 @@ int __wrap_dup(int handle)
     CHECK(DuplicateHandle(GetCurrentProcess(), (HANDLE)(intptr_t)handle, GetCurrentProcess(), &copy,
                           0, FALSE, DUPLICATE_SAME_ACCESS));
     return (int)(intptr_t)copy;
+}
+
+enum rs_status __wrap_os_thread_start(struct os_thread *out, void (*entry)(void *), void *arg,
+                                      const char *name)
+{
+    enum rs_status status = spi_fake_thread != NULL ? spi_fake_thread() : RS_OK;
+    return status == RS_OK ? __real_os_thread_start(out, entry, arg, name) : status;
 }
 
 int spi_load(struct host_provider *out)
