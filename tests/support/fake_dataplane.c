@@ -641,7 +641,12 @@ void fake_destroy(struct fake *fake)
 
 void fake_pause(struct fake *fake)
 {
+    /* Under the lock: what the thread said in an earlier pause, which it may not have left yet, is
+     * not about this one. */
+    os_mutex_lock(&fake->mutex);
     atomic_store_explicit(&fake->pause, 1, memory_order_release);
+    atomic_store_explicit(&fake->paused, 0, memory_order_relaxed);
+    os_mutex_unlock(&fake->mutex);
     while (atomic_load_explicit(&fake->paused, memory_order_acquire) == 0) {
         os_yield();
     }
