@@ -504,7 +504,8 @@ int WSPAPI spi_ioctl(SOCKET s, DWORD code, LPVOID in, DWORD in_bytes, LPVOID out
                   (returned_bytes == NULL || spi_can_write(returned_bytes, sizeof(*returned_bytes)))
             : spi_can_write(returned_bytes, sizeof(*returned_bytes))) {
         result = ioctl_run(&call, code);
-        if (returned_bytes != NULL) {
+        /* WSAIoctl's page: not updated then. It may be through by now, and the memory gone. */
+        if (returned_bytes != NULL && result != WSA_IO_PENDING) {
             *returned_bytes = call.returned_bytes;
         }
         if (call.notice && result == 0) {
