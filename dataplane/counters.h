@@ -69,7 +69,7 @@ enum counter_group {
     X(eth_own_source, DROP_IN, "frame with our own MAC as source: our transmission seen again, or a second host with our MAC") \
     X(eth_source_bad, DROP_IN, "frame with a group address as source MAC")                         \
     X(eth_not_for_us, DROP_IN, "frame for another MAC; normal on a promiscuous NIC")               \
-    X(eth_vlan, DROP_IN, "802.1Q tagged frame, and [nic] vlan is not set")                         \
+    X(eth_vlan, DROP_IN, "frame of an 802.1Q VLAN, and [nic] vlan is not set")                         \
     X(eth_untagged, DROP_IN, "frame without an 802.1Q tag, and [nic] vlan is set")                 \
     X(eth_vlan_other, DROP_IN, "frame of another 802.1Q VLAN than [nic] vlan")                     \
     X(eth_vlan_nested, DROP_IN, "frame with a second tag behind the first (QinQ)")                 \

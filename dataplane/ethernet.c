@@ -9,11 +9,31 @@
 #include "dataplane/stack_internal.h"
 
 /* VLAN 0 only carries a priority: the frame is one of the untagged ones (802.1Q). */
+static inline bool ethernet_has_priority_only(const struct pkt *pkt)
+{
+    return (pkt->flags & (PKT_VLAN | PKT_VID_BITS)) == PKT_VLAN;
+}
+
+/* The tag is in the frame's bytes, where nobody took it out. */
+static bool ethernet_input_priority(struct stack *stack, const struct pkt *pkt, bool handed)
+{
+    struct pkt untagged = *pkt;
+    if (stack->vlan_flags != 0 || (pkt->flags & PKT_VLAN) != 0) {
+        return false;
+    }
+    nic_vlan_strip(&untagged);
+    if (!ethernet_has_priority_only(&untagged)) {
+        return false; /* too short, or another VLAN: the frame's bytes do not matter any more */
+    }
+    ethernet_input(stack, &untagged, handed);
+    return true;
+}
+
 static void ethernet_count_vlan(struct stack *stack, const struct pkt *pkt)
 {
     if (stack->vlan_flags == 0) {
         STACK_COUNT(stack, eth_vlan);
-    } else if ((pkt->flags & PKT_VLAN) == 0 || (pkt->flags & PKT_VID_BITS) == 0) {
+    } else if ((pkt->flags & PKT_VLAN) == 0 || ethernet_has_priority_only(pkt)) {
         STACK_COUNT(stack, eth_untagged);
     } else {
         STACK_COUNT(stack, eth_vlan_other);
@@ -27,7 +47,8 @@ void ethernet_input(struct stack *stack, const struct pkt *pkt, bool handed)
         STACK_COUNT(stack, eth_truncated);
         return;
     }
-    if (__builtin_expect((pkt->flags & (PKT_VLAN | PKT_VID_BITS)) != stack->vlan_flags, 0)) {
+    if (__builtin_expect((pkt->flags & (PKT_VLAN | PKT_VID_BITS)) != stack->vlan_flags, 0) &&
+        (stack->vlan_flags != 0 || !ethernet_has_priority_only(pkt))) {
         ethernet_count_vlan(stack, pkt);
         return;
     }
@@ -56,7 +77,7 @@ void ethernet_input(struct stack *stack, const struct pkt *pkt, bool handed)
     } else if (ethernet_is_vlan(header)) {
         if (stack->vlan_flags != 0) {
             STACK_COUNT(stack, eth_vlan_nested);
-        } else {
+        } else if (!ethernet_input_priority(stack, pkt, handed)) {
             STACK_COUNT(stack, eth_vlan);
         }
     } else {

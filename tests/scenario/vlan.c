@@ -130,11 +130,37 @@ static void a_frame_that_ends_in_its_tag(void **state)
 static void without_a_vlan_tags_are_dropped(void **state)
 {
     (void)state;
-    (void)bound("any:7000");
+    sock s = bound("any:7000");
     struct frame frame = frame_udp(FROM, TO, "x");
     inject_tagged(&frame, US);
+    inject_tagged(&frame, 0x1000); /* the mark that it may be dropped first */
+    expect_received(s, FROM, "x");
+    expect_nothing();
+    expect_count(eth_vlan, 1);
+}
+
+/* 802.1Q: a frame with VLAN 0 belongs where untagged ones do. */
+static void without_a_vlan_a_tag_may_carry_a_priority(void **state)
+{
+    (void)state;
+    sock s = bound("any:7000");
+    struct frame frame = frame_arp(1, PEER, OWN);
+    inject_tagged(&frame, 5u << 13);
+    expect_out("arp 10.0.0.1 is-at 10.0.0.1 > 10.0.0.2");
+    frame = frame_udp(FROM, TO, "x");
     inject_tagged(&frame, 0);
-    expect_count(eth_vlan, 2);
+    expect_received(s, FROM, "x");
+    struct frame inner = frame_tagged(&frame, 0);
+    inject_tagged(&inner, 0); /* a second one */
+    inner = frame_tagged(&frame, US);
+    inject_tagged(&inner, 0);
+    frame = frame_tagged(&frame, 0);
+    for (uint32_t bytes = ETHERNET_HEADER_BYTES; bytes < 18; bytes++) {
+        frame.len_bytes = bytes;
+        inject(&frame);
+    }
+    expect_nothing();
+    expect_count(eth_vlan, 6);
 }
 
 int main(void)
@@ -149,6 +175,7 @@ int main(void)
         SCRIPT_WITH(a_second_tag_is_dropped, vlan),
         SCRIPT_WITH(a_frame_that_ends_in_its_tag, vlan),
         SCRIPT(without_a_vlan_tags_are_dropped),
+        SCRIPT(without_a_vlan_a_tag_may_carry_a_priority),
     };
     return cmocka_run_group_tests_name("vlan", tests, NULL, NULL);
 }
