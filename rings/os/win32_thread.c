@@ -163,8 +163,10 @@ static struct tls_kept tls_kept[TLS_SLOTS] __attribute__((section(".tls$RSK")));
 /* Starts at 1: a thread's kept values are 0, and so old. Partner: tls_changed on other threads. */
 static _Atomic uintptr_t tls_changes = 1;
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): the C runtime's names */
 extern ULONG _tls_index;  /* of this image; set by the loader */
 extern char _tls_start[]; /* where the section begins, as linked */
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static inline struct tls_kept *tls_kept_of(uint32_t slot_idx)
 {
