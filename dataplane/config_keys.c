@@ -35,7 +35,7 @@ const struct config_key config_keys[] = {
     {"nic", "mac", CONFIG_MAC, NIC_ONLY | CONFIG_PER_NIC, "", NULL, 0, 0, NULL, FIELD(mac), offsetof(struct queue_config, mac_set),
      "MAC address; without it the NIC's own. Required where the kernel sees the NIC too (net_tap, net_af_packet, net_af_xdp, net_pcap)"},
     {"nic", "vlan", CONFIG_COUNT, NIC_ONLY | CONFIG_PER_NIC, "", "0", 0, 4094, NULL, FIELD(stack.vlan_id), 0,
-     "802.1Q VLAN that all of this NIC's frames are in; what is untagged or in another one is dropped. 0: frames have no tag"},
+     "802.1Q VLAN that all of this NIC's frames are in; what is untagged or in another one is dropped. 0: frames have no tag, or one of VLAN 0, which only carries a priority"},
     {"nic", "vlan_priority", CONFIG_CHOICE, NIC_ONLY | CONFIG_PER_NIC, "", "none", 0, 0, "none|1|2|3|4|5|6|7|tos", FIELD(stack.vlan_priority), 0,
      "priority in the tags of sent frames; `tos`: the upper three bits of a packet's TOS, 0 for ARP"},
     {"nic", "rx_descriptors", CONFIG_COUNT, NIC_ONLY, "", "1024", 32, 32768, NULL, FIELD(rx_descriptors), 0,
