@@ -17,7 +17,7 @@
 
 #define READY_NS      20000000000ull
 #define STOP_NS       20000000000ull
-#define RSS_SLACK_KIB 4096u /* what an allocator keeps for itself, and stacks */
+#define OWN_SLACK_KIB 512u /* what an allocator keeps for itself, and stacks */
 
 static void rig_path(const struct rig *rig, const char *name, char path[128])
 {
@@ -289,14 +289,14 @@ static uint64_t rig_count_maps(pid_t pid)
 
 struct rig_usage rig_usage(pid_t pid)
 {
-    return (struct rig_usage){.rss_kib = rig_status_field(pid, "VmRSS:"),
+    return (struct rig_usage){.own_kib = rig_status_field(pid, "RssAnon:"),
                               .fds = rig_count_fds(pid),
                               .maps = rig_count_maps(pid)};
 }
 
 bool rig_same_memory(const struct rig_usage *before, const struct rig_usage *after)
 {
-    return RIG_KEEPS_FREED || after->rss_kib <= before->rss_kib + RSS_SLACK_KIB;
+    return RIG_KEEPS_FREED || after->own_kib <= before->own_kib + OWN_SLACK_KIB;
 }
 
 bool rig_same_maps(const struct rig_usage *before, const struct rig_usage *after)
@@ -306,8 +306,8 @@ bool rig_same_maps(const struct rig_usage *before, const struct rig_usage *after
 
 void rig_usage_print(const char *when, const struct rig_usage *usage)
 {
-    printf("%-36s %8llu KiB resident, %llu descriptors, %llu mappings\n", when,
-           (unsigned long long)usage->rss_kib, (unsigned long long)usage->fds,
+    printf("%-36s %8llu KiB of its own, %llu descriptors, %llu mappings\n", when,
+           (unsigned long long)usage->own_kib, (unsigned long long)usage->fds,
            (unsigned long long)usage->maps);
     (void)fflush(stdout);
 }

@@ -49,11 +49,13 @@ pid_t rig_fork(int (*entry)(void *), void *arg);
 int rig_reap(pid_t pid, uint64_t timeout_ns, const char *what);
 
 struct rig_usage {
-    uint64_t rss_kib, fds, maps;
+    /* own_kib: resident and nobody else's. What is resident of shared memory says how far its pages
+     * were used, and the sessions' own account has its size. */
+    uint64_t own_kib, fds, maps;
 };
 struct rig_usage rig_usage(pid_t pid);
-/* No more resident than before and a little; no more mappings. Always true where a sanitizer keeps
- * freed memory (RIG_KEEPS_FREED). */
+/* No more of its own than before and a little; no more mappings. Always true where a sanitizer
+ * keeps freed memory (RIG_KEEPS_FREED). */
 bool rig_same_maps(const struct rig_usage *before, const struct rig_usage *after);
 bool rig_same_memory(const struct rig_usage *before, const struct rig_usage *after);
 void rig_usage_print(const char *when, const struct rig_usage *usage);
