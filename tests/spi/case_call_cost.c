@@ -17,9 +17,11 @@
 #include "tests/spi/provider_fake.h"
 #include "tests/spi/stream_kit.h"
 
-#define CALLS   64u
-#define BATCHES 300u
-#define BYTES   40u
+#define CALLS          64u
+#define BATCHES        300u
+#define ROUNDS         40u /* of so many batches, at most */
+#define ROUND_PAUSE_NS 500000000u
+#define BYTES          40u
 /* Issue 6's; a 32-bit program, with arguments by the stack and few registers, has little to spare
  * (28 to 37), and with an address still less. */
 #define BOUND_NS           40.0
@@ -84,54 +86,82 @@ static void keep_least(uint64_t *least, uint64_t ticks)
     *least = ticks < *least ? ticks : *least;
 }
 
-static void judge(const char *what, const char *kind, uint64_t all, uint64_t core, double bound_ns)
+/* A way there and back, and the least it took. */
+struct cost {
+    SOCKET sockets[TIMED_COUNT];
+    struct spi_socket *records[TIMED_COUNT];
+    SOCKADDR_IN *at; /* NULL: connected */
+    struct rs_addr core_at;
+    uint64_t all[TIMED_COUNT], core[TIMED_COUNT];
+    double bound_ns;
+};
+
+static double cost_ns(uint64_t ticks)
 {
-    double ns_per_call = 1e9 / (double)os_tsc_hz() / CALLS;
-    double all_ns = (double)all * ns_per_call;
-    double core_ns = (double)core * ns_per_call;
+    return (double)ticks * (1e9 / (double)os_tsc_hz() / CALLS);
+}
+
+static bool cost_is_within(const struct cost *cost)
+{
+    return cost_ns(cost->all[TIMED_SEND]) <= cost->bound_ns &&
+           cost_ns(cost->all[TIMED_RECV]) <= cost->bound_ns;
+}
+
+static void judge(const char *what, const char *kind, const struct cost *cost, int timed)
+{
+    double all_ns = cost_ns(cost->all[timed]);
+    double core_ns = cost_ns(cost->core[timed]);
     printf("%s, %-10s %5.1f ns a call: %5.1f ns the core and the ring, %5.1f ns the provider\n",
            what, kind, all_ns, core_ns, all_ns - core_ns);
-    if (all_ns > bound_ns) {
-        fail_msg("%s, %s: more than %.0f ns of the caller's time", what, kind, bound_ns);
+    if (all_ns > cost->bound_ns) {
+        fail_msg("%s, %s: more than %.0f ns of the caller's time", what, kind, cost->bound_ns);
     }
 }
 
 /* Sends are timed with the fake stopped; receives too, when all has come. */
-static void measure(const char *kind, SOCKET from, SOCKET to, SOCKADDR_IN *at)
+static void measure_round(struct cost *cost)
 {
-    struct rs_addr core_at = {0};
-    uint64_t all[TIMED_COUNT] = {UINT64_MAX, UINT64_MAX};
-    uint64_t core[TIMED_COUNT] = {UINT64_MAX, UINT64_MAX};
-    struct spi_socket *records[TIMED_COUNT] = {spi_socket_get(from), spi_socket_get(to)};
-    if (at != NULL) {
-        assert_int_equal(spi_sockaddr_read(records[TIMED_SEND], (const struct sockaddr *)at,
-                                           sizeof(*at), &core_at),
-                         0);
-    }
-    assert_true(SetProcessAffinityMask(GetCurrentProcess(), 1));
     for (unsigned batch = 0; batch < BATCHES; batch++) {
         for (int what = TIMED_SEND; what < TIMED_COUNT; what++) {
             fake_pause(spi_fake);
             if (batch % 2 == 0) {
-                keep_least(&all[what], time_table(what, what == TIMED_SEND ? from : to, at));
+                keep_least(&cost->all[what], time_table(what, cost->sockets[what], cost->at));
             } else {
-                keep_least(&core[what],
-                           time_core(what, records[what]->core, at != NULL ? &core_at : NULL));
+                keep_least(&cost->core[what], time_core(what, cost->records[what]->core,
+                                                        cost->at != NULL ? &cost->core_at : NULL));
             }
             fake_resume(spi_fake);
             /* A request and its answer: all before it is delivered. */
-            OK(spi_set_dword(from, IPPROTO_IP, IP_TTL, 64));
+            OK(spi_set_dword(cost->sockets[TIMED_SEND], IPPROTO_IP, IP_TTL, 64));
         }
     }
-    spi_socket_put(records[TIMED_SEND]);
-    spi_socket_put(records[TIMED_RECV]);
-    if (at == NULL) {
-        judge("WSPSend", kind, all[TIMED_SEND], core[TIMED_SEND], BOUND_NS);
-        judge("WSPRecv", kind, all[TIMED_RECV], core[TIMED_RECV], BOUND_NS);
-    } else {
-        judge("WSPSendTo", kind, all[TIMED_SEND], core[TIMED_SEND], BOUND_ADDRESSED_NS);
-        judge("WSPRecvFrom", kind, all[TIMED_RECV], core[TIMED_RECV], BOUND_ADDRESSED_NS);
+}
+
+/* A shared machine is slower by half for seconds at a time, of which the least of one round does
+ * not rid us: it is the least of more rounds then. */
+static void measure(const char *kind, SOCKET from, SOCKET to, SOCKADDR_IN *at)
+{
+    struct cost cost = {.sockets = {from, to},
+                        .records = {spi_socket_get(from), spi_socket_get(to)},
+                        .at = at,
+                        .all = {UINT64_MAX, UINT64_MAX},
+                        .core = {UINT64_MAX, UINT64_MAX},
+                        .bound_ns = at == NULL ? BOUND_NS : BOUND_ADDRESSED_NS};
+    if (at != NULL) {
+        assert_int_equal(spi_sockaddr_read(cost.records[TIMED_SEND], (const struct sockaddr *)at,
+                                           sizeof(*at), &cost.core_at),
+                         0);
     }
+    assert_true(SetProcessAffinityMask(GetCurrentProcess(), 1));
+    measure_round(&cost);
+    for (unsigned round = 1; round < ROUNDS && !cost_is_within(&cost); round++) {
+        os_sleep_ns(ROUND_PAUSE_NS);
+        measure_round(&cost);
+    }
+    spi_socket_put(cost.records[TIMED_SEND]);
+    spi_socket_put(cost.records[TIMED_RECV]);
+    judge(at == NULL ? "WSPSend" : "WSPSendTo", kind, &cost, TIMED_SEND);
+    judge(at == NULL ? "WSPRecv" : "WSPRecvFrom", kind, &cost, TIMED_RECV);
 }
 
 CASE(WSPSend, cost_dgram, "40 bytes of a datagram socket, there and back: the call path")
