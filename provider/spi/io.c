@@ -177,11 +177,13 @@ static inline bool name_read(const struct sockaddr *name, int name_bytes, struct
     return in.sin_family == AF_INET;
 }
 
+/* The length by words, for it is loaded next (spi_touch_call); what is too short for an address is
+ * not touched. */
 static inline bool name_has_room(struct sockaddr *name, LPINT name_bytes)
 {
-    return name_in_one_page(name) &&
-           spi_touch_call((LPDWORD)(void *)name_bytes, (LPDWORD)(void *)name, name, name) == 0 &&
-           *name_bytes >= (INT)sizeof(SOCKADDR_IN);
+    LPDWORD length = (LPDWORD)(void *)name_bytes;
+    return name_in_one_page(name) && spi_touch_call(length, length, length, length) == 0 &&
+           *name_bytes >= (INT)sizeof(SOCKADDR_IN) && spi_touch_write(name) == 0;
 }
 
 /* Without a reference, as a usual call goes: the socket's lock is one (spi_socket_claim). False:

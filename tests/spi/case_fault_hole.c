@@ -165,6 +165,30 @@ static void hole_in_a_datagram(int (*receive)(SOCKET s, char *pages, LPWSAOVERLA
     VirtualFree(pages, 0, MEM_RELEASE);
 }
 
+CASE(WSPRecvFrom, hole_from_short,
+     "an address's place that is said to be too short is not touched: WSAEFAULT, a guard stays")
+{
+    char *pages = holed_pages(PAGE_READWRITE | PAGE_GUARD);
+    char *guard = pages + PAGE_BYTES;
+    MEMORY_BASIC_INFORMATION is;
+    SOCKADDR_IN at;
+    SOCKET s = spi_bound(&at);
+    char text[8];
+    int from_bytes = 4;
+    DWORD got = 0;
+    DWORD flags = 0;
+    WSABUF buffer = {.len = sizeof(text), .buf = text};
+    OK(spi_send_to_one(spi_udp(), "there", 5, &at));
+    spi_await_readable(s);
+    FAILS(WSAEFAULT, TABLE->lpWSPRecvFrom(s, &buffer, 1, &got, &flags, (struct sockaddr *)guard,
+                                          &from_bytes, NULL, NULL, NULL, &spi_error));
+    assert_int_equal(VirtualQuery(guard, &is, sizeof(is)), sizeof(is));
+    assert_int_equal(is.Protect, PAGE_READWRITE | PAGE_GUARD);
+    OK(spi_recv_one(s, text, sizeof(text), &flags, &got));
+    assert_int_equal(got, 5);
+    VirtualFree(pages, 0, MEM_RELEASE);
+}
+
 CASE(WSPRecvFrom, hole_recv_from,
      "a buffer with a page in its middle that nobody may touch or write: WSAEFAULT, no loss")
 {
