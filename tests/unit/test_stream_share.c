@@ -10,25 +10,16 @@
 
 #include <cmocka.h>
 
-#include "dataplane/control_internal.h"
-#include "dataplane/share.h"
-#include "tests/support/stream_rig.h"
+#include "tests/support/stream_share_kit.h"
 
-static struct rig_program programs[2];
 static struct rig_socket owner, twin; /* one connection, to peer */
 static struct rig_peer *peer;
 
 static int start(void **state)
 {
     (void)state;
-    stream_rig_start(&(struct stream_rig_spec){.queues = 1});
-    rig_attach(&programs[0]);
-    rig_attach(&programs[1]);
-    rig_peer_listen(80);
-    owner = rig_open(&programs[0]);
-    assert_int_equal(rig_connect(&owner, RIG_PEER ":80"), RS_OK);
-    rig_until_level(&owner, RS_LEVEL_CONNECTED);
-    peer = rig_peer_accepted();
+    share_kit_start();
+    peer = share_kit_connect(&owner);
     return 0;
 }
 
@@ -37,14 +28,6 @@ static int start_sliced(void **state)
 {
     (void)start(state);
     rig_queue(0)->move_bytes = 64;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    control_share_expire(rig_control, UINT64_MAX);
-    assert_true(stream_rig_stop());
     return 0;
 }
 
@@ -484,13 +467,6 @@ static struct rig_socket shared_listener(void)
     return listener;
 }
 
-static bool house_is_empty(void *context)
-{
-    const struct dp_session *house = rig_control->house;
-    (void)context;
-    return house->free_socket_count == house->config->limit_sockets;
-}
-
 /* It ends before a heartbeat has given it a place in the house: none is asked for then, for nobody
  * would be there when it comes. */
 static void test_ends_without_a_place(void **state)
@@ -661,8 +637,8 @@ static void test_refused(void **state)
 
 int main(void)
 {
-#define TEST(name)   cmocka_unit_test_setup_teardown(name, start, stop)
-#define SLICED(name) cmocka_unit_test_setup_teardown(name, start_sliced, stop)
+#define TEST(name)   cmocka_unit_test_setup_teardown(name, start, share_kit_stop)
+#define SLICED(name) cmocka_unit_test_setup_teardown(name, start_sliced, share_kit_stop)
     const struct CMUnitTest tests[] = {SLICED(test_lost_before),
                                        SLICED(test_unread_before),
                                        SLICED(test_window),

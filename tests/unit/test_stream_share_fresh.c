@@ -10,33 +10,13 @@
 
 #include <cmocka.h>
 
-#include "dataplane/control_internal.h"
-#include "dataplane/share.h"
-#include "tests/support/stream_rig.h"
-
-static struct rig_program programs[2];
+#include "tests/support/stream_share_kit.h"
 
 static int start(void **state)
 {
     (void)state;
-    stream_rig_start(&(struct stream_rig_spec){.queues = 1});
-    rig_attach(&programs[0]);
-    rig_attach(&programs[1]);
+    share_kit_start();
     return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    control_share_expire(rig_control, UINT64_MAX);
-    return stream_rig_stop() ? 0 : -1;
-}
-
-static bool house_is_empty(void *context)
-{
-    const struct dp_session *house = rig_control->house;
-    (void)context;
-    return house->free_socket_count == house->config->limit_sockets;
 }
 
 /* The socket of the first program, and the second one's descriptor of it. */
@@ -116,7 +96,7 @@ static void test_left_while_connecting(void **state)
     rig_wire_down(false);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, share_kit_stop)
 
 int main(void)
 {

@@ -10,33 +10,17 @@
 
 #include <cmocka.h>
 
-#include "dataplane/control_internal.h"
-#include "dataplane/share.h"
-#include "tests/support/stream_rig.h"
+#include "tests/support/stream_share_kit.h"
 
-static struct rig_program programs[2];
 static struct rig_socket owner, twin; /* one connection, to peer */
 static struct rig_peer *peer;
 
 static int start(void **state)
 {
     (void)state;
-    stream_rig_start(&(struct stream_rig_spec){.queues = 1});
-    rig_attach(&programs[0]);
-    rig_attach(&programs[1]);
-    rig_peer_listen(80);
-    owner = rig_open(&programs[0]);
-    assert_int_equal(rig_connect(&owner, RIG_PEER ":80"), RS_OK);
-    rig_until_level(&owner, RS_LEVEL_CONNECTED);
-    peer = rig_peer_accepted();
+    share_kit_start();
+    peer = share_kit_connect(&owner);
     return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    control_share_expire(rig_control, UINT64_MAX);
-    return stream_rig_stop() ? 0 : -1;
 }
 
 /* context: the byte that is to come. */
@@ -50,13 +34,6 @@ static void works_on(struct rig_socket *socket)
 {
     assert_int_equal(rig_share_send(socket, "x", 1), 1);
     rig_until(peer_reads, "x", "a byte of a descriptor");
-}
-
-static bool house_is_empty(void *context)
-{
-    const struct dp_session *house = rig_control->house;
-    (void)context;
-    return house->free_socket_count == house->config->limit_sockets;
 }
 
 static void test_expires(void **state)
@@ -167,7 +144,7 @@ static void test_memory_of_an_unseen_one(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, share_kit_stop)
     const struct CMUnitTest tests[] = {
         TEST(test_expires),           TEST(test_granted_by_a_dead_one),
         TEST(test_granted_to_nobody), TEST(test_taken_back),
