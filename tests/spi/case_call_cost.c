@@ -23,7 +23,7 @@
 #define ROUND_PAUSE_NS 500000000u
 #define BYTES          40u
 /* Issue 6's; a 32-bit program, with arguments by the stack and few registers, has little to spare
- * (28 to 37), and with an address still less. */
+ * (31 to 37), and with an address still less. */
 #define BOUND_NS           40.0
 #define BOUND_ADDRESSED_NS (sizeof(void *) == 8 ? 40.0 : 46.0)
 
