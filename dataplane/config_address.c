@@ -36,13 +36,14 @@ static const char *section_of(uint32_t idx)
 
 static bool is_in(uint32_t ip_be32, const struct stack_address *own)
 {
-    return own->ip_be32 != 0 && ((ip_be32 ^ own->ip_be32) & ipv4_mask_be32(own->prefix_len)) == 0;
+    return own->ip_be32 != 0 &&
+           ((ip_be32 ^ own->ip_be32) & rs_prefix_mask_be32(own->prefix_len)) == 0;
 }
 
 /* The network's own address, or its broadcast address: no host's. */
 static bool is_edge_of(uint32_t ip_be32, const struct stack_address *own)
 {
-    uint32_t host_be32 = ~ipv4_mask_be32(own->prefix_len);
+    uint32_t host_be32 = ~rs_prefix_mask_be32(own->prefix_len);
     return own->prefix_len < 31 && is_in(ip_be32, own) &&
            ((ip_be32 & host_be32) == 0 || (ip_be32 & host_be32) == host_be32);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dataplane/config_internal.h"
+#include "rings/byteorder.h"
 
 static void complain_range(struct config_report *report, const struct config_key *key,
                            const char *section, const char *text, const char *what)
@@ -267,7 +268,7 @@ static bool parse_address(const struct config_key *key, const char *section, con
                                 : "not an IPv4 address");
         return false;
     }
-    uint32_t mask = length == 0 ? 0 : UINT32_MAX << (32 - length);
+    uint32_t mask = rs_be32(rs_prefix_mask_be32((uint32_t)length));
     const char *why = NULL;
     if (key->type == CONFIG_NETWORK) {
         why = (address & ~mask) != 0 ? "bits are set behind the prefix" : NULL;

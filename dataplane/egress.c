@@ -14,7 +14,7 @@
 static void egress_add(struct egress *egress, const struct stack_route *route, uint32_t source_be32,
                        uint8_t nic_idx)
 {
-    uint32_t mask_be32 = ipv4_mask_be32(route->prefix_len);
+    uint32_t mask_be32 = rs_prefix_mask_be32(route->prefix_len);
     uint32_t at = egress->route_count++;
     while (at > 0 && rs_be32(egress->routes[at - 1].mask_be32) < rs_be32(mask_be32)) {
         egress->routes[at] = egress->routes[at - 1];

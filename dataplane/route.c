@@ -43,7 +43,7 @@ static void route_init_roles(struct stack *stack, const struct stack_config *con
         const struct stack_address address = stack_config_address(config, i);
         struct route_own *own = &stack->own[i];
         *own = (struct route_own){.ip_be32 = address.ip_be32,
-                                  .mask_be32 = ipv4_mask_be32(address.prefix_len)};
+                                  .mask_be32 = rs_prefix_mask_be32(address.prefix_len)};
         /* A subnet of one or two addresses has no broadcast address (RFC 3021). */
         own->broadcast_be32 = address.prefix_len <= 30 ? own->ip_be32 | ~own->mask_be32 : 0;
         route_role_add(stack, own->ip_be32, ROUTE_ROLE_OWN, i);
@@ -59,7 +59,7 @@ static void route_init_roles(struct stack *stack, const struct stack_config *con
 static void route_add(struct route_table *table, const struct stack_route *route,
                       uint32_t source_be32)
 {
-    uint32_t mask_be32 = ipv4_mask_be32(route->prefix_len);
+    uint32_t mask_be32 = rs_prefix_mask_be32(route->prefix_len);
     uint32_t at = table->count++;
     while (at > 0 && rs_be32(table->entries[at - 1].mask_be32) < rs_be32(mask_be32)) {
         table->entries[at] = table->entries[at - 1];
@@ -79,7 +79,7 @@ uint32_t route_source_by_config(const struct stack_config *config, const struct 
     }
     for (uint32_t i = 0; i < stack_config_address_count(config); i++) {
         const struct stack_address own = stack_config_address(config, i);
-        uint32_t mask_be32 = ipv4_mask_be32(own.prefix_len);
+        uint32_t mask_be32 = rs_prefix_mask_be32(own.prefix_len);
         bool holds = ((hop_be32 ^ own.ip_be32) & mask_be32) == 0;
         if (holds && own.prefix_len > longest &&
             (route->gateway_be32 != 0 || own.prefix_len <= route->prefix_len)) {

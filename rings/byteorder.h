@@ -19,4 +19,10 @@ static inline uint32_t rs_be32(uint32_t value)
     return __builtin_bswap32(value);
 }
 
+/* The bits of an IPv4 address that name its network; 0 to 32. */
+static inline uint32_t rs_prefix_mask_be32(uint32_t prefix_len)
+{
+    return prefix_len == 0 ? 0 : rs_be32(UINT32_MAX << (32 - prefix_len));
+}
+
 #endif

@@ -125,11 +125,6 @@ static inline bool ipv4_is_zero_net(uint32_t ip_be32)
     return (ip_be32 & 0xffu) == 0;
 }
 
-static inline uint32_t ipv4_mask_be32(uint8_t prefix_len)
-{
-    return prefix_len == 0 ? 0 : rs_be32(0xffffffffu << (32 - prefix_len));
-}
-
 /* Writes the header with its checksum (zero when the NIC fills it in). fields->version_ihl says how
  * many option bytes, already in place behind it, belong to it. */
 static inline void ipv4_emit(uint8_t *data, const struct wire_ipv4 *fields, bool checksum)

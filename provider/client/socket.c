@@ -259,8 +259,7 @@ static rs_atomic_u32 *socket_way(struct client *client, uint32_t dst_be32)
 
 static bool socket_same_network(uint32_t a_be32, uint32_t b_be32, uint32_t prefix_len)
 {
-    uint32_t mask_be32 = prefix_len == 0 ? 0 : rs_be32(UINT32_MAX << (32 - prefix_len));
-    return ((a_be32 ^ b_be32) & mask_be32) == 0;
+    return ((a_be32 ^ b_be32) & rs_prefix_mask_be32(prefix_len)) == 0;
 }
 
 static bool socket_is_near(const struct client_interface *nic, uint32_t dst_be32)

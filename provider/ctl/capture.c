@@ -167,8 +167,7 @@ static void capture_tell_choice(const struct capture *capture)
 
 static struct pcapng_address capture_address(uint32_t ip_be32, uint32_t prefix_len)
 {
-    return (struct pcapng_address){ip_be32,
-                                   prefix_len != 0 ? rs_be32(UINT32_MAX << (32 - prefix_len)) : 0};
+    return (struct pcapng_address){ip_be32, rs_prefix_mask_be32(prefix_len)};
 }
 
 /* The primary one first. capture_header_ok checked counts and lengths. */

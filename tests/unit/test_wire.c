@@ -67,9 +67,9 @@ static void ipv4_is_checked_at_every_length(void **state)
         assert_int_equal(ipv4_check(data, len), want);
     }
     assert_true(ipv4_checksum_ok((const struct wire_ipv4 *)data));
-    assert_int_equal(ipv4_mask_be32(0), 0);
-    assert_int_equal(ipv4_mask_be32(8), 0x000000ffu);
-    assert_int_equal(ipv4_mask_be32(32), 0xffffffffu);
+    assert_int_equal(rs_prefix_mask_be32(0), 0);
+    assert_int_equal(rs_prefix_mask_be32(8), 0x000000ffu);
+    assert_int_equal(rs_prefix_mask_be32(32), 0xffffffffu);
 }
 
 static void udp_is_checked_at_every_length(void **state)
